@@ -1,0 +1,32 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-all check bench constraints
+
+demo: .venv/installed
+	$(BIN)/lab study run quick
+	$(BIN)/lab report quick
+
+test: .venv/installed
+	$(BIN)/pytest -n 2
+
+test-all: .venv/installed
+	$(BIN)/pytest -n 2 -m "not gpu"
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/installed
+	$(BIN)/lab bench data
+
+# Needs uv; without the +cpu suffix GPU users get CUDA from the same file.
+constraints:
+	echo torch==2.13.0 | uv pip compile pyproject.toml --all-extras -c - --no-header --no-annotate --python-version 3.11 -o constraints.txt
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
