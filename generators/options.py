@@ -1,0 +1,23 @@
+"""Options that several commands share, and how a command answers."""
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="answer with one JSON object on standard output")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change one setting, for example objective.n=4")
+]
+
+
+def answer(value: Any, as_json: bool, prose: str) -> None:
+    """The command's answer on standard output: JSON for programs, prose for people."""
+    sys.stdout.write(json.dumps(value, allow_nan=False) + "\n" if as_json else prose.rstrip() + "\n")
+
+
+def note(line: str) -> None:
+    """Progress, on standard error: standard output is for answers."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

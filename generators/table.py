@@ -1,0 +1,19 @@
+"""The table of tasks."""
+
+from typing import cast
+
+from generators.kinds import Kinds
+from generators.task import Task, TaskConfig
+
+TASKS = Kinds(
+    "task",
+    {
+        "induction": "generators.induction:Induction",
+        "induction_corpus": "generators.induction_corpus:InductionCorpus",
+    },
+)
+
+
+def build_task(config: TaskConfig) -> Task:
+    """The task of a configuration. UserError where the settings, or the file they name, cannot give one."""
+    return cast(Task, TASKS.find(config.kind, "settings")(config))
