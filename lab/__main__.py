@@ -1,0 +1,68 @@
+"""The door: a table of commands, each imported only when it is called, so that `lab --help` is instant."""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+import typer
+
+from generators.errors import UserError, WorkFailed
+
+# command -> (module whose `app` holds it, one line of help)
+COMMANDS = {
+    "study": ("studies.commands", "questions: list them, show one's plan, run it, see how far it is"),
+    "claims": ("studies.commands", "the verdict on every claim of a study"),
+    "report": ("reports.commands", "write a study's page: one self-contained HTML file"),
+    "data": ("generators.commands", "tasks: list them, show samples, check them against their oracles"),
+    "train": ("lab.commands", "train one run from a spec file, or take it up where it stands"),
+    "score": ("lab.commands", "score a stored run on a split of its task"),
+    "doctor": ("lab.commands", "what this machine has, and whether the lab works on it"),
+}
+PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+
+def door() -> typer.Typer:
+    """The `lab` command."""
+    app = typer.Typer(
+        help="A laboratory for ablating multi-token prediction: studies, runs, data, reports.",
+        epilog="Start with: lab study list",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for name, (module, summary) in COMMANDS.items():
+        app.command(name, help=summary, context_settings=PASSED_ON)(entrance(name, module))
+    return app
+
+
+def entrance(name: str, module: str) -> Callable[[typer.Context], None]:
+    """A command that imports its module and hands over whatever stands behind its name."""
+
+    def enter(context: typer.Context) -> None:
+        import_module(module).app([name, *context.args], prog_name="lab")
+
+    return enter
+
+
+def main() -> None:
+    """Run one command. Exit 0 done, 1 the work failed, 2 the input was wrong."""
+    try:
+        door()()
+    except UserError as error:
+        sys.exit(fail(error, 2))
+    except WorkFailed as error:
+        sys.exit(fail(error, 1))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def fail(error: Exception, code: int) -> int:
+    """Say what went wrong; the exit code."""
+    sys.stderr.write(f"lab: {error}\n")
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""lab train, lab score, lab doctor."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from generators.errors import UserError, WorkFailed
+from generators.options import Assignments, Json, answer, note
+from lab.assembly import assemble
+from lab.doctor import examine
+from lab.evaluation import Evaluator
+from lab.options import DEFAULT_HOME, Home
+from lab.spec import read_spec
+from lab.store import BEST, LAST, find_run
+from lab.training import part, train
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+@app.command("train")
+def train_command(
+    spec_file: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="tables task, model, objective, training")],
+    assignments: Assignments = None,
+    seed: Annotated[int | None, typer.Option(help="overrides the file's seed")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be trained, parameters by part")] = False,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Train one run, or take it up where it stands; a run that is complete is not trained again."""
+    changes = [*(assignments or []), *([f"seed={seed}"] if seed is not None else [])]
+    spec = read_spec(spec_file, changes)
+    folder = home / "runs" / spec.identity
+    if dry_run:
+        parts = assemble(spec).network.parameters_by_part()
+        without = sum(count for name, count in parts.items() if name not in ("embedding", "unembedding"))
+        rows = [f"{name:<14}{count:>14,}" for name, count in [*parts.items(), ("non-embedding", without)]]
+        value = {"run": spec.identity, "parameters": parts, "non_embedding": without, "spec": spec.tree()}
+        answer(value, as_json, "\n".join([f"run {spec.identity}", *rows]))
+        return
+    result = train(spec, home, lambda step: note(f"step {step} of {spec.training.steps}"))
+    if result["status"] != "complete":
+        raise WorkFailed(f"run {spec.identity} {result['status']}: {result['reason']}")
+    lines = [f"run {spec.identity} complete: {folder}"]
+    for checkpoint, splits in result["scores"].items():
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in splits["test"].items())
+        lines.append(f"test, {checkpoint} checkpoint: {shown}")
+    answer({"run": spec.identity, "folder": str(folder), **result}, as_json, "\n".join(lines))
+
+
+@app.command("score")
+def score_command(
+    run: Annotated[str, typer.Argument(help="a run's identity, or the start of it")],
+    split: Annotated[str, typer.Option(help="a held-out split of the run's task")] = "test",
+    checkpoint: Annotated[str, typer.Option(help="best or last")] = "best",
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Score a stored run on a split of its task, beside the task's shortcuts."""
+    if checkpoint not in ("best", "last"):
+        raise UserError(f"--checkpoint {checkpoint}: should be best or last")
+    folder = find_run(home, run)
+    parts = assemble(folder.spec())
+    held_out = [name for name, size in parts.task.splits.items() if size is not None and name != "train"]
+    if split not in held_out:
+        raise UserError(f"--split {split}: should be one of {', '.join(held_out)}")
+    stored = folder.read_tensors(BEST if checkpoint == "best" else LAST)
+    if stored is None:
+        raise UserError(f"run {folder.identity}: no {checkpoint} checkpoint yet; train it first")
+    tensors, progress = stored
+    parts.network.load_state_dict(tensors if checkpoint == "best" else part(tensors, "model."))
+    scores = Evaluator(parts.task, split, parts.device)(parts.network)
+    value = {
+        "run": folder.identity,
+        "split": split,
+        "checkpoint": checkpoint,
+        "step": progress["step"],
+        "scores": scores,
+    }
+    answer(value, as_json, "\n".join(f"{name:<24}{score:.4f}" for name, score in scores.items()))
+
+
+@app.command("doctor")
+def doctor_command(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
+    """What this machine has, and whether the lab works on it: it trains a tiny run and throws it away."""
+    checks = examine(home)
+    rows = [f"{check.mark:<8}{check.name:<20}{check.finding}" for check in checks]
+    answer({check.name: {"ok": check.good, "finding": check.finding} for check in checks}, as_json, "\n".join(rows))
+    if not all(check.good or check.optional for check in checks):
+        raise WorkFailed("something the lab needs is not there; the lines above say what")

@@ -1,0 +1,75 @@
+"""Model sizes by name, and the shape a configuration stands for.
+
+The paper's sizes (appendix, table of model sizes) count non-embedding parameters, about 12 D^2 L; the three
+smallest are this lab's, for one CPU core.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from generators.settings import Settings
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Width D, layers L (heads of the objective included), attention heads H."""
+
+    width: int
+    layers: int
+    attention_heads: int
+
+    @property
+    def hidden(self) -> int:
+        """Hidden width of SwiGLU: 8D/3 to the nearest multiple of 4, so that a block has about 12 D^2 parameters."""
+        return 4 * round(8 * self.width / 12)
+
+
+SIZES = {
+    "30k": Shape(24, 4, 1),
+    "100k": Shape(46, 4, 1),
+    "300k": Shape(80, 4, 2),
+    "1M": Shape(128, 5, 4),
+    "3M": Shape(256, 4, 8),
+    "10M": Shape(384, 6, 8),
+    "30M": Shape(512, 10, 8),
+    "100M": Shape(768, 14, 12),
+    "300M": Shape(1024, 25, 16),
+    "1B": Shape(1536, 36, 24),
+}
+
+
+class ModelConfig(Settings):
+    """A size by name, or width, layers and attention heads of one's own."""
+
+    size: str | None = None
+    width: int | None = Field(default=None, ge=4, le=16384)
+    layers: int | None = Field(default=None, ge=1, le=256)
+    attention_heads: int | None = Field(default=None, ge=1, le=256)
+    rotary_base: float = Field(default=10000.0, gt=1.0)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        own = (self.width, self.layers, self.attention_heads)
+        if self.size is not None:
+            if self.size not in SIZES:
+                raise ValueError(f"size {self.size!r} is not one of {', '.join(SIZES)}")
+            if own != (None, None, None):
+                raise ValueError("give a size, or width, layers and attention_heads, not both")
+        elif None in own:
+            raise ValueError(f"give a size ({', '.join(SIZES)}), or all of width, layers and attention_heads")
+        if self.shape.width % (2 * self.shape.attention_heads):
+            raise ValueError(
+                f"width {self.width} should be a multiple of twice attention_heads ({self.attention_heads})"
+            )
+        return self
+
+    @property
+    def shape(self) -> Shape:
+        if self.size is not None:
+            return SIZES[self.size]
+        assert self.width is not None
+        assert self.layers is not None
+        assert self.attention_heads is not None
+        return Shape(self.width, self.layers, self.attention_heads)

@@ -1,0 +1,75 @@
+"""The layers of a Llama-form decoder: RMSNorm, rotary attention, SwiGLU, and the block made of them.
+
+Names carry shapes: B samples, T positions, D width, H attention heads, K width of an attention head.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+NORM_EPSILON = 1e-5
+
+
+def rotary_table(length: int, head_width: int, base: float) -> Tensor:
+    """Cosines and sines [2, length, head_width] of rotary positions (Su et al. 2021), in Llama's half-split form."""
+    frequencies = base ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
+    angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies).repeat(1, 2)
+    return torch.stack((angles.cos(), angles.sin()))
+
+
+def rotate(x_BxHxTxK: Tensor, table_2xTxK: Tensor) -> Tensor:
+    """Turn each pair (k, k + K/2) by its position's angle."""
+    low, high = x_BxHxTxK.chunk(2, dim=-1)
+    return x_BxHxTxK * table_2xTxK[0] + torch.cat((-high, low), dim=-1) * table_2xTxK[1]
+
+
+class Attention(nn.Module):
+    """Causal multi-head self-attention with rotary positions, no biases."""
+
+    def __init__(self, width: int, attention_heads: int) -> None:
+        super().__init__()
+        self.attention_heads = attention_heads
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width, bias=False)
+        self.o_proj = nn.Linear(width, width, bias=False)
+
+    def forward(self, x_BxTxD: Tensor, rotary_2xTxK: Tensor) -> Tensor:
+        B, T, D = x_BxTxD.shape
+        weight_3DxD = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
+        qkv = F.linear(x_BxTxD, weight_3DxD).view(B, T, 3, self.attention_heads, -1).permute(2, 0, 3, 1, 4)
+        rotary_2xTxK = rotary_2xTxK.to(qkv.dtype)
+        q_BxHxTxK, k_BxHxTxK = rotate(qkv[0], rotary_2xTxK), rotate(qkv[1], rotary_2xTxK)
+        y_BxHxTxK = F.scaled_dot_product_attention(q_BxHxTxK, k_BxHxTxK, qkv[2], is_causal=True)
+        out: Tensor = self.o_proj(y_BxHxTxK.transpose(1, 2).reshape(B, T, D))
+        return out
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (Shazeer 2020) of hidden width about 8D/3, no biases."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(width, hidden, bias=False)
+        self.up_proj = nn.Linear(width, hidden, bias=False)
+        self.down_proj = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x_BxTxD: Tensor) -> Tensor:
+        out: Tensor = self.down_proj(F.silu(self.gate_proj(x_BxTxD)) * self.up_proj(x_BxTxD))
+        return out
+
+
+class Block(nn.Module):
+    """Pre-norm transformer layer: about 12 D^2 parameters."""
+
+    def __init__(self, width: int, attention_heads: int, hidden: int) -> None:
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(width, eps=NORM_EPSILON)
+        self.self_attn = Attention(width, attention_heads)
+        self.post_attention_layernorm = nn.RMSNorm(width, eps=NORM_EPSILON)
+        self.mlp = FeedForward(width, hidden)
+
+    def forward(self, x_BxTxD: Tensor, rotary_2xTxK: Tensor) -> Tensor:
+        x_BxTxD = x_BxTxD + self.self_attn(self.input_layernorm(x_BxTxD), rotary_2xTxK)
+        out: Tensor = x_BxTxD + self.mlp(self.post_attention_layernorm(x_BxTxD))
+        return out

@@ -1,0 +1,54 @@
+"""The shared trunk, and how weights are drawn.
+
+The next-token path of a run, trunk -> head 1 -> norm -> unembedding, is a Llama.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lab.model.config import Shape
+from lab.model.layers import Block, rotary_table
+
+
+class Trunk(nn.Module):
+    """f_s: tokens -> latent z_t (paper, section 2). Embedding not tied to the unembedding."""
+
+    rotary_2xTxK: Tensor
+
+    def __init__(self, shape: Shape, layers: int, vocabulary_size: int, length: int, rotary_base: float) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(vocabulary_size, shape.width)
+        self.layers = nn.ModuleList(new_block(shape) for _ in range(layers))
+        table = rotary_table(length, shape.width // shape.attention_heads, rotary_base)
+        self.register_buffer("rotary_2xTxK", table, persistent=False)
+
+    def forward(self, tokens_BxT: Tensor) -> Tensor:
+        z_BxTxD: Tensor = self.embed_tokens(tokens_BxT)
+        rotary = self.rotary_2xTxK[:, : tokens_BxT.shape[1]]
+        for layer in self.layers:
+            z_BxTxD = layer(z_BxTxD, rotary)
+        return z_BxTxD
+
+
+def new_block(shape: Shape) -> Block:
+    """A layer of this shape, for the trunk or a head."""
+    return Block(shape.width, shape.attention_heads, shape.hidden)
+
+
+@torch.no_grad()
+def initialise(module: nn.Module, layers: int, generator: torch.Generator) -> None:
+    """Draw every weight from `generator`: matrices normal with variance 1/inputs, embeddings of unit variance,
+    and each block's two output projections smaller by sqrt(2 `layers`), so that the residual stream keeps its scale
+    (Radford et al. 2019, section 2.3). Norms start at one."""
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Embedding):
+            part.weight.normal_(generator=generator)
+        elif isinstance(part, nn.Linear):
+            part.weight.normal_(std=part.in_features**-0.5, generator=generator)
+            if name.endswith(("o_proj", "down_proj")):
+                part.weight.div_((2 * layers) ** 0.5)
+
+
+def parameters_of(module: nn.Module) -> int:
+    """Parameters of a module."""
+    return sum(parameter.numel() for parameter in module.parameters())

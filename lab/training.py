@@ -1,0 +1,213 @@
+"""The training loop: same spec, same machine, same bytes, also when it is killed at any moment and run again.
+
+Data at a step is a function of the step, weights are drawn from the seed, nothing else is random; so the
+progress of a run is its weights, its optimiser and a step number, written together after each evaluation.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generators.errors import WorkFailed
+from generators.settings import Tree
+from generators.task import Task
+from lab.assembly import Network, Parts, assemble
+from lab.batches import TensorBatch
+from lab.evaluation import Evaluator, selection_score
+from lab.loss import joint
+from lab.spec import RunSpec, TrainingConfig
+from lab.store import BEST, LAST, METRICS, TIMING, RunFolder
+
+DRAWN_AT_ONCE = 32
+"""Steps whose data is drawn in one call: numpy's cost per call is then small beside the step's."""
+
+Progress = Callable[[int], None]
+
+
+def learning_rate(config: TrainingConfig, step: int) -> float:
+    """Rate of optimiser step 0, 1, ...: linear warm-up to the peak, then a cosine that ends at its last step."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    done = (step - config.warmup_steps + 1) / max(1, config.steps - config.warmup_steps)
+    low = config.final_learning_rate_fraction
+    return config.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+
+def optimiser(network: Network, config: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW; weight decay on matrices only."""
+    matrices = [parameter for parameter in network.parameters() if parameter.dim() >= 2]
+    vectors = [parameter for parameter in network.parameters() if parameter.dim() < 2]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
+
+
+def batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iterator[TensorBatch]:
+    """The training batches of steps start, start + 1, ...: step s reads samples s B .. s B + B - 1."""
+    size, steps = spec.training.batch_size, spec.training.steps
+    for first in range(start, steps, DRAWN_AT_ONCE):
+        count = min(DRAWN_AT_ONCE, steps - first)
+        drawn = task.batch("train", np.arange(first * size, (first + count) * size), spec.seed)
+        for step in range(count):
+            yield TensorBatch.of(drawn.take(np.arange(step * size, (step + 1) * size)), device)
+
+
+class Run:
+    """A run in progress."""
+
+    def __init__(self, spec: RunSpec, folder: RunFolder, parts: Parts) -> None:
+        self.spec, self.folder, self.parts = spec, folder, parts
+        self.network = parts.network
+        self.adam = optimiser(self.network, spec.training)
+        self.step = 0
+        self.best_step, self.best_score = 0, -math.inf
+        self.validation = Evaluator(parts.task, "validation", parts.device)
+        self.trained: dict[str, Tensor] = {}
+        self.logged = {METRICS: 0, TIMING: 0}
+        self.clock = time.perf_counter()
+
+    def train(self, progress: Progress) -> Tree:
+        """From where the run stands to its result."""
+        self.resume()
+        config = self.spec.training
+        since = self.step
+        for batch in batches(self.parts.task, self.spec, self.parts.device, self.step):
+            self.descend(batch)
+            self.step += 1
+            if self.step % config.evaluate_every_steps == 0 or self.step == config.steps:
+                self.evaluate(self.step - since)
+                since = self.step
+                progress(self.step)
+        return self.finish()
+
+    def descend(self, batch: TensorBatch) -> None:
+        """One optimiser step."""
+        config = self.spec.training
+        for group in self.adam.param_groups:
+            group["lr"] = learning_rate(config, self.step)
+        with torch.autocast(self.parts.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            terms = joint(self.network.objective, self.network.latent(batch.inputs_BxP), batch)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
+        self.adam.step()
+        self.adam.zero_grad()
+        for name, value in terms.items():
+            self.trained[name] = self.trained[name] + value if name in self.trained else value
+
+    def evaluate(self, steps: int) -> None:
+        """Log the mean training losses of the last `steps` steps and the validation metrics; write a checkpoint."""
+        training = {name: float(total) / steps for name, total in self.trained.items()}
+        self.trained.clear()
+        trained_seconds = self.lap()
+        if not all(map(math.isfinite, training.values())):
+            raise Diverged(self.step)
+        metrics = self.validation(self.network)
+        rate = learning_rate(self.spec.training, self.step - 1)
+        self.log(METRICS, {"step": self.step, "split": "train", **training, "learning_rate": rate})
+        self.log(METRICS, {"step": self.step, "split": "validation", **metrics})
+        score = selection_score(metrics)
+        if score > self.best_score:
+            self.best_step, self.best_score = self.step, score
+            self.folder.write_tensors(BEST, self.network.state_dict(), {"step": self.step})
+        seconds = {"train_seconds": round(trained_seconds, 4), "evaluate_seconds": round(self.lap(), 4)}
+        self.log(TIMING, {"step": self.step, **seconds})
+        self.checkpoint()
+
+    def log(self, log: str, line: Tree) -> None:
+        """One line behind a log. Lines are counted: bytes of the timing would differ between equal runs."""
+        self.folder.append(log, line)
+        self.logged[log] += 1
+
+    def lap(self) -> float:
+        """Seconds since the last lap."""
+        before, self.clock = self.clock, time.perf_counter()
+        return self.clock - before
+
+    def checkpoint(self) -> None:
+        """Everything the run needs to go on, in one file."""
+        tensors = {f"model.{name}": value for name, value in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            tensors |= {f"adam.{slot}.{name}": value for slot, value in self.adam.state[parameter].items()}
+        progress = {"step": self.step, "best_step": self.best_step, "best_score": self.best_score}
+        progress |= self.logged
+        self.folder.write_tensors(LAST, tensors, progress)
+
+    def resume(self) -> None:
+        """Go back to the last checkpoint, if there is one; cut off what was logged after it."""
+        stored = self.folder.read_tensors(LAST)
+        tensors, progress = stored or ({}, self.logged)
+        for log in self.logged:
+            self.logged[log] = progress[log]
+            self.folder.cut(log, progress[log])
+        if not stored:
+            return
+        self.step, self.best_step, self.best_score = (progress[key] for key in ("step", "best_step", "best_score"))
+        self.network.load_state_dict(part(tensors, "model."))
+        slots = {slot: part(tensors, f"adam.{slot}.") for slot in ("step", "exp_avg", "exp_avg_sq")}
+        for name, parameter in self.network.named_parameters():
+            self.adam.state[parameter] = {slot: values[name].to(parameter.device) for slot, values in slots.items()}
+
+    def finish(self) -> Tree:
+        """Score the last and the best checkpoint on the held-out splits; this is the run's result."""
+        scores: Tree = {}
+        evaluators = {
+            split: self.validation if split == "validation" else Evaluator(self.parts.task, split, self.parts.device)
+            for split, size in self.parts.task.splits.items()
+            if size is not None and split != "train"
+        }
+        for name in ("last", "best"):
+            if name == "best":
+                stored = self.folder.read_tensors(BEST)
+                assert stored is not None
+                self.network.load_state_dict(stored[0])
+            scores[name] = {split: evaluator(self.network) for split, evaluator in evaluators.items()}
+        result = {
+            "status": "complete",
+            "steps": self.step,
+            "best_step": self.best_step,
+            "scores": scores,
+            "parameters": self.network.parameters_by_part(),
+        }
+        self.log(TIMING, {"step": self.step, "train_seconds": 0.0, "evaluate_seconds": round(self.lap(), 4)})
+        return result
+
+
+class Diverged(WorkFailed):
+    """A loss that is not a number."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the loss was not a finite number by step {step}; a smaller learning rate may do")
+        self.step = step
+
+
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors under a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def train(spec: RunSpec, home: Path, progress: Progress = lambda step: None) -> Tree:
+    """Train a run, or take it up where it stands, or return its result where it is complete.
+
+    Args:
+        progress: called with the step after each evaluation.
+
+    Raises:
+        UserError: the spec cannot be built, or the folder is held by another process.
+        WorkFailed: the disk gave out. A run that diverges is a result: {"status": "diverged", ...}.
+    """
+    torch.set_num_threads(1)
+    folder = RunFolder(home, spec.identity)
+    if (result := folder.result()) is not None:
+        return result
+    parts = assemble(spec)
+    with folder.locked(spec):
+        folder.write_environment()
+        try:
+            result = Run(spec, folder, parts).train(progress)
+        except Diverged as error:
+            result = {"status": "diverged", "steps": error.step, "reason": str(error)}
+        folder.write_result(result)
+    return result

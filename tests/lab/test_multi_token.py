@@ -1,0 +1,215 @@
+"""Head i at position t predicts token t + i; the trunk is shared; parameters are matched as the paper does."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from generators.errors import UserError
+from generators.task import Batch
+from lab.assembly import Network, assemble
+from lab.batches import TensorBatch
+from lab.loss import joint
+from lab.model.config import SIZES, ModelConfig, Shape
+from lab.model.network import new_block, parameters_of
+from lab.objectives.multi_token import MultiToken
+from tests.conftest import Spec
+
+
+def batch_of(tokens: Tensor, loss: Tensor | None = None) -> TensorBatch:
+    array = tokens.numpy()
+    mask = np.ones(array.shape, dtype=bool) if loss is None else loss.numpy()
+    return TensorBatch.of(Batch(tokens=array, loss=mask, scored=mask), torch.device("cpu"))
+
+
+def network_of(spec: Spec, **changes: object) -> Network:
+    return assemble(spec(**changes)).network
+
+
+def random_tokens(network: Network, samples: int = 3, length: int = 20) -> Tensor:
+    vocabulary = network.trunk.embed_tokens.num_embeddings
+    return torch.randint(vocabulary, (samples, length), generator=torch.Generator().manual_seed(1))
+
+
+def test_targets_of_each_lag_by_hand() -> None:
+    tokens = torch.tensor([[5, 6, 7, 8], [1, 2, 3, 4]])
+    loss = torch.tensor([[False, True, False, True], [False, True, True, True]])
+    batch = batch_of(tokens, loss)
+    positions, targets = batch.targets(1)
+    assert positions is not None
+    assert positions.tolist() == [0, 2, 3, 4, 5]
+    assert targets.tolist() == [6, 8, 2, 3, 4]
+    positions, targets = batch.targets(2)
+    assert positions is not None
+    assert positions.tolist() == [1, 2, 3]
+    assert targets.tolist() == [8, 3, 4]
+    positions, targets = batch_of(tokens).targets(3)
+    assert positions is None
+    assert targets.tolist() == [8, 4]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("match", ["layers", "none"])
+def test_loss_and_gradient_equal_those_of_a_naive_loop(tiny: Spec, match: str, masked: bool) -> None:
+    network = network_of(tiny, objective__n=3, objective__match=match).double()
+    tokens = random_tokens(network)
+    loss = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(2)) < 0.4 if masked else tokens >= 0
+    values = joint(network.objective, network.latent(tokens[:, :-1]), batch_of(tokens, loss))
+    gradients = {
+        name: parameter.grad.clone() for name, parameter in network.named_parameters() if parameter.grad is not None
+    }
+    network.zero_grad()
+
+    objective = network.objective
+    assert isinstance(objective, MultiToken)
+    total = torch.zeros((), dtype=torch.float64)
+    for lag in (1, 2, 3):
+        naive = []
+        for sample in range(tokens.shape[0]):
+            for t in range(tokens.shape[1] - lag):
+                if loss[sample, t + lag]:
+                    latent = network.latent(tokens[sample : sample + 1, : t + 1])
+                    rotary = objective.rotary_2xTxK[:, : t + 1].double()
+                    hidden = objective.norm(objective.heads[lag - 1](latent, rotary))[0, -1]
+                    logits = objective.lm_head(hidden)
+                    naive.append(torch.logsumexp(logits, 0) - logits[tokens[sample, t + lag]])
+        mean = torch.stack(naive).mean()
+        assert values[f"loss_{lag}"].item() == pytest.approx(mean.item(), rel=1e-9)
+        total = total + mean
+    total.backward()
+    assert len(gradients) == len(list(network.named_parameters()))
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None
+        torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_no_gradient_reaches_a_future_token(tiny: Spec) -> None:
+    network = network_of(tiny, objective__n=3)
+    tokens = random_tokens(network, samples=1)
+    embedded = network.trunk.embed_tokens(tokens[:, :-1]).detach().requires_grad_()
+    latent = embedded
+    for layer in network.trunk.layers:
+        latent = layer(latent, network.trunk.rotary_2xTxK[:, : latent.shape[1]])
+    for hidden in network.objective.draft(latent, 3):
+        (gradient,) = torch.autograd.grad(hidden[0, 7].square().sum(), embedded, retain_graph=True)
+        reached = gradient[0].abs().sum(dim=1) > 0
+        assert reached[:8].all()
+        assert not reached[8:].any()
+
+
+def test_heads_are_distinct_modules_that_share_no_parameter(tiny: Spec) -> None:
+    objective = network_of(tiny, objective__n=3).objective
+    assert isinstance(objective, MultiToken)
+    storages = [{parameter.data_ptr() for parameter in head.parameters()} for head in objective.heads]
+    assert len(set.union(*storages)) == sum(map(len, storages))
+    weights = [next(iter(head.parameters())) for head in objective.heads]
+    assert all((a != b).any() for a, b in zip([head.mlp.up_proj.weight for head in objective.heads[:-1]],
+                                              [head.mlp.up_proj.weight for head in objective.heads[1:]], strict=True))  # fmt: skip
+    assert len(weights) == 3
+
+
+@pytest.mark.parametrize("lag", [1, 2, 3])
+def test_head_i_alone_learns_a_source_in_which_only_lag_i_is_predictable(tiny: Spec, lag: int) -> None:
+    network = network_of(tiny, objective__n=3)
+    generator = torch.Generator().manual_seed(0)
+    adam = torch.optim.AdamW(network.parameters(), lr=0.01)
+    values = {}
+    for _ in range(150):
+        tokens = torch.randint(8, (16, 24), generator=generator)
+        for t in range(lag, 24, lag + 1):
+            tokens[:, t] = tokens[:, t - lag]
+        loss = torch.zeros_like(tokens, dtype=torch.bool)
+        loss[:, lag :: lag + 1] = True
+        values = joint(network.objective, network.latent(tokens[:, :-1]), batch_of(tokens, loss))
+        adam.step()
+        adam.zero_grad()
+    chance = float(np.log(8))
+    for head in (1, 2, 3):
+        value = float(values[f"loss_{head}"])
+        if head == lag:
+            assert value < 0.2
+        elif head > lag:
+            assert value > 0.8 * chance, "a head that looks further ahead cannot have seen the token to copy"
+
+
+def test_the_loss_ignores_tokens_that_carry_none(tiny: Spec) -> None:
+    network = network_of(tiny, objective__n=2)
+    tokens = random_tokens(network)
+    loss = torch.zeros_like(tokens, dtype=torch.bool)
+    loss[:, 5] = True
+    before = joint(network.objective, network.latent(tokens[:, :-1]), batch_of(tokens, loss))
+    changed = tokens.clone()
+    changed[:, 6:] = (changed[:, 6:] + 1) % 10
+    after = joint(network.objective, network.latent(changed[:, :-1]), batch_of(changed, loss))
+    assert before == after
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_match_layers_keeps_the_parameters_of_next_token_prediction_to_the_last(tiny: Spec, n: int) -> None:
+    one, matched = network_of(tiny, objective__n=1), network_of(tiny, objective__n=n)
+    assert parameters_of(one) == parameters_of(matched)
+    assert len(matched.trunk.layers) == len(one.trunk.layers) - (n - 1)
+    kept = network_of(tiny, objective__n=n, objective__match="none")
+    assert len(kept.trunk.layers) == len(one.trunk.layers)
+    layer = parameters_of(one.trunk.layers[0])
+    assert parameters_of(kept) == parameters_of(one) + (n - 1) * layer
+
+
+def test_parameters_by_part_add_up(tiny: Spec) -> None:
+    network = network_of(tiny, objective__n=3)
+    assert sum(network.parameters_by_part().values()) == parameters_of(network)
+
+
+def test_heads_that_leave_no_trunk_are_refused(tiny: Spec) -> None:
+    with pytest.raises(UserError, match="objective.n = 4: .* leave no trunk"):
+        assemble(tiny(objective__n=4))
+
+
+@pytest.mark.parametrize(("name", "millions"), [("1M", 1), ("3M", 3), ("10M", 10), ("30M", 30), ("100M", 100), ("300M", 300), ("1B", 1000)])  # fmt: skip
+def test_the_papers_sizes_have_the_parameters_they_are_named_by(name: str, millions: int) -> None:
+    shape = SIZES[name]
+    with torch.device("meta"):
+        counted = shape.layers * parameters_of(new_block(shape))
+    assert counted == pytest.approx(12 * shape.width**2 * shape.layers, rel=0.03)
+    assert counted == pytest.approx(millions * 1e6, rel=0.07)
+    assert ModelConfig(size=name).shape == shape
+
+
+def test_small_sizes_are_near_their_names() -> None:
+    for name, thousands in (("30k", 30), ("100k", 100), ("300k", 300)):
+        assert SIZES[name].layers * parameters_of(new_block(SIZES[name])) == pytest.approx(thousands * 1e3, rel=0.08)
+
+
+def test_the_next_token_path_is_a_llama() -> None:
+    """The layer by hand, in the form transformers writes it: separate projections, half-split rotation, explicit mask."""
+    shape = Shape(16, 1, 2)
+    block = new_block(shape)
+    x = torch.randn(2, 7, 16, generator=torch.Generator().manual_seed(0))
+    positions = torch.arange(7.0)
+    angles = torch.outer(positions, 100.0 ** (-torch.arange(0, 8, 2) / 8))
+    cos, sin = torch.cat((angles, angles), 1).cos(), torch.cat((angles, angles), 1).sin()
+
+    def norm(y: Tensor) -> Tensor:
+        return y / (y.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+
+    def heads(y: Tensor) -> Tensor:
+        return y.view(2, 7, 2, 8).transpose(1, 2)
+
+    def turned(y: Tensor) -> Tensor:
+        return y * cos + torch.cat((-y[..., 4:], y[..., :4]), -1) * sin
+
+    attention, mlp = block.self_attn, block.mlp
+    h = norm(x)
+    q, k, v = (
+        heads(h @ weight.T) for weight in (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight)
+    )
+    scores = turned(q) @ turned(k).transpose(-1, -2) / 8**0.5
+    scores = scores.masked_fill(torch.ones(7, 7).triu(1).bool(), -torch.inf)
+    x2 = x + (scores.softmax(-1) @ v).transpose(1, 2).reshape(2, 7, 16) @ attention.o_proj.weight.T
+    h = norm(x2)
+    gate = h @ mlp.gate_proj.weight.T
+    expected = x2 + (gate * gate.sigmoid() * (h @ mlp.up_proj.weight.T)) @ mlp.down_proj.weight.T
+
+    from lab.model.layers import rotary_table
+
+    torch.testing.assert_close(block(x, rotary_table(7, 8, 100.0)), expected, rtol=1e-5, atol=1e-5)
