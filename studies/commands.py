@@ -1,0 +1,146 @@
+"""lab study list|show|run|status, lab claims."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from generators.errors import UserError, WorkFailed
+from generators.options import Assignments, Json, answer, note
+from generators.settings import Tree
+from lab.options import DEFAULT_HOME, Home
+from studies.claims import Judgement, judge
+from studies.progress import Reporter
+from studies.study import CATALOG, catalog, declared, load
+from studies.sweep import Sweep, confirmed, find_study, read_ledger
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+study_app = typer.Typer(no_args_is_help=True, help="Questions, declared as data and swept.")
+app.add_typer(study_app, name="study")
+
+Name = Annotated[str, typer.Argument(metavar="STUDY", help="a catalog name, or the path of a study file")]
+Scale = Annotated[str, typer.Option(help="smoke: seconds, to see it run; cpu: minutes; gpu: the paper's sizes")]
+StoredScale = Annotated[str | None, typer.Option("--scale", help="by default the scale that ran last")]
+
+
+@study_app.command("list")
+def list_command(as_json: Json = False) -> None:
+    """The studies that are shipped."""
+    studies = {name: declared(CATALOG / f"{name}.toml") for name in catalog()}
+    rows = [f"{name:<22}{study.question}" for name, study in studies.items()]
+    value = {name: {"title": study.title, "question": study.question} for name, study in studies.items()}
+    answer(value, as_json, "\n".join([*rows, "", "next: lab study show quick"]))
+
+
+@study_app.command("show")
+def show_command(name: Name, scale: Scale = "cpu", assignments: Assignments = None, as_json: Json = False) -> None:
+    """What a study would run, before anything runs."""
+    study = load(name, scale, assignments or [])
+    declaration = study.declaration
+    search = ", ".join(f"{key} from {span.low:g} to {span.high:g}" for key, span in declaration.tuning.search.items())
+    lines = [
+        declaration.title,
+        f"{study.source}, scale {scale}: {declaration.scales[scale].summary}",
+        f"question: {declaration.question}",
+        f"cells: {len(study.cells)}, each tuned in {study.trials} trials ({search}), then {study.seeds} fresh seeds",
+        *(f"  {cell.label}" for cell in study.cells),
+        f"runs: {study.runs}",
+        *(f"claim {claim.name}: {claim.text} (paper: {claim.paper})" for claim in declaration.claims),
+        f"next: lab study run {name}" + ("" if scale == "cpu" else f" --scale {scale}"),
+    ]
+    value = {
+        "study": study.name,
+        "scale": scale,
+        "cells": [cell.label for cell in study.cells],
+        "trials": study.trials,
+        "seeds": study.seeds,
+        "runs": study.runs,
+        "claims": [claim.model_dump(mode="json") for claim in declaration.claims],
+    }
+    answer(value, as_json, "\n".join(lines))
+
+
+@study_app.command("run")
+def run_command(
+    name: Name,
+    scale: Scale = "cpu",
+    assignments: Assignments = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="processes, one thread each; by default one a core")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Run what is missing of a study, and nothing else; then judge its claims."""
+    study = load(name, scale, assignments or [])
+    with Reporter(study, workers or os.cpu_count() or 1) as reporter:
+        sweep = Sweep(study, home, reporter.ended)
+        states = sweep.run(reporter.workers)
+    cells = [state.tree() for state in states]
+    verdicts = judge(study, confirmed(cells))
+    failed = [f"{cell['cell']}, {entry['phase']} seed {entry['seed']}: {entry['failure']}"
+              for cell in cells for entry in cell["entries"] if entry["failure"]]  # fmt: skip
+    value = {"study": name, "scale": scale, "trained": reporter.trained, "failed": failed}
+    answer(value | {"verdicts": [one.tree() for one in verdicts]}, as_json, "\n".join(map(sentence, verdicts)))
+    note(f"next: lab report {name}" + ("" if scale == "cpu" else f" --scale {scale}"))
+    if failed:
+        raise WorkFailed(f"{len(failed)} runs failed: " + "; ".join(failed[:5]))
+
+
+@study_app.command("status")
+def status_command(name: Name, scale: StoredScale = None, home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
+    """How far a study is."""
+    study = find_study(home, name, scale)
+    cells = {cell["cell"]: counted(cell["entries"]) for cell in read_ledger(home, study)}
+    rows = [
+        f"{label:<32}{counts['tune']} of {study.trials} trials, {counts['confirm']} of {study.seeds} seeds, "
+        f"{counts['failed']} failed"
+        for label, counts in cells.items()
+    ]
+    total = f"{sum(counts['ended'] for counts in cells.values())} of {study.runs} runs ended"
+    value = {"study": study.name, "scale": study.scale, "runs": study.runs, "cells": cells}
+    answer(value, as_json, "\n".join([*rows, total]))
+
+
+@app.command("claims")
+def claims_command(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[STUDY]...", help="by default every study that ran")
+    ] = None,
+    scale: StoredScale = None,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """The verdict on every claim, from what is stored."""
+    chosen = names or sorted({path.parent.parent.name for path in home.glob("studies/*/*/study.json")})
+    if not chosen:
+        raise UserError(f"no study ran under {home}; start with: lab study run quick")
+    value, lines = {}, []
+    for name in chosen:
+        study = find_study(home, name, scale)
+        verdicts = judge(study, confirmed(read_ledger(home, study)))
+        value[study.name] = {"scale": study.scale, "verdicts": [one.tree() for one in verdicts]}
+        lines += [f"{study.name}, scale {study.scale}", *(f"  {sentence(one)}" for one in verdicts)]
+    answer(value, as_json, "\n".join(lines))
+
+
+def sentence(judgement: Judgement) -> str:
+    """A verdict in one line."""
+    found = judgement.contrast
+    measured = ""
+    if found and judgement.level:
+        share = f"{100 * (1 - judgement.level):g}%"
+        measured = f"difference {found.difference:+.3f}, {share} interval {found.low:+.3f} to {found.high:+.3f}; "
+    return f"{judgement.verdict.upper()}: {judgement.claim.text} ({measured}{judgement.reason})"
+
+
+def counted(entries: list[Tree]) -> dict[str, int]:
+    """Scored trials and seeds, and failures, of a cell."""
+    scored = [entry["phase"] for entry in entries if entry["score"] is not None]
+    failed = sum(entry["failure"] is not None for entry in entries)
+    return {
+        "tune": scored.count("tune"),
+        "confirm": scored.count("confirm"),
+        "failed": failed,
+        "ended": len(scored) + failed,
+    }

@@ -1,0 +1,74 @@
+"""How a study that runs is shown: bars on a terminal, plain lines elsewhere. Always on standard error."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from generators.options import note
+from studies.study import Study
+from studies.sweep import Event
+
+
+class Reporter:
+    """Tells of each run that ended: which cell, which seed, how many are left and for how long."""
+
+    def __init__(self, study: Study, workers: int) -> None:
+        self.study, self.workers = study, workers
+        self.trained = 0
+        self.started = time.monotonic()
+        self.bars: Progress | None = None
+        self.rows: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[last]}"),
+            )
+            self.bars = Progress(*columns, console=Console(stderr=True))
+            a_cell = self.study.trials + self.study.seeds
+            self.rows = {cell.label: self.bars.add_task(cell.label, total=a_cell, last="") for cell in self.study.cells}
+            self.rows["all"] = self.bars.add_task("all", total=self.study.runs, last="")
+            self.bars.start()
+        else:
+            note(f"{self.study.name}, scale {self.study.scale}: {self.study.runs} runs, {self.workers} workers")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bars:
+            self.bars.stop()
+        note(f"{self.trained} runs trained in {time.monotonic() - self.started:.0f} s")
+
+    def ended(self, event: Event) -> None:
+        """One run ended."""
+        self.trained += event.trained
+        left = self.remaining(event)
+        what = describe(event)
+        if self.bars:
+            self.bars.update(self.rows[event.cell], advance=1, last=what)
+            self.bars.update(self.rows["all"], advance=1, last=f"{left} left" if left else "")
+        elif event.trained:
+            note(f"[{event.done}/{event.total}] {event.cell}: {what}" + (f"; {left} left" if left else ""))
+
+    def remaining(self, event: Event) -> str:
+        """Time left, from the mean time of the runs trained so far; empty before the first."""
+        if not self.trained or event.done >= event.total:
+            return ""
+        seconds = (time.monotonic() - self.started) / self.trained * (event.total - event.done)
+        return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def describe(event: Event) -> str:
+    """Phase, seed and score of a run."""
+    entry = event.entry
+    settings = ", ".join(f"{key.rpartition('.')[2]} {value:.3g}" for key, value in entry.settings.items())
+    phase = f"trial with {settings}" if entry.phase == "tune" else f"seed {entry.seed}"
+    return f"{phase}: {entry.score:.3f}" if entry.score is not None else f"{phase}: failed ({entry.failure})"

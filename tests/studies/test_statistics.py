@@ -1,0 +1,127 @@
+"""Exact tests against scipy and by hand; error rates and coverage by simulation with fixed generators."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from studies.statistics import Form, contrast, mean_interval, p_above, p_below, smallest_p, typical_values
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("alternative", ["greater", "less"])
+@pytest.mark.parametrize("size", [3, 5])
+def test_independent_p_values_are_those_of_scipys_exact_permutation_test(alternative: str, size: int) -> None:
+    for seed in range(10):
+        a, b = rng(seed).normal(0.5, 1, size), rng(seed + 100).normal(0, 1, size)
+        expected = stats.permutation_test(
+            (a, b), lambda x, y: x.mean() - y.mean(), alternative=alternative, n_resamples=np.inf
+        ).pvalue
+        found = contrast(a, b, "independent", 0.05, rng())
+        assert (found.p_greater if alternative == "greater" else found.p_less) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("alternative", ["greater", "less"])
+def test_paired_p_values_are_those_of_scipys_exact_sign_flips(alternative: str) -> None:
+    for seed in range(10):
+        a, b = rng(seed).normal(0.5, 1, 6), rng(seed + 100).normal(0, 1, 6)
+        expected = stats.permutation_test(
+            (a - b,), np.mean, permutation_type="samples", alternative=alternative, n_resamples=np.inf
+        ).pvalue
+        found = contrast(a, b, "paired", 0.05, rng())
+        assert (found.p_greater if alternative == "greater" else found.p_less) == pytest.approx(expected)
+
+
+def test_a_shift_is_tested_as_scipy_would_test_the_shifted_scores() -> None:
+    a, b = rng(1).normal(0.5, 1, 5), rng(2).normal(0, 1, 5)
+    shifts = typical_values(a, b, "independent", rng())
+    for shift in (-1.0, 0.2, 0.9):
+        expected = stats.permutation_test(
+            (a - shift, b), lambda x, y: x.mean() - y.mean(), alternative="greater", n_resamples=np.inf
+        ).pvalue
+        assert p_above(shifts, shift) == pytest.approx(expected)
+
+
+def test_the_smallest_p_is_what_separated_arms_give() -> None:
+    a, b = np.arange(5) + 10.0, np.arange(5.0)
+    assert contrast(a, b, "independent", 0.05, rng()).p_two_sided == pytest.approx(smallest_p(5, "independent"))
+    assert smallest_p(5, "independent") == pytest.approx(2 / 252)
+    assert smallest_p(5, "independent") * 6 < 0.05
+    assert smallest_p(5, "paired") == pytest.approx(2 / 32)
+
+
+@pytest.mark.parametrize("form", ["independent", "paired"])
+def test_the_interval_excludes_zero_exactly_when_the_test_rejects(form: Form) -> None:
+    rejected = 0
+    for seed in range(200):
+        a, b = rng(seed).normal(0.8, 1, 6), rng(seed + 1000).normal(0, 1, 6)
+        found = contrast(a, b, form, 0.05, rng())
+        excludes = found.low > 0 or found.high < 0
+        assert excludes == (found.p_two_sided <= 0.05)
+        rejected += excludes
+    assert 10 < rejected < 190
+
+
+def test_too_few_seeds_give_an_unbounded_interval() -> None:
+    found = contrast(np.array([1.0, 2.0]), np.array([0.0, 0.1]), "independent", 0.05, rng())
+    assert found.low == -np.inf
+    assert found.high == np.inf
+
+
+def test_five_pairs_reach_no_bounded_interval_at_005() -> None:
+    assert contrast(np.ones(5) + np.arange(5), np.zeros(5), "paired", 0.05, rng()).low == -np.inf
+
+
+SOURCES = {
+    "normal": lambda r, shared: r.normal(size=5) + shared,
+    "skewed": lambda r, shared: np.exp(r.normal(size=5)) + shared,
+    "bimodal": lambda r, shared: np.where(r.random(5) < 0.5, 0.25, 1.0) + 0.01 * r.normal(size=5) + 0.1 * shared,
+}
+
+
+@pytest.mark.parametrize("correlated", [False, True])
+@pytest.mark.parametrize("source", SOURCES)
+def test_equal_arms_are_found_different_no_more_often_than_the_level(source: str, correlated: bool) -> None:
+    generator, draw = rng(7), SOURCES[source]
+    studies, false = 1000, 0
+    for _ in range(studies):
+        shared = generator.normal(size=5) if correlated else np.zeros(5)
+        false += (
+            contrast(draw(generator, shared), draw(generator, shared), "independent", 0.05, rng()).p_two_sided <= 0.05
+        )
+    assert false / studies <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / studies)
+
+
+@pytest.mark.parametrize("form", ["independent", "paired"])
+def test_intervals_cover_the_true_shift(form: Form) -> None:
+    generator, size = rng(3), 5 if form == "independent" else 7
+    covered = 0
+    for _ in range(1000):
+        found = contrast(generator.normal(0.7, 1, size), generator.normal(0, 1, size), form, 0.05, rng())
+        covered += found.low <= 0.7 <= found.high
+    assert 0.93 <= covered / 1000 <= 0.975
+
+
+def test_many_seeds_are_sampled_and_agree_with_normal_theory() -> None:
+    a, b = rng(4).normal(0.3, 1, 40), rng(5).normal(0, 1, 40)
+    found = contrast(a, b, "independent", 0.05, rng())
+    assert found.p_two_sided == pytest.approx(stats.ttest_ind(a, b).pvalue, abs=0.02)
+    assert (found.low, found.high) == pytest.approx(stats.ttest_ind(a, b).confidence_interval(0.95), abs=0.05)
+
+
+def test_typical_values_by_hand() -> None:
+    values = typical_values(np.array([3.0, 5.0]), np.array([1.0, 0.0]), "independent", rng())
+    assert sorted(values) == [2.0, 3.0, 3.5, 4.0, 5.0]
+    assert sorted(typical_values(np.array([3.0, 5.0]), np.array([1.0, 0.0]), "paired", rng())) == [2.0, 3.5, 5.0]
+    assert p_below(values, 5.0) == pytest.approx(2 / 6)
+
+
+def test_the_bootstrap_interval_takes_its_generator_and_constant_scores() -> None:
+    scores = rng(1).normal(size=5)
+    assert mean_interval(scores, 0.05, rng(1)) == mean_interval(scores, 0.05, rng(1))
+    low, high = mean_interval(scores, 0.05, rng(1))
+    assert scores.min() < low < scores.mean() < high < scores.max()
+    assert mean_interval(np.ones(5), 0.05, rng()) == (1.0, 1.0)
+    assert mean_interval(np.ones(1), 0.05, rng()) == (1.0, 1.0)

@@ -1,0 +1,91 @@
+"""A study file is refused as a whole, with a sentence, before anything runs."""
+
+from pathlib import Path
+
+import pytest
+
+from generators.errors import UserError
+from studies.study import TUNING_SEED, Study, catalog, load
+from tests.conftest import Lab
+from tests.studies.conftest import Edit
+
+WRONG = {
+    "misspelt key": (("[tuning]\ntrials", "[tuning]\ntrails"), 'tuning.trails = 2: no such key; the nearest is tuning.trials'),
+    "misspelt table": (("[tuning]", "[tunign]"), "tunign = "),
+    "misspelt claim key": (("margin = 0.1", "marign = 0.1"), "claims.1.marign = 0.1: no such key; the nearest is claims.1.margin"),
+    "misspelt task key": (("characters = 3", "charcters = 3"), "task.charcters = 3: no such key; the nearest is task.characters"),
+    "string for a number": (("trials = 2", 'trials = "2"'), 'tuning.trials = "2": should be a valid integer, without quotes: 2'),
+    "string for a setting": (("steps = 3\nb", 'steps = "3"\nb'), 'training.steps = "3": should be a valid integer'),
+    "n = 0": (('"objective.n" = [1, 2]', '"objective.n" = [1, 0]'), "objective.n = 0: should be greater than or equal to 1"),
+    "unknown task": (('kind = "induction"', 'kind = "inductoin"'), "task.kind = 'inductoin': no such task; the nearest is induction"),
+    "unknown objective": (('kind = "multi_token"', 'kind = "mtp"'), "objective.kind = 'mtp': no such objective; the nearest is multi_token"),
+    "empty factor": (('"model.width" = [8, 16]', '"model.width" = []'), "factors.model.width = []: should have at least one level"),
+    "factor of nothing": (('"model.width" = [8, 16]', '"modle.width" = [8, 16]'), "modle: no such table; the nearest is model"),
+    "level twice": (('"objective.n" = [1, 2]', '"objective.n" = [1, 1, 2]'), "a level stands there twice"),
+    "claim on no level": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = 4\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.same: objective.n = 4 is not a level of that factor"),
+    "claim on no factor": (('factor = "objective.n"', 'factor = "objective.m"'), "no such factor; the nearest is objective.n"),
+    "claim without margin": (("margin = 0.1\n", ""), "claims.same.margin: an equivalence needs one"),
+    "claim without place": (('where = { "model.width" = "first" }', ""), "claims.helps.where says nothing of model.width"),
+    "too few seeds": (("seeds = 5", "seeds = 3"), "seeds = 3: with 2 claims the smallest p"),
+    "paired seeds cannot decide": (("seeds = 5", 'seeds = 5\ntest = "paired"'), "the paired test can give is 0.125, above level = 0.05"),
+    "range upside down": (("low = 0.001, high = 0.1", "low = 0.1, high = 0.001"), "should be below high"),
+    "range at zero": (("low = 0.001", "low = 0.0"), "above 0 if log"),
+    "model without room for the heads": (("layers = 3", "layers = 2"), "leave no trunk"),
+    "missing question": (('question = "Does it?"\n', ""), "question is missing"),
+    "no scale": (("[scales.cpu]", "[scales.cpuu]"), "--scale cpu: no such scale; the nearest is cpuu"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_study_file_gets_a_sentence(study_file: Edit, name: str) -> None:
+    replacement, sentence = WRONG[name]
+    path = study_file(replacement)
+    with pytest.raises(UserError) as raised:
+        load(str(path), "cpu", [])
+    assert sentence in str(raised.value)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_from_the_command_line_it_is_exit_code_2(study_file: Edit, lab: Lab, tmp_path: Path) -> None:
+    done = lab("study", "run", study_file(("trials = 2", 'trials = "2"')), "--home", tmp_path / "home")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "home").exists()
+
+
+def test_an_unknown_name_gives_the_nearest(lab: Lab) -> None:
+    done = lab("study", "show", "qiuck")
+    assert done.returncode == 2
+    assert "the nearest is quick" in done.stderr
+
+
+def test_cells_are_the_full_grid_and_runs_are_counted(small: Study) -> None:
+    assert [cell.label for cell in small.cells] == ["width=8 n=1", "width=8 n=2", "width=16 n=1", "width=16 n=2"]
+    assert small.runs == 4 * (2 + 5)
+
+
+def test_a_scale_and_assignments_change_the_base(study_file: Edit) -> None:
+    study = load(str(study_file()), "smoke", ["training.steps=7"])
+    spec = study.spec(study.cells[1], {"training.learning_rate": 0.02}, 3)
+    assert (study.seeds, study.trials) == (2, 1)
+    assert (spec.training.steps, spec.training.learning_rate, spec.seed) == (7, 0.02, 3)
+    assert spec.model.shape.width == 8
+
+
+def test_an_assignment_to_a_factor_is_refused(study_file: Edit) -> None:
+    with pytest.raises(UserError, match=r"objective.n is a factor of small"):
+        load(str(study_file()), "cpu", ["objective.n=4"])
+
+
+def test_tuning_and_confirming_share_no_seed(small: Study) -> None:
+    assert small.seeds < TUNING_SEED
+
+
+@pytest.mark.parametrize("name", catalog())
+@pytest.mark.parametrize("scale", ["smoke", "cpu"])
+def test_every_shipped_study_is_valid(name: str, scale: str, tmp_path: Path) -> None:
+    assignments = []
+    if name == "induction-stories":
+        pytest.skip("needs a corpus; tested with one below")
+    assert load(name, scale, assignments).runs > 0
