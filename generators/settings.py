@@ -57,7 +57,7 @@ def _sentence(model: type[BaseModel], error: Mapping[str, Any], path: list[str],
     message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message.replace("Input should be", "should be").replace("Field required", "is missing")
     if error["type"] == "missing":
-        return f"{key} is missing"
+        return f"{key} is missing; add it to the file, or give it with --set {key}=..."
     value = error["input"]
     shown = "" if isinstance(value, dict) else f" = {_shown(value)}"
     if isinstance(value, str) and ("number" in message or "integer" in message) and _is_number(value):

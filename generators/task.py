@@ -10,6 +10,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
@@ -92,7 +93,7 @@ class Task(ABC):
     def __init__(self, config: TaskConfig) -> None:
         self.config = config
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Names the stream of samples: the kind and a digest of the settings."""
         settings = json.dumps(self.config.canonical(), sort_keys=True)
@@ -106,21 +107,24 @@ class Task(ABC):
         """
         if split not in self.splits:
             raise UserError(f"split {split!r} is not one of {', '.join(self.splits)}")
-        group = GROUPS[split.partition("/")[0]]
         stream = Stream(sample_keys(f"{self.name}:{split}:{seed}", indices))
         batch = self.draw(stream, split)
-        wrong = np.flatnonzero(~np.isin(shares(batch.tokens), group))
-        at_once = 2 * SHARES // len(group)
+        wrong = np.flatnonzero(~self.belongs(batch, split))
+        at_once = 2 * SHARES // len(GROUPS[split.partition("/")[0]])
         for attempt in range(1, ATTEMPTS, at_once):
             if not wrong.size:
                 return batch
             again = self.draw(stream.again(wrong, attempt, at_once), split)
-            right = np.isin(shares(again.tokens), group).reshape(len(wrong), at_once)
+            right = self.belongs(again, split).reshape(len(wrong), at_once)
             found = right.any(axis=1)
             firsts = np.flatnonzero(found) * at_once + right.argmax(axis=1)[found]
             batch = batch.replaced(wrong[found], again.take(firsts))
             wrong = wrong[~found]
         raise UserError(f"task {self.config.kind!r}: too few distinct samples for split {split!r}; widen its settings")
+
+    def belongs(self, batch: Batch, split: str) -> Mask:
+        """Which samples [B] the split may have: those whose hash says so, unless the task keeps groups apart itself."""
+        return np.isin(shares(batch.tokens), GROUPS[split.partition("/")[0]])
 
     @abstractmethod
     def draw(self, stream: Stream, split: str) -> Batch:

@@ -1,5 +1,7 @@
 """Stories: the labels are right, the text agrees, and blindness has the ceiling that is published."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,13 +48,13 @@ def test_names_are_two_tokens_distinct_within_a_story_and_drawn_afresh(task: Ind
     }
     assert len(pairs) == 12 * 12
     for tokens in stories.tokens[:200]:
-        found = {(a, b) for a, b in zip(tokens[:-1], tokens[1:], strict=True) if b >= task.second}
+        found = {(a, b) for a, b in pairwise(tokens) if b >= task.second}
         assert len({a for a, _ in found}) == len({b for _, b in found}) == len(found) == 4
 
 
 def best_blind_rule(task: Induction, batch: Batch) -> float:
-    """Accuracy of the best rule that knows all names of the story and the order of mentions, but not the first token:
-    of the characters not just named, always the one whose last mention is longest ago, or the most recent, and so on."""
+    """Accuracy of the best rule that knows the names of the story and the order of mentions, but not the first token:
+    of the characters not just named, always the one whose last mention is longest ago, or the most recent, ..."""
     right = np.zeros(task.config.characters)
     total = 0
     for tokens, scored in zip(batch.tokens, batch.scored, strict=True):

@@ -17,7 +17,7 @@ class Inner(Settings):
 
 class Outer(Settings):
     inner: Inner = Inner()
-    names: dict[str, Inner] = {}
+    names: dict[str, Inner] = Field(default_factory=dict)
     flag: bool = False
 
 
