@@ -8,7 +8,7 @@ numpy applies to a whole batch at once: `numpy.random.Philox` is counter-based t
 """
 
 import hashlib
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +37,22 @@ def sample_keys(name: str, indices: ArrayLike) -> Words:
     """One key [B] for each sample index [B] of the stream called `name`."""
     with np.errstate(over="ignore"):
         return mix(mix(np.asarray(indices, dtype=np.uint64) * GOLDEN + word(name)) + GOLDEN)
+
+
+def epochs(name: str, places: ArrayLike, size: int) -> Integers:
+    """Which of `size` things [B] is read at each place [B]: all of them, then all again, each time in another order."""
+    passes, within = np.divmod(np.asarray(places, dtype=np.int64), size)
+    read = np.empty_like(within)
+    for number in np.unique(passes):
+        here = passes == number
+        read[here] = _order(f"{name}:{number}", size)[within[here]]
+    return read
+
+
+@lru_cache(maxsize=4)
+def _order(name: str, size: int) -> Integers:
+    """A permutation of 0..size-1."""
+    return np.argsort(sample_keys(name, np.arange(size)))
 
 
 class Stream:

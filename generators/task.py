@@ -137,6 +137,15 @@ class Task(ABC):
         Independent of `draw`: it reads the finished tokens, not the intentions.
         """
 
+    def confirmed(self, batch: Batch) -> Mask:
+        """Which samples [B] the oracle confirms: its answers stand at the scored positions, and nowhere else.
+
+        A task whose truth is a distribution, or a file, overrides this.
+        """
+        answers = self.oracle(batch)
+        agrees: Mask = (answers == np.where(batch.scored, batch.tokens, -1)).all(axis=1)
+        return agrees
+
     def text(self, tokens: Integers) -> str:
         """One sample [T] as a person reads it."""
         return " ".join(self.vocabulary[token] for token in tokens)

@@ -152,23 +152,23 @@ class Run:
 
     def finish(self) -> Tree:
         """Score the last and the best checkpoint on the held-out splits; this is the run's result."""
-        scores: Tree = {}
         evaluators = {
             split: self.validation if split == "validation" else Evaluator(self.parts.task, split, self.parts.device)
             for split, size in self.parts.task.splits.items()
             if size is not None and split != "train"
         }
-        for name in ("last", "best"):
-            if name == "best":
-                stored = self.folder.read_tensors(BEST)
-                assert stored is not None
-                self.network.load_state_dict(stored[0])
-            scores[name] = {split: evaluator(self.network) for split, evaluator in evaluators.items()}
+        last = {split: evaluator(self.network) for split, evaluator in evaluators.items()}
+        best = last
+        if self.best_step < self.step:
+            stored = self.folder.read_tensors(BEST)
+            assert stored is not None, "it was written before the checkpoint this run stands at"
+            self.network.load_state_dict(stored[0])
+            best = {split: evaluator(self.network) for split, evaluator in evaluators.items()}
         result = {
             "status": "complete",
             "steps": self.step,
             "best_step": self.best_step,
-            "scores": scores,
+            "scores": {"last": last, "best": best},
             "parameters": self.network.parameters_by_part(),
         }
         self.log(TIMING, {"step": self.step, "train_seconds": 0.0, "evaluate_seconds": round(self.lap(), 4)})

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
 
 from generators.settings import Tree
-from studies.statistics import Contrast, Scores, contrast, p_above, p_below, typical_values
+from studies.statistics import Contrast, Scores, contrast, holm, p_above, p_below, typical_values
 from studies.study import Claim, Study
 
 SEEDS_MINIMUM = 5
@@ -77,8 +76,7 @@ def judge(study: Study, scores: Mapping[str, Mapping[int, float]]) -> list[Judge
         for claim, pair in zip(declaration.claims, arms, strict=True)
     ]
     p_values = np.array([p for p, _ in found])
-    corrected = multipletests(p_values, method="holm")[1]
-    ranks = np.argsort(np.argsort(p_values, kind="stable"))
+    corrected, ranks = holm(p_values)
     judgements = []
     for claim, pair, (p, leaning), p_holm, rank in zip(declaration.claims, arms, found, corrected, ranks, strict=True):
         treatment, control = (cell.label for cell in study.arms(claim))

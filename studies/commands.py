@@ -66,14 +66,16 @@ def run_command(
     scale: Scale = "cpu",
     assignments: Assignments = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="processes, one thread each; by default one a core")
+        int | None, typer.Option(min=1, help="processes, one thread each; by default one a core, one on a GPU")
     ] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
     """Run what is missing of a study, and nothing else; then judge its claims."""
     study = load(name, scale, assignments or [])
-    with Reporter(study, workers or os.cpu_count() or 1) as reporter:
+    cores = os.cpu_count() or 1
+    usual = cores if study.base.get("training", {}).get("device", "cpu") == "cpu" else 1
+    with Reporter(study, workers or usual) as reporter:
         sweep = Sweep(study, home, reporter.ended)
         states = sweep.run(reporter.workers)
     cells = [state.tree() for state in states]

@@ -122,6 +122,20 @@ def contrast(treatment: Scores, control: Scores, form: Form, level: float, rng: 
     )
 
 
+def holm(p_values: Scores) -> tuple[Scores, NDArray[np.int64]]:
+    """Holm's step-down correction (1979): corrected p values [m], and the rank 0..m-1 of each claim [m].
+
+    The claim of rank r is judged at level / (m - r). (statsmodels has it too, but collects garbage at every call, which
+    makes a simulation of many studies a hundred times slower.)
+    """
+    count = len(p_values)
+    order = np.argsort(p_values, kind="stable")
+    ranks = np.empty(count, dtype=np.int64)
+    ranks[order] = np.arange(count)
+    stepped = np.maximum.accumulate((count - np.arange(count)) * p_values[order])
+    return np.minimum(stepped, 1.0)[ranks], ranks
+
+
 def mean_interval(scores: Scores, level: float, rng: np.random.Generator) -> tuple[float, float]:
     """Bootstrap interval of an arm's mean over seeds (BCa); the point itself where the scores do not vary."""
     if len(scores) < 2 or np.ptp(scores) < TOLERANCE:

@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from generators.settings import assign_value
+from lab.__main__ import main
 from lab.spec import RunSpec, parse_spec
 
 torch.set_num_threads(1)
@@ -56,12 +56,18 @@ def tiny() -> Spec:
     return build
 
 
-@pytest.fixture(scope="session")
-def lab() -> Lab:
-    """lab("train", path): the command in a process of its own."""
+@pytest.fixture
+def lab(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """lab("train", path): the command as its entry point runs it, in this process; what it printed and its exit code."""
 
-    def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "lab", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["lab", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        code = end.value.code
+        return subprocess.CompletedProcess(
+            sys.argv, code if isinstance(code, int) else int(code is not None), *capsys.readouterr()
+        )
 
     return run

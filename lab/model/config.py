@@ -27,8 +27,8 @@ class Shape:
 
 
 SIZES = {
-    "30k": Shape(24, 4, 1),
-    "100k": Shape(46, 4, 1),
+    "30k": Shape(28, 3, 1),
+    "100k": Shape(52, 3, 1),
     "300k": Shape(80, 4, 2),
     "1M": Shape(128, 5, 4),
     "3M": Shape(256, 4, 8),

@@ -161,7 +161,7 @@ def test_parameters_by_part_add_up(tiny: Spec) -> None:
 
 
 def test_heads_that_leave_no_trunk_are_refused(tiny: Spec) -> None:
-    with pytest.raises(UserError, match="objective.n = 4: .* leave no trunk"):
+    with pytest.raises(UserError, match=r"objective\.n = 4: .* leave no trunk"):
         assemble(tiny(objective__n=4))
 
 
@@ -177,7 +177,7 @@ def test_the_papers_sizes_have_the_parameters_they_are_named_by(name: str, milli
 
 def test_small_sizes_are_near_their_names() -> None:
     for name, thousands in (("30k", 30), ("100k", 100), ("300k", 300)):
-        assert SIZES[name].layers * parameters_of(new_block(SIZES[name])) == pytest.approx(thousands * 1e3, rel=0.08)
+        assert SIZES[name].layers * parameters_of(new_block(SIZES[name])) == pytest.approx(thousands * 1e3, rel=0.05)
 
 
 def test_the_next_token_path_is_a_llama() -> None:

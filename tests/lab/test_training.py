@@ -284,5 +284,5 @@ def test_a_gpu_run_learns_as_the_cpu_run_does(tiny: Spec, tmp_path: Path) -> Non
 
 
 def test_a_device_that_is_not_there_is_a_sentence(tiny: Spec) -> None:
-    with pytest.raises(UserError, match='training.device = "nonsense": not usable'):
+    with pytest.raises(UserError, match=r'training\.device = "nonsense": not usable'):
         assemble(tiny(training__device="nonsense"))

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
-from studies.statistics import Form, contrast, mean_interval, p_above, p_below, smallest_p, typical_values
+from studies.statistics import Form, contrast, holm, mean_interval, p_above, p_below, smallest_p, typical_values
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -125,3 +126,11 @@ def test_the_bootstrap_interval_takes_its_generator_and_constant_scores() -> Non
     assert scores.min() < low < scores.mean() < high < scores.max()
     assert mean_interval(np.ones(5), 0.05, rng()) == (1.0, 1.0)
     assert mean_interval(np.ones(1), 0.05, rng()) == (1.0, 1.0)
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    for seed in range(4):
+        p_values = np.round(rng(seed).random(6) ** 3, 2)
+        corrected, ranks = holm(p_values)
+        assert corrected == pytest.approx(multipletests(p_values, method="holm")[1])
+        assert (np.sort(p_values)[ranks] == p_values).all()
