@@ -10,6 +10,7 @@ TASKS = Kinds(
     {
         "induction": "generators.induction:Induction",
         "induction_corpus": "generators.induction_corpus:InductionCorpus",
+        "polynomial": "generators.polynomial:Polynomial",
     },
 )
 

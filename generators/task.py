@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from generators.errors import UserError
-from generators.randomness import GOLDEN, Integers, Stream, mix, sample_keys
+from generators.randomness import GOLDEN, Integers, Stream, epochs, mix, sample_keys
 from generators.settings import Settings, Tree
 
 Mask = NDArray[np.bool_]
@@ -30,6 +31,9 @@ ATTEMPTS = 2000
 
 class TaskConfig(Settings):
     """Settings of a task."""
+
+    aside: ClassVar[frozenset[str]] = frozenset({"training_samples", "validation_samples", "test_samples", "loss_on"})
+    """Settings that leave the samples as they are: arms that differ in these alone see equal data."""
 
     kind: str
 
@@ -69,6 +73,15 @@ class Batch:
             labels={name: put(value, other.labels[name]) for name, value in self.labels.items()},
         )
 
+    def trimmed(self) -> "Batch":
+        """This batch without its last columns, in which no sample has a target. What stands before is not changed by
+        them: every model here is causal."""
+        width = 1 + int(np.flatnonzero(self.loss.any(axis=0)).max(initial=1))
+        labels = {name: value[:, :width] for name, value in self.labels.items()}
+        return Batch(
+            tokens=self.tokens[:, :width], loss=self.loss[:, :width], scored=self.scored[:, :width], labels=labels
+        )
+
     def take(self, rows: NDArray) -> "Batch":  # type: ignore[type-arg]
         """The samples at `rows` (indices or a mask)."""
         labels = {name: value[rows] for name, value in self.labels.items()}
@@ -95,18 +108,23 @@ class Task(ABC):
 
     @cached_property
     def name(self) -> str:
-        """Names the stream of samples: the kind and a digest of the settings."""
-        settings = json.dumps(self.config.canonical(), sort_keys=True)
-        return f"{self.config.kind}:{sha256(settings.encode()).hexdigest()}"
+        """Names the stream of samples: the kind, and a digest of the settings that decide them."""
+        settings = {key: value for key, value in self.config.canonical().items() if key not in self.config.aside}
+        return f"{self.config.kind}:{sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()}"
 
     def batch(self, split: str, indices: ArrayLike, seed: int = 0) -> Batch:
         """Samples `indices` [B] of a split. Pure: the same bytes for the same arguments, whatever else is drawn.
+
+        A training split of finite size is read in epochs, each in another order.
 
         Raises:
             UserError: the split is unknown, or so few samples of this group exist that none was found.
         """
         if split not in self.splits:
             raise UserError(f"split {split!r} is not one of {', '.join(self.splits)}")
+        size = self.splits[split]
+        if split == "train" and size is not None:
+            indices = epochs(f"{self.name}:{seed}", indices, size)
         stream = Stream(sample_keys(f"{self.name}:{split}:{seed}", indices))
         batch = self.draw(stream, split)
         wrong = np.flatnonzero(~self.belongs(batch, split))

@@ -26,8 +26,8 @@ SHARE_MAXIMUM = 0.02
 def data(corpus: str | None) -> list[Tree]:
     """For each task: samples and tokens a second, and what share of a training step drawing its data costs.
 
-    The step is that of the smallest CPU size, `30k` with n = 1, at 16 samples, one thread. Drawing and stepping take turns,
-    and the medians over the turns are compared, so that a machine that slows down slows both.
+    The step is that of the smallest CPU size, `30k` with n = 1, at 16 samples, one thread. Drawing and stepping take
+    turns, and the medians over the turns are compared, so that a machine that slows down slows both.
 
     Args:
         corpus: a text file for the tasks that cannot be built without one; without it they are named and left out.
@@ -66,7 +66,7 @@ def measure(kind: str, settings: Tree) -> Tree:
             pieces = [batch.take(np.arange(k * BATCH_SIZE, (k + 1) * BATCH_SIZE)) for k in range(STEPS)]
             before = time.perf_counter()
             for piece in pieces:
-                run.descend(TensorBatch.of(piece, parts.device))
+                run.descend(TensorBatch.of(piece.trimmed(), parts.device))
             steps.append((time.perf_counter() - before) / STEPS)
     draw, step = statistics.median(draws[1:]), statistics.median(steps[1:])  # the first turn warms up
     return {

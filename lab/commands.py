@@ -90,7 +90,8 @@ def bench_group() -> None:
 
 @bench_app.command("data")
 def bench_data_command(
-    corpus: Annotated[str | None, typer.Option(help="a text file for the tasks that need one")] = None, as_json: Json = False
+    corpus: Annotated[str | None, typer.Option(help="a text file for the tasks that need one")] = None,
+    as_json: Json = False,
 ) -> None:
     """What drawing each task's data costs beside a training step of the smallest model; the aim is under 2%."""
     rows = data(corpus)
@@ -100,7 +101,9 @@ def bench_data_command(
             lines.append(f"{row['task']:<18}left out: {row['left_out']}")
             continue
         speed = f"{row['samples_per_second']:>12,.0f}{row['tokens_per_second']:>14,.0f}"
-        lines.append(f"{row['task']:<18}{speed}{row['draw_ms']:>10.3f}{row['step_ms']:>10.2f}{row['share_of_step']:>8.2%}")
+        lines.append(
+            f"{row['task']:<18}{speed}{row['draw_ms']:>10.3f}{row['step_ms']:>10.2f}{row['share_of_step']:>8.2%}"
+        )
     answer(rows, as_json, "\n".join(lines))
 
 

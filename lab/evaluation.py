@@ -34,7 +34,7 @@ class Evaluator:
         self.scored: list[Tensor] = []
         drawn = task.batch(split, np.arange(size))
         for start in range(0, size, SAMPLES_AT_ONCE):
-            batch = drawn.take(np.arange(start, min(start + SAMPLES_AT_ONCE, size)))
+            batch = drawn.take(np.arange(start, min(start + SAMPLES_AT_ONCE, size))).trimmed()
             self.batches.append(TensorBatch.of(batch, device))
             self.scored.append(torch.from_numpy(np.flatnonzero(batch.scored[:, 1:])).to(device))
         self.rows = np.nonzero(drawn.scored)[0]

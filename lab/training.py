@@ -53,7 +53,7 @@ def batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iter
         count = min(DRAWN_AT_ONCE, steps - first)
         drawn = task.batch("train", np.arange(first * size, (first + count) * size), spec.seed)
         for step in range(count):
-            yield TensorBatch.of(drawn.take(np.arange(step * size, (step + 1) * size)), device)
+            yield TensorBatch.of(drawn.take(np.arange(step * size, (step + 1) * size)).trimmed(), device)
 
 
 class Run:

@@ -46,6 +46,8 @@ class Reporter:
         if self.bars:
             self.bars.stop()
         note(f"{self.trained} runs trained in {time.monotonic() - self.started:.0f} s")
+        if kind is KeyboardInterrupt:
+            note("interrupted; the same command goes on from here")
 
     def ended(self, event: Event) -> None:
         """One run ended."""

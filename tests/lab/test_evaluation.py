@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lab.assembly import assemble
+from generators.task import Batch
+from lab.assembly import Parts, assemble
+from lab.batches import TensorBatch
 from lab.evaluation import Evaluator, selection_score
 from tests.conftest import Spec
 
@@ -73,3 +75,23 @@ def test_evaluating_in_pieces_changes_nothing(tiny: Spec, monkeypatch: pytest.Mo
     whole = Evaluator(parts.task, "test", parts.device)(parts.network)
     monkeypatch.setattr("lab.evaluation.SAMPLES_AT_ONCE", 7)
     assert Evaluator(parts.task, "test", parts.device)(parts.network) == pytest.approx(whole, rel=1e-5)
+
+
+def test_columns_in_which_nothing_is_asked_are_left_out_and_change_nothing(tiny: Spec) -> None:
+    parts = assemble(tiny())
+    batch = parts.task.batch("train", np.arange(8))
+    loss = batch.loss.copy()
+    loss[:, 20:] = False
+    loss[:4, 15:] = False
+    padded = Batch(tokens=batch.tokens, loss=loss, scored=batch.scored & loss, labels=batch.labels)
+    trimmed = padded.trimmed()
+    assert trimmed.tokens.shape == (8, 20)
+    for one, other in zip(*(losses(parts, each) for each in (padded, trimmed)), strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
+
+
+def losses(parts: Parts, batch: Batch) -> list[float]:
+    tensors = TensorBatch.of(batch, parts.device)
+    with torch.no_grad():
+        terms = parts.network.objective.terms(parts.network.latent(tensors.inputs_BxP), tensors)
+        return [float(term.value) for term in terms]
