@@ -1,0 +1,234 @@
+"""The figures of a study, one function a figure. Each returns SVG text, byte-identical for the same results.
+
+Figures with panels return one SVG a panel, so that a narrow page can stack them.
+"""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from generators.settings import Tree
+from reports.drawing import MUTED, PAPER, SHADE, TEXT, Sheet, sheet
+from reports.places import Layout, Place, cross, fit_scores, panels, places, short, shortcut_line
+from reports.results import COMPLETE, UNFINISHED, Results, rows_of
+from reports.summaries import CellScore, differences, mean_curves, scores, seed_curves, shortcut_on, trials
+from reports.words import plural, shortened, spoken
+from studies.claims import Judgement
+from studies.study import Range
+
+LINE = 48
+"""Letters of bold type that fit on a sheet."""
+SLOT = 0.76
+"""Share of the distance between two x levels that the marks of one may fill."""
+
+
+def score_by_size(results: Results) -> list[str]:
+    """Score against the first factor: every seed a mark, the mean of a cell with its interval, the shortcut a line."""
+    drawn = []
+    for index, (name, members) in enumerate(panels(places(results.study), by_x=False).items()):
+        with sheet(f"scores-{index}", 330) as page:
+            drawn.append(_score_panel(results, page, name, members))
+    return drawn
+
+
+def _score_panel(results: Results, page: Sheet, name: str, members: list[Place]) -> str:
+    study, declaration, axes = results.study, results.study.declaration, page.axes
+    table = scores(results)
+    runs = results.runs[results.runs["phase"] == "confirm"]
+    hues = max(place.hue for place in members) + 1
+    width = SLOT / hues
+    told, spans = [], []
+    for place in members:
+        row = table[place.cell.label]
+        middle = place.x + (place.hue - (hues - 1) / 2) * width
+        page.key(place.hue_label, color=place.colour, marker=place.marker, ms=8, lw=2, mec=PAPER)
+        for run in rows_of(runs[runs["cell"] == row.cell]):
+            _seed_mark(page, place, run, middle + width * (0.5 * (run["seed"] + 0.5) / study.seeds - 0.42))
+        if row.seeds:
+            _mean_mark(page, place, row, middle + width * 0.26)
+            spans.append((middle - width / 2, middle + width / 2, row.shortcut))
+            told.append(_said(row))
+    shortcut_line(page, str(declaration.shortcut), spans)
+    factor = Layout.of(study).x
+    levels = study.factors[factor]
+    axes.set_xticks(range(len(levels)), [str(level) for level in levels])
+    axes.set_xlim(-0.5, len(levels) - 0.5)
+    axes.set(xlabel=short(factor), ylabel=f"{declaration.metric} on test")
+    page.heading = name
+    fit_scores(page, [*results.phase("confirm")["score"], *(score for _, _, score in spans)])
+    title = f"{declaration.metric} on test by {short(factor)} {name}".strip()
+    return page.svg(title, "; ".join(told) or "no run has a score yet")
+
+
+def _seed_mark(page: Sheet, place: Place, run: Tree, x: float) -> None:
+    said = f"{place.cell.label}, seed {run['seed']}"
+    if run["status"] == COMPLETE:
+        said += f": {run['score']:.3f}"
+        page.mark(x, run["score"], place.marker, said, color=place.colour, ms=5, alpha=0.65, mew=0, zorder=3)
+    elif run["status"] != UNFINISHED:
+        cross(page, x, place.colour, f"{said}: failed, no score")
+
+
+def _mean_mark(page: Sheet, place: Place, row: CellScore, x: float) -> None:
+    page.axes.plot([x, x], [row.low, row.high], color=place.colour, lw=2.2, zorder=3, solid_capstyle="butt")
+    page.mark(x, row.mean, place.marker, _said(row), color=place.colour, ms=9, mec=PAPER, mew=1.2, zorder=4)
+
+
+def _said(row: CellScore) -> str:
+    return f"{row.cell}: mean {row.mean:.3f}, interval {row.low:.3f} to {row.high:.3f}, {plural(row.seeds, 'seed')}"
+
+
+def learning_curves(results: Results, against: Literal["step", "seconds"]) -> list[str]:
+    """Validation score against steps, or against seconds of training: each seed thin, their mean thick, a panel a size.
+
+    The mean at a step stands at the mean of its runs' seconds.
+    """
+    curves = seed_curves(results)
+    drawn = []
+    for index, (name, members) in enumerate(panels(places(results.study), by_x=True).items()):
+        labels = [place.cell.label for place in members]
+        if curves["cell"].isin(labels).any():
+            with sheet(f"{against}-{index}", 290) as page:
+                drawn.append(_curve_panel(results, page, name, members, curves, against))
+    return drawn
+
+
+def _curve_panel(
+    results: Results, page: Sheet, name: str, members: list[Place], curves: pd.DataFrame, against: str
+) -> str:
+    declaration, axes, told = results.study.declaration, page.axes, []
+    labels = [place.cell.label for place in members]
+    reach = float(curves[curves["cell"].isin(labels)][against].max())
+    for place in members:
+        mine = curves[curves["cell"] == place.cell.label]
+        if mine.empty:
+            continue
+        style: Tree = {"color": place.colour, "ls": place.dash}
+        for seed, run in mine.groupby("seed", sort=True):
+            (line,) = axes.plot(run[against], run["value"], **style, lw=0.9, alpha=0.45, zorder=2)
+            page.tip(line, f"{place.cell.label}, seed {seed}")
+        style |= {"lw": 2.6, "marker": place.marker, "ms": 5, "mec": PAPER, "mew": 0.6}
+        mean = mean_curves(mine)
+        (line,) = axes.plot(mean[against], mean["mean"], **style, zorder=4)
+        page.tip(line, f"{place.cell.label}, mean of {plural(mine['seed'].nunique(), 'seed')}")
+        page.key(place.hue_label, **style)
+        score, seconds = mean["mean"].iloc[-1], mean["seconds"].iloc[-1]
+        told.append(f"{place.cell.label}: mean {score:.3f} at the end, after {seconds:.1f} s of training")
+    shortcut = shortcut_on(results, "validation", labels)
+    if shortcut is not None:
+        shortcut_line(page, str(declaration.shortcut), [(0, reach, shortcut)])
+    unit = "optimiser steps" if against == "step" else "seconds of training"
+    axes.set(xlabel=unit, ylabel=f"{declaration.metric} on validation", xlim=(0, reach * 1.02))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 5, 10], integer=against == "step"))
+    page.heading = name
+    fit_scores(page, [*curves["value"], shortcut or 0.0])
+    return page.svg(f"{declaration.metric} on validation against {unit}, {name}", "; ".join(told))
+
+
+def paired_differences(results: Results, judgements: list[Judgement]) -> str:
+    """Treatment less control for each claim: every seed, the difference of means with its interval, the margin."""
+    table, declaration = differences(results, judgements), results.study.declaration
+    reach = _reach(table, judgements)
+    with sheet("differences", 84 + 96 * len(judgements)) as page:
+        axes, told = page.axes, []
+        page.key("one seed", color=MUTED, marker="o", ms=5, ls="none", mew=0, alpha=0.7)
+        for row, one in enumerate(judgements):
+            mine = table[table["claim"] == one.claim.name]
+            for seed, difference in zip(mine["seed"], mine["difference"], strict=True):
+                said = f"{one.claim.name}, seed {seed}: {difference:+.3f}"
+                page.mark(difference, row + 0.14, "o", said, color=MUTED, ms=5, alpha=0.7, mew=0, zorder=3)
+            told.append(_claim_row(page, one, row, reach))
+        axes.grid(axis="y", visible=False)
+        axes.grid(axis="x", visible=True)
+        axes.set(yticks=[], ylim=(len(judgements) - 0.6, -0.75), xlim=(-reach, reach))
+        axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
+        axes.set_xlabel(f"difference in {declaration.metric} on test")
+        return page.svg("Treatment less control, claim by claim", "; ".join(told))
+
+
+def _reach(table: pd.DataFrame, judgements: list[Judgement]) -> float:
+    """Half the width of the difference axis: what seeds, intervals and margins need, zero in the middle."""
+    ends = [*table["difference"], *(one.claim.margin or 0.0 for one in judgements)]
+    for one in judgements:
+        ends += [one.contrast.low, one.contrast.high] if one.contrast else []
+    ends = [end for end in ends if np.isfinite(end)]
+    return 1.12 * max((abs(end) for end in ends), default=0.0) or 1.0
+
+
+def _claim_row(page: Sheet, one: Judgement, row: int, reach: float) -> str:
+    """Name, zero, margin, difference of means and interval of a claim; what they say in words."""
+    axes, found = page.axes, one.contrast
+    axes.plot([0, 0], [row - 0.26, row + 0.3], color=TEXT, lw=1, zorder=1)
+    name = shortened(spoken(one.claim.name), LINE) + ("" if found else ": not tested")
+    style: Tree = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+    style["bbox"] = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
+    axes.annotate(name, (0, row - 0.58), (0, 0), **style, weight="bold")
+    axes.annotate(
+        shortened(f"{one.treatment} less {one.control}", LINE + 8), (0, row - 0.58), (0, -14), **style, color=MUTED
+    )
+    if one.claim.margin is not None:
+        margin = one.claim.margin
+        axes.add_patch(Rectangle((-margin, row - 0.26), 2 * margin, 0.56, facecolor=SHADE, edgecolor="none", zorder=0))
+        page.key("margin of equivalence", color=SHADE, lw=9, solid_capstyle="butt")
+    if found is None:
+        return f"{one.claim.name}: not tested, {one.reason}"
+    low, high = max(found.low, -reach), min(found.high, reach)
+    axes.plot([low, high], [row - 0.12, row - 0.12], color=TEXT, lw=2.2, zorder=3, solid_capstyle="butt")
+    for end, marker in ((found.low, "<"), (found.high, ">")):
+        if not np.isfinite(end):
+            axes.plot([np.clip(end, -reach, reach)], [row - 0.12], marker, color=TEXT, ms=7, clip_on=False, zorder=4)
+    said = f"{one.claim.name}: {found.difference:+.3f}, interval {found.low:+.3f} to {found.high:+.3f}, {one.verdict}"
+    page.mark(found.difference, row - 0.12, "D", said, color=TEXT, ms=8, mec=PAPER, mew=1.2, zorder=4)
+    page.key("means and interval", color=TEXT, marker="D", ms=7, lw=2.2, mec=PAPER)
+    return said
+
+
+def tuning_trials(results: Results) -> list[str]:
+    """Each cell's trials: setting against validation score, the winner ringed; a panel a size and setting."""
+    table = trials(results)
+    drawn: list[str] = []
+    for key, span in results.study.declaration.tuning.search.items():
+        for name, members in panels(places(results.study), by_x=True).items():
+            if table["cell"].isin([place.cell.label for place in members]).any():
+                with sheet(f"tuning-{len(drawn)}", 290) as page:
+                    drawn.append(_tuning_panel(results, page, name, members, table, key, span))
+    return drawn
+
+
+def _tuning_panel(
+    results: Results, page: Sheet, name: str, members: list[Place], table: pd.DataFrame, key: str, span: Range
+) -> str:
+    axes, told = page.axes, []
+    for place in members:
+        mine = rows_of(table[table["cell"] == place.cell.label])
+        for trial in mine:
+            setting, said = trial[f"setting/{key}"], f"{place.cell.label}, trial {trial['trial']}"
+            if trial["status"] != COMPLETE:
+                cross(page, setting, place.colour, f"{said}: failed at {setting:.3g}, no score")
+                continue
+            said += f": {trial['score']:.3f} at {setting:.3g}"
+            page.mark(
+                setting, trial["score"], place.marker, said, color=place.colour, ms=7, mec=PAPER, mew=0.8, zorder=3
+            )
+            if trial["winner"]:
+                ring: Tree = {"mfc": "none", "mec": place.colour, "ms": 14, "mew": 1.6}
+                page.mark(setting, trial["score"], "o", f"{place.cell.label}: chosen", **ring, zorder=2)
+        label = f"{place.hue_label}: {plural(len(mine), 'trial')}"
+        page.key(label, color=place.colour, marker=place.marker, ms=7, ls="none", mec=PAPER)
+        told.append(f"{place.cell.label}: {plural(len(mine), 'trial')}")
+    page.key("chosen", mfc="none", mec=MUTED, marker="o", ms=12, mew=1.6, ls="none")
+    ticks = [span.low, span.middle, span.high]
+    if span.log:
+        axes.set_xscale("log")
+        axes.set_xlim(span.low * (span.low / span.high) ** 0.06, span.high * (span.high / span.low) ** 0.06)
+    else:
+        axes.set_xlim(span.low - 0.06 * (span.high - span.low), span.high + 0.06 * (span.high - span.low))
+    axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set(xlabel=short(key), ylabel=f"{results.study.declaration.metric} on validation")
+    page.heading = name
+    fit_scores(page, table["score"].dropna())
+    return page.svg(f"Tuning of {short(key)}, {name}", "; ".join(told))

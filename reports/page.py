@@ -1,0 +1,163 @@
+"""A study's page: one self-contained HTML file, the answer first. Same results, same bytes."""
+
+import json
+import shlex
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from generators.settings import Tree
+from lab.store import RunFolder
+from reports import figures, tables, words
+from reports.results import UNFINISHED, Results, rows_of
+from reports.summaries import scores, trials
+from studies.claims import Judgement
+from studies.study import TUNING_SEED, Study
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(results: Results, judgements: list[Judgement], home: Path) -> str:
+    """The page, as text."""
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    study = results.study
+    return environment.get_template("page.html").render(
+        study=study,
+        declaration=study.declaration,
+        scale=study.declaration.scales[study.scale],
+        script=Markup(script),
+        script_digest=b64encode(sha256(script.encode()).digest()).decode(),
+        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        answer=words.answer(results, judgements),
+        cautions=words.cautions(results, home),
+        verdicts=[verdict(results, one) for one in judgements],
+        evidence=evidence(results, judgements),
+        method=method(results, home),
+    )
+
+
+def verdict(results: Results, judgement: Judgement) -> Tree:
+    """One claim as its card shows it."""
+    arms = [scores(results)[label] for label in (judgement.treatment, judgement.control)]
+    found, beside = judgement.contrast, words.interval(judgement)
+    if found is None and all(arm.seeds for arm in arms):
+        beside = f"so far {words.signed(arms[0].mean - arms[1].mean)}"
+    margin = f"margin ±{judgement.claim.margin:g}" if judgement.claim.margin is not None else ""
+    return {
+        "verdict": judgement.verdict,
+        "text": judgement.claim.text,
+        "paper": judgement.claim.paper,
+        "difference": words.signed(found.difference) if found else "not tested",
+        "beside": ", ".join(part for part in (beside, margin) if part),
+        "reason": judgement.reason,
+        "arms": [(arm.cell, f"{arm.mean:.3f}" if arm.seeds else "no score yet") for arm in arms],
+        "shortcut": words.beside_shortcut(results, judgement),
+    }
+
+
+def evidence(results: Results, judgements: list[Judgement]) -> Tree:
+    """The figures and the data behind them; empty lists where there is nothing to draw yet."""
+    declaration = results.study.declaration
+    ended = results.runs[(results.runs["phase"] == "confirm") & (results.runs["status"] != UNFINISHED)]
+    return {
+        "metric": words.METRICS.get(declaration.metric, f"the metric {declaration.metric} of a run"),
+        "interval": f"{100 * (1 - declaration.level):g}%",
+        "scores": [Markup(svg) for svg in figures.score_by_size(results)] if len(ended) else [],
+        "differences": Markup(figures.paired_differences(results, judgements)),
+        "steps": [Markup(svg) for svg in figures.learning_curves(results, "step")],
+        "seconds": [Markup(svg) for svg in figures.learning_curves(results, "seconds")],
+        "tuning": [Markup(svg) for svg in figures.tuning_trials(results)],
+        "score_table": tables.score_table(results),
+        "seed_table": tables.seed_table(results),
+        "claim_table": tables.claim_table(judgements),
+        "difference_table": tables.difference_table(results, judgements),
+        "curve_table": tables.curve_table(results),
+        "time_table": tables.time_table(results, judgements),
+        "trial_table": tables.trial_table(results),
+    }
+
+
+def method(results: Results, home: Path) -> Tree:
+    """How it was done, and how to do it again."""
+    study = results.study
+    spans = [
+        f"{key} from {span.low:g} to {span.high:g}" + (" on a log scale" if span.log else "")
+        for key, span in study.declaration.tuning.search.items()
+    ]
+    training, evaluation = (words.duration(results.runs[f"{what}_seconds"].sum()) for what in ("train", "evaluate"))
+    return {
+        "cells": len(study.cells),
+        "factors": [(key, [str(level) for level in levels]) for key, levels in study.factors.items()],
+        "search": words.listing(spans),
+        "budget": budget(results),
+        "tuning_seed": TUNING_SEED,
+        "seeds": f"0 to {study.seeds - 1}" if study.seeds > 1 else "0",
+        "budget_table": tables.budget_table(results),
+        "parameter_table": tables.parameter_table(results),
+        "environment_table": tables.environment_table(results),
+        "specs": specs(results, home),
+        "time": f"{training} of training and {evaluation} of evaluation",
+        "ended": results.ended,
+        "commands": commands(study, home),
+    }
+
+
+def budget(results: Results) -> str:
+    """Whether every cell had the same tuning budget, from what ran."""
+    ended = trials(results)["cell"].value_counts()
+    counts = [int(ended.get(cell.label, 0)) for cell in results.study.cells]
+    planned = words.plural(results.study.trials, "trial")
+    if set(counts) == {results.study.trials}:
+        return f"Every cell had the same tuning budget, {planned}."
+    so_far = f"so far between {min(counts)} and {max(counts)} have ended"
+    return f"Every cell is given the same tuning budget, {planned}; {so_far}."
+
+
+def specs(results: Results, home: Path) -> list[tuple[str, str]]:
+    """The stored spec of one run of each cell: what it is, and its TOML."""
+    found = []
+    for cell in results.study.cells:
+        runs = results.runs[results.runs["cell"] == cell.label].sort_values(["phase", "seed", "trial"], kind="stable")
+        for run in rows_of(runs):
+            path = RunFolder(home, run["run"]).path / "spec.json"
+            if path.exists():
+                found.append((f"{words.run_name(run)}: run {run['run']}", toml(json.loads(path.read_bytes()), home)))
+                break
+    return found
+
+
+def toml(tree: Tree, home: Path, table: str = "") -> str:
+    """A tree of settings as TOML that reads back as the same settings; what is None is left out."""
+    lines = []
+    tables_inside = {key: value for key, value in tree.items() if isinstance(value, dict)}
+    for key, value in tree.items():
+        if value is not None and not isinstance(value, dict):
+            shown = words.portable(value, home) if isinstance(value, str) else value
+            lines.append(f"{key} = {json.dumps(shown, ensure_ascii=False)}")
+    for key, inside in tables_inside.items():
+        name = f"{table}.{key}" if table else key
+        lines += ["", f"[{name}]", toml(inside, home, name)]
+    return "\n".join(lines).strip()
+
+
+def commands(study: Study, home: Path) -> list[str]:
+    """The commands that run and report this study again."""
+    source = Path(study.source)
+    shipped = source.parent.parts[-2:] == ("studies", "catalog")
+    name = shlex.quote(source.stem if shipped else source.name)
+    sets = "".join(f" --set {shlex.quote(words.portable(assignment, home))}" for assignment in study.assignments)
+    return [
+        f"lab study run {name} --scale {study.scale}{sets}",
+        f"lab claims {name} --scale {study.scale}",
+        f"lab report {name} --scale {study.scale}",
+    ]

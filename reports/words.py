@@ -1,0 +1,157 @@
+"""Numbers and findings in words."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from generators.settings import Tree
+from reports.results import COMPLETE, UNFINISHED, Results, rows_of
+from reports.summaries import scores
+from studies.claims import SEEDS_MINIMUM, Judgement
+from studies.study import SMOKE
+
+MISSING = "–"
+METRICS = {
+    "accuracy": "share of scored tokens whose most likely prediction is right",
+    "exact": "share of samples with every scored token right",
+    "accuracy_unexplained": "accuracy on the scored tokens that every shortcut gets wrong",
+    "above_shortcuts": "accuracy less that of the best shortcut",
+}
+NAMED = 5
+"""Failures that are told one by one."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One entry of a table: what is read, and what it is sorted by."""
+
+    text: str
+    order: float | str | None = None
+
+
+def number(value: object, form: str = ".3f") -> Value:
+    """A number as tables show it; a dash where there is none."""
+    if value is None or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+        return Value(MISSING)
+    return Value(minus(f"{value:{form}}"), float(value))
+
+
+def word(value: object) -> Value:
+    """A word as tables show it; a level that is a number is sorted as one."""
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return Value(str(value), float(value) if plain else None)  # type: ignore[arg-type]
+
+
+def signed(value: float) -> str:
+    """A difference, with its sign."""
+    if not np.isfinite(value):
+        return "∞" if value > 0 else "−∞"
+    return minus(f"{value:+.3f}")
+
+
+def minus(text: str) -> str:
+    """A number's sign as print has it."""
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def spoken(name: str) -> str:
+    """`small_gains` as words."""
+    return name.replace("_", " ")
+
+
+def shortened(text: str, letters: int) -> str:
+    """A text cut to so many letters."""
+    return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
+def listing(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def portable(text: str, home: Path) -> str:
+    """A text without the places of this machine: paths in the lab's home are relative to it, others only a name."""
+    text = text.replace(f"{home.absolute()}/", "").replace(f"{home.resolve()}/", "")
+    return re.sub(r"(?<![\w./])/(?:[^\s/'\"=,;:]+/)+([^\s/'\"=,;:]+)", r"\1", text)
+
+
+def answer(results: Results, judgements: list[Judgement]) -> str:
+    """What became of the claims, all in one sentence."""
+    if not results.ended:
+        return "No run has ended yet, so there is no answer yet."
+    verdicts = [one.verdict for one in judgements]
+    counts = {one: verdicts.count(one) for one in ("supported", "contradicted", "inconclusive") if one in verdicts}
+    if len(counts) == 1:
+        many = {1: "the claim is", 2: "both claims are"}.get(len(verdicts), f"all {len(verdicts)} claims are")
+        told = f"{many} {verdicts[0]}"
+    else:
+        parts = [f"{count} {'is' if count == 1 else 'are'} {one}" for one, count in counts.items()]
+        told = f"of {len(verdicts)} claims, {listing(parts)}"
+    return f"So far, {told}." if results.ended < results.study.runs else f"{told[0].upper()}{told[1:]}."
+
+
+def cautions(results: Results, home: Path) -> list[str]:
+    """Why the evidence is thin, if it is; each a sentence."""
+    study, told = results.study, []
+    if study.scale == SMOKE:
+        told.append("Scale smoke only shows that the study runs. Its numbers mean nothing.")
+    if study.seeds < SEEDS_MINIMUM:
+        told.append(f"{plural(study.seeds, 'seed')} a cell. A verdict needs at least {SEEDS_MINIMUM}.")
+    if results.ended < study.runs:
+        running = int((results.runs["status"] == UNFINISHED).sum())
+        begun = f", {running} begun or waiting" if running else ""
+        done = "Nothing has ended yet" if not results.ended else "The study is unfinished"
+        told.append(f"{done}: {results.ended} of {plural(study.runs, 'run')} ended{begun}. What is shown will change.")
+    gone = int(results.runs.loc[results.runs["status"] == COMPLETE, "train_seconds"].isna().sum())
+    if gone:
+        told.append(
+            f"{plural(gone, 'run')} with a score cannot be read any more: no curve, shortcut or time is shown for them."
+        )
+    failed = rows_of(results.failed)
+    if failed:
+        named = [f"{run_name(run)} ({portable(str(run['failure']), home)})" for run in failed[:NAMED]]
+        more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
+        told.append(f"{plural(len(failed), 'run')} failed and count for nothing: " + "; ".join(named) + more + ".")
+    return told
+
+
+def run_name(run: Tree) -> str:
+    """A run as its cell and its seed or trial."""
+    return f"{run['cell']}, " + (f"seed {run['seed']}" if run["phase"] == "confirm" else f"trial {run['trial']}")
+
+
+def interval(judgement: Judgement) -> str:
+    """The interval of a claim, at the level the claim was judged at."""
+    found, level = judgement.contrast, judgement.level
+    if found is None or level is None:
+        return ""
+    return f"{100 * (1 - level):.4g}% interval {signed(found.low)} to {signed(found.high)}"
+
+
+def beside_shortcut(results: Results, judgement: Judgement) -> str:
+    """The arms of a claim read against the shortcut; empty where it is not known."""
+    name = results.study.declaration.shortcut
+    table = scores(results)
+    arms = [table[label] for label in (judgement.treatment, judgement.control)]
+    if name is None or not all(np.isfinite(arm.shortcut) for arm in arms):
+        return ""
+    below = [arm.cell for arm in arms if arm.mean <= arm.shortcut]
+    told = f"{name} scores " + " and ".join(dict.fromkeys(f"{arm.shortcut:.3f}" for arm in arms))
+    if len(below) == 2:
+        return f"{told}; neither arm is above it, so their difference is not of the skill"
+    return f"{told}; {below[0]} is not above it" if below else f"{told}; both arms are above it"
