@@ -10,7 +10,11 @@ TASKS = Kinds(
     {
         "induction": "generators.induction:Induction",
         "induction_corpus": "generators.induction_corpus:InductionCorpus",
+        "choice": "generators.choice:Choice",
+        "markov": "generators.markov:Markov",
         "polynomial": "generators.polynomial:Polynomial",
+        "star": "generators.star:Star",
+        "text": "generators.text:Text",
     },
 )
 

@@ -19,13 +19,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
+from generators.bpe import PADDING, train_bpe, vocabulary_of
 from generators.errors import UserError
 from generators.randomness import Integers
 from generators.task import Mask
 
-PADDING = "<pad>"  # the pre-tokeniser parts brackets from letters, so no token of a text can be this
 TALES_MINIMUM = 3
 HELD_OUT_SHARE = 10  # one tale in ten is for test, one for validation ...
 NAMED_SHARE = 4  # ... but no more than one in four of those with names: training needs names too
@@ -169,7 +169,7 @@ def prepare(
     members = {"train": sorted(set(range(len(texts))).difference(*held_out.values())), **held_out}
     tales = {split: [texts[n] for n in places] for split, places in members.items()}
     names = {split: [found[n] for n in places] for split, places in members.items()}
-    encoder = _trained(tales["train"], vocabulary_tokens - 1)
+    encoder = train_bpe(tales["train"], vocabulary_tokens - 1)
     codes = {"train": [_coded(encoder, text, ()) for text in tales["train"]]}
     for split in held_out:
         codes[split] = [_coded(encoder, text, known) for text, known in zip(tales[split], names[split], strict=True)]
@@ -179,22 +179,7 @@ def prepare(
             f"task.vocabulary_tokens = {vocabulary_tokens}: of the tokens learnt from {corpus} too few can be parts of "
             f"a name; about 400 suit a short text, 1024 and more a long one"
         )
-    vocabulary = encoder.get_vocab()
-    return Library(
-        encoder, (*sorted(vocabulary, key=vocabulary.__getitem__), PADDING), tales, names, codes, firsts, seconds, pairs
-    )
-
-
-def _trained(texts: list[str], size: int) -> Tokenizer:
-    """A byte-level BPE: it can encode any text, and equal texts give equal merges in any process."""
-    encoder = Tokenizer(models.BPE())
-    encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    encoder.decoder = decoders.ByteLevel()
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    encoder.train_from_iterator(
-        texts, trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
-    )
-    return encoder
+    return Library(encoder, (*vocabulary_of(encoder), PADDING), tales, names, codes, firsts, seconds, pairs)
 
 
 def _coded(encoder: Tokenizer, text: str, names: tuple[str, ...]) -> Integers:
