@@ -1,15 +1,15 @@
 """Choice points: some tokens decide the D tokens that follow them, others, drawn just as freely, decide nothing.
 
 Paper, section 5.1 and figure 9. A sample is a row of blocks: a marker that tells what kind of block it is, a choice
-(one of `branching` tokens, all alike), D tokens of the same alphabet, and filler up to `spacing_tokens`.
+(one of `branching` tokens, equally likely), D tokens of the same alphabet, and filler up to `spacing_tokens`.
 
     C0 a7 a6 a2 a2 a1 C0+6 C0+7 I1 a0 a0 a7 a2 a4 I1+6 I1+7 C0 a1 a3 a3 a1 a4 ... I1 a4 a0 a7 a2 a4 ...
        |  `---------' decided by a7    |  `---------' the same whatever was chosen
        consequential                   inconsequential
 
 What a consequential choice decides stands in a random table (`source_seed`) in which two options differ at every
-offset; an inconsequential choice is followed by a fixed row of it. `noise` replaces a token of either row by one of the
-alphabet, all alike. So block by block and token by token the two kinds have the same entropy for a next-token head, and
+offset; an inconsequential choice is followed by a fixed row of it. `noise` replaces a token of either row by a uniform one
+of the alphabet. So block by block and token by token the two kinds have the same entropy for a next-token head, and
 differ only in what is decided. Blocks come in a fixed round; the marker that a sample begins with is drawn, the other
 markers and the filler follow. Scored are the decided tokens. Without noise a choice can be read off any token that it
 has decided; with noise only the choice itself is reliable.

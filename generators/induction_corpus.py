@@ -15,6 +15,8 @@ first tokens stand nowhere else in it, so matching is always right. Tales tell o
 Andersen's, "repeat the latest name" is right for 7 answers in 10 of all windows, and for 5 in 10 of those with two
 names (`names_per_window`). What no shortcut explains is the rest.
 
+With `other_corpus`, nine training windows in ten are of other text, as in appendix J's mixture of books and stories.
+
 A name always begins with a space, also behind an opening quotation mark, where the text had none.
 """
 
@@ -26,6 +28,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from generators.documents import Documents, read_documents
 from generators.errors import UserError
 from generators.induction import recent_name
 from generators.randomness import Integers, Stream
@@ -46,11 +49,18 @@ class InductionCorpusConfig(TaskConfig):
     name_mentions: int = Field(default=3, ge=2, description="mentions in its tale that make a capitalised word a name")
     names_per_window: int = Field(default=2, ge=1, description="different names told in a held-out window, at least")
     length_tokens: int = Field(default=256, ge=16, le=4096, description="tokens of a window")
+    other_corpus: str | None = Field(
+        default=None, description='other text to train on: a text file, a folder of them, or "stdlib"'
+    )
+    other_share: float = Field(default=0.9, ge=0, lt=1, description="of training windows, where there is other text")
     test_samples: int = Field(default=400, ge=1)
     validation_samples: int = Field(default=200, ge=1)
 
     def canonical(self) -> Tree:
-        return {**super().canonical(), "corpus": {"sha256": sha256(read_corpus(self.corpus)).hexdigest()}}
+        settings = {**super().canonical(), "corpus": {"sha256": sha256(read_corpus(self.corpus)).hexdigest()}}
+        if self.other_corpus is not None:
+            settings["other_corpus"] = {"sha256": read_other(self.other_corpus).digest}
+        return settings
 
 
 class InductionCorpus(Task):
@@ -80,6 +90,7 @@ class InductionCorpus(Task):
                 f"give at most {longest}"
             )
         self.windows = {split: self._windows(split) for split in self.splits}
+        self.other = self._other()
 
     def _windows(self, split: str) -> tuple[Integers, Integers]:
         """Codes of a split's tales in one row, none shorter than a window, and the places where windows start."""
@@ -97,6 +108,19 @@ class InductionCorpus(Task):
                 f"give longer windows or fewer names"
             )
         return np.concatenate(codes), np.concatenate(starts)
+
+    def _other(self) -> Integers | None:
+        """Tokens of the other text in one row, or None."""
+        if self.config.other_corpus is None:
+            return None
+        texts = read_other(self.config.other_corpus).texts
+        row = np.concatenate([encoding.ids for encoding in self.library.encoder.encode_batch(list(texts))])
+        if len(row) < self.length:
+            raise UserError(
+                f'task.other_corpus = "{self.config.other_corpus}": {len(row)} tokens, fewer than '
+                f"task.length_tokens = {self.length}; give more text"
+            )
+        return row.astype(np.int64)
 
     def _usable(self, tale: Integers) -> Mask:
         """Which windows of a held-out tale have a scored token, names enough, and first tokens enough for them."""
@@ -125,6 +149,10 @@ class InductionCorpus(Task):
     def draw(self, stream: Stream, split: str) -> Batch:
         row, starts = self.windows[split]
         codes = row[starts[stream.integers("window", len(starts), 1)] + np.arange(self.length)]
+        if split == "train" and self.other is not None:
+            other = stream.uniform("other text", 1)[:, 0] < self.config.other_share
+            places = stream.integers("place in other text", len(self.other) - self.length + 1, 1)[other]
+            codes[other] = self.other[places + np.arange(self.length)]
         loss = codes != self.padding
         loss[:, 0] = False
         tokens, scored = (codes, np.zeros_like(loss)) if split == "train" else self._named(stream, codes)
@@ -168,6 +196,14 @@ class InductionCorpus(Task):
     def text(self, tokens: Integers) -> str:
         """The window as it would be printed, padding left out."""
         return str(self.library.encoder.decode(tokens[tokens != self.padding].tolist()))
+
+
+def read_other(path: str) -> Documents:
+    """The documents of `task.other_corpus`; UserError where there is no text to read."""
+    try:
+        return read_documents(path)
+    except UserError as error:
+        raise UserError(str(error).replace("task.corpus", "task.other_corpus")) from None
 
 
 def frequent_name(batch: Batch) -> Integers:

@@ -15,9 +15,9 @@ a token tells of the one i later decays as memory^i: `memory` = 0 is memoryless,
 Three settings go further:
 
     lag_tokens      token t follows token t - L: L chains that take turns. Heads 1..L then have the same optimum
-    hidden_states   S states, of which each emits the tokens v = S k + state, all alike
-    blur            with this probability a token is any token, all alike: the state is hidden, and what is known of
-                    it (the belief) depends on the whole past
+    hidden_states   S states, of which each emits the tokens v = S k + state, equally likely
+    blur            with this probability a token is a uniform one: the state is hidden, and what is known of it
+                    (the belief) depends on the whole past
 
 Without `blur` all numbers are closed forms: H(X_t+i | past) is the average, over states in the stationary distribution,
 of the entropies of the rows of P^i E, with E the emission; for L chains the power is ceil(i / L). With `blur` there is
@@ -205,6 +205,11 @@ class Markov(Task):
         unknown = self.ahead(0, np.broadcast_to(self.stationary, (len(batch), min(reach, self.length), self.states)))
         return np.concatenate((unknown, known), axis=1)
 
+    @property
+    def unigram_entropy(self) -> float:
+        """H(X_t) in nats: what a model loses that knows the frequencies of tokens and no more."""
+        return float(entropy(self.ahead(0, self.stationary)))
+
     def entropies(self, lags: Sequence[int]) -> Estimate:
         """H(X_T-1+i | X_0..X_T-1) in nats for each lag i: the next tokens given a whole sample. The first is the rate.
 
@@ -255,11 +260,6 @@ class Markov(Task):
     def _entropy_after(self, steps: int) -> float:
         """H(token `steps` later | state): of a source without blur, the token tells the state."""
         return float(self.stationary @ entropy(self.ahead(steps, np.eye(self.states))))
-
-    @property
-    def unigram_entropy(self) -> float:
-        """H(X_t) in nats: what a model loses that knows the frequencies of tokens and no more."""
-        return float(entropy(self.ahead(0, self.stationary)))
 
     def _mean_entropy(self, belief: Floats, steps: int) -> Floats:
         """Entropy [B] of the token `steps` later, averaged over the N positions of `belief` [B, N, S]; 0 if none."""

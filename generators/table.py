@@ -1,5 +1,6 @@
 """The table of tasks."""
 
+from functools import lru_cache
 from typing import cast
 
 from generators.kinds import Kinds
@@ -19,6 +20,11 @@ TASKS = Kinds(
 )
 
 
+@lru_cache(maxsize=8)
 def build_task(config: TaskConfig) -> Task:
-    """The task of a configuration. UserError where the settings, or the file they name, cannot give one."""
+    """The task of a configuration. A task never changes, so the runs of one process share it.
+
+    Raises:
+        UserError: the settings, or the file they name, cannot give one.
+    """
     return cast(Task, TASKS.find(config.kind, "settings")(config))

@@ -156,3 +156,17 @@ def test_more_characters_than_first_tokens_is_refused() -> None:
 def test_an_unknown_split_is_refused(task: Induction) -> None:
     with pytest.raises(UserError, match="split 'dev' is not one of train, validation, test"):
         task.batch("dev", [0])
+
+
+def test_of_the_mixture_one_training_sample_in_ten_is_a_story_and_held_out_ones_all_are() -> None:
+    mixed = Induction(InductionConfig(other_share=0.9))
+    train, test = mixed.batch("train", np.arange(4000)), mixed.batch("test", np.arange(200))
+    named = (train.tokens >= mixed.first).any(axis=1)
+    assert abs(named.mean() - 0.1) < 4 * np.sqrt(0.1 * 0.9 / 4000)
+    assert (test.tokens >= mixed.first).any(axis=1).all()
+    other = train.take(~named)
+    assert not other.scored.any()
+    assert mixed.confirmed(train).all()
+    assert mixed.confirmed(test).all()
+    words = {mixed.vocabulary[token] for token in np.unique(other.tokens[:, 4:7])}
+    assert words >= {"the", "lamp", "ring", "boat"}

@@ -325,3 +325,16 @@ def test_shortcuts_explain_no_more_than_two_thirds_of_the_answers(task: Inductio
     batch = task.batch("test", np.arange(400))
     scores = {name: right.mean() for name, right in task.shortcut_scores(batch).items()}
     assert all(0.1 < score < 2 / 3 for score in scores.values()), scores
+
+
+def test_other_text_fills_its_share_of_training_windows_and_no_other(corpus: str, tmp_path: Path) -> None:
+    path = tmp_path / "other.txt"
+    path.write_text("\n".join(f"number {k} is {k * k % 97}" for k in range(3000)))
+    plain, mixed = (InductionCorpus(small(corpus, **more)) for more in ({}, {"other_corpus": str(path)}))
+    told = "\n".join(mixed.library.tales["train"])
+    ours = np.array([mixed.text(tokens).strip() in told for tokens in mixed.batch("train", np.arange(1000)).tokens])
+    assert abs(ours.mean() - 0.1) < 4 * np.sqrt(0.09 / 1000)
+    assert mixed.name != plain.name
+    held_out = mixed.batch("test", np.arange(50))
+    assert held_out.scored.any(axis=1).all()
+    assert mixed.confirmed(held_out).all()

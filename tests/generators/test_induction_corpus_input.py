@@ -114,3 +114,14 @@ def test_whatever_stands_between_tales_the_task_is_built_or_refused(
     else:
         batch = task.batch("test", np.arange(20))
         assert (task.oracle(batch)[batch.scored] == batch.tokens[batch.scored]).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "no such file"), ("short. " * 9, "fewer than task.length_tokens")]
+)
+def test_other_text_of_no_use_is_refused(corpus: str, tmp_path: Path, content: str | None, reason: str) -> None:
+    path = tmp_path / "other.txt"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=rf"task\.other_corpus = .*{reason}"):
+        InductionCorpus(small(corpus, other_corpus=str(path)))

@@ -170,16 +170,18 @@ def test_distractors_of_a_text_end_other_windows_of_its_document_as_long_as_ther
     assert full > 60
 
 
-def test_an_answer_is_as_long_as_is_asked_and_padding_is_never_part_of_it(tmp_path: Path) -> None:
-    for number, tale in enumerate(invented(20, sentences=3)):
-        written(tmp_path / f"{number}.txt", [tale])
-    task = Text(TextConfig(corpus=str(tmp_path), length_tokens=140, test_samples=2, validation_samples=1))
-    lengths = 1 + task.batch("test", np.arange(2)).loss.sum(axis=1)
-    posed = items(task, "test", options=2, answer_tokens=30)
-    assert lengths.min() < 140
-    assert posed.answers.shape == (2, 30)
-    assert sorted(posed.lengths + 30) == sorted(lengths)
-    assert (posed.answers != task.padding).all()
+def test_an_answer_is_as_long_as_is_asked_and_a_prompt_no_shorter_and_neither_has_padding(tmp_path: Path) -> None:
+    for number, tale in enumerate(invented(60, sentences=3)):
+        written(tmp_path / f"{number}.txt", [tale[: 70 + 2 * number]])
+    task = Text(TextConfig(corpus=str(tmp_path), length_tokens=128, test_samples=6, validation_samples=1))
+    lengths = 1 + task.batch("test", np.arange(6)).loss.sum(axis=1)
+    long_enough = lengths[lengths >= 2 * 55]
+    posed = items(task, "test", options=2, answer_tokens=55)
+    assert 2 <= len(long_enough) < 6
+    assert lengths.max() < 128, "all windows here are padded"
+    assert posed.answers.shape == (len(long_enough), 55)
+    assert (posed.lengths + 55 == long_enough).all()
+    assert (posed.posed()[0] != task.padding).all()
 
 
 # ---- scores

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from generators import windows
+from generators.documents import Documents
 from generators.text import Text
-from generators.windows import fixed_windows, occurs, tiles
+from generators.windows import Library, Shelf, fixed_windows, occurs, tiles
 from tests.generators.texts import SPLITS, built, documents_of, rows_of, small, written_folder
 
 
@@ -51,6 +52,23 @@ def test_no_held_out_window_stands_in_training_or_twice(folder: Path) -> None:
         assert len({tokens.tobytes() for tokens in drawn.tokens}) == count
     held_out = len(documents_of(task, "test")) + len(documents_of(task, "validation"))
     assert left_out >= held_out / 2, "the tales end alike, so windows of their ends had to be left out"
+
+
+def by_hand(train: list[list[int]], validation: list[list[int]], test: list[list[int]]) -> Library:
+    """A library of these documents, whose tokens are less than 10."""
+    shelves = {}
+    for split, rows in {"train": train, "validation": validation, "test": test}.items():
+        sizes = np.array([len(row) for row in rows])
+        shelves[split] = Shelf(np.array(sum(rows, []), np.uint8), sizes.cumsum() - sizes, sizes, 0)  # noqa: RUF017
+    return Library(Documents((), ""), tuple("0123456789-"), shelves)
+
+
+def test_a_window_of_validation_is_neither_in_training_nor_in_test_nor_there_before() -> None:
+    # Windows of 3 side by side: 123 is in test, 312 in training, 238 new and then there before, 55 a short document.
+    library = by_hand([[7, 3, 1, 2]], [[1, 2, 3, 1, 2, 3, 8], [2, 3, 8], [5, 5]], [[0, 1, 2, 3]])
+    documents, places = fixed_windows(library, "validation", 3)
+    assert list(zip(documents.tolist(), places.tolist(), strict=True)) == [(0, 4), (2, 0)]
+    assert fixed_windows(library, "test", 3)[1].tolist() == [0, 1]
 
 
 @settings(max_examples=60, deadline=None)
@@ -103,20 +121,26 @@ def test_a_fixed_training_set_is_read_whole_in_each_epoch_and_a_smaller_one_is_p
     assert set(read(30, 0)) < set(read(60, 0))
 
 
-def test_endless_training_begins_anywhere(tmp_path: Path) -> None:
+def test_endless_training_begins_anywhere_in_a_document_that_is_drawn_by_its_length(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    for number in range(10):
-        (tmp_path / f"{number}.txt").write_text("".join(random.choice(list("abcdefgh"), 130 if number else 30)))
+    for number in range(12):
+        letters = random.choice(list("abcdefgh"), 20 if number == 0 else 1 + 30 * number)
+        (tmp_path / f"{number}.txt").write_text("".join(letters))
     task = Text(small(tmp_path, length_tokens=31, test_samples=1, validation_samples=1))
-    batch = task.batch("train", np.arange(8000))
-    starts = Counter[tuple[int, int]]()
+    train = {number: text for number, text in enumerate(task.library.documents.texts) if number >= 2}
+    starts: dict[int, Counter[int]] = {number: Counter() for number in train}
+    batch = task.batch("train", np.arange(20_000))
     for number, tokens in zip(batch.labels["document"][:, 0].tolist(), batch.tokens, strict=True):
-        starts[number, task.library.documents.texts[number].find(task.text(tokens))] += 1
-    train = set(range(2, 10))
-    short = {number for number in train if len(task.library.documents.texts[number]) < 31}
-    places = [starts[number, place] for number in train - short for place in range(100)]
-    assert chisquare(places).pvalue > 1e-4
-    assert sum(places) + sum(starts[number, 0] for number in short) == 8000
+        starts[number][train[number].find(task.text(tokens))] += 1
+    # A document of 1 + 30 k tokens has k windows of 30 targets, one shorter than a window counts as one.
+    shares = np.array([max(1, len(text) // 30) for text in train.values()])
+    drawn = np.array([starts[number].total() for number in train])
+    assert chisquare(drawn, 20_000 * shares / shares.sum()).pvalue > 1e-4
+    for number, text in train.items():
+        places = [starts[number][place] for place in range(max(1, len(text) - 30))]
+        assert sum(places) == starts[number].total()
+        assert min(places) > 0
+        assert len(places) == 1 or chisquare(places).pvalue > 1e-5
 
 
 # ---- the rules a score is read against
@@ -143,3 +167,11 @@ def test_shortcuts_say_what_training_has_most_often(tales: Text) -> None:
 def test_the_bigram_rule_is_right_more_often_than_the_unigram_rule_and_seldom(task: Text) -> None:
     scores = {name: right.mean() for name, right in task.shortcut_scores(task.batch("test", np.arange(50))).items()}
     assert 0.01 < scores["unigram"] < scores["bigram"] < 0.6
+
+
+def test_what_follows_most_often_is_counted_within_documents_and_of_equals_the_first_is_taken() -> None:
+    library = by_hand([[1, 2, 1, 3], [4, 2], [4, 3, 5, 3, 6, 3, 7, 3, 7]], [[0]], [[0]])
+    # 1 is followed by 2 and by 3 once each; 2 by 1, and by the end of a document; 3 by 5, 6 and twice by 7.
+    assert library.successors.tolist() == [-1, 2, 1, 7, 2, 3, 3, 3, -1, -1, -1]
+    assert by_hand([[1, 2], [1, 2], [1, 2]], [[0]], [[0]]).successors.tolist()[:3] == [-1, 2, -1]
+    assert library.commonest == 3
