@@ -8,8 +8,8 @@ Paper, section 5.1 and figure 9. A sample is a row of blocks: a marker that tell
        consequential                   inconsequential
 
 What a consequential choice decides stands in a random table (`source_seed`) in which two options differ at every
-offset; an inconsequential choice is followed by a fixed row of it. `noise` replaces a token of either row by a uniform one
-of the alphabet. So block by block and token by token the two kinds have the same entropy for a next-token head, and
+offset; an inconsequential choice is followed by a fixed row of it. `noise` replaces a token of either row by a uniform
+one of the alphabet. So block by block and token by token the two kinds have the same entropy for a next-token head, and
 differ only in what is decided. Blocks come in a fixed round; the marker that a sample begins with is drawn, the other
 markers and the filler follow. Scored are the decided tokens. Without noise a choice can be read off any token that it
 has decided; with noise only the choice itself is reliable.

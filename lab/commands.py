@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from generators.errors import UserError, WorkFailed
+from generators.items import items
 from generators.options import Assignments, Json, answer, note
 from lab.assembly import assemble
 from lab.bench import data
 from lab.doctor import examine
 from lab.evaluation import Evaluator
 from lab.options import DEFAULT_HOME, Home
+from lab.posing import score_items
 from lab.spec import read_spec
 from lab.store import BEST, LAST, find_run
 from lab.training import part, train
@@ -56,6 +58,7 @@ def score_command(
     run: Annotated[str, typer.Argument(help="a run's identity, or the start of it")],
     split: Annotated[str, typer.Option(help="a held-out split of the run's task")] = "test",
     checkpoint: Annotated[str, typer.Option(help="best or last")] = "best",
+    posed: Annotated[bool, typer.Option("--items", help="put items of the split as generation and as choice")] = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
@@ -72,7 +75,11 @@ def score_command(
         raise UserError(f"run {folder.identity}: no {checkpoint} checkpoint yet; train it first")
     tensors, progress = stored
     parts.network.load_state_dict(tensors if checkpoint == "best" else part(tensors, "model."))
-    scores = Evaluator(parts.task, split, parts.device)(parts.network)
+    if posed:
+        found = score_items(parts, items(parts.task, split))
+        scores = {f"{posing}/{name}": score for posing, each in found.items() for name, score in each.items()}
+    else:
+        scores = Evaluator(parts.task, split, parts.device)(parts.network)
     value = {
         "run": folder.identity,
         "split": split,
@@ -104,7 +111,7 @@ def bench_data_command(
         lines.append(
             f"{row['task']:<18}{speed}{row['draw_ms']:>10.3f}{row['step_ms']:>10.2f}{row['share_of_step']:>8.2%}"
         )
-    answer(rows, as_json, "\n".join(lines))
+    answer({"tasks": rows}, as_json, "\n".join(lines))
 
 
 @app.command("doctor")

