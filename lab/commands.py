@@ -59,6 +59,7 @@ def score_command(
     split: Annotated[str, typer.Option(help="a held-out split of the run's task")] = "test",
     checkpoint: Annotated[str, typer.Option(help="best or last")] = "best",
     posed: Annotated[bool, typer.Option("--items", help="put items of the split as generation and as choice")] = False,
+    options: Annotated[int, typer.Option(help="with --items: the answer and so many less one to mistake for it")] = 4,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
@@ -76,7 +77,7 @@ def score_command(
     tensors, progress = stored
     parts.network.load_state_dict(tensors if checkpoint == "best" else part(tensors, "model."))
     if posed:
-        found = score_items(parts, items(parts.task, split))
+        found = score_items(parts, items(parts.task, split, options=options))
         scores = {f"{posing}/{name}": score for posing, each in found.items() for name, score in each.items()}
     else:
         scores = Evaluator(parts.task, split, parts.device)(parts.network)

@@ -16,7 +16,7 @@ SEQUENCES_AT_ONCE = 128
 
 
 def score_items(parts: Parts, items: Items) -> dict[str, dict[str, float]]:
-    """Means over the items. generation: exact_match, rouge_l (F1); choice: accuracy, and chance, 1/options."""
+    """Means over the items. generation: exact_match, rouge_l (F1); choice: accuracy, chance (1/options), items."""
     generated = generate(parts, items)
     texts = [[parts.task.text(row) for row in rows] for rows in (generated, items.answers)]
     generation = {
@@ -24,7 +24,10 @@ def score_items(parts: Parts, items: Items) -> dict[str, dict[str, float]]:
         "rouge_l": float(rouge_l(*texts).mean()),
     }
     accuracy = float(choice_accuracy(log_likelihoods(parts, items), items.right).mean())
-    return {"generation": generation, "choice": {"accuracy": accuracy, "chance": 1 / items.options.shape[1]}}
+    return {
+        "generation": generation,
+        "choice": {"accuracy": accuracy, "chance": 1 / items.options.shape[1], "items": len(items)},
+    }
 
 
 @torch.no_grad()

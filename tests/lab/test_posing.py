@@ -78,5 +78,6 @@ def test_score_puts_items_from_the_command_line(
         "generation/rouge_l",
         "choice/accuracy",
         "choice/chance",
+        "choice/items",
     }
     assert value["scores"]["choice/chance"] == 0.25
