@@ -46,7 +46,7 @@ def show_command(
     assignments: Assignments = None,
     split: Split = "train",
     count: Annotated[int, typer.Option(min=1, max=10_000)] = 3,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
     as_json: Json = False,
 ) -> None:
     """The first samples of a split: text, tokens, which carry loss, which are scored, what else is known."""

@@ -70,8 +70,8 @@ class InductionConfig(TaskConfig):
     other_share: float = Field(
         default=0.0, ge=0, lt=1, description="of training samples that are text without names; appendix J: 0.9"
     )
-    test_samples: int = Field(default=1000, ge=1)
-    validation_samples: int = Field(default=500, ge=1)
+    test_samples: int = Field(default=1000, ge=1, le=10**7)
+    validation_samples: int = Field(default=500, ge=1, le=10**7)
 
 
 class Induction(Task):

@@ -53,8 +53,8 @@ class InductionCorpusConfig(TaskConfig):
         default=None, description='other text to train on: a text file, a folder of them, or "stdlib"'
     )
     other_share: float = Field(default=0.9, ge=0, lt=1, description="of training windows, where there is other text")
-    test_samples: int = Field(default=400, ge=1)
-    validation_samples: int = Field(default=200, ge=1)
+    test_samples: int = Field(default=400, ge=1, le=10**7)
+    validation_samples: int = Field(default=200, ge=1, le=10**7)
 
     def canonical(self) -> Tree:
         settings = {**super().canonical(), "corpus": {"sha256": sha256(read_corpus(self.corpus)).hexdigest()}}

@@ -61,8 +61,8 @@ class MarkovConfig(TaskConfig):
     blur: float = Field(default=0.0, ge=0, lt=1, description="probability that a token is any token")
     source_seed: int = Field(default=0, ge=0, description="which of the random distributions of fresh states")
     length_tokens: int = Field(default=64, ge=8, le=LENGTH_MAXIMUM, description="tokens of a sample")
-    test_samples: int = Field(default=1000, ge=1)
-    validation_samples: int = Field(default=500, ge=1)
+    test_samples: int = Field(default=1000, ge=1, le=10**7)
+    validation_samples: int = Field(default=500, ge=1, le=10**7)
 
 
 class Markov(Task):

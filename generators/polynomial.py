@@ -67,10 +67,13 @@ class PolynomialConfig(TaskConfig):
     pause_tokens: int = Field(default=0, ge=0, le=64, description='before "="; the paper tries 5 and 10')
     loss_on: Literal["all", "answer"] = Field(default="all", description="the tokens that carry loss")
     training_samples: int | None = Field(
-        default=None, ge=1, description="a fixed training set of that size, read in epochs; without it, fresh samples"
+        default=None,
+        ge=1,
+        le=10**9,
+        description="a fixed training set of that size, read in epochs; without it, fresh samples",
     )
-    validation_samples: int = Field(default=500, ge=1)
-    test_samples: int = Field(default=2000, ge=1, description="for each m")
+    validation_samples: int = Field(default=500, ge=1, le=10**7)
+    test_samples: int = Field(default=2000, ge=1, le=10**7, description="for each m")
 
     @field_validator("p")
     @classmethod

@@ -39,6 +39,8 @@ def validate(model: type[S], data: object, source: str, prefix: str = "") -> S:
     """
     try:
         return model.model_validate_json(json.dumps(data, default=str))
+    except RecursionError:
+        raise UserError(f"{source}: tables or lists are nested too deeply to be settings") from None
     except ValidationError as error:
         errors = error.errors(include_url=False)
         first = min(
@@ -49,15 +51,30 @@ def validate(model: type[S], data: object, source: str, prefix: str = "") -> S:
         raise UserError(f"{source}: {_sentence(model, first, path, key, prefix)}") from None
 
 
+# What pydantic calls things, in the words of a TOML file.
+PLAIN = {
+    "Input should be": "should be",
+    "an object": "a table",
+    "a valid dictionary": "a table",
+    "a valid array": "a list",
+    "String should match pattern": "should match the pattern",
+    "Dictionary should have": "should have",
+    "List should have": "should have",
+    "String should have": "should have",
+    " after validation, not 0": "",
+}
+
+
 def _sentence(model: type[BaseModel], error: Mapping[str, Any], path: list[str], key: str, prefix: str) -> str:
     if error["type"] == "extra_forbidden":
         names = list(_owner(model, path[:-1]).model_fields)
         stem = key.rpartition(".")[0]
         return f"{key} = {_shown(error['input'])}: no such key; " + suggestion(path[-1], names, stem and stem + ".")
     message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    message = message.replace("Input should be", "should be").replace("Field required", "is missing")
+    for words, plain in PLAIN.items():
+        message = message.replace(words, plain)
     if error["type"] == "missing":
-        return f"{key} is missing; add it to the file, or give it with --set {key}=..."
+        return f"{key} is missing; add it to the file" + (f", or give it with --set {key}=..." if prefix else "")
     value = error["input"]
     shown = "" if isinstance(value, dict) else f" = {_shown(value)}"
     if isinstance(value, str) and ("number" in message or "integer" in message) and _is_number(value):
@@ -90,7 +107,7 @@ def _shown(value: object) -> str:
 
 def suggestion(word: str, names: list[str], stem: str = "") -> str:
     """The nearest of `names` to a misspelt word, and the whole list."""
-    near = get_close_matches(word, names, n=1, cutoff=0.0)
+    near = get_close_matches(word, names, n=1, cutoff=0.4) if len(names) > 1 else names
     listed = ", ".join(names)
     return f"the nearest is {stem}{near[0]} (there are: {listed})" if near else f"there are: {listed or 'none'}"
 
@@ -98,12 +115,16 @@ def suggestion(word: str, names: list[str], stem: str = "") -> str:
 def read_toml(path: Path) -> Tree:
     """A TOML file as a tree; what cannot be read is a UserError."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as text ({error})") from None
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: cannot be read as text: not UTF-8 (see byte {error.start})") from None
+    except RecursionError:
+        raise UserError(f"{path}: not valid TOML: nested too deeply") from None
+    except ValueError as error:  # also what tomllib lets through, such as a number of thousands of digits
         raise UserError(f"{path}: not valid TOML: {error}") from None
 
 

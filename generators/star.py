@@ -41,10 +41,13 @@ class StarConfig(TaskConfig):
     reversed: bool = Field(default=False, description="print the path from the goal to the start, the easy direction")
     loss_on: Literal["answer", "all"] = Field(default="answer", description="targets that are trained on")
     training_samples: int | None = Field(
-        default=None, ge=1, description="a fixed training set of that size, read in epochs; without it, fresh samples"
+        default=None,
+        ge=1,
+        le=10**9,
+        description="a fixed training set of that size, read in epochs; without it, fresh samples",
     )
-    test_samples: int = Field(default=1000, ge=1)
-    validation_samples: int = Field(default=500, ge=1)
+    test_samples: int = Field(default=1000, ge=1, le=10**7)
+    validation_samples: int = Field(default=500, ge=1, le=10**7)
 
 
 class Star(Task):

@@ -49,10 +49,13 @@ class TextConfig(TaskConfig):
     )
     length_tokens: int = Field(default=256, ge=16, le=8192, description="tokens of a window")
     training_samples: int | None = Field(
-        default=None, ge=1, description="a fixed training set of so many windows, read in epochs; without it, endless"
+        default=None,
+        ge=1,
+        le=10**9,
+        description="a fixed set of windows, read in epochs; without it, endless",
     )
-    test_samples: int = Field(default=400, ge=1)
-    validation_samples: int = Field(default=200, ge=1)
+    test_samples: int = Field(default=400, ge=1, le=10**7)
+    validation_samples: int = Field(default=200, ge=1, le=10**7)
 
     def canonical(self) -> Tree:
         settings = super().canonical()

@@ -13,6 +13,8 @@ from lab.assembly import Network
 from lab.batches import TensorBatch
 
 SAMPLES_AT_ONCE = 128
+SCORES = ("accuracy", "exact", "accuracy_unexplained", "above_shortcuts")
+"""The metrics of which more is better; shortcut/<name> beside them."""
 
 
 class Evaluator:

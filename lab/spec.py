@@ -3,9 +3,9 @@
 import json
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from generators.errors import UserError
 from generators.settings import Settings, Tree, assign_value, read_toml, split_assignment, suggestion, validate
@@ -19,8 +19,8 @@ from lab.objectives.table import OBJECTIVES
 class TrainingConfig(Settings):
     """How a run is trained. The defaults that are not sizes are the paper's (appendix, training hyperparameters)."""
 
-    steps: int = Field(ge=1, description="optimiser steps")
-    batch_size: int = Field(ge=1, description="samples a step")
+    steps: int = Field(ge=1, le=10**9, description="optimiser steps")
+    batch_size: int = Field(ge=1, le=10**6, description="samples a step")
     learning_rate: float = Field(gt=0, description="peak, reached after the warm-up")
     warmup_steps: int = Field(default=0, ge=0, description="linear warm-up")
     final_learning_rate_fraction: float = Field(
@@ -33,6 +33,12 @@ class TrainingConfig(Settings):
     evaluate_every_steps: int = Field(ge=1, description="validation and checkpoint; also after the last step")
     device: str = Field(default="cpu", description="a torch device")
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="bf16 is autocast over fp32 weights")
+
+    @model_validator(mode="after")
+    def _warm(self) -> Self:
+        if self.warmup_steps > self.steps:
+            raise ValueError(f"warmup_steps = {self.warmup_steps} should be at most steps = {self.steps}")
+        return self
 
 
 class RunSpec(Settings):

@@ -51,6 +51,30 @@ def write_whole(path: Path, content: bytes) -> None:
         raise WorkFailed(f"{path}: could not be written ({error.strerror}); what was there before is intact") from None
 
 
+def make_folder(path: Path) -> None:
+    """The folder, made where it is not there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: no folder can be made there ({error.strerror}); choose another --home") from None
+
+
+@contextmanager
+def exclusive(folder: Path, what: str) -> Iterator[None]:
+    """Hold a folder for one process; the lock ends with the process, however it ends.
+
+    Raises:
+        UserError: another process holds it; `what` says what that process is doing.
+    """
+    make_folder(folder)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another process is {what}; wait for it or end it") from None
+        yield
+
+
 def dump(value: object) -> bytes:
     """JSON as files hold it: indented, keys in the order given, one newline at the end."""
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
@@ -70,12 +94,7 @@ class RunFolder:
         Raises:
             UserError: another process is training this run, or the folder's spec is another one.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"{self.path}: another process is training this run; wait for it or end it") from None
+        with exclusive(self.path, "training this run"):
             if not (self.path / "spec.json").exists():
                 write_whole(self.path / "spec.json", dump(spec.tree()))
             yield
@@ -160,7 +179,8 @@ def find_run(home: Path, name: str) -> RunFolder:
     Raises:
         UserError: none does, or several do.
     """
-    found = sorted(path.name for path in (home / "runs").glob(f"{name}*") if (path / "spec.json").exists())
+    stored = sorted(path.parent.name for path in (home / "runs").glob("*/spec.json"))
+    found = [identity for identity in stored if name and identity.startswith(name)]
     if len(found) != 1:
         what = "no run starts with that" if not found else f"{len(found)} runs start with that"
         raise UserError(f"run {name!r}: {what} in {home / 'runs'}; give more of its identity")

@@ -11,7 +11,7 @@ from generators.settings import Tree
 from reports.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.summaries import scores
 from studies.claims import SEEDS_MINIMUM, Judgement
-from studies.study import SMOKE
+from studies.loading import SMOKE
 
 MISSING = "–"
 METRICS = {

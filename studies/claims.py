@@ -112,9 +112,9 @@ def arm_scores(study: Study, claim: Claim, scores: Mapping[str, Mapping[int, flo
 
 def missing(study: Study, claim: Claim, scores: Mapping[str, Mapping[int, float]]) -> str:
     """Why a claim cannot be judged."""
-    if study.seeds < SEEDS_MINIMUM:
-        return f"{study.seeds} seeds an arm; a verdict needs at least {SEEDS_MINIMUM}"
     there = {cell.label: len(scores.get(cell.label, {})) for cell in study.arms(claim)}
+    if min(there.values()) == study.seeds:
+        return f"{study.seeds} seeds an arm; a verdict needs at least {SEEDS_MINIMUM}"
     return "runs failed or still to come: " + ", ".join(f"{n} of {study.seeds} in {arm}" for arm, n in there.items())
 
 

@@ -10,8 +10,8 @@ from generators.options import Assignments, Json, answer, note
 from generators.settings import Tree
 from lab.options import DEFAULT_HOME, Home
 from studies.claims import Judgement, judge
+from studies.loading import CATALOG, catalog, declared, load
 from studies.progress import Reporter
-from studies.study import CATALOG, catalog, declared, load
 from studies.sweep import Sweep, confirmed, find_study, read_ledger
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from generators.errors import WorkFailed
+from generators.errors import UserError, WorkFailed
 from generators.settings import Tree
 from lab.spec import RunSpec, parse_spec
 
@@ -69,6 +69,8 @@ class LocalWorkers(Generic[Key]):
                 raise WorkFailed(
                     "a worker process died; completed runs are kept, run the same command to go on"
                 ) from None
+            except (UserError, WorkFailed) as error:
+                yield key, Outcome(None, str(error))
             except Exception as error:  # whatever a run raises is that run's failure, not the study's
                 yield key, Outcome(None, f"{type(error).__name__}: {error}")
 

@@ -21,7 +21,7 @@ from optuna.trial import Trial, TrialState
 from generators.errors import UserError
 from generators.randomness import word
 from generators.settings import Tree
-from lab.store import RunFolder, dump, write_whole
+from lab.store import RunFolder, dump, exclusive, write_whole
 from studies.executors import LocalWorkers, Outcome
 from studies.study import TUNING_SEED, Cell, Declaration, Study
 
@@ -83,11 +83,7 @@ class Sweep:
     def __init__(self, study: Study, home: Path, tell: Callable[[Event], None]) -> None:
         self.study, self.home, self.tell = study, home, tell
         self.folder = study_folder(home, study.name, study.scale)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        journal = self.folder / "journal.log"
-        journal.unlink(missing_ok=True)
-        storage = JournalStorage(JournalFileBackend(str(journal)))
-        self.states = [CellState(cell, self._tuning(cell, storage)) for cell in study.cells]
+        self.states: list[CellState] = []
         self.stored: deque[tuple[Key, Outcome]] = deque()
         self.done = 0
         self.written = 0.0
@@ -97,12 +93,24 @@ class Sweep:
         seed = int(word(f"{self.study.name} {cell.label}")) % 2**32
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=3)
         tuning = optuna.create_study(storage=storage, sampler=sampler, study_name=cell.label, direction="maximize")
-        tuning.enqueue_trial({key: span.middle for key, span in self.study.declaration.tuning.search.items()})
+        tuning.enqueue_trial(self.study.middle)
         return tuning
 
     def run(self, workers: int) -> list[CellState]:
-        """Do what is missing; the cells as they stand at the end."""
-        write_whole(self.folder / STUDY, dump(stored_form(self.study)))
+        """Do what is missing; the cells as they stand at the end.
+
+        Raises:
+            UserError: another process is running this study at this scale.
+        """
+        with exclusive(self.folder, "running this study"):
+            journal = self.folder / "journal.log"
+            journal.unlink(missing_ok=True)
+            storage = JournalStorage(JournalFileBackend(str(journal)))
+            self.states = [CellState(cell, self._tuning(cell, storage)) for cell in self.study.cells]
+            write_whole(self.folder / STUDY, dump(stored_form(self.study)))
+            return self._run(workers)
+
+    def _run(self, workers: int) -> list[CellState]:
         with LocalWorkers[Key](self.home, workers) as executor:
             for state in self.states:
                 self._explore(state, executor)

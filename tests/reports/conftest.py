@@ -10,7 +10,8 @@ import pytest
 
 from generators.settings import Tree
 from lab.store import METRICS, TIMING, RunFolder, dump, write_whole
-from studies.study import TUNING_SEED, Study, load
+from studies.loading import load
+from studies.study import TUNING_SEED, Study
 from studies.sweep import LEDGER, STUDY, Entry, stored_form, study_folder
 
 TITLE = '<script>alert("title")</script>'

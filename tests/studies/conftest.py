@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from studies.study import Study, load
+from studies.loading import load
+from studies.study import Study
 
 SMALL = """
 title = "A small study"

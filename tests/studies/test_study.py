@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from generators.errors import UserError
-from studies.study import TUNING_SEED, Study, catalog, load
+from studies.loading import catalog, load
+from studies.study import TUNING_SEED, Study
 from tests.conftest import Lab
+from tests.generators.tales import invented, written
 from tests.studies.conftest import Edit
 
 WRONG = {
@@ -32,6 +34,19 @@ WRONG = {
     "range at zero": (("low = 0.001", "low = 0.0"), "above 0 if log"),
     "model without room for the heads": (("layers = 3", "layers = 2"), "leave no trunk"),
     "missing question": (('question = "Does it?"\n', ""), "question is missing"),
+    "misspelt metric": (('metric = "accuracy"', 'metric = "acuracy"'), "metric = 'acuracy': no such score; the nearest is accuracy"),
+    "misspelt shortcut": (('shortcut = "name_before"', 'shortcut = "name_befor"'), "no such shortcut; the nearest is name_before"),
+    "misspelt where": (('where = { "model.width" = 16 }', 'where = { "model.width" = 16, "model.widht" = 16 }'), "claims.same.where.model.widht: no such factor; the nearest is model.width"),
+    "claim twice": (('name = "same"', 'name = "helps"'), "claims: a name stands there twice"),
+    "arm against itself": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = 1\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.same: treatment and control are the same cell"),
+    "another scale's setting": (('summary = "fewer"', 'summary = "fewer"\nset = { "training.stpes" = 2 }'), "training.stpes = 2: no such key; the nearest is training.steps"),
+    "another scale's factor": (('summary = "fewer"', 'summary = "fewer"\nset = { "objective.n" = 2 }'), "scales.smoke.set: objective.n is a factor"),
+    "base behind a factor": (("[base.objective]\n", "[base.objective]\nn = 0\n"), "base at scale cpu: objective.n = 0: should be greater than or equal to 1"),
+    "base behind tuning": (("learning_rate = 0.01\n", "learning_rate = -1.0\n"), "base at scale cpu: training.learning_rate = -1.0"),
+    "seed in base": (("[base.task]", "[base]\nseed = 3\n\n[base.task]"), "base.seed: seeds are the study's own"),
+    "seeds without end": (("seeds = 5", "seeds = 100000000000000000000"), "seeds = 100000000000000000000: should be less than or equal to 1000"),
+    "a list as a level": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = [2]\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.1.treatment = [2]: should be a number, a text, or true or false"),
+    "warm-up beyond the end": (("\nsteps = 3\n", "\nsteps = 3\nwarmup_steps = 4\n"), "warmup_steps = 4 should be at most steps = 3"),
     "no scale": (("[scales.cpu]", "[scales.cpuu]"), "--scale cpu: no such scale; the nearest is cpuu"),
 }  # fmt: skip
 
@@ -87,5 +102,28 @@ def test_tuning_and_confirming_share_no_seed(small: Study) -> None:
 def test_every_shipped_study_is_valid(name: str, scale: str, tmp_path: Path) -> None:
     assignments = []
     if name == "induction-stories":
-        pytest.skip("needs a corpus; tested with one below")
+        written(tmp_path / "tales.txt", invented())
+        assignments = [f"task.corpus={tmp_path / 'tales.txt'}", "task.vocabulary_tokens=400"]
     assert load(name, scale, assignments).runs > 0
+
+
+@pytest.mark.parametrize(
+    "content", ["a = " + "[" * 5000, "seeds = " + "9" * 6000, "a" + ".a" * 3000 + " = 1", "[" * 9000]
+)
+def test_what_breaks_a_parser_is_a_sentence_too(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"x\.toml: .*(not valid TOML|too deeply)"):
+        load(str(path), "cpu", [])
+
+
+def test_more_cells_than_a_study_may_have_are_refused_at_once(study_file: Edit) -> None:
+    levels = str(list(range(1, 400)))
+    path = study_file(
+        (
+            '"model.width" = [8, 16]',
+            f'"model.width" = [8, 16]\n"task.name_parts" = {levels}\n"training.steps" = {levels}',
+        )
+    )
+    with pytest.raises(UserError, match="cells; should be at most 10,000"):
+        load(str(path), "cpu", [])

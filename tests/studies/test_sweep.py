@@ -14,11 +14,13 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from generators.errors import UserError
 from generators.settings import Tree
-from lab.store import RunFolder
+from lab.store import RunFolder, exclusive
 from studies.claims import judge
 from studies.executors import LocalWorkers, Outcome
-from studies.study import TUNING_SEED, Study, load
+from studies.loading import load
+from studies.study import TUNING_SEED, Study
 from studies.sweep import Event, Sweep, confirmed, find_study, read_ledger, score_of, study_folder
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
@@ -188,3 +190,19 @@ def test_run_status_and_claims_from_the_command_line(study_file: Edit, tmp_path:
     again = lab("study", "run", path, "--scale", "smoke", "--home", home)
     assert "0 runs trained" in again.stderr
     assert lab("claims", "quick", "--home", home).returncode == 2
+
+
+def test_a_study_that_another_process_runs_is_refused(swept: tuple[Path, Study]) -> None:
+    home, study = swept
+    with (
+        exclusive(study_folder(home, study.name, study.scale), "running this study"),
+        pytest.raises(UserError, match="another process is running this study"),
+    ):
+        Sweep(study, home, lambda event: None).run(1)
+
+
+def test_a_home_that_cannot_be_made_is_a_sentence(study_file: Edit, tmp_path: Path, lab: Lab) -> None:
+    (tmp_path / "file").write_text("")
+    done = lab("study", "run", study_file(), "--scale", "smoke", "--home", tmp_path / "file" / "home")
+    assert done.returncode == 2
+    assert "no folder can be made there" in done.stderr

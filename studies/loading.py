@@ -1,0 +1,164 @@
+"""From a study file to a study: read, at a scale, and refused as a whole where any of it is wrong."""
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from generators.errors import UserError
+from generators.settings import Tree, read_toml, split_assignment, suggestion, validate
+from generators.table import build_task
+from lab.assembly import check
+from lab.evaluation import SCORES
+from lab.spec import parse_spec
+from studies.statistics import smallest_p
+from studies.study import Declaration, Study, assign, copied
+
+CATALOG = Path(__file__).parent / "catalog"
+CELLS_MAXIMUM = 10_000
+SMOKE = "smoke"
+"""The scale that only shows that a study runs; its seeds need not be able to decide anything."""
+
+
+def declared(path: Path) -> Declaration:
+    """A study file, read and validated by itself."""
+    return validate(Declaration, read_toml(path), str(path))
+
+
+def load(name: str, scale: str, assignments: list[str]) -> Study:
+    """A study by catalog name or path, at a scale, with `--set` assignments on its base spec.
+
+    Raises:
+        UserError: a sentence that names file, key, value and what would be right.
+    """
+    path = locate(name)
+    declaration = declared(path)
+    if scale not in declaration.scales:
+        raise UserError(f"{path}: --scale {scale}: no such scale; {suggestion(scale, list(declaration.scales))}")
+    studies = {each: at_scale(path, declaration, each, assignments) for each in declaration.scales}
+    for study in studies.values():
+        examine_settings(study)
+    examine(studies[scale])
+    return studies[scale]
+
+
+def at_scale(path: Path, declaration: Declaration, scale: str, assignments: list[str]) -> Study:
+    """A declaration with a scale's changes and `--set` assignments, not yet examined."""
+    chosen = declaration.scales[scale]
+    base = copied(declaration.base)
+    changes = [(f"{path}: scales.{scale}.set", *change) for change in chosen.set.items()]
+    changes += [("--set", *split_assignment(assignment)) for assignment in assignments]
+    for where, key, value in changes:
+        if key in declaration.factors:
+            raise UserError(f"{where}: {key} is a factor of {path.stem}; its levels stand in the study file")
+        assign(base, key, value, where)
+    return Study(
+        name=path.stem,
+        scale=scale,
+        source=str(path),
+        declaration=declaration,
+        assignments=tuple(assignments),
+        base=base,
+        factors=declaration.factors | chosen.factors,
+        seeds=chosen.seeds or declaration.seeds,
+        trials=chosen.trials or declaration.tuning.trials,
+    )
+
+
+def locate(name: str) -> Path:
+    """The file of a study: a path as it is, or a name in the catalog."""
+    if name.endswith(".toml") or "/" in name:
+        return Path(name)
+    if not (CATALOG / f"{name}.toml").exists():
+        raise UserError(
+            f"study {name!r}: not in the catalog; {suggestion(name, catalog())}, or give the path of a .toml file"
+        )
+    return CATALOG / f"{name}.toml"
+
+
+def catalog() -> list[str]:
+    """Names of the studies that are shipped."""
+    return sorted(path.stem for path in CATALOG.glob("*.toml"))
+
+
+def examine_settings(study: Study) -> None:
+    """Refuse settings that are none, at any scale, before anything is built."""
+    declaration, source = study.declaration, study.source
+    for key, levels in study.factors.items():
+        if key not in declaration.factors:
+            near = suggestion(key, list(declaration.factors))
+            raise UserError(f"{source}: scales.{study.scale}.factors.{key}: no such factor; {near}")
+        if not levels:
+            raise UserError(f"{source}: factors.{key} = []: should have at least one level")
+        if len(set(map(repr, levels))) < len(levels):
+            raise UserError(f"{source}: factors.{key} = {levels}: a level stands there twice")
+    if (cells := prod(map(len, study.factors.values()))) > CELLS_MAXIMUM:
+        raise UserError(f"{source}: factors: {cells:,} cells; should be at most {CELLS_MAXIMUM:,}")
+    for key, span in declaration.tuning.search.items():
+        if not span.low < span.high or (span.log and span.low <= 0):
+            raise UserError(
+                f"{source}: tuning.search.{key}: low = {span.low} should be below high = {span.high}, above 0 if log"
+            )
+    if "seed" in study.base:
+        raise UserError(f"{source}: base.seed: seeds are the study's own; leave it out")
+    for cell in study.cells:
+        study.spec(cell, study.middle, 0)
+    # What a factor or tuning will replace has to be right too: it is read by people.
+    base = copied(study.base)
+    for key, value in (*study.cells[0].levels, *study.middle.items()):
+        if key not in flat(base):
+            assign(base, key, value, source)
+    parse_spec({**base, "seed": 0}, f"{source}, base at scale {study.scale}")
+
+
+def flat(tree: Tree, stem: str = "") -> dict[str, Any]:
+    """Values by dotted key."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= flat(value, f"{stem}{key}.") if isinstance(value, dict) else {stem + key: value}
+    return found
+
+
+def examine(study: Study) -> None:
+    """Refuse what could not run, or could not decide its claims, before anything does."""
+    declaration, source = study.declaration, study.source
+    for cell in study.cells:
+        spec = study.spec(cell, study.middle, 0)
+        try:
+            check(spec)
+        except UserError as error:
+            raise UserError(f"{source}, cell {cell.label}: {error}") from None
+        shortcuts = list(build_task(spec.task).shortcuts)
+        if declaration.shortcut is not None and declaration.shortcut not in shortcuts:
+            near = suggestion(declaration.shortcut, shortcuts)
+            raise UserError(f"{source}: shortcut = {declaration.shortcut!r}: the task has no such shortcut; {near}")
+        metrics = [*SCORES, *(f"shortcut/{name}" for name in shortcuts)]
+        if declaration.metric not in metrics:
+            near = suggestion(declaration.metric, metrics)
+            raise UserError(f"{source}: metric = {declaration.metric!r}: no such score; {near}")
+    examine_claims(study)
+
+
+def examine_claims(study: Study) -> None:
+    """Refuse claims that say nothing, or that the study's seeds could not decide."""
+    declaration, source = study.declaration, study.source
+    names = [claim.name for claim in declaration.claims]
+    if len(set(names)) < len(names):
+        raise UserError(f"{source}: claims: a name stands there twice: {', '.join(names)}")
+    for claim in declaration.claims:
+        if claim.factor not in study.factors:
+            near = suggestion(claim.factor, list(study.factors))
+            raise UserError(f"{source}: claims.{claim.name}.factor = {claim.factor!r}: no such factor; {near}")
+        if (claim.kind == "equivalence") != (claim.margin is not None):
+            raise UserError(f"{source}: claims.{claim.name}.margin: an equivalence needs one, a difference has none")
+        if unknown := [key for key in claim.where if key not in study.factors]:
+            near = suggestion(unknown[0], list(study.factors))
+            raise UserError(f"{source}: claims.{claim.name}.where.{unknown[0]}: no such factor; {near}")
+        treatment, control = study.arms(claim)
+        if treatment == control:
+            raise UserError(f"{source}: claims.{claim.name}: treatment and control are the same cell, {control.label}")
+    reached = smallest_p(study.seeds, declaration.test) * len(declaration.claims)
+    if study.scale != SMOKE and reached > declaration.level:
+        raise UserError(
+            f"{source}: seeds = {study.seeds}: with {len(declaration.claims)} claims the smallest p "
+            f"the {declaration.test} test can give is {reached:.3f}, above level = {declaration.level}; give more seeds"
+        )
