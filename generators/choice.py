@@ -58,7 +58,9 @@ class ChoiceConfig(TaskConfig):
         default=8, ge=2, le=128, description="tokens that choices and decided tokens are drawn from"
     )
     noise: float = Field(default=0.0, ge=0, lt=1, description="probability that a decided token is any of the alphabet")
-    source_seed: int = Field(default=0, ge=0, description="which of the random tables of what a choice decides")
+    source_seed: int = Field(
+        default=0, ge=0, le=2**31 - 1, description="which of the random tables of what a choice decides"
+    )
     length_tokens: int = Field(default=64, ge=8, le=4096, description="tokens of a sample; it ends where it is cut")
     test_samples: int = Field(default=1000, ge=1, le=10**7)
     validation_samples: int = Field(default=500, ge=1, le=10**7)

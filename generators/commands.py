@@ -105,5 +105,7 @@ def configured(kind: str, assignments: list[str] | None) -> Task:
         key, value = split_assignment(assignment)
         if key.partition(".")[0] not in ("task", key):
             raise UserError(f"--set {assignment}: only settings of the task can be changed here")
+        if key.removeprefix("task.") == "kind":
+            raise UserError(f"--set {assignment}: the task is {kind}, as named; name another instead")
         assign_value(tree, key.removeprefix("task."), value)
     return build_task(TASKS.config(tree, f"lab data, task {kind}"))

@@ -55,6 +55,7 @@ SENTENCES = """
 {A} was with {B} and {his} {noun} .
 """
 START, STOP, COMMA = "<s>", ".", ","
+ROOM_TOKENS = 4  # behind the first sentence: room for a name
 PLACES_A_STORY = OBJECTS_A_STORY = 2
 
 
@@ -99,6 +100,11 @@ class Induction(Task):
         self.token = {word: token for token, word in enumerate(self.vocabulary)}
         self.sentences = self._compile([line.split() for line in SENTENCES.strip().splitlines()])
         self.opening = self._opening()
+        if config.length_tokens < len(self.opening) + ROOM_TOKENS:
+            raise UserError(
+                f"task.length_tokens = {config.length_tokens}: the first sentence alone has {len(self.opening)} "
+                f"tokens, and nothing is scored in it; give at least {len(self.opening) + ROOM_TOKENS}"
+            )
         self.shortcuts = {"latest_name": recent_name(1), "name_before": recent_name(2)}
 
     @property

@@ -41,7 +41,7 @@ class InductionCorpusConfig(TaskConfig):
     """Settings of `induction_corpus`."""
 
     kind: Literal["induction_corpus"] = "induction_corpus"
-    corpus: str = Field(description="path of a UTF-8 text file of tales")
+    corpus: str = Field(min_length=1, description="path of a UTF-8 text file of tales")
     separator: str = Field(default="<|endoftext|>", min_length=1, description="what stands between two tales")
     vocabulary_tokens: int = Field(
         default=1024, ge=320, le=65536, description="bytes, merges and padding; fewer where the text runs out of merges"

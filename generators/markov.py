@@ -59,7 +59,9 @@ class MarkovConfig(TaskConfig):
         default=None, ge=2, description="states behind the tokens; without it each token is a state"
     )
     blur: float = Field(default=0.0, ge=0, lt=1, description="probability that a token is any token")
-    source_seed: int = Field(default=0, ge=0, description="which of the random distributions of fresh states")
+    source_seed: int = Field(
+        default=0, ge=0, le=2**31 - 1, description="which of the random distributions of fresh states"
+    )
     length_tokens: int = Field(default=64, ge=8, le=LENGTH_MAXIMUM, description="tokens of a sample")
     test_samples: int = Field(default=1000, ge=1, le=10**7)
     validation_samples: int = Field(default=500, ge=1, le=10**7)

@@ -135,7 +135,7 @@ def split_assignment(assignment: str) -> tuple[str, Any]:
         raise UserError(f"--set {assignment}: should be key=value, for example --set objective.n=4")
     try:
         return key.strip(), tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also what tomllib lets through, such as a number of thousands of digits
         return key.strip(), raw
 
 

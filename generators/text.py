@@ -37,6 +37,7 @@ class TextConfig(TaskConfig):
     kind: Literal["text"] = "text"
     corpus: str = Field(
         default="stdlib",
+        min_length=1,
         description='path of a UTF-8 text file or of a folder of them, or "stdlib": the source of the standard library',
     )
     files: str = Field(default="*", min_length=1, description='files of a folder that are read, for example "*.txt"')

@@ -77,6 +77,17 @@ def test_check_finds_samples_that_splits_share(monkeypatch: pytest.MonkeyPatch) 
             "task.charcters = 3: no such key; the nearest is task.characters",
         ),
         (["show", "induction", "--split", "dev"], "split 'dev' is not one of train, validation, test"),
+        (["show", "induction", "--set", "kind=star"], "the task is induction, as named"),
+        (["show", "induction", "--set", "characters=" + "9" * 5000], "task.characters = "),
+        (
+            ["show", "induction", "--set", "characters=8", "--set", "length_tokens=30"],
+            "the first sentence alone has 28 tokens",
+        ),
+        (
+            ["show", "choice", "--set", f"source_seed={2**64}"],
+            "task.source_seed = 18446744073709551616: should be less than",
+        ),
+        (["show", "text", "--set", 'corpus=""'], 'task.corpus = "": should have at least 1 character'),
         (["check", "induction", "--set", "training.steps=3"], "only settings of the task can be changed here"),
     ],
 )
@@ -85,3 +96,9 @@ def test_wrong_input_exits_with_2(lab: Lab, arguments: list[str], sentence: str)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_check_finds_a_source_of_too_few_samples_to_part() -> None:
+    found = check(TASKS.find("star", "test")(TASKS.config({"kind": "star", "nodes": 5, "length": 3}, "test")), 500)
+    assert found["repeated_within_held_out"] > 0.5 * found["held_out_samples"]
+    assert not sound(found)

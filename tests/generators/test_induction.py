@@ -123,7 +123,7 @@ def test_train_validation_and_test_share_no_sample() -> None:
 @given(
     characters=st.integers(2, 8),
     spare=st.integers(0, 20),
-    length=st.integers(16, 200),
+    length=st.integers(32, 200),
     split=st.sampled_from(["train", "validation", "test"]),
     seed=st.integers(0, 5),
     cut=st.integers(1, 19),
