@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,7 +61,7 @@ class Batch:
     def replaced(self, rows: Integers, other: "Batch") -> "Batch":
         """This batch with `rows` [R] taken from `other` (R samples)."""
 
-        def put(mine: NDArray, theirs: NDArray) -> NDArray:  # type: ignore[type-arg]
+        def put(mine: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
             result = mine.copy()
             result[rows] = theirs
             return result
@@ -82,7 +82,7 @@ class Batch:
             tokens=self.tokens[:, :width], loss=self.loss[:, :width], scored=self.scored[:, :width], labels=labels
         )
 
-    def take(self, rows: NDArray) -> "Batch":  # type: ignore[type-arg]
+    def take(self, rows: NDArray[Any]) -> "Batch":
         """The samples at `rows` (indices or a mask)."""
         labels = {name: value[rows] for name, value in self.labels.items()}
         return Batch(tokens=self.tokens[rows], loss=self.loss[rows], scored=self.scored[rows], labels=labels)
