@@ -3,34 +3,14 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
 
 from generators.errors import UserError
 from generators.table import build_task
 from generators.task import Task
-from lab.model.network import Trunk, initialise, parameters_of
-from lab.objectives.objective import Objective
+from lab.model.network import initialise
+from lab.objectives.objective import DataShape, Objective
 from lab.objectives.table import build_objective
 from lab.spec import RunSpec
-
-
-class Network(nn.Module):
-    """Trunk and objective."""
-
-    def __init__(self, trunk: Trunk, objective: Objective) -> None:
-        super().__init__()
-        self.trunk = trunk
-        self.objective = objective
-
-    def latent(self, tokens_BxP: Tensor) -> Tensor:
-        """z = f_s(x) [B, P, D]."""
-        z_BxPxD: Tensor = self.trunk(tokens_BxP)
-        return z_BxPxD
-
-    def parameters_by_part(self) -> dict[str, int]:
-        """Parameters of each part, in the order of the forward pass; norms count with the part they end."""
-        counted = {"embedding": parameters_of(self.trunk.embed_tokens), "trunk": parameters_of(self.trunk.layers)}
-        return counted | {name: parameters_of(part) for name, part in self.objective.parts().items()}
 
 
 @dataclass(frozen=True)
@@ -38,7 +18,7 @@ class Parts:
     """Task and network of one run, on its device."""
 
     task: Task
-    network: Network
+    network: Objective
     device: torch.device
 
 
@@ -50,9 +30,7 @@ def assemble(spec: RunSpec) -> Parts:
     """
     device = usable_device(spec.training.device)
     task = build_task(spec.task)
-    objective = build_objective(spec.objective, spec.model, len(task.vocabulary), task.length)
-    trunk = Trunk(spec.model.shape, objective.trunk_layers, len(task.vocabulary), task.length, spec.model.rotary_base)
-    network = Network(trunk, objective)
+    network = build_objective(spec.objective, spec.model, data_shape(task))
     initialise(network, spec.model.shape.layers, torch.Generator().manual_seed(spec.seed))
     return Parts(task, network.to(device), device)
 
@@ -65,7 +43,12 @@ def check(spec: RunSpec) -> None:
     """
     task = build_task(spec.task)
     with torch.device("meta"):
-        build_objective(spec.objective, spec.model, len(task.vocabulary), task.length)
+        build_objective(spec.objective, spec.model, data_shape(task))
+
+
+def data_shape(task: Task) -> DataShape:
+    """What a network must know of its task."""
+    return DataShape(len(task.vocabulary), task.length)
 
 
 def usable_device(name: str) -> torch.device:

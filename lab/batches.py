@@ -1,12 +1,31 @@
 """Task samples as tensors, and which positions of the latent answer for which targets."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from generators.randomness import Integers
 from generators.task import Batch, Mask
+
+
+@dataclass(frozen=True)
+class Targets:
+    """N tokens that carry loss, and where in B x P hidden states each is predicted."""
+
+    positions_N: Tensor | None
+    """Into the flattened positions, or None where all of them count."""
+    tokens_N: Tensor
+    count: int
+    """Targets of the whole batch this one is a piece of: what a sum of losses is divided by."""
+
+    def of(self, hidden_BxPxD: Tensor) -> Tensor:
+        """The hidden states that answer [N, D]."""
+        hidden_MxD = hidden_BxPxD.flatten(0, 1)
+        return hidden_MxD if self.positions_N is None else hidden_MxD[self.positions_N]
 
 
 @dataclass(frozen=True)
@@ -15,31 +34,72 @@ class TensorBatch:
 
     tokens_BxT: Tensor
     loss: Mask
-    _targets: dict[int, tuple[Tensor | None, Tensor]] = field(default_factory=dict)
+    indices: Integers
+    """Each sample's place in its split [B]: what an objective that draws at random draws by."""
+    step: int | None = None
+    """The optimiser step it is trained at, or None where it is evaluated."""
+    part_of: "TensorBatch | None" = None
+    """The whole batch, where this is a micro-batch of it."""
+    _targets: dict[int, Targets] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, batch: Batch, device: torch.device) -> "TensorBatch":
+    def of(cls, batch: Batch, device: torch.device, indices: Integers, step: int | None = None) -> "TensorBatch":
         """The tokens and the loss mask of a numpy batch, on `device`."""
-        return cls(torch.from_numpy(batch.tokens).to(device), batch.loss)
+        return cls(torch.from_numpy(batch.tokens).to(device), batch.loss, indices, step)
 
     @property
     def inputs_BxP(self) -> Tensor:
         """Tokens the trunk reads [B, T-1]: the last one has nothing left to predict."""
         return self.tokens_BxT[:, :-1]
 
-    def targets(self, lag: int) -> tuple[Tensor | None, Tensor]:
-        """Where head `lag` answers, and what.
+    @property
+    def whole(self) -> "TensorBatch":
+        """The batch whose means the losses are."""
+        return self.part_of or self
 
-        Returns:
-            positions [N] into the flattened latent of B x (T - lag) positions, or None where all of them count;
-            tokens [N], the targets that carry loss. Found on the CPU: the device is never waited for.
-        """
+    def split(self, pieces: int) -> "list[TensorBatch]":
+        """Micro-batches, whose losses and gradients add up to those of the whole."""
+        if pieces == 1:
+            return [self]
+        rows = np.array_split(np.arange(len(self.loss)), pieces)
+        tokens = self.tokens_BxT.tensor_split(pieces)
+        return [
+            TensorBatch(some, self.loss[row], self.indices[row], self.step, self)
+            for some, row in zip(tokens, rows, strict=True)
+        ]
+
+    def targets(self, lag: int) -> Targets:
+        """The targets `lag` tokens ahead of each of the first T - lag positions. Found on the CPU: the device is never
+        waited for."""
         if lag not in self._targets:
             mask = self.loss[:, lag:]
             tokens = self.tokens_BxT[:, lag:].reshape(-1)
+            count = int(np.count_nonzero(self.whole.loss[:, lag:]))
             if mask.all():
-                self._targets[lag] = None, tokens
+                self._targets[lag] = Targets(None, tokens, count)
             else:
                 positions = torch.from_numpy(np.flatnonzero(mask)).to(tokens.device)
-                self._targets[lag] = positions, tokens[positions]
+                self._targets[lag] = Targets(positions, tokens[positions], count)
         return self._targets[lag]
+
+    def targets_ahead(self, ahead: Callable[[Integers], Integers]) -> Targets:
+        """The targets a distance of its own ahead in each sample, from all P = T - 1 positions.
+
+        Args:
+            ahead: indices of samples [B] -> tokens ahead [B], at least 1.
+        """
+        where, landing = self._landing(ahead)
+        whole = self if self.part_of is None else self.part_of
+        count = len(where) if whole is self else len(whole._landing(ahead)[0])
+        device = self.tokens_BxT.device
+        tokens_N = self.tokens_BxT.reshape(-1)[torch.from_numpy(landing).to(device)]
+        return Targets(torch.from_numpy(where).to(device), tokens_N, count)
+
+    def _landing(self, ahead: Callable[[Integers], Integers]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Flat positions [N] in B x P that have a target, and the flat place of it in B x T [N]."""
+        size, length = self.loss.shape
+        landing = np.arange(length - 1) + ahead(self.indices)[:, None]
+        inside = landing < length
+        flat = np.minimum(landing, length - 1) + length * np.arange(size)[:, None]
+        carries = inside & self.loss.reshape(-1)[flat]
+        return np.flatnonzero(carries), flat[carries]

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from generators.task import Task
-from lab.assembly import Network
 from lab.batches import TensorBatch
+from lab.graph import Graph
+from lab.objectives.objective import Objective
 
 SAMPLES_AT_ONCE = 128
 SCORES = ("accuracy", "exact", "accuracy_unexplained", "above_shortcuts")
@@ -37,27 +38,26 @@ class Evaluator:
         drawn = task.batch(split, np.arange(size))
         for start in range(0, size, SAMPLES_AT_ONCE):
             batch = drawn.take(np.arange(start, min(start + SAMPLES_AT_ONCE, size))).trimmed()
-            self.batches.append(TensorBatch.of(batch, device))
+            self.batches.append(TensorBatch.of(batch, device, np.arange(start, start + len(batch))))
             self.scored.append(torch.from_numpy(np.flatnonzero(batch.scored[:, 1:])).to(device))
         self.rows = np.nonzero(drawn.scored)[0]
         self.shortcuts = task.shortcut_scores(drawn)
 
     @torch.no_grad()
-    def __call__(self, network: Network) -> dict[str, float]:
+    def __call__(self, network: Objective) -> dict[str, float]:
         """All metrics of a network on this split."""
         totals: dict[str, Tensor] = {}
-        targets = 0
+        counts: dict[str, int] = {}
         hits = []
         for batch, positions in zip(self.batches, self.scored, strict=True):
-            latent = network.latent(batch.inputs_BxP)
-            count = len(batch.targets(1)[1])
-            targets += count
-            for term in network.objective.terms(latent, batch):
-                totals[term.name] = totals.get(term.name, torch.zeros_like(term.value)) + term.value * count
-            hidden = network.objective.draft(latent, 1)[0].flatten(0, 1)[positions]
+            latent = network.latent(batch)
+            for term in network.terms(latent, batch, Graph()):
+                totals[term.name] = totals.get(term.name, torch.zeros_like(term.value)) + term.value * term.count
+                counts[term.name] = counts.get(term.name, 0) + term.count
+            hidden = network.hidden(latent, 1, batch.inputs_BxP).flatten(0, 1)[positions]
             answers = batch.tokens_BxT[:, 1:].reshape(-1)[positions]
-            hits.append(network.objective.unembed(hidden, 1).argmax(dim=-1) == answers)
-        losses = {name: float(total) / targets for name, total in totals.items()}
+            hits.append(network.unembed(hidden, 1).argmax(dim=-1) == answers)
+        losses = {name: float(total) / max(1, counts[name]) for name, total in totals.items()}
         return losses | self.scores(torch.cat(hits).cpu().numpy())
 
     def scores(self, hits: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> dict[str, float]:

@@ -39,9 +39,10 @@ def generate(parts: Parts, items: Items) -> Integers:
     for rows in torch.split(torch.arange(len(items), device=parts.device), SEQUENCES_AT_ONCE):
         for step in range(size):
             places = lengths[rows] + step
-            hidden_BxPxD = parts.network.objective.draft(parts.network.latent(tokens[rows, : int(places.max())]), 1)[0]
+            read = tokens[rows, : int(places.max())]
+            hidden_BxPxD = parts.network.hidden(parts.network.trunk(read), 1, read)
             last_BxD = hidden_BxPxD[torch.arange(len(rows), device=parts.device), places - 1]
-            tokens[rows, places] = parts.network.objective.unembed(last_BxD, 1).argmax(dim=-1)
+            tokens[rows, places] = parts.network.unembed(last_BxD, 1).argmax(dim=-1)
     answers = lengths[:, None] + torch.arange(size, device=parts.device)
     generated: Integers = tokens.gather(1, answers).cpu().numpy()
     return generated
@@ -57,9 +58,9 @@ def log_likelihoods(parts: Parts, items: Items) -> "np.ndarray[tuple[int, int], 
     found: list[Tensor] = []
     for some, where in zip(*(torch.split(each, SEQUENCES_AT_ONCE) for each in (rows, inside)), strict=True):
         row, place = where.nonzero(as_tuple=True)
-        latent = parts.network.latent(some[:, :-1].to(parts.device))
-        hidden_NxD = parts.network.objective.draft(latent, 1)[0][row, place - 1]
-        log_p_NxV = parts.network.objective.unembed(hidden_NxD, 1).float().log_softmax(dim=-1).cpu()
+        read = some[:, :-1].to(parts.device)
+        hidden_NxD = parts.network.hidden(parts.network.trunk(read), 1, read)[row, place - 1]
+        log_p_NxV = parts.network.unembed(hidden_NxD, 1).float().log_softmax(dim=-1).cpu()
         log_p_N = log_p_NxV.gather(1, some[row, place][:, None])[:, 0].double()
         found.append(torch.zeros(len(some), dtype=torch.float64).index_add_(0, row, log_p_N))
     return torch.cat(found).view(shape).numpy()

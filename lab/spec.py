@@ -31,6 +31,11 @@ class TrainingConfig(Settings):
     weight_decay: float = Field(default=0.1, ge=0, description="decoupled, on matrices; norms are not decayed")
     clip_norm: float = Field(default=1.0, gt=0, description="global gradient norm is cut to this")
     evaluate_every_steps: int = Field(ge=1, description="validation and checkpoint; also after the last step")
+    loss: Literal["joint", "sequential", "chunked"] = Field(
+        default="joint",
+        description="one gradient, three ways: all heads at once; head by head as in the paper; and without all logits",
+    )
+    micro_batches: int = Field(default=1, ge=1, description="pieces a batch's gradient is added up from")
     device: str = Field(default="cpu", description="a torch device")
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="bf16 is autocast over fp32 weights")
 
@@ -38,6 +43,11 @@ class TrainingConfig(Settings):
     def _warm(self) -> Self:
         if self.warmup_steps > self.steps:
             raise ValueError(f"warmup_steps = {self.warmup_steps} should be at most steps = {self.steps}")
+        if self.micro_batches > self.batch_size:
+            raise ValueError(
+                f"micro_batches = {self.micro_batches} should be at most batch_size = {self.batch_size}: "
+                "a piece holds a sample at least"
+            )
         return self
 
 

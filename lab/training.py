@@ -16,10 +16,11 @@ from torch import Tensor
 from generators.errors import WorkFailed
 from generators.settings import Tree
 from generators.task import Task
-from lab.assembly import Network, Parts, assemble
+from lab.assembly import Parts, assemble
 from lab.batches import TensorBatch
 from lab.evaluation import Evaluator, selection_score
-from lab.loss import joint
+from lab.loss import descend
+from lab.objectives.objective import Objective
 from lab.spec import RunSpec, TrainingConfig
 from lab.store import BEST, LAST, METRICS, TIMING, RunFolder
 
@@ -38,7 +39,7 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
     return config.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
-def optimiser(network: Network, config: TrainingConfig) -> torch.optim.AdamW:
+def optimiser(network: Objective, config: TrainingConfig) -> torch.optim.AdamW:
     """AdamW; weight decay on matrices only."""
     matrices = [parameter for parameter in network.parameters() if parameter.dim() >= 2]
     vectors = [parameter for parameter in network.parameters() if parameter.dim() < 2]
@@ -52,8 +53,9 @@ def batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iter
     for first in range(start, steps, DRAWN_AT_ONCE):
         count = min(DRAWN_AT_ONCE, steps - first)
         drawn = task.batch("train", np.arange(first * size, (first + count) * size), spec.seed)
-        for step in range(count):
-            yield TensorBatch.of(drawn.take(np.arange(step * size, (step + 1) * size)).trimmed(), device)
+        for step in range(first, first + count):
+            indices = np.arange(step * size, (step + 1) * size)
+            yield TensorBatch.of(drawn.take(indices - first * size).trimmed(), device, indices, step)
 
 
 class Run:
@@ -66,7 +68,7 @@ class Run:
         self.step = 0
         self.best_step, self.best_score = 0, -math.inf
         self.validation = Evaluator(parts.task, "validation", parts.device)
-        self.trained: dict[str, Tensor] = {}
+        self.trained: dict[str, tuple[Tensor, int]] = {}
         self.logged = {METRICS: 0, TIMING: 0}
         self.clock = time.perf_counter()
 
@@ -74,13 +76,11 @@ class Run:
         """From where the run stands to its result."""
         self.resume()
         config = self.spec.training
-        since = self.step
         for batch in batches(self.parts.task, self.spec, self.parts.device, self.step):
             self.descend(batch)
             self.step += 1
             if self.step % config.evaluate_every_steps == 0 or self.step == config.steps:
-                self.evaluate(self.step - since)
-                since = self.step
+                self.evaluate()
                 progress(self.step)
         return self.finish()
 
@@ -90,16 +90,17 @@ class Run:
         for group in self.adam.param_groups:
             group["lr"] = learning_rate(config, self.step)
         with torch.autocast(self.parts.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            terms = joint(self.network.objective, self.network.latent(batch.inputs_BxP), batch)
+            terms = descend(self.network, batch, config.loss, config.micro_batches)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
         self.adam.step()
         self.adam.zero_grad()
         for name, value in terms.items():
-            self.trained[name] = self.trained[name] + value if name in self.trained else value
+            total, steps = self.trained.get(name, (torch.zeros_like(value), 0))
+            self.trained[name] = total + value, steps + 1
 
-    def evaluate(self, steps: int) -> None:
-        """Log the mean training losses of the last `steps` steps and the validation metrics; write a checkpoint."""
-        training = {name: float(total) / steps for name, total in self.trained.items()}
+    def evaluate(self) -> None:
+        """Log the mean training losses since the last time and the validation metrics; write a checkpoint."""
+        training = {name: float(total) / steps for name, (total, steps) in self.trained.items()}
         self.trained.clear()
         trained_seconds = self.lap()
         if not all(map(math.isfinite, training.values())):
@@ -130,7 +131,7 @@ class Run:
         """Everything the run needs to go on, in one file."""
         tensors = {f"model.{name}": value for name, value in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
-            tensors |= {f"adam.{slot}.{name}": value for slot, value in self.adam.state[parameter].items()}
+            tensors |= {f"adam.{slot}.{name}": value for slot, value in self.adam.state.get(parameter, {}).items()}
         progress = {"step": self.step, "best_step": self.best_step, "best_score": self.best_score}
         progress |= self.logged
         self.folder.write_tensors(LAST, tensors, progress)
@@ -148,7 +149,8 @@ class Run:
         self.network.load_state_dict(part(tensors, "model."))
         slots = {slot: part(tensors, f"adam.{slot}.") for slot in ("step", "exp_avg", "exp_avg_sq")}
         for name, parameter in self.network.named_parameters():
-            self.adam.state[parameter] = {slot: values[name].to(parameter.device) for slot, values in slots.items()}
+            if name in slots["step"]:  # a head that has not been trained yet has no state
+                self.adam.state[parameter] = {slot: values[name].to(parameter.device) for slot, values in slots.items()}
 
     def finish(self) -> Tree:
         """Score the last and the best checkpoint on the held-out splits; this is the run's result."""

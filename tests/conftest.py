@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from generators.settings import assign_value
 from lab.__main__ import main
+from lab.objectives.objective import Objective
 from lab.spec import RunSpec, parse_spec
 
 torch.set_num_threads(1)
@@ -44,6 +46,12 @@ def tiny_tree(**changes: Any) -> dict[str, Any]:
     for key, value in changes.items():
         assign_value(tree, key.replace("__", "."), value)
     return tree
+
+
+@torch.no_grad()
+def logits_of(network: Objective, tokens_BxQ: Tensor, lag: int = 1) -> Tensor:
+    """Logits [B, P, V] of the token `lag` ahead of each position that the tokens answer for."""
+    return network.unembed(network.hidden(network.trunk(tokens_BxQ), lag, tokens_BxQ), lag)
 
 
 @pytest.fixture(scope="session")

@@ -18,13 +18,13 @@ def rotary_table(length: int, head_width: int, base: float) -> Tensor:
 
 
 def rotate(x_BxHxTxK: Tensor, table_2xTxK: Tensor) -> Tensor:
-    """Turn each pair (k, k + K/2) by its position's angle."""
+    """Turn each pair (k, k + K/2) by its position's angle; a table [2, B, 1, T, K] gives each sample its own."""
     low, high = x_BxHxTxK.chunk(2, dim=-1)
     return x_BxHxTxK * table_2xTxK[0] + torch.cat((-high, low), dim=-1) * table_2xTxK[1]
 
 
 class Attention(nn.Module):
-    """Causal multi-head self-attention with rotary positions, no biases."""
+    """Multi-head self-attention with rotary positions, no biases: causal, or as a mask [T, T] says (True is seen)."""
 
     def __init__(self, width: int, attention_heads: int) -> None:
         super().__init__()
@@ -34,13 +34,15 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(width, width, bias=False)
         self.o_proj = nn.Linear(width, width, bias=False)
 
-    def forward(self, x_BxTxD: Tensor, rotary_2xTxK: Tensor) -> Tensor:
+    def forward(self, x_BxTxD: Tensor, rotary_2xTxK: Tensor, mask_TxT: Tensor | None = None) -> Tensor:
         B, T, D = x_BxTxD.shape
         weight_3DxD = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
         qkv = F.linear(x_BxTxD, weight_3DxD).view(B, T, 3, self.attention_heads, -1).permute(2, 0, 3, 1, 4)
         rotary_2xTxK = rotary_2xTxK.to(qkv.dtype)
         q_BxHxTxK, k_BxHxTxK = rotate(qkv[0], rotary_2xTxK), rotate(qkv[1], rotary_2xTxK)
-        y_BxHxTxK = F.scaled_dot_product_attention(q_BxHxTxK, k_BxHxTxK, qkv[2], is_causal=True)
+        y_BxHxTxK = F.scaled_dot_product_attention(
+            q_BxHxTxK, k_BxHxTxK, qkv[2], attn_mask=mask_TxT, is_causal=mask_TxT is None
+        )
         out: Tensor = self.o_proj(y_BxHxTxK.transpose(1, 2).reshape(B, T, D))
         return out
 
@@ -69,7 +71,7 @@ class Block(nn.Module):
         self.post_attention_layernorm = nn.RMSNorm(width, eps=NORM_EPSILON)
         self.mlp = FeedForward(width, hidden)
 
-    def forward(self, x_BxTxD: Tensor, rotary_2xTxK: Tensor) -> Tensor:
-        x_BxTxD = x_BxTxD + self.self_attn(self.input_layernorm(x_BxTxD), rotary_2xTxK)
+    def forward(self, x_BxTxD: Tensor, rotary_2xTxK: Tensor, mask_TxT: Tensor | None = None) -> Tensor:
+        x_BxTxD = x_BxTxD + self.self_attn(self.input_layernorm(x_BxTxD), rotary_2xTxK, mask_TxT)
         out: Tensor = x_BxTxD + self.mlp(self.post_attention_layernorm(x_BxTxD))
         return out

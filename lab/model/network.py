@@ -22,12 +22,18 @@ class Trunk(nn.Module):
         table = rotary_table(length, shape.width // shape.attention_heads, rotary_base)
         self.register_buffer("rotary_2xTxK", table, persistent=False)
 
+    def rotary(self, positions: int) -> Tensor:
+        """Cosines and sines of the first positions [2, positions, K], for any layer of this shape."""
+        return self.rotary_2xTxK[:, :positions]
+
     def forward(self, tokens_BxT: Tensor) -> Tensor:
-        z_BxTxD: Tensor = self.embed_tokens(tokens_BxT)
-        rotary = self.rotary_2xTxK[:, : tokens_BxT.shape[1]]
+        return self.run(self.embed_tokens(tokens_BxT), self.rotary(tokens_BxT.shape[1]))
+
+    def run(self, x_BxTxD: Tensor, rotary_2xTxK: Tensor, mask_TxT: Tensor | None = None) -> Tensor:
+        """The layers alone, on embedded inputs: causal, or as a mask says (True is seen)."""
         for layer in self.layers:
-            z_BxTxD = layer(z_BxTxD, rotary)
-        return z_BxTxD
+            x_BxTxD = layer(x_BxTxD, rotary_2xTxK, mask_TxT)
+        return x_BxTxD
 
 
 def new_block(shape: Shape) -> Block:

@@ -1,76 +1,163 @@
-"""Multi-token prediction as in the paper: n heads on a shared trunk, one unembedding.
+"""Multi-token prediction as in the paper: n heads on a shared trunk.
 
-P(x_{t+i}) = softmax(f_u(f_hi(f_s(x_<=t)))), each f_hi one transformer layer (paper, section 2).
+P(x_{t+i}) = softmax(f_u(f_hi(f_s(x_<=t)))), each f_hi one transformer layer (paper, section 2); linear heads, chains
+of heads and an unembedding for each head are those of appendix B. Heads may look ahead in strides (Leap multi-token
+prediction, arXiv 2505.17505), and be added or dropped while training goes on (arXiv 2505.22757).
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from generators.errors import UserError
 from lab.batches import TensorBatch
+from lab.graph import Graph
 from lab.model.config import ModelConfig
-from lab.model.layers import NORM_EPSILON, rotary_table
+from lab.model.layers import NORM_EPSILON
 from lab.model.network import new_block
-from lab.objectives.objective import Objective, ObjectiveConfig, Term
-from lab.unembedding import cross_entropy
+from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, Term
+from lab.objectives.wiring import HeadLayer, Topology, Unembedding, Wiring, refusal
 
 
 class MultiTokenConfig(ObjectiveConfig):
     """Settings of `multi_token`."""
 
     kind: Literal["multi_token"] = "multi_token"
-    n: int = Field(default=1, ge=1, le=32, description="tokens predicted at once; 1 is next-token prediction")
+    n: int = Field(default=1, ge=1, le=32, description="heads; 1 is next-token prediction")
+    head: HeadLayer = Field(default="transformer", description="the layer of a head")
+    topology: Topology = Field(default="parallel", description="what the heads stand on: the trunk, or each other")
+    unembedding: Unembedding = Field(default="shared", description="one for all heads, or one for each")
     match: Literal["layers", "none"] = Field(
         default="layers",
-        description="layers: the trunk gives up a layer for each further head, as in the paper; none: it keeps them",
+        description="layers: the trunk gives up one for each further transformer head (paper, section 2); none: it does not",
     )
+    stride: int = Field(default=1, ge=1, le=1024, description="tokens from one head's target to the next head's")
+    weights: tuple[float, ...] | None = Field(
+        default=None, description="of each head's loss in the sum; all 1 if absent"
+    )
+    curriculum: Literal["none", "forward", "reverse"] = Field(
+        default="none", description="forward: heads join one by one; reverse: all train, and leave until head 1 is left"
+    )
+    stage_steps: int | None = Field(default=None, ge=1, description="optimiser steps of each stage of a curriculum")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if reason := refusal(self.head, self.topology, self.unembedding, self.n):
+            raise ValueError(reason)
+        if self.weights is not None and len(self.weights) != self.n:
+            raise ValueError(f"weights has {len(self.weights)} numbers for n = {self.n} heads; give one for each")
+        if self.weights is not None and (min(self.weights) < 0 or not any(self.weights)):
+            raise ValueError("weights should be at least 0, and one of them above")
+        if (self.curriculum == "none") != (self.stage_steps is None):
+            raise ValueError("a curriculum needs stage_steps, and stage_steps a curriculum")
+        return self
+
+    def trains(self, head: int, step: int | None) -> bool:
+        """Whether a head is trained at an optimiser step; None, evaluation, asks all of them."""
+        if step is None or self.stage_steps is None:
+            return True
+        stage = step // self.stage_steps
+        return head <= max(1, stage + 1 if self.curriculum == "forward" else self.n - stage)
 
 
 class MultiToken(Objective):
-    """Parallel transformer heads. Head 1 is the last layer of the next-token model."""
+    """n heads in one wiring. Where they are parallel transformer layers, head 1 is the next-token model's last one."""
 
     config: MultiTokenConfig
-    rotary_2xTxK: Tensor
 
-    def __init__(self, config: MultiTokenConfig, model: ModelConfig, vocabulary_size: int, length: int) -> None:
-        super().__init__(config, model, vocabulary_size, length)
-        taken = config.n if config.match == "layers" else 1
+    def __init__(self, config: MultiTokenConfig, model: ModelConfig, data: DataShape) -> None:
         shape = model.shape
+        taken = 0 if config.head != "transformer" else config.n if config.match == "layers" else 1
         if taken >= shape.layers:
             raise UserError(
                 f'objective.n = {config.n}: with match = "{config.match}" the heads take {taken} of the model\'s '
                 f'{shape.layers} layers and leave no trunk; a smaller n, more layers or match = "none" would do'
             )
-        self.n = config.n
-        self.trunk_layers = shape.layers - taken
-        self.heads = nn.ModuleList(new_block(shape) for _ in range(config.n))
-        self.norm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)
-        self.lm_head = nn.Linear(shape.width, vocabulary_size, bias=False)
-        table = rotary_table(length, shape.width // shape.attention_heads, model.rotary_base)
-        self.register_buffer("rotary_2xTxK", table, persistent=False)
+        lags = tuple(1 + config.stride * head for head in range(config.n))
+        if lags[-1] >= data.length:
+            raise UserError(
+                f"objective.n = {config.n}: the last head looks {lags[-1]} tokens ahead, where a sample has "
+                f"{data.length}; a smaller n or stride would do"
+            )
+        super().__init__(config, model, data, shape.layers - taken)
+        self.lags = lags
+        self.wiring = Wiring(config.n, config.topology)
 
-    def hidden(self, latent_BxPxD: Tensor, lag: int) -> Tensor:
-        """norm(f_h(z)) of head `lag` [B, P, D], ready for the unembedding."""
-        rotary = self.rotary_2xTxK[:, : latent_BxPxD.shape[1]]
-        hidden_BxPxD: Tensor = self.norm(self.heads[lag - 1](latent_BxPxD, rotary))
+        def layer() -> nn.Module:
+            if config.head == "transformer":
+                return new_block(shape)
+            return nn.Linear(shape.width, shape.width, bias=False) if config.head == "linear" else nn.Identity()
+
+        def unembedding() -> nn.Linear:
+            return nn.Linear(shape.width, data.vocabulary, bias=False)
+
+        further = range(2, config.n + 1)
+        self.head = layer()
+        self.extra_heads = nn.ModuleList(layer() for _ in further)
+        self.norm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)
+        self.lm_head = unembedding()
+        self.extra_lm_heads = nn.ModuleList(unembedding() for _ in further if config.unembedding == "replicated")
+
+    def layer_of(self, head: int) -> nn.Module:
+        """The layer of a head, from 1."""
+        return self.head if head == 1 else self.extra_heads[head - 2]
+
+    def unembedding_of(self, head: int) -> nn.Linear:
+        """The unembedding a head is read through."""
+        if head == 1 or self.config.unembedding == "shared":
+            return self.lm_head
+        found = self.extra_lm_heads[head - 2]
+        assert isinstance(found, nn.Linear)
+        return found
+
+    def apply_layer(self, head: int, state_BxPxD: Tensor) -> Tensor:
+        """f_h of one head alone [B, P, D]."""
+        if self.config.head == "transformer":
+            out: Tensor = self.layer_of(head)(state_BxPxD, self.trunk.rotary(state_BxPxD.shape[1]))
+        else:
+            out = self.layer_of(head)(state_BxPxD)
+        return out
+
+    def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
+        length = batch.tokens_BxT.shape[1]
+        states = {0: latent_BxSxD}
+        for head in self.wiring.heads:
+            trained = [other for other in self.wiring.above(head) if self.config.trains(other, batch.step)]
+            lags = [self.lags[other - 1] for other in trained if self.lags[other - 1] < length]
+            if not lags:
+                continue
+            state = self.apply_layer(head, states[self.wiring.parent(head)][:, : length - min(lags)])
+            if self.wiring.carries(head):
+                state = states[head] = graph.share(state)
+            lag = self.lags[head - 1]
+            if head in trained and lag < length:
+                targets = batch.targets(lag)
+                hidden_BxPxD = self.norm(state[:, : length - lag])
+                value = graph.cross_entropy(hidden_BxPxD, self.unembedding_of(head).weight, targets)
+                weight = 1.0 if self.config.weights is None else self.config.weights[head - 1]
+                yield Term(f"loss_{lag}", value, targets.count, weight)
+                del value, hidden_BxPxD  # a cut graph frees a head's before the next is built
+            del state
+
+    def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
+        state = latent_BxPxD[:, : tokens_BxQ.shape[1] - lag + 1]
+        for head in self.wiring.path(self.lags.index(lag) + 1):
+            state = self.apply_layer(head, state)
+        hidden_BxPxD: Tensor = self.norm(state)
         return hidden_BxPxD
 
-    def terms(self, latent_BxPxD: Tensor, batch: TensorBatch) -> Iterator[Term]:
-        length = batch.tokens_BxT.shape[1]
-        for lag in range(1, self.n + 1):
-            hidden_BxPxD = self.hidden(latent_BxPxD[:, : length - lag], lag)
-            yield Term(f"loss_{lag}", cross_entropy(hidden_BxPxD, self.lm_head.weight, batch, lag))
-
-    def draft(self, latent_BxPxD: Tensor, heads: int) -> list[Tensor]:
-        return [self.hidden(latent_BxPxD, lag) for lag in range(1, heads + 1)]
-
     def unembed(self, hidden_NxD: Tensor, lag: int) -> Tensor:
-        logits_NxV: Tensor = self.lm_head(hidden_NxD)
+        logits_NxV: Tensor = self.unembedding_of(self.lags.index(lag) + 1)(hidden_NxD)
         return logits_NxV
 
-    def parts(self) -> dict[str, nn.Module]:
-        heads = {f"head {lag}": head for lag, head in enumerate(self.heads, start=1)}
-        return {**heads, "norm": self.norm, "unembedding": self.lm_head}
+    def next_token_path(self) -> NextTokenPath:
+        layers = [self.layer_of(head) for head in self.wiring.path(1)]
+        return NextTokenPath([] if self.config.head == "none" else layers, self.norm, self.lm_head)
+
+    def head_parts(self) -> dict[str, nn.Module]:
+        heads = range(1, self.config.n + 1)
+        layers = {f"head {head}": self.layer_of(head) for head in heads if self.config.head != "none"}
+        further = {f"unembedding {head}": part for head, part in enumerate(self.extra_lm_heads, start=2)}
+        return {**layers, "norm": self.norm, "unembedding": self.lm_head, **further}

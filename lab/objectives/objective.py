@@ -1,22 +1,25 @@
-"""The contract of an objective: what is predicted from the latent, and at what weight."""
+"""The contract of an objective: a network that knows what it is trained to predict."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from generators.settings import Settings
 from lab.batches import TensorBatch
+from lab.graph import Graph
 from lab.model.config import ModelConfig
+from lab.model.network import Trunk, parameters_of
 
 
 @dataclass(frozen=True)
 class Term:
-    """One named loss, in nats, and its weight in the sum that is descended."""
+    """One named loss in nats, the mean over `count` targets of the whole batch, and its weight in what is descended."""
 
     name: str
     value: Tensor
+    count: int
     weight: float = 1.0
 
 
@@ -26,31 +29,72 @@ class ObjectiveConfig(Settings):
     kind: str
 
 
+@dataclass(frozen=True)
+class DataShape:
+    """What a network must know of its task: V tokens in the vocabulary, samples of T tokens."""
+
+    vocabulary: int
+    length: int
+
+
+@dataclass(frozen=True)
+class NextTokenPath:
+    """What stands on the trunk on the way to the next token: layers, the norm and the unembedding."""
+
+    layers: Sequence[nn.Module]
+    norm: nn.RMSNorm
+    unembedding: nn.Linear
+
+
 class Objective(nn.Module, ABC):
-    """Heads and unembedding. Term names are `loss_1` for the next token, and `loss_i` for token i ahead."""
+    """Trunk, heads and unembedding.
+
+    A subclass builds its heads after `super().__init__`, which builds the trunk; weights are drawn later, for all
+    modules alike. Term names are `loss_1` for the next token and `loss_i` for the token i ahead.
+    """
 
     config: ObjectiveConfig
-    n: int
-    """Tokens predicted at once."""
-    trunk_layers: int
-    """Layers left for the trunk."""
+    lags: tuple[int, ...] = (1,)
+    """The tokens ahead that it can propose, in the order of heads; 1 is the next token and always there."""
 
-    def __init__(self, config: ObjectiveConfig, model: ModelConfig, vocabulary_size: int, length: int) -> None:
+    def __init__(self, config: ObjectiveConfig, model: ModelConfig, data: DataShape, trunk_layers: int) -> None:
         super().__init__()
         self.config = config
+        self.trunk = Trunk(model.shape, trunk_layers, data.vocabulary, data.length, model.rotary_base)
+
+    def latent(self, batch: TensorBatch) -> Tensor:
+        """z [B, S, D] that the terms are made from; its first P positions are those of the batch's inputs."""
+        z_BxSxD: Tensor = self.trunk(batch.inputs_BxP)
+        return z_BxSxD
 
     @abstractmethod
-    def terms(self, latent_BxPxD: Tensor, batch: TensorBatch) -> Iterator[Term]:
-        """The losses, one at a time: a term's graph may be freed before the next is built."""
+    def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
+        """The losses, one at a time: a term's graph may be freed before the next is built, so a hidden state that
+        more than one of them reads goes through `graph.share`, and targets are read by `graph.cross_entropy`."""
 
     @abstractmethod
-    def draft(self, latent_BxPxD: Tensor, heads: int) -> list[Tensor]:
-        """Hidden states [B, P, D] from which tokens t+1 .. t+heads are read, the next token first."""
+    def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
+        """Normed hidden states [B, P, D] from which the token `lag` ahead of each of the P positions is read.
+
+        Args:
+            latent_BxPxD: the trunk's, or what `latent` gave; only the first P positions are read.
+            tokens_BxQ: what is known, Q >= P + lag - 1: heads that read tokens between t and t + lag find them here.
+                P = Q - lag + 1 positions are answered.
+        """
 
     @abstractmethod
     def unembed(self, hidden_NxD: Tensor, lag: int) -> Tensor:
         """Logits [N, V] of the token `lag` ahead."""
 
     @abstractmethod
-    def parts(self) -> dict[str, nn.Module]:
-        """The modules that hold the parameters, by the name they are counted under."""
+    def next_token_path(self) -> NextTokenPath:
+        """The modules between the trunk and the next token's logits."""
+
+    @abstractmethod
+    def head_parts(self) -> dict[str, nn.Module]:
+        """The modules behind the trunk that hold parameters, by the name they are counted under."""
+
+    def parameters_by_part(self) -> dict[str, int]:
+        """Parameters of each part, in the order of the forward pass."""
+        parts = {"embedding": self.trunk.embed_tokens, "trunk": self.trunk.layers, **self.head_parts()}
+        return {name: parameters_of(part) for name, part in parts.items()}

@@ -8,7 +8,8 @@ from generators.task import Batch
 from lab.assembly import Parts, assemble
 from lab.batches import TensorBatch
 from lab.evaluation import Evaluator, selection_score
-from tests.conftest import Spec
+from lab.graph import Graph
+from tests.conftest import Spec, logits_of
 
 
 @pytest.fixture
@@ -38,9 +39,8 @@ def test_accuracy_and_loss_equal_a_naive_loop_over_samples(tiny: Spec) -> None:
     hits, losses = [], {1: [], 2: []}
     for tokens, scored in zip(batch.tokens, batch.scored, strict=True):
         row = torch.from_numpy(tokens)[None]
-        latent = parts.network.latent(row[:, :-1])
-        for lag, hidden in enumerate(parts.network.objective.draft(latent, 2), start=1):
-            log_p = parts.network.objective.unembed(hidden[0], lag).log_softmax(-1).detach()
+        for lag in (1, 2):
+            log_p = logits_of(parts.network, row[:, :-1], lag)[0].log_softmax(-1)
             losses[lag] += [-float(log_p[t, tokens[t + lag]]) for t in range(len(tokens) - lag)]
             if lag == 1:
                 hits += [int(log_p[t - 1].argmax()) == tokens[t] for t in np.flatnonzero(scored)]
@@ -91,7 +91,7 @@ def test_columns_in_which_nothing_is_asked_are_left_out_and_change_nothing(tiny:
 
 
 def losses(parts: Parts, batch: Batch) -> list[float]:
-    tensors = TensorBatch.of(batch, parts.device)
+    tensors = TensorBatch.of(batch, parts.device, np.arange(len(batch)))
     with torch.no_grad():
-        terms = parts.network.objective.terms(parts.network.latent(tensors.inputs_BxP), tensors)
+        terms = parts.network.terms(parts.network.latent(tensors), tensors, Graph())
         return [float(term.value) for term in terms]

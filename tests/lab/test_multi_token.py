@@ -1,5 +1,7 @@
 """Head i at position t predicts token t + i; the trunk is shared; parameters are matched as the paper does."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -7,26 +9,27 @@ from torch import Tensor
 
 from generators.errors import UserError
 from generators.task import Batch
-from lab.assembly import Network, assemble
+from lab.assembly import assemble
 from lab.batches import TensorBatch
 from lab.loss import joint
 from lab.model.config import SIZES, ModelConfig, Shape
 from lab.model.network import new_block, parameters_of
 from lab.objectives.multi_token import MultiToken
+from lab.objectives.objective import Objective
 from tests.conftest import Spec
 
 
 def batch_of(tokens: Tensor, loss: Tensor | None = None) -> TensorBatch:
     array = tokens.numpy()
     mask = np.ones(array.shape, dtype=bool) if loss is None else loss.numpy()
-    return TensorBatch.of(Batch(tokens=array, loss=mask, scored=mask), torch.device("cpu"))
+    return TensorBatch.of(Batch(tokens=array, loss=mask, scored=mask), torch.device("cpu"), np.arange(len(array)))
 
 
-def network_of(spec: Spec, **changes: object) -> Network:
+def network_of(spec: Spec, **changes: object) -> Objective:
     return assemble(spec(**changes)).network
 
 
-def random_tokens(network: Network, samples: int = 3, length: int = 20) -> Tensor:
+def random_tokens(network: Objective, samples: int = 3, length: int = 20) -> Tensor:
     vocabulary = network.trunk.embed_tokens.num_embeddings
     return torch.randint(vocabulary, (samples, length), generator=torch.Generator().manual_seed(1))
 
@@ -35,17 +38,17 @@ def test_targets_of_each_lag_by_hand() -> None:
     tokens = torch.tensor([[5, 6, 7, 8], [1, 2, 3, 4]])
     loss = torch.tensor([[False, True, False, True], [False, True, True, True]])
     batch = batch_of(tokens, loss)
-    positions, targets = batch.targets(1)
-    assert positions is not None
-    assert positions.tolist() == [0, 2, 3, 4, 5]
-    assert targets.tolist() == [6, 8, 2, 3, 4]
-    positions, targets = batch.targets(2)
-    assert positions is not None
-    assert positions.tolist() == [1, 2, 3]
-    assert targets.tolist() == [8, 3, 4]
-    positions, targets = batch_of(tokens).targets(3)
-    assert positions is None
-    assert targets.tolist() == [8, 4]
+    targets = batch.targets(1)
+    assert targets.positions_N is not None
+    assert targets.positions_N.tolist() == [0, 2, 3, 4, 5]
+    assert targets.tokens_N.tolist() == [6, 8, 2, 3, 4]
+    targets = batch.targets(2)
+    assert targets.positions_N is not None
+    assert targets.positions_N.tolist() == [1, 2, 3]
+    assert targets.tokens_N.tolist() == [8, 3, 4]
+    targets = batch_of(tokens).targets(3)
+    assert targets.positions_N is None
+    assert targets.tokens_N.tolist() == [8, 4]
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -54,24 +57,22 @@ def test_loss_and_gradient_equal_those_of_a_naive_loop(tiny: Spec, match: str, m
     network = network_of(tiny, objective__n=3, objective__match=match).double()
     tokens = random_tokens(network)
     loss = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(2)) < 0.4 if masked else tokens >= 0
-    values = joint(network.objective, network.latent(tokens[:, :-1]), batch_of(tokens, loss))
+    values = joint(network, batch_of(tokens, loss))
     gradients = {
         name: parameter.grad.clone() for name, parameter in network.named_parameters() if parameter.grad is not None
     }
     network.zero_grad()
 
-    objective = network.objective
-    assert isinstance(objective, MultiToken)
+    assert isinstance(network, MultiToken)
     total = torch.zeros((), dtype=torch.float64)
     for lag in (1, 2, 3):
         naive = []
         for sample in range(tokens.shape[0]):
             for t in range(tokens.shape[1] - lag):
                 if loss[sample, t + lag]:
-                    latent = network.latent(tokens[sample : sample + 1, : t + 1])
-                    rotary = objective.rotary_2xTxK[:, : t + 1].double()
-                    hidden = objective.norm(objective.heads[lag - 1](latent, rotary))[0, -1]
-                    logits = objective.lm_head(hidden)
+                    latent = network.trunk(tokens[sample : sample + 1, : t + 1])
+                    hidden = network.norm(network.layer_of(lag)(latent, network.trunk.rotary(t + 1)))[0, -1]
+                    logits = network.lm_head(hidden)
                     naive.append(torch.logsumexp(logits, 0) - logits[tokens[sample, t + lag]])
         mean = torch.stack(naive).mean()
         assert values[f"loss_{lag}"].item() == pytest.approx(mean.item(), rel=1e-9)
@@ -87,10 +88,9 @@ def test_no_gradient_reaches_a_future_token(tiny: Spec) -> None:
     network = network_of(tiny, objective__n=3)
     tokens = random_tokens(network, samples=1)
     embedded = network.trunk.embed_tokens(tokens[:, :-1]).detach().requires_grad_()
-    latent = embedded
-    for layer in network.trunk.layers:
-        latent = layer(latent, network.trunk.rotary_2xTxK[:, : latent.shape[1]])
-    for hidden in network.objective.draft(latent, 3):
+    latent = network.trunk.run(embedded, network.trunk.rotary(embedded.shape[1]))
+    for lag in (1, 2, 3):
+        hidden = network.hidden(latent, lag, tokens[:, : 19 + lag - 1])
         (gradient,) = torch.autograd.grad(hidden[0, 7].square().sum(), embedded, retain_graph=True)
         reached = gradient[0].abs().sum(dim=1) > 0
         assert reached[:8].all()
@@ -98,14 +98,13 @@ def test_no_gradient_reaches_a_future_token(tiny: Spec) -> None:
 
 
 def test_heads_are_distinct_modules_that_share_no_parameter(tiny: Spec) -> None:
-    objective = network_of(tiny, objective__n=3).objective
-    assert isinstance(objective, MultiToken)
-    storages = [{parameter.data_ptr() for parameter in head.parameters()} for head in objective.heads]
+    network = network_of(tiny, objective__n=3)
+    assert isinstance(network, MultiToken)
+    heads = [network.layer_of(head) for head in (1, 2, 3)]
+    storages = [{parameter.data_ptr() for parameter in head.parameters()} for head in heads]
     assert len(set.union(*storages)) == sum(map(len, storages))
-    weights = [next(iter(head.parameters())) for head in objective.heads]
-    assert all((a != b).any() for a, b in zip([head.mlp.up_proj.weight for head in objective.heads[:-1]],
-                                              [head.mlp.up_proj.weight for head in objective.heads[1:]], strict=True))  # fmt: skip
-    assert len(weights) == 3
+    weights = [head.mlp.up_proj.weight for head in heads]
+    assert all((one != other).any() for one, other in pairwise(weights))
 
 
 @pytest.mark.parametrize("lag", [1, 2, 3])
@@ -120,7 +119,7 @@ def test_head_i_alone_learns_a_source_in_which_only_lag_i_is_predictable(tiny: S
             tokens[:, t] = tokens[:, t - lag]
         loss = torch.zeros_like(tokens, dtype=torch.bool)
         loss[:, lag :: lag + 1] = True
-        values = joint(network.objective, network.latent(tokens[:, :-1]), batch_of(tokens, loss))
+        values = joint(network, batch_of(tokens, loss))
         adam.step()
         adam.zero_grad()
     chance = float(np.log(8))
@@ -137,10 +136,10 @@ def test_the_loss_ignores_tokens_that_carry_none(tiny: Spec) -> None:
     tokens = random_tokens(network)
     loss = torch.zeros_like(tokens, dtype=torch.bool)
     loss[:, 5] = True
-    before = joint(network.objective, network.latent(tokens[:, :-1]), batch_of(tokens, loss))
+    before = joint(network, batch_of(tokens, loss))
     changed = tokens.clone()
     changed[:, 6:] = (changed[:, 6:] + 1) % 10
-    after = joint(network.objective, network.latent(changed[:, :-1]), batch_of(changed, loss))
+    after = joint(network, batch_of(changed, loss))
     assert before == after
 
 

@@ -10,7 +10,7 @@ from generators.items import items
 from lab.assembly import Parts, assemble
 from lab.posing import generate, log_likelihoods, score_items
 from lab.spec import parse_spec
-from tests.conftest import Lab, Spec
+from tests.conftest import Lab, Spec, logits_of
 
 
 @pytest.fixture
@@ -25,9 +25,7 @@ def test_generation_is_greedy_token_by_token() -> None:
     for row in range(6):
         sequence = posed.prompts[row, : posed.lengths[row]].tolist()
         for _ in range(5):
-            latent = text.network.latent(torch.tensor([sequence]))
-            hidden = text.network.objective.draft(latent, 1)[0][0, -1]
-            sequence.append(int(text.network.objective.unembed(hidden, 1).argmax()))
+            sequence.append(int(logits_of(text.network, torch.tensor([sequence]))[0, -1].argmax()))
         assert sequence[-5:] == generated[row].tolist()
 
 
@@ -49,9 +47,7 @@ def test_likelihoods_are_sums_over_the_options_tokens() -> None:
     for row in range(3):
         for option in range(4):
             sequence = [*posed.prompts[row, : posed.lengths[row]], *posed.options[row, option]]
-            latent = text.network.latent(torch.tensor([sequence[:-1]]))
-            hidden = text.network.objective.draft(latent, 1)[0][0, -4:]
-            log_p = text.network.objective.unembed(hidden, 1).log_softmax(-1).detach()
+            log_p = logits_of(text.network, torch.tensor([sequence[:-1]]))[0, -4:].log_softmax(-1)
             expected = sum(float(log_p[k, token]) for k, token in enumerate(posed.options[row, option]))
             assert found[row, option] == pytest.approx(expected, rel=1e-4)
 

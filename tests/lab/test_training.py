@@ -15,6 +15,7 @@ import torch
 
 from generators.errors import UserError, WorkFailed
 from lab.assembly import assemble
+from lab.graph import Graph
 from lab.spec import RunSpec, TrainingConfig
 from lab.store import BEST, LAST, METRICS, RunFolder
 from lab.training import Run, batches, learning_rate, train
@@ -208,7 +209,7 @@ def test_head_losses_are_logged_apart_and_as_means(tiny: Spec, tmp_path: Path) -
     sums = np.zeros(3)
     for batch in [batch for batch, _ in zip(batches(parts.task, spec, parts.device, 0), range(4), strict=False)]:
         with torch.no_grad():
-            terms = parts.network.objective.terms(parts.network.latent(batch.inputs_BxP), batch)
+            terms = parts.network.terms(parts.network.latent(batch), batch, Graph())
             sums += [float(term.value) for term in terms]
     assert [line[f"loss_{i}"] for i in (1, 2, 3)] == pytest.approx(list(sums / 4), rel=1e-4)
 
