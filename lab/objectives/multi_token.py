@@ -31,7 +31,7 @@ class MultiTokenConfig(ObjectiveConfig):
     unembedding: Unembedding = Field(default="shared", description="one for all heads, or one for each")
     match: Literal["layers", "none"] = Field(
         default="layers",
-        description="layers: the trunk gives up one for each further transformer head (paper, section 2); none: it does not",
+        description="layers: the trunk gives up one for each further transformer head (paper, section 2); none: none",
     )
     stride: int = Field(default=1, ge=1, le=1024, description="tokens from one head's target to the next head's")
     weights: tuple[float, ...] | None = Field(
