@@ -17,7 +17,7 @@ COMMANDS = {
     "data": ("generators.commands", "tasks: list them, show samples, check them against their oracles"),
     "train": ("lab.commands", "train one run from a spec file, or take it up where it stands"),
     "score": ("lab.commands", "score a stored run on a split of its task"),
-    "bench": ("lab.commands", "timed comparisons, side by side"),
+    "bench": ("lab.bench.commands", "measured comparisons, side by side"),
     "doctor": ("lab.commands", "what this machine has, and whether the lab works on it"),
 }
 PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}

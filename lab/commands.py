@@ -1,4 +1,4 @@
-"""lab train, lab score, lab bench, lab doctor."""
+"""lab train, lab score, lab doctor."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,6 @@ from generators.errors import UserError, WorkFailed
 from generators.items import items
 from generators.options import Assignments, Json, answer, note
 from lab.assembly import assemble
-from lab.bench import data
 from lab.doctor import examine
 from lab.evaluation import Evaluator
 from lab.options import DEFAULT_HOME, Home
@@ -19,8 +18,6 @@ from lab.store import BEST, LAST, find_run
 from lab.training import part, train
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
-bench_app = typer.Typer(no_args_is_help=True, help="Timed comparisons, side by side in one process.")
-app.add_typer(bench_app, name="bench")
 
 
 @app.command("train")
@@ -89,30 +86,6 @@ def score_command(
         "scores": scores,
     }
     answer(value, as_json, "\n".join(f"{name:<24}{score:.4f}" for name, score in scores.items()))
-
-
-@bench_app.callback()
-def bench_group() -> None:
-    """Timed comparisons, side by side in one process."""
-
-
-@bench_app.command("data")
-def bench_data_command(
-    corpus: Annotated[str | None, typer.Option(help="a text file for the tasks that need one")] = None,
-    as_json: Json = False,
-) -> None:
-    """What drawing each task's data costs beside a training step of the smallest model; the aim is under 2%."""
-    rows = data(corpus)
-    lines = [f"{'task':<18}{'samples/s':>12}{'tokens/s':>14}{'draw ms':>10}{'step ms':>10}{'share':>8}"]
-    for row in rows:
-        if "left_out" in row:
-            lines.append(f"{row['task']:<18}left out: {row['left_out']}")
-            continue
-        speed = f"{row['samples_per_second']:>12,.0f}{row['tokens_per_second']:>14,.0f}"
-        lines.append(
-            f"{row['task']:<18}{speed}{row['draw_ms']:>10.3f}{row['step_ms']:>10.2f}{row['share_of_step']:>8.2%}"
-        )
-    answer({"tasks": rows}, as_json, "\n".join(lines))
 
 
 @app.command("doctor")

@@ -1,5 +1,6 @@
 """Joint, sequential and chunked losses, and micro-batches, against a loss written naively here."""
 
+import weakref
 from itertools import product
 from typing import Any
 
@@ -205,3 +206,27 @@ def test_the_settings_of_heads_choose_what_is_trained() -> None:
             at = TensorBatch(batch.tokens_BxT, batch.loss, batch.indices, step=2 * stage + 1)
             assert list(descend(network, at, "joint")) == [f"loss_{lag}" for lag in range(1, count + 1)]
     assert list(descend(network_of({"n": 3, "stride": 4}), batch, "joint")) == ["loss_1", "loss_5", "loss_9"]
+
+
+@pytest.mark.parametrize(("loss", "alive"), [("joint", 4), ("sequential", 1), ("chunked", 0)])
+def test_logits_alive_together_do_not_grow_with_n_unless_the_loss_is_joint(loss: str, alive: int) -> None:
+    """Of a head's [N, V] backward keeps the log-softmax; kept tensors are counted by where they lie in memory."""
+
+    class Kept:
+        def __init__(self, tensor: Tensor) -> None:
+            self.tensor = tensor
+
+    kept: weakref.WeakSet[Kept] = weakref.WeakSet()
+    most = 0
+
+    def keep(tensor: Tensor) -> Kept:
+        nonlocal most
+        one = Kept(tensor)
+        if tensor.dim() == 2 and tensor.shape[1] == 7 and tensor.shape[0] > 20:
+            kept.add(one)
+            most = max(most, len({other.tensor.data_ptr() for other in kept}))
+        return one
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one.tensor):
+        descend(network_of({"n": 4}), batch_of(1.1), loss)
+    assert most == alive

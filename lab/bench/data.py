@@ -1,4 +1,4 @@
-"""Timed comparisons, side by side in one process: `lab bench data`."""
+"""`lab bench data`: what drawing a task's data costs beside a training step, taking turns in one process."""
 
 import statistics
 import time

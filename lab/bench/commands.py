@@ -1,0 +1,57 @@
+"""lab bench data, lab bench loss."""
+
+from typing import Annotated
+
+import typer
+
+from generators.options import Json, answer
+from lab.bench.data import data
+from lab.bench.loss import LossBench, measure
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+bench_app = typer.Typer(no_args_is_help=True, help="Measured comparisons, side by side.")
+app.add_typer(bench_app, name="bench")
+
+
+@app.callback()
+def group() -> None:
+    """Measured comparisons, side by side."""
+
+
+@bench_app.command("data")
+def data_command(
+    corpus: Annotated[str | None, typer.Option(help="a text file for the tasks that need one")] = None,
+    as_json: Json = False,
+) -> None:
+    """What drawing each task's data costs beside a training step of the smallest model; the aim is under 2%."""
+    rows = data(corpus)
+    lines = [f"{'task':<18}{'samples/s':>12}{'tokens/s':>14}{'draw ms':>10}{'step ms':>10}{'share':>8}"]
+    for row in rows:
+        if "left_out" in row:
+            lines.append(f"{row['task']:<18}left out: {row['left_out']}")
+            continue
+        speed = f"{row['samples_per_second']:>12,.0f}{row['tokens_per_second']:>14,.0f}"
+        lines.append(
+            f"{row['task']:<18}{speed}{row['draw_ms']:>10.3f}{row['step_ms']:>10.2f}{row['share_of_step']:>8.2%}"
+        )
+    answer({"tasks": rows}, as_json, "\n".join(lines))
+
+
+@bench_app.command("loss")
+def loss_command(as_json: Json = False) -> None:
+    """Peak memory and time of the three losses as n grows (some ten minutes)."""
+    bench = LossBench()
+    rows = measure(bench)
+    tokens = bench.samples * bench.length_tokens
+    lines = [
+        f"{bench.classes:,} classes, width {bench.width}, {tokens:,} tokens, {bench.trunk_layers} trunk layer and "
+        "n transformer heads, fp32, one thread.",
+        "peak: megabytes of a forward and backward pass above the model and its gradients, each in a process of its",
+        f"own; time: median of {bench.turns} turns in one process, ratios within a turn.",
+        "",
+        f"{'n':>3} {'loss':<12}{'peak MB':>10}{'to n=1':>9}{'to joint':>10}{'seconds':>10}{'to joint':>10}",
+    ]
+    for row in rows:
+        memory = f"{row['peak_mb']:>10,.0f}{row['memory_to_first']:>9.2f}{row['memory_to_joint']:>10.2f}"
+        lines.append(f"{row['n']:>3} {row['loss']:<12}{memory}{row['seconds']:>10.2f}{row['time_to_joint']:>10.2f}")
+    answer({"measured": bench.model_dump(mode="json"), "rows": rows}, as_json, "\n".join(lines))
