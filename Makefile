@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check bench constraints
+.PHONY: demo test test-all check bench docs constraints
 
 demo: .venv/installed
 	$(BIN)/lab study run quick
@@ -21,6 +21,10 @@ check: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/lab bench data
+	$(BIN)/lab bench loss
+
+docs: .venv/installed
+	$(BIN)/python -m lab.objectives.wiring > docs/heads.md
 
 # Needs uv; without the +cpu suffix GPU users get CUDA from the same file.
 constraints:
