@@ -7,9 +7,9 @@ import numpy as np
 import typer
 
 from generators.check import check, sound
-from generators.errors import UserError, WorkFailed
+from generators.errors import WorkFailed
 from generators.options import Assignments, Json, answer
-from generators.settings import Tree, assign_value, split_assignment
+from generators.settings import Tree
 from generators.table import TASKS, build_task
 from generators.task import Batch, Task
 
@@ -29,15 +29,9 @@ def group() -> None:
 @data_app.command("list")
 def list_command(as_json: Json = False) -> None:
     """The tasks, with what each is for."""
-    summaries = {kind: first_sentence(kind) for kind in TASKS.rows}
+    summaries = TASKS.summaries()
     rows = [f"{kind:<18}{summary}" for kind, summary in summaries.items()]
     answer(summaries, as_json, "\n".join([*rows, "", "next: lab data show induction --count 2"]))
-
-
-def first_sentence(kind: str) -> str:
-    """The first line of the task's module: what the task is."""
-    module = __import__(TASKS.rows[kind].partition(":")[0], fromlist=["__doc__"])
-    return str(module.__doc__).partition("\n")[0]
 
 
 @data_app.command("show")
@@ -99,13 +93,5 @@ def shown(value: object) -> str:
 
 
 def configured(kind: str, assignments: list[str] | None) -> Task:
-    """The task of that name with settings changed; keys are the task's own, with or without `task.` before them."""
-    tree: Tree = {"kind": kind}
-    for assignment in assignments or []:
-        key, value = split_assignment(assignment)
-        if key.partition(".")[0] not in ("task", key):
-            raise UserError(f"--set {assignment}: only settings of the task can be changed here")
-        if key.removeprefix("task.") == "kind":
-            raise UserError(f"--set {assignment}: the task is {kind}, as named; name another instead")
-        assign_value(tree, key.removeprefix("task."), value)
-    return build_task(TASKS.config(tree, f"lab data, task {kind}"))
+    """The task of that name with settings changed."""
+    return build_task(TASKS.configured(kind, assignments, f"lab data, task {kind}"))

@@ -17,6 +17,7 @@ TASKS = Kinds(
         "star": "generators.star:Star",
         "text": "generators.text:Text",
     },
+    Task,
 )
 
 

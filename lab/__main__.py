@@ -15,8 +15,10 @@ COMMANDS = {
     "claims": ("studies.commands", "the verdict on every claim of a study"),
     "report": ("reports.commands", "write a study's page: one self-contained HTML file"),
     "data": ("generators.commands", "tasks: list them, show samples, check them against their oracles"),
+    "objective": ("lab.objective_commands", "objectives: list them, show settings, check one of your own"),
     "train": ("lab.commands", "train one run from a spec file, or take it up where it stands"),
     "score": ("lab.commands", "score a stored run on a split of its task"),
+    "export": ("lab.commands", "a stored run as a folder that Hugging Face transformers loads"),
     "bench": ("lab.bench.commands", "measured comparisons, side by side"),
     "doctor": ("lab.commands", "what this machine has, and whether the lab works on it"),
 }

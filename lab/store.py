@@ -30,6 +30,8 @@ from torch import Tensor
 
 from generators.errors import UserError, WorkFailed
 from generators.settings import Tree
+from generators.table import TASKS
+from lab.objectives.table import OBJECTIVES
 from lab.spec import RunSpec, parse_spec
 
 METRICS, TIMING = "metrics.jsonl", "timing.jsonl"
@@ -113,9 +115,11 @@ class RunFolder:
         """Declare the run complete."""
         write_whole(self.path / "result.json", dump(result))
 
-    def write_environment(self) -> None:
-        """Versions and machine."""
+    def write_environment(self, spec: RunSpec) -> None:
+        """Versions, those of the packages that task and objective come from included, and the machine."""
         packages = {name: version(name) for name in ("torch", "numpy")}
+        origins = (TASKS.package(spec.task.kind), OBJECTIVES.package(spec.objective.kind))
+        packages |= {package.name: package.version for package in origins if package}
         machine = {"python": platform.python_version(), "system": platform.platform(), "processor": platform.machine()}
         write_whole(self.path / "environment.json", dump({**packages, **machine, "threads": torch.get_num_threads()}))
 

@@ -206,7 +206,7 @@ def train(spec: RunSpec, home: Path, progress: Progress = lambda step: None) -> 
         return result
     parts = assemble(spec)
     with folder.locked(spec):
-        folder.write_environment()
+        folder.write_environment(spec)
         try:
             result = Run(spec, folder, parts).train(progress)
         except Diverged as error:

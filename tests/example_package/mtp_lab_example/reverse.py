@@ -1,0 +1,55 @@
+"""A random string, then the same string backward.
+
+c a h | h a c
+"""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from generators.randomness import Integers, Stream
+from generators.task import Batch, Task, TaskConfig
+
+BAR = "|"
+
+
+class ReverseConfig(TaskConfig):
+    """Settings of `reverse`."""
+
+    kind: Literal["reverse"] = "reverse"
+    symbols: int = Field(default=8, ge=2, le=26, description="letters a string is made of")
+    length: int = Field(default=6, ge=4, le=100, description="letters of a string")
+    validation_samples: int = Field(default=200, ge=1)
+    test_samples: int = Field(default=500, ge=1)
+
+
+class Reverse(Task):
+    """Strings drawn uniformly. Scored is the whole answer; behind its first letter no rule that is blind to places helps."""
+
+    config: ReverseConfig
+
+    def __init__(self, config: ReverseConfig) -> None:
+        super().__init__(config)
+        self.vocabulary = (BAR, *(chr(ord("a") + place) for place in range(config.symbols)))
+        self.length = 2 * config.length + 1
+        self.splits = {"train": None, "validation": config.validation_samples, "test": config.test_samples}
+        self.shortcuts = {"last_letter": self.last_letter}
+
+    def draw(self, stream: Stream, split: str) -> Batch:
+        string = 1 + stream.integers("letters", self.config.symbols, self.config.length)
+        bar = np.zeros((len(stream), 1), dtype=np.int64)
+        tokens = np.concatenate((string, bar, string[:, ::-1]), axis=1)
+        answer = np.broadcast_to(np.arange(self.length) > self.config.length, tokens.shape)
+        return Batch(tokens=tokens, loss=answer, scored=answer)
+
+    def oracle(self, batch: Batch) -> Integers:
+        answers = np.full(batch.tokens.shape, -1)
+        for row, tokens in enumerate(batch.tokens):
+            string, _, _ = self.text(tokens).replace(" ", "").partition(BAR)
+            answers[row, len(string) + 1 :] = [self.vocabulary.index(letter) for letter in reversed(string)]
+        return answers
+
+    def last_letter(self, batch: Batch) -> Integers:
+        """The letter before the bar, over and over: right at the first place of the answer, elsewhere by luck."""
+        return np.broadcast_to(batch.tokens[:, [self.config.length - 1]], batch.tokens.shape)
