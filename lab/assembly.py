@@ -35,15 +35,15 @@ def assemble(spec: RunSpec) -> Parts:
     return Parts(task, network.to(device), device)
 
 
-def check(spec: RunSpec) -> None:
-    """Refuse what `assemble` would refuse, without allocating a weight.
+def planned(spec: RunSpec) -> Objective:
+    """The network of a spec without a weight in memory: shapes and counts only.
 
     Raises:
-        UserError: as `assemble`.
+        UserError: the task's file, or the objective in this model, is not to be had.
     """
     task = build_task(spec.task)
     with torch.device("meta"):
-        build_objective(spec.objective, spec.model, data_shape(task))
+        return build_objective(spec.objective, spec.model, data_shape(task))
 
 
 def data_shape(task: Task) -> DataShape:

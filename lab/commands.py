@@ -1,4 +1,4 @@
-"""lab train, lab score, lab doctor."""
+"""lab train, lab score, lab export, lab doctor."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,16 +8,21 @@ import typer
 from generators.errors import UserError, WorkFailed
 from generators.items import items
 from generators.options import Assignments, Json, answer, note
-from lab.assembly import assemble
+from lab.assembly import planned
 from lab.doctor import examine
 from lab.evaluation import Evaluator
+from lab.export import export
 from lab.options import DEFAULT_HOME, Home
 from lab.posing import score_items
 from lab.spec import read_spec
-from lab.store import BEST, LAST, find_run
-from lab.training import part, train
+from lab.stored import StoredRun
+from lab.training import train
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+RunName = Annotated[str, typer.Argument(help="a run's identity, or the start of it")]
+Checkpoint = Annotated[str, typer.Option(help="best or last")]
 
 
 @app.command("train")
@@ -34,8 +39,8 @@ def train_command(
     spec = read_spec(spec_file, changes)
     folder = home / "runs" / spec.identity
     if dry_run:
-        parts = assemble(spec).network.parameters_by_part()
-        without = sum(count for name, count in parts.items() if name not in ("embedding", "unembedding"))
+        parts = planned(spec).parameters_by_part()
+        without = sum(count for name, count in parts.items() if "embedding" not in name)
         rows = [f"{name:<14}{count:>14,}" for name, count in [*parts.items(), ("non-embedding", without)]]
         value = {"run": spec.identity, "parameters": parts, "non_embedding": without, "spec": spec.tree()}
         answer(value, as_json, "\n".join([f"run {spec.identity}", *rows]))
@@ -52,40 +57,53 @@ def train_command(
 
 @app.command("score")
 def score_command(
-    run: Annotated[str, typer.Argument(help="a run's identity, or the start of it")],
+    run: RunName,
     split: Annotated[str, typer.Option(help="a held-out split of the run's task")] = "test",
-    checkpoint: Annotated[str, typer.Option(help="best or last")] = "best",
+    checkpoint: Checkpoint = "best",
     posed: Annotated[bool, typer.Option("--items", help="put items of the split as generation and as choice")] = False,
     options: Annotated[int, typer.Option(help="with --items: the answer and so many less one to mistake for it")] = 4,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
     """Score a stored run on a split of its task, beside the task's shortcuts."""
-    if checkpoint not in ("best", "last"):
-        raise UserError(f"--checkpoint {checkpoint}: should be best or last")
-    folder = find_run(home, run)
-    parts = assemble(folder.spec())
+    stored = StoredRun(home, run, checkpoint)
+    parts = stored.parts
     held_out = [name for name, size in parts.task.splits.items() if size is not None and name != "train"]
     if split not in held_out:
         raise UserError(f"--split {split}: should be one of {', '.join(held_out)}")
-    stored = folder.read_tensors(BEST if checkpoint == "best" else LAST)
-    if stored is None:
-        raise UserError(f"run {folder.identity}: no {checkpoint} checkpoint yet; train it first")
-    tensors, progress = stored
-    parts.network.load_state_dict(tensors if checkpoint == "best" else part(tensors, "model."))
     if posed:
         found = score_items(parts, items(parts.task, split, options=options))
         scores = {f"{posing}/{name}": score for posing, each in found.items() for name, score in each.items()}
     else:
         scores = Evaluator(parts.task, split, parts.device)(parts.network)
     value = {
-        "run": folder.identity,
+        "run": stored.folder.identity,
         "split": split,
         "checkpoint": checkpoint,
-        "step": progress["step"],
+        "step": stored.step,
         "scores": scores,
     }
     answer(value, as_json, "\n".join(f"{name:<24}{score:.4f}" for name, score in scores.items()))
+
+
+@app.command("export")
+def export_command(
+    run: RunName,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="empty, or not there yet")],
+    checkpoint: Checkpoint = "best",
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Write a stored run as a folder that Hugging Face transformers loads as a Llama, other heads beside it."""
+    stored = StoredRun(home, run, checkpoint)
+    files = export(stored, folder)
+    value = {"run": stored.folder.identity, "folder": str(folder), "checkpoint": checkpoint, "step": stored.step}
+    lines = [
+        f"run {stored.folder.identity}, {checkpoint} checkpoint (step {stored.step}): {folder}",
+        f"files: {', '.join(files)}",
+        f'load: AutoModelForCausalLM.from_pretrained("{folder}")',
+    ]
+    answer({**value, "files": files}, as_json, "\n".join(lines))
 
 
 @app.command("doctor")

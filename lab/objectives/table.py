@@ -10,7 +10,11 @@ OBJECTIVES = Kinds(
     "objective",
     {
         "multi_token": "lab.objectives.multi_token:MultiToken",
+        "sequential_modules": "lab.objectives.sequential_modules:SequentialModules",
+        "token_order": "lab.objectives.token_order:TokenOrder",
+        "registers": "lab.objectives.registers:Registers",
     },
+    Objective,
 )
 
 

@@ -4,7 +4,7 @@ Appendix B of the paper. Head 0 is the trunk. In the causal chain each head stan
 anticausal chain the head that looks furthest stands on the trunk, and head 1 on top of all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
@@ -66,14 +66,14 @@ class Wiring:
         return [other for other in self.heads if head in self.path(other)]
 
 
-def diagram(layer: HeadLayer, topology: Topology, unembedding: Unembedding, n: int) -> list[str]:
-    """One line a head: the way from the latent z to the logits of token t+i."""
-    wiring = Wiring(n, topology)
+def diagram(layer: HeadLayer, topology: Topology, unembedding: Unembedding, lags: Sequence[int]) -> list[str]:
+    """One line a head: the way from the latent z to the logits of the token it looks ahead to."""
+    wiring = Wiring(len(lags), topology)
     lines = []
-    for head in range(1, n + 1):
+    for head, lag in enumerate(lags, start=1):
         layers = [f"{LAYERS[layer]} {step}" for step in wiring.path(head) if LAYERS[layer]]
         read = "U" if unembedding == "shared" else f"U{head}"
-        lines.append(" → ".join(["z", *layers, read, f"t+{head}"]))
+        lines.append(" → ".join(["z", *layers, read, f"t+{lag}"]))
     return lines
 
 
@@ -111,7 +111,7 @@ def page(n: int = 3) -> str:
     rows = []
     for layer, topology, unembedding in product(*map(get_args, (HeadLayer, Topology, Unembedding))):
         reason = refusal(layer, topology, unembedding, n)
-        drawn = "<br>".join(f"`{line}`" for line in diagram(layer, topology, unembedding, n))
+        drawn = "<br>".join(f"`{line}`" for line in diagram(layer, topology, unembedding, range(1, n + 1)))
         rows.append(f"| {layer} | {topology} | {unembedding} | {f'refused: {reason}' if reason else drawn} |")
     return PAGE.format(n=n, rows="\n".join(rows))
 

@@ -29,9 +29,12 @@ def test_paths_from_the_trunk_are_those_of_appendix_b(topology: str, paths: list
 
 
 def test_a_diagram_names_every_step_of_the_path() -> None:
-    assert diagram("transformer", "causal", "shared", 2) == ["z → block 1 → U → t+1", "z → block 1 → block 2 → U → t+2"]
-    assert diagram("linear", "anticausal", "replicated", 2)[0] == "z → linear 2 → linear 1 → U1 → t+1"
-    assert diagram("none", "parallel", "replicated", 2)[1] == "z → U2 → t+2"
+    assert diagram("transformer", "causal", "shared", [1, 2]) == [
+        "z → block 1 → U → t+1",
+        "z → block 1 → block 2 → U → t+2",
+    ]
+    assert diagram("linear", "anticausal", "replicated", [1, 2])[0] == "z → linear 2 → linear 1 → U1 → t+1"
+    assert diagram("none", "parallel", "replicated", [1, 4])[1] == "z → U2 → t+4"
 
 
 def test_the_page_in_the_docs_is_the_one_the_code_makes() -> None:
