@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from generators.settings import Tree
 from reports.drawing import MUTED, PAPER, SHADE, TEXT, Sheet, sheet
-from reports.places import Layout, Place, cross, fit_scores, panels, places, short, shortcut_line
+from reports.places import Layout, Place, cross, fit_scores, panels, places, short, shortcut_line, slanted
 from reports.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.summaries import CellScore, differences, mean_curves, scores, seed_curves, shortcut_on, trials
 from reports.words import plural, shortened, spoken
@@ -38,13 +38,16 @@ def _score_panel(results: Results, page: Sheet, name: str, members: list[Place])
     study, declaration, axes = results.study, results.study.declaration, page.axes
     table = scores(results)
     runs = results.runs[results.runs["phase"] == "confirm"]
-    hues = max(place.hue for place in members) + 1
+    form = Layout.of(study)
+    beside = form.hue != form.x
+    hues = max(place.hue for place in members) + 1 if beside else 1
     width = SLOT / hues
     told, spans = [], []
     for place in members:
         row = table[place.cell.label]
-        middle = place.x + (place.hue - (hues - 1) / 2) * width
-        page.key(place.hue_label, color=place.colour, marker=place.marker, ms=8, lw=2, mec=PAPER)
+        middle = place.x + (place.hue - (hues - 1) / 2) * width if beside else place.x
+        if beside:
+            page.key(place.hue_label, color=place.colour, marker=place.marker, ms=8, lw=2, mec=PAPER)
         for run in rows_of(runs[runs["cell"] == row.cell]):
             _seed_mark(page, place, run, middle + width * (0.5 * (run["seed"] + 0.5) / study.seeds - 0.42))
         if row.seeds:
@@ -52,14 +55,13 @@ def _score_panel(results: Results, page: Sheet, name: str, members: list[Place])
             spans.append((middle - width / 2, middle + width / 2, row.shortcut))
             told.append(_said(row))
     shortcut_line(page, str(declaration.shortcut), spans)
-    factor = Layout.of(study).x
-    levels = study.factors[factor]
-    axes.set_xticks(range(len(levels)), [str(level) for level in levels])
+    levels = study.factors[form.x]
+    axes.set_xticks(range(len(levels)), [str(level) for level in levels], **slanted(levels))
     axes.set_xlim(-0.5, len(levels) - 0.5)
-    axes.set(xlabel=short(factor), ylabel=f"{declaration.metric} on test")
+    axes.set(xlabel=short(form.x), ylabel=f"{declaration.metric} on test")
     page.heading = name
     fit_scores(page, [*results.phase("confirm")["score"], *(score for _, _, score in spans)])
-    title = f"{declaration.metric} on test by {short(factor)} {name}".strip()
+    title = f"{declaration.metric} on test by {short(form.x)} {name}".strip()
     return page.svg(title, "; ".join(told) or "no run has a score yet")
 
 
@@ -81,6 +83,11 @@ def _said(row: CellScore) -> str:
     return f"{row.cell}: mean {row.mean:.3f}, interval {row.low:.3f} to {row.high:.3f}, {plural(row.seeds, 'seed')}"
 
 
+def height(members: list[Place]) -> int:
+    """Of a panel with a legend of its members: one of more than four takes more rows."""
+    return 290 + 14 * max(0, len(members) - 4)
+
+
 def learning_curves(results: Results, against: Literal["step", "seconds"]) -> list[str]:
     """Validation score against steps, or against seconds of training: each seed thin, their mean thick, a panel a size.
 
@@ -91,7 +98,7 @@ def learning_curves(results: Results, against: Literal["step", "seconds"]) -> li
     for index, (name, members) in enumerate(panels(places(results.study), by_x=True).items()):
         labels = [place.cell.label for place in members]
         if curves["cell"].isin(labels).any():
-            with sheet(f"{against}-{index}", 290) as page:
+            with sheet(f"{against}-{index}", height(members)) as page:
                 drawn.append(_curve_panel(results, page, name, members, curves, against))
     return drawn
 
@@ -125,7 +132,7 @@ def _curve_panel(
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 5, 10], integer=against == "step"))
     page.heading = name
     fit_scores(page, [*curves["value"], shortcut or 0.0])
-    return page.svg(f"{declaration.metric} on validation against {unit}, {name}", "; ".join(told))
+    return page.svg(f"{declaration.metric} on validation against {unit}, {name}".rstrip(", "), "; ".join(told))
 
 
 def paired_differences(results: Results, judgements: list[Judgement]) -> str:
@@ -193,7 +200,7 @@ def tuning_trials(results: Results) -> list[str]:
     for key, span in results.study.declaration.tuning.search.items():
         for name, members in panels(places(results.study), by_x=True).items():
             if table["cell"].isin([place.cell.label for place in members]).any():
-                with sheet(f"tuning-{len(drawn)}", 290) as page:
+                with sheet(f"tuning-{len(drawn)}", height(members)) as page:
                     drawn.append(_tuning_panel(results, page, name, members, table, key, span))
     return drawn
 
@@ -231,4 +238,4 @@ def _tuning_panel(
     axes.set(xlabel=short(key), ylabel=f"{results.study.declaration.metric} on validation")
     page.heading = name
     fit_scores(page, table["score"].dropna())
-    return page.svg(f"Tuning of {short(key)}, {name}", "; ".join(told))
+    return page.svg(f"Tuning of {short(key)}, {name}".rstrip(", "), "; ".join(told))

@@ -97,7 +97,7 @@ def method(results: Results, home: Path) -> Tree:
     training, evaluation = (words.duration(results.runs[f"{what}_seconds"].sum()) for what in ("train", "evaluate"))
     return {
         "cells": len(study.cells),
-        "factors": [(key, [str(level) for level in levels]) for key, levels in study.factors.items()],
+        "factors": [(key, [study.described(key, level) for level in levels]) for key, levels in study.factors.items()],
         "search": words.listing(spans),
         "budget": budget(results),
         "tuning_seed": TUNING_SEED,

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from generators.settings import Tree
-from reports.drawing import DASHES, MARKERS, MUTED, SERIES, TEXT, Sheet
-from studies.study import Cell, Study
+from reports.drawing import DASHES, MARKERS, MUTED, SERIES, TEXT, WIDTH, Sheet
+from studies.study import Cell, Level, Study
+
+LETTER = 7.0
+"""Width of a letter at an axis, in CSS pixels, the space between two names included."""
 
 
 @dataclass(frozen=True)
@@ -26,24 +29,25 @@ class Place:
 
     @property
     def marker(self) -> str:
-        return MARKERS[self.hue % len(MARKERS)]
+        return MARKERS[(self.hue + self.hue // len(SERIES)) % len(MARKERS)]
 
     @property
     def dash(self) -> str | tuple[int, tuple[float, ...]]:
-        return DASHES[self.hue % len(DASHES)]
+        return DASHES[(self.hue + self.hue // len(SERIES)) % len(DASHES)]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which factor goes where: the first on the x axis, n (or the second) as the hue, the rest in panels."""
+    """Which factor goes where: the first on the x axis, n (or the second) as the hue, the rest in panels. A factor by
+    itself is both."""
 
     x: str
-    hue: str | None
+    hue: str
 
     @classmethod
     def of(cls, study: Study) -> "Layout":
         x, *rest = study.factors
-        return cls(x, next((key for key in rest if short(key) == "n"), rest[0] if rest else None))
+        return cls(x, next((key for key in rest if short(key) == "n"), rest[0] if rest else x))
 
 
 def places(study: Study) -> list[Place]:
@@ -53,21 +57,19 @@ def places(study: Study) -> list[Place]:
     for cell in study.cells:
         levels = dict(cell.levels)
         panel = Cell(tuple((key, level) for key, level in cell.levels if key not in (form.x, form.hue))).label
-        x = factors[form.x].index(levels[form.x])
-        if form.hue is None:
-            found.append(Place(cell, panel, x, 0, "one run"))
-        else:
-            label = f"{short(form.hue)} = {levels[form.hue]}"
-            found.append(Place(cell, panel, x, factors[form.hue].index(levels[form.hue]), label))
+        x, hue = (factors[key].index(levels[key]) for key in (form.x, form.hue))
+        label = str(levels[form.hue]) if form.hue == form.x else f"{short(form.hue)} = {levels[form.hue]}"
+        found.append(Place(cell, panel, x, hue, label))
     return found
 
 
 def panels(placed: Sequence[Place], *, by_x: bool) -> dict[str, list[Place]]:
-    """Places by panel; with `by_x`, each level of the x axis has panels of its own."""
+    """Places by panel; with `by_x`, each level of the x axis has panels of its own, where another factor is compared
+    inside them."""
     grouped: dict[str, list[Place]] = {}
     for place in placed:
         key, level = place.cell.levels[0]
-        own = f"{short(key)}={level}" if by_x else ""
+        own = f"{short(key)}={level}" if by_x and len(place.cell.levels) > 1 else ""
         grouped.setdefault(" ".join(part for part in (own, place.panel) if part), []).append(place)
     return grouped
 
@@ -75,6 +77,12 @@ def panels(placed: Sequence[Place], *, by_x: bool) -> dict[str, list[Place]]:
 def short(key: str) -> str:
     """The last part of a dotted key."""
     return key.rpartition(".")[2]
+
+
+def slanted(levels: Sequence[Level]) -> Tree:
+    """How the names of levels stand at the x axis: level if they fit side by side, else aslant."""
+    fits = max(len(str(level)) for level in levels) * LETTER * len(levels) < WIDTH - 60
+    return {} if fits else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 
 
 def fit_scores(page: Sheet, values: Iterable[float]) -> None:

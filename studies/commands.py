@@ -44,6 +44,7 @@ def show_command(name: Name, scale: Scale = "cpu", assignments: Assignments = No
         f"question: {declaration.question}",
         f"cells: {len(study.cells)}, each tuned in {study.trials} trials ({search}), then {study.seeds} fresh seeds",
         *(f"  {cell.label}" for cell in study.cells),
+        *(f"{key}: {study.described(key, level)}" for key in declaration.levels for level in study.factors[key]),
         f"runs: {study.runs}",
         *(f"claim {claim.name}: {claim.text} (paper: {claim.paper})" for claim in declaration.claims),
         f"next: lab study run {name}" + ("" if scale == "cpu" else f" --scale {scale}"),

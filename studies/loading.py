@@ -7,7 +7,7 @@ from typing import Any
 from generators.errors import UserError
 from generators.settings import Tree, read_toml, split_assignment, suggestion, validate
 from generators.table import build_task
-from lab.assembly import check
+from lab.assembly import planned
 from lab.evaluation import SCORES
 from lab.spec import parse_spec
 from studies.statistics import smallest_p
@@ -50,6 +50,11 @@ def at_scale(path: Path, declaration: Declaration, scale: str, assignments: list
     for where, key, value in changes:
         if key in declaration.factors:
             raise UserError(f"{where}: {key} is a factor of {path.stem}; its levels stand in the study file")
+        if whole := [factor for factor in declaration.levels if key.startswith(f"{factor}.")]:
+            raise UserError(
+                f"{where}: {key} is part of {whole[0]}, a factor of {path.stem} whose levels are tables; "
+                f"they stand in the study file, under levels.{whole[0]}"
+            )
         assign(base, key, value, where)
     return Study(
         name=path.stem,
@@ -80,6 +85,29 @@ def catalog() -> list[str]:
     return sorted(path.stem for path in CATALOG.glob("*.toml"))
 
 
+def examine_tables(study: Study) -> None:
+    """Refuse a level without its table, a table without its level, and what a table would silently replace."""
+    declaration, source = study.declaration, study.source
+    grids = [declaration.factors, *(scale.factors for scale in declaration.scales.values())]
+    for key, tables in declaration.levels.items():
+        if key not in declaration.factors:
+            near = suggestion(key, list(declaration.factors))
+            raise UserError(f"{source}: levels.{key}: no such factor; {near}")
+        if nameless := [level for level in study.factors[key] if level not in tables]:
+            near = suggestion(str(nameless[0]), list(tables))
+            raise UserError(f"{source}: factors.{key} = {nameless[0]!r}: no table levels.{key}.{nameless[0]}; {near}")
+        if unused := [name for name in tables if all(name not in grid.get(key, ()) for grid in grids)]:
+            raise UserError(
+                f"{source}: levels.{key}.{unused[0]}: no factor uses this table; "
+                f'add "{unused[0]}" to factors.{key}, or leave it out'
+            )
+        if any(inside == key or inside.startswith(f"{key}.") for inside in flat(study.base)):
+            raise UserError(
+                f"{source}: base.{key}: the tables under levels.{key} take its place whole; "
+                "put what all of them share into each, and leave it out"
+            )
+
+
 def examine_settings(study: Study) -> None:
     """Refuse settings that are none, at any scale, before anything is built."""
     declaration, source = study.declaration, study.source
@@ -91,6 +119,7 @@ def examine_settings(study: Study) -> None:
             raise UserError(f"{source}: factors.{key} = []: should have at least one level")
         if len(set(map(repr, levels))) < len(levels):
             raise UserError(f"{source}: factors.{key} = {levels}: a level stands there twice")
+    examine_tables(study)
     if (cells := prod(map(len, study.factors.values()))) > CELLS_MAXIMUM:
         raise UserError(f"{source}: factors: {cells:,} cells; should be at most {CELLS_MAXIMUM:,}")
     for key, span in declaration.tuning.search.items():
@@ -104,7 +133,7 @@ def examine_settings(study: Study) -> None:
         study.spec(cell, study.middle, 0)
     # What a factor or tuning will replace has to be right too: it is read by people.
     base = copied(study.base)
-    for key, value in (*study.cells[0].levels, *study.middle.items()):
+    for key, value in study.changes(study.cells[0], study.middle):
         if key not in flat(base):
             assign(base, key, value, source)
     parse_spec({**base, "seed": 0}, f"{source}, base at scale {study.scale}")
@@ -124,7 +153,7 @@ def examine(study: Study) -> None:
     for cell in study.cells:
         spec = study.spec(cell, study.middle, 0)
         try:
-            check(spec)
+            planned(spec)
         except UserError as error:
             raise UserError(f"{source}, cell {cell.label}: {error}") from None
         shortcuts = list(build_task(spec.task).shortcuts)

@@ -4,6 +4,7 @@ A study file is TOML; `studies/catalog` ships some. Every cell of the grid is ch
 model it would build before anything runs.
 """
 
+import json
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any, Literal
@@ -91,6 +92,9 @@ class Declaration(Settings):
     test: Literal["independent", "paired"] = "independent"
     base: dict[str, Any]
     factors: dict[str, list[Level]] = Field(min_length=1)
+    levels: dict[str, dict[str, dict[str, Any]]] = Field(
+        default_factory=dict, description="factor -> level -> table, where the levels of a factor are names of tables"
+    )
     tuning: Tuning
     claims: list[Claim] = Field(min_length=1)
     scales: dict[str, Scale] = Field(min_length=1)
@@ -137,10 +141,22 @@ class Study:
         """Runs of the whole study."""
         return len(self.cells) * (self.trials + self.seeds)
 
+    def changes(self, cell: Cell, settings: dict[str, float]) -> list[tuple[str, Any]]:
+        """What a cell and tuned settings put where, a table before what is put inside it."""
+        tables = self.declaration.levels
+        levels = [(key, copied(tables[key][str(level)]) if key in tables else level) for key, level in cell.levels]
+        return sorted([*levels, *settings.items()], key=lambda change: change[0].count("."))
+
+    def described(self, key: str, level: Level) -> str:
+        """A level as people read it: with the settings of its table, where it is the name of one."""
+        table = self.declaration.levels.get(key, {}).get(str(level))
+        inside = table and ", ".join(f"{name} = {json.dumps(value)}" for name, value in table.items())
+        return f"{level} ({inside})" if inside else str(level)
+
     def spec(self, cell: Cell, settings: dict[str, float], seed: int) -> RunSpec:
         """The run of a cell with tuned settings and a seed."""
         tree = copied(self.base)
-        for key, value in (*cell.levels, *settings.items()):
+        for key, value in self.changes(cell, settings):
             assign(tree, key, value, self.source)
         return parse_spec({**tree, "seed": seed}, f"{self.source}, cell {cell.label}")
 

@@ -187,7 +187,7 @@ def conclude(home: Path, study: Study, entry: Entry, index: int, outcome: Outcom
     spec = study.spec(study.cells[index], entry.settings, entry.seed)
     folder = RunFolder(home, spec.identity)
     with folder.locked(spec):
-        folder.write_environment()
+        folder.write_environment(spec)
         if outcome is None:
             return
         if isinstance(outcome, str):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reports.figures import learning_curves, paired_differences, score_by_size, tuning_trials
+from reports.page import render
 from reports.results import Results, read_results
 from studies.claims import Judgement, judge
 from studies.statistics import mean_interval
@@ -199,3 +200,26 @@ def test_factors_beyond_two_get_panels(store: Store) -> None:
     assert ["batch_size=2" in Drawn(svg).text for svg in panels] == [True, False]
     assert ["batch_size=4" in Drawn(svg).text for svg in panels] == [False, True]
     assert sum(len([mark for mark in Drawn(svg).marks if "seed " in mark.tip]) for svg in panels) == 8 * 5
+
+
+def test_one_factor_of_tables_is_compared_in_one_panel_under_its_names(store: Store) -> None:
+    names = [f"some_objective_{stride}" for stride in range(1, 9)]
+    tables = [f'{name} = {{ kind = "multi_token", stride = {place} }}' for place, name in enumerate(names, start=1)]
+    declared = DECLARED.replace('[base.objective]\nkind = "multi_token"\n', "")
+    declared = declared.replace("attention_heads = 1\n", "attention_heads = 1\nwidth = 8\n")
+    declared = declared.replace('"model.width" = [8, 16]\n"objective.n" = [1, 2]', f"objective = {names}\n\n[levels.objective]\n" + "\n".join(tables))  # fmt: skip
+    declared = declared.replace('"objective.n"\ntreatment = 2\ncontrol = 1', '"objective"\ntreatment = "some_objective_2"\ncontrol = "some_objective_1"')  # fmt: skip
+    declared = re.sub(r"where = .*\n", "", declared)
+    stored = store(lambda cell, phase, number: 0.1 * int(cell[-1]) + 0.01 * number, declared=declared)
+    results = results_of(stored)
+    (scores,) = score_by_size(results)
+    drawn = Drawn(scores)
+    assert all(name in drawn.text for name in names)
+    means = [mark for mark in drawn.marks if ": mean" in mark.tip]
+    assert [mark.tip.partition(":")[0] for mark in means] == [f"objective={name}" for name in names]
+    assert len({mark.shape for mark in means}) >= 6
+    (curves,) = learning_curves(results, "step")
+    assert all(name in Drawn(curves).text for name in names)
+    assert len(tuning_trials(results)) == 1
+    page = render(results, judgements_of(stored), stored.home)
+    assert "some_objective_3 (kind = &#34;multi_token&#34;, stride = 3)" in page

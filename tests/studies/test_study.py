@@ -20,7 +20,7 @@ WRONG = {
     "string for a setting": (("steps = 3\nb", 'steps = "3"\nb'), 'training.steps = "3": should be a valid integer'),
     "n = 0": (('"objective.n" = [1, 2]', '"objective.n" = [1, 0]'), "objective.n = 0: should be greater than or equal to 1"),
     "unknown task": (('kind = "induction"', 'kind = "inductoin"'), "task.kind = 'inductoin': no such task; the nearest is induction"),
-    "unknown objective": (('kind = "multi_token"', 'kind = "mtp"'), "objective.kind = 'mtp': no such objective; the nearest is multi_token"),
+    "unknown objective": (('kind = "multi_token"', 'kind = "multi_tokn"'), "objective.kind = 'multi_tokn': no such objective; the nearest is multi_token"),
     "empty factor": (('"model.width" = [8, 16]', '"model.width" = []'), "factors.model.width = []: should have at least one level"),
     "factor of nothing": (('"model.width" = [8, 16]', '"modle.width" = [8, 16]'), "modle: no such table; the nearest is model"),
     "level twice": (('"objective.n" = [1, 2]', '"objective.n" = [1, 1, 2]'), "a level stands there twice"),
