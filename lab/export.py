@@ -4,6 +4,8 @@
         config.json, model.safetensors    trunk, head 1, norm, unembedding: a LlamaForCausalLM
         extra_heads.safetensors           every other parameter under its own name; absent where there is none
         vocabulary.json                   the task's tokens, by id
+    tokenizer.json, tokenizer_config.json
+                                      the same for tools that want a tokenizer; absent where tokens hold spaces
         README.md                         which run this is, and how to load each file
 
 Layers of the trunk and of head 1 are numbered on as the Llama's, the other heads are `extra_heads`, as in the paper's
@@ -15,6 +17,9 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import Tensor
 
 from generators.errors import UserError
@@ -26,6 +31,8 @@ from lab.objectives.objective import Objective
 from lab.objectives.wiring import diagram
 from lab.store import dump, make_folder, write_whole
 from lab.stored import StoredRun
+
+UNKNOWN = "<unknown>"
 
 
 def export(stored: StoredRun, folder: Path) -> list[str]:
@@ -44,6 +51,7 @@ def export(stored: StoredRun, folder: Path) -> list[str]:
         "vocabulary.json": (json.dumps(task.vocabulary, ensure_ascii=False) + "\n").encode(),
         "README.md": readme(stored, sorted(extra)).encode(),
     }
+    files |= tokenizer(task.vocabulary)
     if extra:
         files["extra_heads.safetensors"] = save(extra, metadata={"format": "pt"})
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -117,6 +125,20 @@ def llama_config(network: Objective, model: ModelConfig, vocabulary_size: int, l
     }
 
 
+def tokenizer(vocabulary: tuple[str, ...]) -> dict[str, bytes]:
+    """Files of a tokenizer that splits at spaces, as samples are printed; none where a token holds one or is double.
+
+    Words that are no tokens get an id behind the vocabulary, which the model has no embedding for.
+    """
+    if len(set(vocabulary)) < len(vocabulary) or any(token.split() != [token] for token in vocabulary):
+        return {}
+    ids = {token: number for number, token in enumerate((*vocabulary, UNKNOWN))}
+    words = Tokenizer(WordLevel(ids, unk_token=UNKNOWN))
+    words.pre_tokenizer = WhitespaceSplit()
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": UNKNOWN}
+    return {"tokenizer.json": words.to_str().encode(), "tokenizer_config.json": dump(config)}
+
+
 README = """\
 # Run {identity}
 
@@ -126,10 +148,10 @@ The {checkpoint} checkpoint (step {step}) of a run of mtp-lab: objective `{objec
 
 ```python
 from transformers import AutoModelForCausalLM
-model = AutoModelForCausalLM.from_pretrained("{folder}")
+model = AutoModelForCausalLM.from_pretrained(".")
 ```
 
-`vocabulary.json` lists the task's tokens by id; there is no tokenizer, a sample is a list of ids.
+`vocabulary.json` lists the task's tokens by id.{tokenizer}
 {extra}
 The run, every setting written out:
 
@@ -137,6 +159,7 @@ The run, every setting written out:
 {spec}
 ```
 """
+WORDS = " The tokenizer splits at spaces, as `lab data show` prints samples."
 EXTRA = """
 `extra_heads.safetensors` holds what else was trained ({count} tensors), under the names of the lab's network. Inner
 names (`self_attn.q_proj`, `mlp.gate_proj`, ...) and the half-split form of rotary positions are those of the Llama.
@@ -147,7 +170,7 @@ extra = load_file("extra_heads.safetensors")  # {names}
 ```
 """
 WIRED = """
-How the heads hang together, from the latent z of the trunk to token t+i; `extra_heads.k` is layer k + 2:
+How the heads hang together, from the latent z of the trunk to token t+i; `extra_heads.k` is that of head k + 2:
 
 ```
 {lines}
@@ -157,7 +180,7 @@ How the heads hang together, from the latent z of the trunk to token t+i; `extra
 
 def readme(stored: StoredRun, extra: list[str]) -> str:
     """What a person needs who finds the folder."""
-    network = stored.parts.network
+    network, vocabulary = stored.parts.network, stored.parts.task.vocabulary
     about = ""
     if extra:
         names = list(dict.fromkeys(".".join(name.split(".")[:2]) for name in extra))
@@ -171,7 +194,7 @@ def readme(stored: StoredRun, extra: list[str]) -> str:
         step=stored.step,
         objective=stored.spec.objective.kind,
         task=stored.spec.task.kind,
-        folder=".",
+        tokenizer=WORDS if tokenizer(vocabulary) else "",
         extra=about,
         spec=json.dumps(stored.spec.canonical(), indent=2),
     )

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lab.assembly import assemble
-from lab.export import export
+from lab.export import export, tokenizer
 from lab.spec import parse_spec
 from lab.store import BEST, RunFolder
 from lab.stored import StoredRun
@@ -90,6 +90,15 @@ def test_heads_are_named_as_in_the_papers_released_checkpoints(tmp_path: Path) -
     assert stored.folder.identity in text
     vocabulary = json.loads((tmp_path / "out" / "vocabulary.json").read_text())
     assert tuple(vocabulary) == stored.parts.task.vocabulary
+
+
+def test_the_tokenizer_reads_a_printed_sample(tmp_path: Path) -> None:
+    stored = stored_run(tmp_path, {"kind": "multi_token", "n": 1})
+    export(stored, tmp_path / "out")
+    tokens = stored.parts.task.batch("test", [3]).tokens[0]
+    words = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert words(stored.parts.task.text(tokens))["input_ids"] == tokens.tolist()
+    assert tokenizer(("a", "b", " ")) == tokenizer(("a", "a")) == {}
 
 
 def test_next_token_prediction_has_no_extra_heads(tmp_path: Path) -> None:
