@@ -18,6 +18,7 @@ COMMANDS = {
     "objective": ("lab.objective_commands", "objectives: list them, show settings, check one of your own"),
     "train": ("lab.commands", "train one run from a spec file, or take it up where it stands"),
     "score": ("lab.commands", "score a stored run on a split of its task"),
+    "decode": ("lab.commands", "continue prompts from a stored run, its own heads as drafters"),
     "export": ("lab.commands", "a stored run as a folder that Hugging Face transformers loads"),
     "bench": ("lab.bench.commands", "measured comparisons, side by side"),
     "doctor": ("lab.commands", "what this machine has, and whether the lab works on it"),

@@ -1,19 +1,24 @@
-"""lab train, lab score, lab export, lab doctor."""
+"""lab train, lab score, lab decode, lab export, lab doctor."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import torch
 import typer
 
 from generators.errors import UserError, WorkFailed
 from generators.items import items
 from generators.options import Assignments, Json, answer, note
+from generators.task import Task
 from lab.assembly import planned
+from lab.decoding import Decoded, decode
 from lab.doctor import examine
 from lab.evaluation import Evaluator
 from lab.export import export
 from lab.options import DEFAULT_HOME, Home
-from lab.posing import score_items
+from lab.posing import prompts_of, score_items
 from lab.spec import read_spec
 from lab.stored import StoredRun
 from lab.training import train
@@ -21,7 +26,16 @@ from lab.training import train
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 
+def size_of(task: Task, split: str) -> int:
+    """Samples of a held-out split; another one is a UserError."""
+    held_out = {name: size for name, size in task.splits.items() if size is not None and name != "train"}
+    if split not in held_out:
+        raise UserError(f"--split {split}: should be one of {', '.join(held_out)}")
+    return held_out[split]
+
+
 RunName = Annotated[str, typer.Argument(help="a run's identity, or the start of it")]
+Split = Annotated[str, typer.Option(help="a held-out split of the run's task")]
 Checkpoint = Annotated[str, typer.Option(help="best or last")]
 
 
@@ -50,15 +64,17 @@ def train_command(
         raise WorkFailed(f"run {spec.identity} {result['status']}: {result['reason']}")
     lines = [f"run {spec.identity} complete: {folder}"]
     for checkpoint, splits in result["scores"].items():
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in splits["test"].items())
-        lines.append(f"test, {checkpoint} checkpoint: {shown}")
+        for split, metrics in splits.items():
+            if split.startswith("test"):
+                shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+                lines.append(f"{split}, {checkpoint} checkpoint: {shown}")
     answer({"run": spec.identity, "folder": str(folder), **result}, as_json, "\n".join(lines))
 
 
 @app.command("score")
 def score_command(
     run: RunName,
-    split: Annotated[str, typer.Option(help="a held-out split of the run's task")] = "test",
+    split: Split = "test",
     checkpoint: Checkpoint = "best",
     posed: Annotated[bool, typer.Option("--items", help="put items of the split as generation and as choice")] = False,
     options: Annotated[int, typer.Option(help="with --items: the answer and so many less one to mistake for it")] = 4,
@@ -68,9 +84,7 @@ def score_command(
     """Score a stored run on a split of its task, beside the task's shortcuts."""
     stored = StoredRun(home, run, checkpoint)
     parts = stored.parts
-    held_out = [name for name, size in parts.task.splits.items() if size is not None and name != "train"]
-    if split not in held_out:
-        raise UserError(f"--split {split}: should be one of {', '.join(held_out)}")
+    size_of(parts.task, split)
     if posed:
         found = score_items(parts, items(parts.task, split, options=options))
         scores = {f"{posing}/{name}": score for posing, each in found.items() for name, score in each.items()}
@@ -84,6 +98,62 @@ def score_command(
         "scores": scores,
     }
     answer(value, as_json, "\n".join(f"{name:<24}{score:.4f}" for name, score in scores.items()))
+
+
+@app.command("decode")
+def decode_command(
+    run: RunName,
+    draft: Annotated[int, typer.Option(min=1, help="tokens a forward pass may give: heads 2..K propose")] = 1,
+    split: Split = "test",
+    samples: Annotated[int, typer.Option(min=1, help="prompts, from the start of the split")] = 16,
+    count: Annotated[int | None, typer.Option(min=1, help="tokens to decode; as many as a sample has room for")] = None,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy; above it, samples")] = 0.0,
+    seed: Annotated[int, typer.Option(help="of the samples")] = 0,
+    checkpoint: Checkpoint = "best",
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Continue prompts of a held-out split, with the run's own heads as drafters, and time it beside plain decoding."""
+    stored = StoredRun(home, run, checkpoint)
+    task, network = stored.parts.task, stored.parts.network
+    prompts, lengths, room = prompts_of(task.batch(split, np.arange(min(samples, size_of(task, split)))))
+    if count is not None and count > room:
+        raise UserError(f"--count {count}: the longest prompt leaves room for {room} tokens; give at most that")
+
+    def timed(k: int) -> tuple[Decoded, float]:
+        generator = torch.Generator(stored.parts.device).manual_seed(seed)
+        before = time.perf_counter()
+        found = decode(network, prompts, lengths, count or room, k, None, temperature, generator)
+        return found, time.perf_counter() - before
+
+    timed(draft)  # warms up
+    found, seconds = timed(draft)
+    plain, plain_seconds = timed(1)
+    acceptance = {f"head {head}": float(share) for head, share in enumerate(found.acceptance, start=2)}
+    value = {
+        "run": stored.folder.identity,
+        "checkpoint": checkpoint,
+        "step": stored.step,
+        "split": split,
+        "samples": len(prompts),
+        "tokens_each": count or room,
+        "draft": draft,
+        "temperature": temperature,
+        "tokens_per_forward": found.tokens_per_forward,
+        "acceptance": acceptance,
+        "seconds": seconds,
+        "plain_seconds": plain_seconds,
+        "same_as_plain": bool((found.tokens == plain.tokens).all()) if temperature == 0 else None,
+        "prompt": task.text(prompts[0, : lengths[0]]),
+        "continuation": task.text(found.tokens[0]),
+    }
+    lines = [
+        f"{found.tokens_per_forward:.2f} tokens a forward pass, {plain_seconds / seconds:.2f} times as fast as without",
+        *(f"{head}: {share:.1%} of its proposals stand where those before did" for head, share in acceptance.items()),
+        f"prompt:       {value['prompt']}",
+        f"continuation: {value['continuation']}",
+    ]
+    answer(value, as_json, "\n".join(lines))
 
 
 @app.command("export")

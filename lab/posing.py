@@ -10,7 +10,9 @@ from torch import Tensor
 
 from generators.items import Items, choice_accuracy, exact_match, rouge_l
 from generators.randomness import Integers
+from generators.task import Batch
 from lab.assembly import Parts
+from lab.decoding import decode
 
 SEQUENCES_AT_ONCE = 128
 
@@ -30,22 +32,26 @@ def score_items(parts: Parts, items: Items) -> dict[str, dict[str, float]]:
     }
 
 
-@torch.no_grad()
+def prompts_of(batch: Batch) -> tuple[Integers, Integers, int]:
+    """Samples cut off where they begin to be scored, or in the middle where they are from the start.
+
+    Returns:
+        prompts [B, P] from the left, their lengths [B], and how many tokens may follow the longest of them.
+    """
+    length = batch.tokens.shape[1]
+    first = batch.scored.argmax(axis=1)
+    lengths = np.where(first > 1, first, length // 2)
+    longest = int(lengths.max())
+    return batch.tokens[:, :longest], lengths, length - longest
+
+
 def generate(parts: Parts, items: Items) -> Integers:
-    """Greedy continuations [B, A] of the prompts: every step reads the whole of what stands before it."""
+    """Greedy continuations [B, A] of the prompts."""
+    pieces = np.array_split(np.arange(len(items)), -(-len(items) // SEQUENCES_AT_ONCE))
     size = items.answers.shape[1]
-    tokens = torch.from_numpy(np.pad(items.prompts, ((0, 0), (0, size)))).to(parts.device)
-    lengths = torch.from_numpy(items.lengths).to(parts.device)
-    for rows in torch.split(torch.arange(len(items), device=parts.device), SEQUENCES_AT_ONCE):
-        for step in range(size):
-            places = lengths[rows] + step
-            read = tokens[rows, : int(places.max())]
-            hidden_BxPxD = parts.network.hidden(parts.network.trunk(read), 1, read)
-            last_BxD = hidden_BxPxD[torch.arange(len(rows), device=parts.device), places - 1]
-            tokens[rows, places] = parts.network.unembed(last_BxD, 1).argmax(dim=-1)
-    answers = lengths[:, None] + torch.arange(size, device=parts.device)
-    generated: Integers = tokens.gather(1, answers).cpu().numpy()
-    return generated
+    return np.concatenate(
+        [decode(parts.network, items.prompts[rows], items.lengths[rows], size).tokens for rows in pieces]
+    )
 
 
 @torch.no_grad()

@@ -15,9 +15,9 @@ from generators.errors import UserError
 from lab.batches import TensorBatch
 from lab.graph import Graph
 from lab.model.config import ModelConfig
-from lab.model.layers import NORM_EPSILON
+from lab.model.layers import NORM_EPSILON, Block
 from lab.model.network import new_block
-from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, Term
+from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, RunBlock, Term
 from lab.objectives.wiring import HeadLayer, Topology, Unembedding, Wiring, refusal
 
 
@@ -147,6 +147,20 @@ class MultiToken(Objective):
             state = self.apply_layer(head, state)
         hidden_BxPxD: Tensor = self.norm(state)
         return hidden_BxPxD
+
+    def proposals(self, latent_BxTxD: Tensor, heads: int, run: RunBlock) -> list[Tensor]:
+        if self.lags[:heads] != tuple(range(1, heads + 1)):
+            raise UserError(
+                f"--draft {heads}: the heads of this run look {', '.join(map(str, self.lags))} ahead; "
+                f"give at most {next((i for i, lag in enumerate(self.lags) if lag != i + 1), self.config.n)}"
+            )
+        states = {0: latent_BxTxD}
+        wanted = set().union(*(self.wiring.path(head) for head in range(1, heads + 1)))
+        for head in self.wiring.heads:
+            if head in wanted:
+                layer, below = self.layer_of(head), states[self.wiring.parent(head)]
+                states[head] = run(layer, below) if isinstance(layer, Block) else layer(below)
+        return [self.norm(states[head]) for head in range(1, heads + 1)]
 
     def unembed(self, hidden_NxD: Tensor, lag: int) -> Tensor:
         logits_NxV: Tensor = self.unembedding_of(self.lags.index(lag) + 1)(hidden_NxD)

@@ -1,16 +1,20 @@
 """The contract of an objective: a network that knows what it is trained to predict."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from generators.errors import UserError
 from generators.settings import Settings
 from lab.batches import TensorBatch
 from lab.graph import Graph
 from lab.model.config import ModelConfig
+from lab.model.layers import Block
 from lab.model.network import Trunk, parameters_of
+
+RunBlock = Callable[[Block, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,23 @@ class Objective(nn.Module, ABC):
             tokens_BxQ: what is known, Q >= P + lag - 1: heads that read tokens between t and t + lag find them here.
                 P = Q - lag + 1 positions are answered.
         """
+
+    def proposals(self, latent_BxTxD: Tensor, heads: int, run: RunBlock) -> list[Tensor]:
+        """Normed hidden states [B, T, D] from which the tokens 1, 2, .. `heads` ahead are read, none of them known.
+
+        Args:
+            run: applies a transformer layer, keeping its keys and values; each layer goes through it once.
+
+        Raises:
+            UserError: this objective cannot draft so many.
+        """
+        if heads > 1:
+            raise UserError(f"--draft {heads}: objective {self.config.kind} proposes one token at a time; give 1")
+        path = self.next_token_path()
+        x_BxTxD = latent_BxTxD
+        for layer in path.layers:
+            x_BxTxD = run(layer, x_BxTxD) if isinstance(layer, Block) else layer(x_BxTxD)
+        return [path.norm(x_BxTxD)]
 
     @abstractmethod
     def unembed(self, hidden_NxD: Tensor, lag: int) -> Tensor:
