@@ -4,32 +4,35 @@
         config.json, model.safetensors    trunk, head 1, norm, unembedding: a LlamaForCausalLM
         extra_heads.safetensors           every other parameter under its own name; absent where there is none
         vocabulary.json                   the task's tokens, by id
-    tokenizer.json, tokenizer_config.json
-                                      the same for tools that want a tokenizer; absent where tokens hold spaces
+        tokenizer.json, tokenizer_config.json
+                                          the same as a tokenizer; absent where tokens are learnt pairs of bytes
         README.md                         which run this is, and how to load each file
 
+`config.json` is written last: a folder that has it is whole, one without it is loaded by nothing.
 Layers of the trunk and of head 1 are numbered on as the Llama's, the other heads are `extra_heads`, as in the paper's
 released checkpoints. The inner names and the half-split rotary form are Hugging Face's.
 """
 
 import json
+import sys
 from pathlib import Path
 
-import torch
 from safetensors.torch import save
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
-from torch import Tensor
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import BPE, WordLevel
+from tokenizers.pre_tokenizers import ByteLevel, WhitespaceSplit
+from torch import Tensor, nn
 
+from generators.bpe import PADDING, byte_letters
 from generators.errors import UserError
 from generators.settings import Tree
+from generators.task import Task
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON, Block
 from lab.objectives.multi_token import MultiToken
 from lab.objectives.objective import Objective
 from lab.objectives.wiring import diagram
-from lab.store import dump, make_folder, write_whole
+from lab.store import dump, write_whole
 from lab.stored import StoredRun
 
 UNKNOWN = "<unknown>"
@@ -43,45 +46,55 @@ def export(stored: StoredRun, folder: Path) -> list[str]:
         WorkFailed: the disk gave out.
     """
     network, task = stored.parts.network, stored.parts.task
-    llama, extra = divided(network, f"run {stored.folder.identity}")
-    config = llama_config(network, stored.spec.model, len(task.vocabulary), task.length)
+    modules = llama_modules(network, f"run {stored.folder.identity}")
+    llama, extra = divided(network, modules)
     files = {
-        "config.json": dump(config),
         "model.safetensors": save(llama, metadata={"format": "pt"}),
         "vocabulary.json": (json.dumps(task.vocabulary, ensure_ascii=False) + "\n").encode(),
-        "README.md": readme(stored, sorted(extra)).encode(),
+        **tokenizer(task),
+        "README.md": readme(stored, modules, sorted(extra)).encode(),
     }
-    files |= tokenizer(task.vocabulary)
     if extra:
         files["extra_heads.safetensors"] = save(extra, metadata={"format": "pt"})
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    files["config.json"] = dump(llama_config(network, stored.spec.model, len(task.vocabulary), task.length))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = any(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"{folder}: no folder can be made there ({error.strerror}); give another DIR") from None
+    if taken:
         raise UserError(f"{folder}: there is something there already; give a folder that is empty or not there yet")
-    make_folder(folder)
     for name, content in files.items():
         write_whole(folder / name, content)
     return list(files)
 
 
-def divided(network: Objective, what: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The parameters of the next-token path under a Llama's names, and the others under their own.
+def llama_modules(network: Objective, what: str) -> dict[str, nn.Module]:
+    """The modules of the next-token path by a Llama's names, in the order of the forward pass.
 
     Raises:
         UserError: there is something on the path that no Llama has; `what` is named.
     """
     path = network.next_token_path()
     for layer in path.layers:
-        if not isinstance(layer, Block):
+        if type(layer) is not Block:  # a subclass may compute something else
             raise UserError(
-                f"{what}: head 1 is a {type(layer).__name__} and no transformer layer, which no Llama has; "
-                'a run with objective.head = "transformer" or "none" can be exported'
+                f"{what}: a {type(layer).__name__} stands on its next-token path, and no Llama has one; a run with "
+                'transformer layers alone can be exported (multi_token: objective.head = "transformer" or "none")'
             )
+    if path.unembedding.bias is not None:
+        raise UserError(f"{what}: the unembedding has a bias, which no Llama has; a run without one can be exported")
     layers = [*network.trunk.layers, *path.layers]
-    modules = {
+    return {
         "model.embed_tokens": network.trunk.embed_tokens,
         **{f"model.layers.{number}": layer for number, layer in enumerate(layers)},
         "model.norm": path.norm,
         "lm_head": path.unembedding,
     }
+
+
+def divided(network: Objective, modules: dict[str, nn.Module]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The parameters of the Llama's modules under its names, and the others under their own."""
     named = {
         f"{name}.{inner}": parameter for name, part in modules.items() for inner, parameter in part.named_parameters()
     }
@@ -90,9 +103,9 @@ def divided(network: Objective, what: str) -> tuple[dict[str, Tensor], dict[str,
     return tensors(named), tensors(others)
 
 
-def tensors(named: "dict[str, torch.nn.Parameter]") -> dict[str, Tensor]:
-    """Parameters as safetensors takes them."""
-    return {name: value.detach().cpu().contiguous() for name, value in named.items()}
+def tensors(named: dict[str, nn.Parameter]) -> dict[str, Tensor]:
+    """Parameters as safetensors takes them: none shares memory with another, also where a network ties them."""
+    return {name: value.detach().cpu().contiguous().clone() for name, value in named.items()}
 
 
 def llama_config(network: Objective, model: ModelConfig, vocabulary_size: int, length: int) -> Tree:
@@ -125,17 +138,26 @@ def llama_config(network: Objective, model: ModelConfig, vocabulary_size: int, l
     }
 
 
-def tokenizer(vocabulary: tuple[str, ...]) -> dict[str, bytes]:
-    """Files of a tokenizer that splits at spaces, as samples are printed; none where a token holds one or is double.
+def tokenizer(task: Task) -> dict[str, bytes]:
+    """Files of a tokenizer: of bytes, or one that splits at spaces where that reads a sample as the task prints it.
 
     Words that are no tokens get an id behind the vocabulary, which the model has no embedding for.
     """
-    if len(set(vocabulary)) < len(vocabulary) or any(token.split() != [token] for token in vocabulary):
-        return {}
-    ids = {token: number for number, token in enumerate((*vocabulary, UNKNOWN))}
-    words = Tokenizer(WordLevel(ids, unk_token=UNKNOWN))
-    words.pre_tokenizer = WhitespaceSplit()
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": UNKNOWN}
+    config: Tree = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    if task.vocabulary == (*byte_letters(), PADDING):
+        words = Tokenizer(BPE({letter: byte for byte, letter in enumerate(task.vocabulary)}, merges=[]))
+        words.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
+        words.decoder = decoders.ByteLevel()
+        config["pad_token"] = PADDING
+    else:
+        ids = {word: number for number, word in enumerate((*task.vocabulary, UNKNOWN))}
+        words = Tokenizer(WordLevel(ids, unk_token=UNKNOWN))
+        words.pre_tokenizer = WhitespaceSplit()
+        config["unk_token"] = UNKNOWN
+        tokens = task.batch("validation", [0]).tokens[0]
+        read = words.encode(task.text(tokens)).ids
+        if len(ids) <= len(task.vocabulary) or read != tokens[: max(1, len(read))].tolist():  # padding is not printed
+            return {}
     return {"tokenizer.json": words.to_str().encode(), "tokenizer_config.json": dump(config)}
 
 
@@ -151,18 +173,30 @@ from transformers import AutoModelForCausalLM
 model = AutoModelForCausalLM.from_pretrained(".")
 ```
 
+| in `model.safetensors` | in the lab's network |
+|---|---|
+| `model.layers.i` for i < {layers} | `trunk.layers.i` |
+{names}
+
+Inner names (`self_attn.q_proj`, `mlp.gate_proj`, ...) and the half-split form of rotary positions are Hugging Face's.
 `vocabulary.json` lists the task's tokens by id.{tokenizer}
 {extra}
-The run, every setting written out:
+## Scores
+
+{scores}
+
+## The run, every setting written out
 
 ```json
 {spec}
 ```
 """
-WORDS = " The tokenizer splits at spaces, as `lab data show` prints samples."
+WORDS = ' `AutoTokenizer.from_pretrained(".")` reads and writes samples as `lab data show` prints them.'
+PAIRS = " There is no tokenizer in this folder: a tool that wants one is to be given the ids."
 EXTRA = """
-`extra_heads.safetensors` holds what else was trained ({count} tensors), under the names of the lab's network. Inner
-names (`self_attn.q_proj`, `mlp.gate_proj`, ...) and the half-split form of rotary positions are those of the Llama.
+## What else was trained
+
+`extra_heads.safetensors` holds it ({count} tensors) under the names of the lab's network:
 
 ```python
 from safetensors.torch import load_file
@@ -170,31 +204,80 @@ extra = load_file("extra_heads.safetensors")  # {names}
 ```
 """
 WIRED = """
-How the heads hang together, from the latent z of the trunk to token t+i; `extra_heads.k` is that of head k + 2:
+From the latent z of the trunk to token t+i ({parts}):
 
 ```
 {lines}
 ```
 """
+TOLD = """
+What it is, in the words of the lab's `{module}`:
+
+```
+{words}
+```
+"""
+BLOCKS = "block 1 is `head`, block k `extra_heads.(k-2)`"
+UNEMBEDDINGS = {
+    "shared": "U is `norm` and `lm_head`",
+    "replicated": "U1 is `norm` and `lm_head`, Uk `norm` and `extra_lm_heads.(k-2)`",
+}
 
 
-def readme(stored: StoredRun, extra: list[str]) -> str:
-    """What a person needs who finds the folder."""
-    network, vocabulary = stored.parts.network, stored.parts.task.vocabulary
+def readme(stored: StoredRun, modules: dict[str, nn.Module], extra: list[str]) -> str:
+    """What a person needs who finds the folder.
+
+    Args:
+        modules: those of the next-token path by a Llama's names.
+        extra: the names of the other parameters.
+    """
+    network = stored.parts.network
+    own = {id(module): name for name, module in network.named_modules()}
+    names = {name: own[id(module)] for name, module in modules.items()}
+    rows = [f"| `{name}` | `{there}` |" for name, there in names.items() if not there.startswith("trunk.layers.")]
     about = ""
     if extra:
-        names = list(dict.fromkeys(".".join(name.split(".")[:2]) for name in extra))
-        about = EXTRA.format(count=len(extra), names=", ".join(names[:6]) + (", ..." if len(names) > 6 else ""))
-    if isinstance(network, MultiToken) and network.config.n > 1:
-        config = network.config
-        about += WIRED.format(lines="\n".join(diagram(config.head, config.topology, config.unembedding, network.lags)))
+        parts = list(dict.fromkeys(".".join(name.split(".")[:2]) for name in extra))
+        about += EXTRA.format(count=len(extra), names=", ".join(parts[:6]) + (", ..." if len(parts) > 6 else ""))
     return README.format(
         identity=stored.folder.identity,
         checkpoint=stored.checkpoint,
         step=stored.step,
         objective=stored.spec.objective.kind,
         task=stored.spec.task.kind,
-        tokenizer=WORDS if tokenizer(vocabulary) else "",
-        extra=about,
+        layers=len(network.trunk.layers),
+        names="\n".join(rows),
+        tokenizer=WORDS if tokenizer(stored.parts.task) else PAIRS,
+        extra=about + (wired(network) if len(network.lags) > 1 or extra else ""),
+        scores=scores(stored),
         spec=json.dumps(stored.spec.canonical(), indent=2),
     )
+
+
+def wired(network: Objective) -> str:
+    """How what else was trained hangs together: drawn, or what the objective's module says of itself."""
+    if isinstance(network, MultiToken):
+        config = network.config
+        parts = [*([BLOCKS] if config.head == "transformer" else []), UNEMBEDDINGS[config.unembedding]]
+        lines = diagram(config.head, config.topology, config.unembedding, network.lags)
+        return WIRED.format(parts="; ".join(parts), lines="\n".join(lines))
+    module = type(network).__module__
+    words = (sys.modules[module].__doc__ or type(network).__doc__ or "").strip()
+    return TOLD.format(module=module, words=words)
+
+
+def scores(stored: StoredRun) -> str:
+    """The checkpoint's scores on the held-out splits, or why there are none."""
+    result = stored.folder.result()
+    if result is None:
+        return "The run was not complete when this was written: it has no scores yet."
+    if result["status"] != "complete":
+        return f"The run {result['status']}: {result['reason']}."
+    splits: dict[str, dict[str, float]] = result["scores"][stored.checkpoint]
+    names = dict.fromkeys(name for metrics in splits.values() for name in metrics)
+    rows = [
+        " | ".join([f"| `{name}`", *(f"{metrics[name]:.4f}" if name in metrics else "" for metrics in splits.values())])
+        + " |"
+        for name in names
+    ]
+    return "\n".join([f"| metric | {' | '.join(splits)} |", "|---" * (len(splits) + 1) + "|", *rows])

@@ -101,7 +101,7 @@ def weights(network: Objective) -> str:
     if drawn := [name for name, value in network.state_dict().items() if not torch.equal(value, other[name])]:
         return (
             f"{', '.join(drawn)}: not drawn by `initialise`, which draws embeddings and the matrices of linear layers; "
-            "leave biases out, and let other parameters start from a constant"
+            "let other parameters start from a constant"
         )
     return ""
 

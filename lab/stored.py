@@ -31,4 +31,10 @@ class StoredRun:
         weights = tensors if checkpoint == "best" else part(tensors, "model.")
         self.step: int = progress["step"]
         self.parts: Parts = assemble(self.spec)
-        self.parts.network.load_state_dict(weights)
+        try:
+            self.parts.network.load_state_dict(weights)
+        except RuntimeError:  # torch's message lists every name
+            raise UserError(
+                f"{self.folder.path / CHECKPOINTS[checkpoint]}: the weights are not those of objective "
+                f"{self.spec.objective.kind} as it is now; delete the run's folder and train it again"
+            ) from None

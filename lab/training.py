@@ -20,6 +20,7 @@ from lab.assembly import Parts, assemble
 from lab.batches import TensorBatch
 from lab.evaluation import Evaluator, selection_score
 from lab.loss import descend
+from lab.model.network import compile_blocks
 from lab.objectives.objective import Objective
 from lab.spec import RunSpec, TrainingConfig
 from lab.store import BEST, LAST, METRICS, TIMING, RunFolder
@@ -64,6 +65,8 @@ class Run:
     def __init__(self, spec: RunSpec, folder: RunFolder, parts: Parts) -> None:
         self.spec, self.folder, self.parts = spec, folder, parts
         self.network = parts.network
+        if spec.training.compile:
+            compile_blocks(self.network)
         self.adam = optimiser(self.network, spec.training)
         self.step = 0
         self.best_step, self.best_score = 0, -math.inf

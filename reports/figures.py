@@ -85,7 +85,7 @@ def _said(row: CellScore) -> str:
 
 def height(members: list[Place]) -> int:
     """Of a panel with a legend of its members: one of more than four takes more rows."""
-    return 290 + 14 * max(0, len(members) - 4)
+    return 290 + 18 * max(0, len(members) - 4)
 
 
 def learning_curves(results: Results, against: Literal["step", "seconds"]) -> list[str]:

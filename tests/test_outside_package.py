@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,16 @@ def test_the_example_objective_keeps_the_contract(monkeypatch: pytest.MonkeyPatc
     assert [one for one in check_objective(NextLatentConfig(weight=0.5)) if one.wrong] == []
 
 
+def test_the_page_on_an_objective_of_ones_own_builds_up_the_example() -> None:
+    page = (ROOT / "docs" / "your-own-objective.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    written = {line for block in blocks for line in block.splitlines()}
+    example = (EXAMPLE / "mtp_lab_example" / "next_latent.py").read_text().splitlines()
+    begun = '        return {"norm": self.norm, "unembedding": self.lm_head}'
+    assert len(blocks) == 4
+    assert written - {begun} == set(example)
+
+
 @pytest.fixture
 def outside(tmp_path: Path) -> Outside:
     """outside("data", "list"): the command in a process of its own, with the example installed or without it."""
@@ -137,6 +148,10 @@ def test_a_package_goes_the_whole_way_and_is_missed_with_a_sentence(outside: Out
     environment = json.loads((tmp_path / "home" / "runs" / mine / "environment.json").read_text())
     assert environment["mtp-lab-example"] == "0.1.0"
     assert "accuracy" in answer(outside("score", mine, "--json"))["scores"]
+
+    answer(outside("export", mine, tmp_path / "exported", "--json"))
+    exported = {path.name for path in (tmp_path / "exported").iterdir()}
+    assert exported >= {"model.safetensors", "extra_heads.safetensors"}, "the Llama, and the dynamics beside it"
 
     for command in (("score", mine), run):
         done = outside(*command, installed=False)

@@ -1,12 +1,12 @@
-"""lab bench data, lab bench loss."""
+"""lab bench data, lab bench loss, lab bench train."""
 
 from typing import Annotated
 
 import typer
 
 from generators.options import Json, answer
+from lab.bench import loss, train
 from lab.bench.data import data
-from lab.bench.loss import LossBench, measure
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 bench_app = typer.Typer(no_args_is_help=True, help="Measured comparisons, side by side.")
@@ -40,8 +40,8 @@ def data_command(
 @bench_app.command("loss")
 def loss_command(as_json: Json = False) -> None:
     """Peak memory and time of the three losses as n grows (some ten minutes)."""
-    bench = LossBench()
-    rows = measure(bench)
+    bench = loss.LossBench()
+    rows = loss.measure(bench)
     tokens = bench.samples * bench.length_tokens
     lines = [
         f"{bench.classes:,} classes, width {bench.width}, {tokens:,} tokens, {bench.trunk_layers} trunk layer and "
@@ -54,4 +54,27 @@ def loss_command(as_json: Json = False) -> None:
     for row in rows:
         memory = f"{row['peak_mb']:>10,.0f}{row['memory_to_first']:>9.2f}{row['memory_to_joint']:>10.2f}"
         lines.append(f"{row['n']:>3} {row['loss']:<12}{memory}{row['seconds']:>10.2f}{row['time_to_joint']:>10.2f}")
+    answer({"measured": bench.model_dump(mode="json"), "rows": rows}, as_json, "\n".join(lines))
+
+
+@bench_app.command("train")
+def train_command(as_json: Json = False) -> None:
+    """Our training step beside transformers' Llama and beside its bare matrix products (some five minutes)."""
+    bench = train.TrainBench()
+    rows = train.measure(bench)
+    lines = [
+        f"{bench.layers} layers, {bench.classes} classes, {bench.samples} samples of {bench.length_tokens} tokens,",
+        f"fp32, one thread; medians of {bench.turns} turns, ratios within a turn; n under match = layers.",
+        "",
+        "                ms a    faster than          of the   n=4 to",
+        f"{'width':>5} {'ours':<9}{'step':>8}{'eager':>10}{'compiled':>10}{'floor':>8}{'n=1':>10}",
+    ]
+    for row in rows:
+        for kind, prefix in (("compiled", ""), ("eager", "eager_")):
+            to_compiled = "" if prefix else f"{row['faster_than_transformers_compiled']:.2f}"
+            lines.append(
+                f"{row['width']:>5} {kind:<9}{row['milliseconds'][f'ours n=1 {kind}']:>8.1f}"
+                f"{row[prefix + 'faster_than_transformers_eager']:>10.2f}{to_compiled:>10}"
+                f"{row[prefix + 'share_of_floor']:>8.2f}{row[prefix + 'cost_of_heads']:>10.2f}"
+            )
     answer({"measured": bench.model_dump(mode="json"), "rows": rows}, as_json, "\n".join(lines))

@@ -3,9 +3,13 @@
 The next-token path of a run, trunk -> head 1 -> norm -> unembedding, is a Llama.
 """
 
+import os
+import shutil
+
 import torch
 from torch import Tensor, nn
 
+from generators.errors import UserError
 from lab.model.config import Shape
 from lab.model.layers import Block, rotary_table
 
@@ -41,16 +45,31 @@ def new_block(shape: Shape) -> Block:
     return Block(shape.width, shape.attention_heads, shape.hidden)
 
 
+def compile_blocks(network: nn.Module) -> None:
+    """Compile every transformer layer where it stands: one piece of code for all, names and weights as they were.
+
+    Raises:
+        UserError: there is no compiler.
+    """
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
+        raise UserError("training.compile = true: needs a C++ compiler (g++, clang++ or CXX); false always works")
+    for part in network.modules():
+        if isinstance(part, Block):
+            part.compile()
+
+
 @torch.no_grad()
 def initialise(module: nn.Module, layers: int, generator: torch.Generator) -> None:
     """Draw every weight from `generator`: matrices normal with variance 1/inputs, embeddings of unit variance,
     and each block's two output projections smaller by sqrt(2 `layers`), so that the residual stream keeps its scale
-    (Radford et al. 2019, section 2.3). Norms start at one."""
+    (Radford et al. 2019, section 2.3). Norms start at one, biases at zero."""
     for name, part in module.named_modules():
         if isinstance(part, nn.Embedding):
             part.weight.normal_(generator=generator)
         elif isinstance(part, nn.Linear):
             part.weight.normal_(std=part.in_features**-0.5, generator=generator)
+            if part.bias is not None:
+                part.bias.zero_()
             if name.endswith(("o_proj", "down_proj")):
                 part.weight.div_((2 * layers) ** 0.5)
 

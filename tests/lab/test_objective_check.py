@@ -23,10 +23,10 @@ class Sound(MultiToken):
     config: MultiTokenConfig
 
 
-class Biased(Sound):
+class DrawnElsewhere(Sound):
     def __init__(self, config: MultiTokenConfig, model: ModelConfig, data: DataShape) -> None:
         super().__init__(config, model, data)
-        self.head.mlp.down_proj = nn.Linear(model.shape.hidden, model.shape.width)
+        self.head.mlp.drawn = nn.Parameter(torch.randn(model.shape.width))
 
 
 class TwoOfAName(Sound):
@@ -98,7 +98,7 @@ class Raises(Sound):
 
 WRONG = {
     Sound: {},
-    Biased: {"weights come from the seed alone": "head.mlp.down_proj.bias: not drawn by"},
+    DrawnElsewhere: {"weights come from the seed alone": "head.mlp.drawn: not drawn by"},
     TwoOfAName: {"terms have names of their own": "loss_1 comes twice"},
     Unshared: {
         "sequential gives the gradient of joint": "RuntimeError: Trying to backward through the graph a second time",

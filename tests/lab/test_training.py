@@ -287,3 +287,26 @@ def test_a_gpu_run_learns_as_the_cpu_run_does(tiny: Spec, tmp_path: Path) -> Non
 def test_a_device_that_is_not_there_is_a_sentence(tiny: Spec) -> None:
     with pytest.raises(UserError, match=r'training\.device = "nonsense": not usable'):
         assemble(tiny(training__device="nonsense"))
+
+
+@pytest.mark.slow
+def test_compiled_layers_train_to_nearly_the_same_weights_under_the_same_names(tiny: Spec, tmp_path: Path) -> None:
+    eager, compiled = (train(tiny(training__compile=wanted), tmp_path) for wanted in (False, True))
+    assert eager["scores"]["last"]["test"]["loss_1"] == pytest.approx(
+        compiled["scores"]["last"]["test"]["loss_1"], rel=1e-3
+    )
+    first, second = (RunFolder(tmp_path, tiny(training__compile=wanted).identity) for wanted in (False, True))
+    assert first.identity != second.identity
+    weights = [folder.read_tensors("last.safetensors") for folder in (first, second)]
+    assert weights[0] is not None
+    assert weights[1] is not None
+    assert weights[0][0].keys() == weights[1][0].keys()
+
+
+def test_without_a_compiler_compile_is_refused_with_a_sentence(
+    tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UserError, match=r"training\.compile = true: needs a C\+\+ compiler"):
+        train(tiny(training__compile=True), tmp_path)

@@ -1,0 +1,160 @@
+"""`lab bench train`: our training step beside transformers' Llama and beside its bare matrix products.
+
+Everything takes turns in one process with one thread: ours and transformers' LlamaForCausalLM, each eager and compiled,
+with the same shapes, batch, optimiser and clipping; and the floor, the matrix products and the attention of a forward
+and backward pass on preallocated tensors and nothing else. Ratios are medians over turns of ratios within a turn.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from generators.errors import UserError
+from generators.settings import Settings, Tree
+from generators.task import Batch
+from lab.batches import TensorBatch
+from lab.loss import descend
+from lab.model.config import ModelConfig, Shape
+from lab.model.layers import NORM_EPSILON
+from lab.model.network import compile_blocks, initialise
+from lab.objectives.multi_token import MultiToken, MultiTokenConfig
+from lab.objectives.objective import DataShape
+
+Step = Callable[[], object]
+
+
+class TrainBench(Settings):
+    """What is measured."""
+
+    widths: tuple[int, ...] = (32, 64, 128)
+    heads: tuple[int, ...] = (1, 2, 4)
+    layers: int = 6
+    classes: int = 64
+    samples: int = 16
+    length_tokens: int = 128
+    turns: int = 15
+
+
+def measure(bench: TrainBench) -> list[Tree]:
+    """A row for each width: milliseconds a step of every contender, and what the aims are about as ratios."""
+    torch.set_num_threads(1)
+    rows = []
+    for width in bench.widths:
+        shape = Shape(width, bench.layers, max(1, width // 32))
+        tokens = np.random.default_rng(0).integers(bench.classes, size=(bench.samples, bench.length_tokens + 1))
+        steps: dict[str, Step] = {}
+        for compiled in (False, True):
+            kind = "compiled" if compiled else "eager"
+            for n in bench.heads:
+                steps[f"ours n={n} {kind}"] = ours(shape, n, bench.classes, tokens, compiled)
+            steps[f"transformers {kind}"] = theirs(shape, bench.classes, tokens, compiled)
+        steps["floor"] = floor(shape, bench.classes, bench.samples, bench.length_tokens)
+        seconds = take_turns(steps, bench.turns)
+
+        def ratio(one: str, other: str, seconds: dict[str, list[float]] = seconds) -> float:
+            return statistics.median(a / b for a, b in zip(seconds[one], seconds[other], strict=True))
+
+        first, last = bench.heads[0], bench.heads[-1]
+        rows.append(
+            {
+                "width": width,
+                "milliseconds": {name: 1e3 * statistics.median(each) for name, each in seconds.items()},
+                "faster_than_transformers_eager": ratio("transformers eager", f"ours n={first} compiled"),
+                "eager_faster_than_transformers_eager": ratio("transformers eager", f"ours n={first} eager"),
+                "faster_than_transformers_compiled": ratio("transformers compiled", f"ours n={first} compiled"),
+                "share_of_floor": ratio("floor", f"ours n={first} compiled"),
+                "eager_share_of_floor": ratio("floor", f"ours n={first} eager"),
+                "cost_of_heads": ratio(f"ours n={last} compiled", f"ours n={first} compiled"),
+                "eager_cost_of_heads": ratio(f"ours n={last} eager", f"ours n={first} eager"),
+            }
+        )
+    return rows
+
+
+def take_turns(steps: dict[str, Step], turns: int) -> dict[str, list[float]]:
+    """Seconds of each step, a turn each; two turns warm up (and compile) and are dropped."""
+    found: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(turns + 2):
+        for name, step in steps.items():
+            before = time.perf_counter()
+            step()
+            found[name].append(time.perf_counter() - before)
+    return {name: seconds[2:] for name, seconds in found.items()}
+
+
+def optimised(network: nn.Module, backward: Step) -> Step:
+    """A whole step: backward, clipping, AdamW."""
+    adam = torch.optim.AdamW(network.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+
+    def step() -> None:
+        backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        adam.step()
+        adam.zero_grad()
+
+    return step
+
+
+def ours(shape: Shape, n: int, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool) -> Step:
+    """Our step: n parallel heads under match = layers."""
+    model = ModelConfig(width=shape.width, layers=shape.layers, attention_heads=shape.attention_heads)
+    network = MultiToken(MultiTokenConfig(n=n), model, DataShape(classes, tokens.shape[1]))
+    initialise(network, shape.layers, torch.Generator().manual_seed(0))
+    if compiled:
+        compile_blocks(network)
+    mask = np.ones(tokens.shape, dtype=bool)
+    whole = Batch(tokens=tokens, loss=mask, scored=mask)
+    batch = TensorBatch.of(whole, torch.device("cpu"), np.arange(len(tokens)))
+    return optimised(network, lambda: descend(network, batch, "joint"))
+
+
+def theirs(shape: Shape, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool) -> Step:
+    """transformers' step with the same shapes."""
+    try:
+        from transformers import LlamaConfig, LlamaForCausalLM
+    except ImportError:
+        raise UserError("lab bench train compares with transformers; pip install -e '.[export]' brings it") from None
+    config = LlamaConfig(
+        vocab_size=classes,
+        hidden_size=shape.width,
+        intermediate_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.attention_heads,
+        max_position_embeddings=tokens.shape[1],
+        rms_norm_eps=NORM_EPSILON,
+        use_cache=False,
+    )
+    llama = LlamaForCausalLM(config)
+    forward = torch.compile(llama) if compiled else llama
+    inputs = torch.from_numpy(tokens)
+    return optimised(llama, lambda: forward(input_ids=inputs, labels=inputs).loss.backward())
+
+
+def floor(shape: Shape, classes: int, samples: int, length: int) -> Step:
+    """The matrix products and the attention of one forward and backward pass, nothing between them."""
+    rows, width, hidden = samples * length, shape.width, shape.hidden
+    linear = [(width, 3 * width), (width, width), (width, 2 * hidden), (hidden, width)] * shape.layers
+    products: list[tuple[Tensor, ...]] = []
+    for inputs, outputs in [*linear, (width, classes)]:
+        x, w, y = torch.randn(rows, inputs), torch.randn(outputs, inputs), torch.randn(rows, outputs)
+        products.append((x, w, y, torch.empty_like(x), torch.empty_like(w), torch.empty_like(y)))
+    heads = (samples, shape.attention_heads, length, width // shape.attention_heads)
+    q, k, v = (torch.randn(heads, requires_grad=True) for _ in range(3))
+    gradient = torch.randn(heads)
+
+    def step() -> None:
+        for x, w, _, _, _, out in products:
+            torch.mm(x, w.T, out=out)
+        for _ in range(shape.layers):
+            torch.autograd.grad(F.scaled_dot_product_attention(q, k, v, is_causal=True), (q, k, v), gradient)
+        for x, w, y, x_gradient, w_gradient, _ in products:
+            torch.mm(y, w, out=x_gradient)
+            torch.mm(y.T, x, out=w_gradient)
+
+    return step
