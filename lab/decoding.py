@@ -16,7 +16,8 @@ from torch import Tensor
 
 from generators.errors import UserError
 from generators.randomness import Integers
-from lab.model.layers import Block, KeyValues, Where
+from lab.model.layers import Block
+from lab.model.reading import ReadingBlock, Where
 from lab.objectives.objective import Objective
 
 
@@ -56,20 +57,19 @@ class Reader:
 
     def __init__(self, network: Objective, samples: int, capacity: int) -> None:
         self.network, self.samples, self.capacity = network, samples, capacity
-        self.held: dict[Block, KeyValues] = {}
-        table = network.trunk.rotary_2xTxK
-        self.rotary = table.to(network.trunk.embed_tokens.weight.dtype)
+        self.layers: dict[Block, ReadingBlock] = {}
+        cosines, sines = network.trunk.rotary_2xTxK.to(network.trunk.embed_tokens.weight.dtype)
+        half = sines.shape[1] // 2
+        self.tables = cosines, torch.cat((-sines[:, :half], sines[:, half:]), dim=1)
 
     def read(self, tokens_BxT: Tensor, start_B: Tensor, heads: int) -> list[Tensor]:
         """Hidden states [B, T, D] of heads 1.. `heads` at T tokens, the first of which stands at `start_B`."""
         where = self.where(start_B, tokens_BxT.shape[1])
 
         def run(block: Block, x_BxTxD: Tensor) -> Tensor:
-            if block not in self.held:
-                attention = block.self_attn.attention_heads
-                shape = (self.samples, attention, self.capacity, x_BxTxD.shape[-1] // attention)
-                self.held[block] = KeyValues(shape, x_BxTxD)
-            return block.read_on(x_BxTxD, self.held[block], where)
+            if block not in self.layers:
+                self.layers[block] = ReadingBlock(block, self.samples, self.capacity)
+            return self.layers[block](x_BxTxD, where)
 
         x_BxTxD = self.network.trunk.embed_tokens(tokens_BxT)
         for layer in self.network.trunk.layers:
@@ -81,16 +81,15 @@ class Reader:
         """The geometry of `count` tokens behind `start_B`; where all samples stand alike it is a slice."""
         low, high = int(start_B.min()), int(start_B.max())
         end = high + count
-        last = self.rotary.shape[1] - 1  # what lies behind the longest sample is proposed, and thrown away
+        last = len(self.tables[0]) - 1  # what lies behind the longest sample is proposed, and thrown away
         columns = torch.arange(end, device=start_B.device)
         steps_T = torch.arange(count, device=start_B.device)
-        if low == high:
-            seen = None if count == 1 else columns <= low + steps_T[:, None]
-            rotary = self.rotary[:, (low + steps_T).clamp(max=last)] if end > last + 1 else self.rotary[:, low:end]
-            return Where(end, None, rotary, seen)
-        positions_BxT = start_B[:, None] + steps_T
-        rotary = self.rotary[:, positions_BxT.clamp(max=last)].unsqueeze(2)
-        return Where(end, positions_BxT, rotary, (columns <= positions_BxT[:, :, None]).unsqueeze(1))
+        alike = low == high
+        positions = low + steps_T if alike else start_B[:, None] + steps_T
+        cosines, sines = (table[positions.clamp(max=last)][..., None, None, :] for table in self.tables)
+        if alike:
+            return Where(end, None, cosines, sines, None if count == 1 else columns <= positions[:, None])
+        return Where(end, positions, cosines, sines, (columns <= positions[:, :, None]).unsqueeze(1))
 
 
 class Chooser:

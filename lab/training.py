@@ -106,9 +106,8 @@ class Run:
         training = {name: float(total) / steps for name, (total, steps) in self.trained.items()}
         self.trained.clear()
         trained_seconds = self.lap()
-        if not all(map(math.isfinite, training.values())):
-            raise Diverged(self.step)
         metrics = self.validation(self.network)
+        self.require_finite(training, metrics)
         rate = learning_rate(self.spec.training, self.step - 1)
         self.log(METRICS, {"step": self.step, "split": "train", **training, "learning_rate": rate})
         self.log(METRICS, {"step": self.step, "split": "validation", **metrics})
@@ -119,6 +118,11 @@ class Run:
         seconds = {"train_seconds": round(trained_seconds, 4), "evaluate_seconds": round(self.lap(), 4)}
         self.log(TIMING, {"step": self.step, **seconds})
         self.checkpoint()
+
+    def require_finite(self, *measured: dict[str, float]) -> None:
+        """A number that is none is no measurement: the run has diverged."""
+        if not all(math.isfinite(value) for values in measured for value in values.values()):
+            raise Diverged(self.step)
 
     def log(self, log: str, line: Tree) -> None:
         """One line behind a log. Lines are counted: bytes of the timing would differ between equal runs."""
@@ -149,11 +153,25 @@ class Run:
         if not stored:
             return
         self.step, self.best_step, self.best_score = (progress[key] for key in ("step", "best_step", "best_score"))
-        self.network.load_state_dict(part(tensors, "model."))
+        self.best_weights()
+        try:
+            self.network.load_state_dict(part(tensors, "model."))
+        except RuntimeError:  # torch's message lists every name
+            kind = self.spec.objective.kind
+            raise self.folder.damaged(LAST, f"the weights are not those of objective {kind} as it is now") from None
         slots = {slot: part(tensors, f"adam.{slot}.") for slot in ("step", "exp_avg", "exp_avg_sq")}
         for name, parameter in self.network.named_parameters():
             if name in slots["step"]:  # a head that has not been trained yet has no state
                 self.adam.state[parameter] = {slot: values[name].to(parameter.device) for slot, values in slots.items()}
+
+    def best_weights(self) -> dict[str, Tensor]:
+        """Those of the best checkpoint. A kill may have left one ahead of the run, which will write it again."""
+        stored = self.folder.read_tensors(BEST)
+        assert stored is not None, "it was written before the checkpoint this run stands at"
+        tensors, progress = stored
+        if progress["step"] != self.best_step and progress["step"] <= self.step:
+            raise self.folder.damaged(BEST, f"is of step {progress['step']}, and {LAST} has it of {self.best_step}")
+        return tensors
 
     def finish(self) -> Tree:
         """Score the last and the best checkpoint on the held-out splits; this is the run's result."""
@@ -165,10 +183,9 @@ class Run:
         last = {split: evaluator(self.network) for split, evaluator in evaluators.items()}
         best = last
         if self.best_step < self.step:
-            stored = self.folder.read_tensors(BEST)
-            assert stored is not None, "it was written before the checkpoint this run stands at"
-            self.network.load_state_dict(stored[0])
+            self.network.load_state_dict(self.best_weights())
             best = {split: evaluator(self.network) for split, evaluator in evaluators.items()}
+        self.require_finite(*last.values(), *best.values())
         result = {
             "status": "complete",
             "steps": self.step,

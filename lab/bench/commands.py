@@ -1,12 +1,13 @@
-"""lab bench data, lab bench loss, lab bench train."""
+"""lab bench data, loss, train, decode."""
 
 from typing import Annotated
 
 import typer
 
-from generators.options import Json, answer
-from lab.bench import loss, train
+from generators.options import Json, answer, note
+from lab.bench import decode, loss, train
 from lab.bench.data import data
+from lab.options import DEFAULT_HOME, Home
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 bench_app = typer.Typer(no_args_is_help=True, help="Measured comparisons, side by side.")
@@ -78,3 +79,27 @@ def train_command(as_json: Json = False) -> None:
                 f"{row[prefix + 'share_of_floor']:>8.2f}{row[prefix + 'cost_of_heads']:>10.2f}"
             )
     answer({"measured": bench.model_dump(mode="json"), "rows": rows}, as_json, "\n".join(lines))
+
+
+@bench_app.command("decode")
+def decode_command(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
+    """What self-speculation gives on three runs, which are trained first, and our greedy beside transformers'."""
+    drafted, greedy = decode.measure(home, note)
+    lines = [
+        f"fp32, one thread; medians of {decode.TURNS} turns, ratios within a turn. Paper: 7B, code and bytes.",
+        "",
+        f"{'run':<12}{'batch':>6}{'k':>3}{'tokens a forward':>18}{'times faster':>14}{'ratio':>7}{'paper':>14}  same",
+    ]
+    for row in drafted:
+        paper = f"{row['paper_tokens_per_forward']:.2f}, {row['paper_times_faster']:.2f}"
+        lines.append(
+            f"{row['run']:<12}{row['samples']:>6}{row['draft']:>3}{row['tokens_per_forward']:>18.2f}"
+            f"{row['times_faster']:>14.2f}{row['realised']:>7.2f}{paper:>14}  {'yes' if row['same_as_plain'] else 'no'}"
+        )
+    lines += ["", f"{'greedy, batch':>13}{'ms a token':>12}{'transformers':>14}{'times faster':>14}  same"]
+    for row in greedy:
+        lines.append(
+            f"{row['samples']:>13}{row['ms_a_token']:>12.2f}{row['transformers_ms_a_token']:>14.2f}"
+            f"{row['times_faster']:>14.2f}  {'yes' if row['same_tokens'] else 'no'}"
+        )
+    answer({"speculation": drafted, "greedy": greedy}, as_json, "\n".join(lines))

@@ -65,15 +65,15 @@ def prompts_of(parts: Parts, samples: int) -> tuple["np.ndarray[Any, Any]", "np.
 @pytest.mark.parametrize("index", range(len(WIRINGS)), ids=NAMES)
 def test_greedy_decoding_with_kept_keys_equals_rereading(index: int) -> None:
     parts = trained(index)
-    prompts, lengths = prompts_of(parts, 6)
-    found = decode(parts.network, prompts, lengths, 24)
-    for row in range(6):
-        assert found.tokens[row].tolist() == reread(parts.network, prompts[row, : lengths[row]], 24)
-    assert (found.forwards == 24).all()
+    prompts, lengths = prompts_of(parts, 3)
+    found = decode(parts.network, prompts, lengths, 16)
+    for row in range(3):
+        assert found.tokens[row].tolist() == reread(parts.network, prompts[row, : lengths[row]], 16)
+    assert (found.forwards == 16).all()
     assert found.tokens_per_forward == 1
 
 
-@pytest.mark.parametrize(("draft", "samples"), [(2, 16), (3, 16), (4, 16), (4, 1)])
+@pytest.mark.parametrize(("draft", "samples"), [(2, 16), (4, 16), (4, 1)])
 @pytest.mark.parametrize("index", range(len(WIRINGS)), ids=NAMES)
 def test_self_speculative_tokens_are_the_greedy_ones(index: int, draft: int, samples: int) -> None:
     parts = trained(index)
@@ -94,7 +94,7 @@ def test_an_end_inside_a_draft_ends_the_sample_there(draft: int) -> None:
     prompts, lengths = prompts_of(parts, 16)
     whole = decode(parts.network, prompts, lengths, 26)
     inside = 0
-    for end in np.unique(whole.tokens[:, 3:20], return_counts=False)[::4]:
+    for end in np.unique(whole.tokens[:, 3:20], return_counts=False)[::6]:
         found = decode(parts.network, prompts, lengths, 26, draft, end)
         for row in range(16):
             wanted = whole.tokens[row].tolist()
@@ -103,7 +103,7 @@ def test_an_end_inside_a_draft_ends_the_sample_there(draft: int) -> None:
             assert found.tokens[row].tolist() == wanted[:size] + [end] * (26 - size)
             inside += 1 < size < 26
         assert (found.forwards <= whole.forwards).all()
-    assert inside > 10
+    assert inside > 5
 
 
 def test_what_another_sample_of_the_batch_does_changes_nothing() -> None:

@@ -264,7 +264,7 @@ def test_a_weight_file_that_is_not_one_is_a_sentence(tiny: Spec, tmp_path: Path)
     folder = RunFolder(tmp_path, tiny().identity)
     (folder.path / "result.json").unlink()
     (folder.path / LAST).write_bytes((folder.path / LAST).read_bytes()[:1000])
-    with pytest.raises(UserError, match="not a checkpoint of this lab"):
+    with pytest.raises(UserError, match="not a whole safetensors file"):
         train(tiny(), tmp_path)
 
 

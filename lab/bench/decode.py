@@ -1,0 +1,165 @@
+"""`lab bench decode`: tokens a forward pass and times faster by self-speculation, and greedy beside transformers'.
+
+Three runs are trained first, once, in the home folder: n = 4 on text and on polynomials, and bytes with n = 8 through
+replicated unembeddings, as the paper's byte models have them. Every k and plain decoding take turns in one process;
+ratios are medians over turns of ratios within a turn.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from generators.errors import UserError
+from generators.randomness import Integers
+from generators.settings import Tree
+from lab.decoding import Decoded, decode
+from lab.export import export
+from lab.posing import prompts_of
+from lab.spec import RunSpec, parse_spec
+from lab.stored import StoredRun
+from lab.training import train
+
+TRAINING = {"steps": 1000, "evaluate_every_steps": 500, "batch_size": 8, "learning_rate": 3e-3, "warmup_steps": 100}
+DEEP = {"width": 48, "layers": 14, "attention_heads": 2, "rotary_base": 1000.0}
+RUNS: dict[str, tuple[Tree, tuple[int, ...], str]] = {
+    "text": (
+        {
+            "task": {"kind": "text", "length_tokens": 128, "validation_samples": 200, "test_samples": 200},
+            "model": DEEP,
+            "objective": {"kind": "multi_token", "n": 4},
+            "training": TRAINING,
+        },
+        (2, 3, 4),
+        "test",
+    ),
+    "polynomial": (
+        {
+            "task": {"kind": "polynomial", "validation_samples": 200, "test_samples": 200},
+            "model": DEEP,
+            "objective": {"kind": "multi_token", "n": 4},
+            "training": TRAINING,
+        },
+        (2, 3, 4),
+        "test/m=2",
+    ),
+    "bytes": (
+        {
+            "task": {"kind": "text", "length_tokens": 128, "validation_samples": 200, "test_samples": 200},
+            "model": DEEP,
+            "objective": {"kind": "multi_token", "n": 8, "head": "none", "unembedding": "replicated"},
+            "training": TRAINING,
+        },
+        (2, 4, 8),
+        "test",
+    ),
+}
+PAPER: dict[str, dict[int, tuple[float, float]]] = {
+    "text": {2: (1.94, 1.85), 3: (2.78, 2.54), 4: (3.50, 3.05)},
+    "polynomial": {2: (1.94, 1.85), 3: (2.78, 2.54), 4: (3.50, 3.05)},
+    "bytes": {2: (1.98, 1.94), 4: (3.84, 3.67), 8: (7.04, 6.39)},
+}
+"""Tokens a forward and times faster: code with n = 4, table S2; bytes with n = 8, table S3 (7B parameters)."""
+TURNS = 5
+SAMPLES = 16
+Progress = Callable[[str], None]
+
+
+def measure(home: Path, progress: Progress) -> tuple[list[Tree], list[Tree]]:
+    """Rows of self-speculation, one a run, batch size and k; and rows of our greedy beside transformers'."""
+    torch.set_num_threads(1)
+    drafted, greedy = [], []
+    for name, (tree, drafts, split) in RUNS.items():
+        spec = parse_spec({"seed": 0, **tree}, f"lab bench decode, {name}")
+        train(spec, home, lambda step, name=name, spec=spec: progress(f"{name}: step {step} of {spec.training.steps}"))  # type: ignore[misc]
+        stored = StoredRun(home, spec.identity, "best")
+        batch = stored.parts.task.batch(split, np.arange(SAMPLES))
+        prompts, lengths, room = prompts_of(batch)
+        room = min(room, answer_tokens(spec, room))
+        for samples in (1, SAMPLES):
+            drafted += speculation(name, stored, prompts[:samples], lengths[:samples], room, drafts)
+        if name == "text":
+            for samples in (1, SAMPLES):
+                greedy.append(beside_transformers(stored, prompts[:samples], lengths[:samples], room))
+    return drafted, greedy
+
+
+def answer_tokens(spec: RunSpec, room: int) -> int:
+    """Tokens to decode: what a text has room for; of a polynomial its coefficients, which is what was trained on."""
+    k: int = getattr(spec.task, "k", room)
+    return k
+
+
+def speculation(
+    name: str, stored: StoredRun, prompts: Integers, lengths: Integers, count: int, drafts: tuple[int, ...]
+) -> list[Tree]:
+    """Rows for one batch of prompts: tokens a forward, times faster than plain decoding, and their ratio."""
+    network = stored.parts.network
+
+    def once(k: int) -> tuple[Decoded, float]:
+        before = time.perf_counter()
+        found = decode(network, prompts, lengths, count, k)
+        return found, time.perf_counter() - before
+
+    seconds: dict[int, list[float]] = {k: [] for k in (1, *drafts)}
+    found: dict[int, Decoded] = {}
+    for _ in range(TURNS + 1):
+        for k, each in seconds.items():
+            found[k], taken = once(k)
+            each.append(taken)
+    rows = []
+    for k in drafts:
+        faster = statistics.median(a / b for a, b in zip(seconds[1][1:], seconds[k][1:], strict=True))
+        per_forward = found[k].tokens_per_forward
+        rows.append(
+            {
+                "run": name,
+                "samples": len(prompts),
+                "tokens_each": count,
+                "draft": k,
+                "tokens_per_forward": per_forward,
+                "times_faster": faster,
+                "realised": faster / per_forward,
+                "acceptance": found[k].acceptance.tolist(),
+                "same_as_plain": bool((found[k].tokens == found[1].tokens).all()),
+                "paper_tokens_per_forward": PAPER[name][k][0],
+                "paper_times_faster": PAPER[name][k][1],
+            }
+        )
+    return rows
+
+
+def beside_transformers(stored: StoredRun, prompts: Integers, lengths: Integers, count: int) -> Tree:
+    """Our greedy decoding with kept keys and values, and `generate` of the exported model, in turns."""
+    try:
+        from transformers import AutoModelForCausalLM
+    except ImportError:
+        raise UserError("lab bench decode compares with transformers; pip install -e '.[export]' brings it") from None
+    assert (lengths == lengths[0]).all(), "no padding, so that both do the same work"
+    with TemporaryDirectory() as folder:
+        export(stored, Path(folder) / "run")
+        llama: Any = AutoModelForCausalLM.from_pretrained(Path(folder) / "run")
+    inputs = torch.from_numpy(np.ascontiguousarray(prompts[:, : lengths[0]]))
+    ours, theirs = [], []
+    for _ in range(TURNS + 1):
+        before = time.perf_counter()
+        found = decode(stored.parts.network, prompts, lengths, count)
+        ours.append(time.perf_counter() - before)
+        before = time.perf_counter()
+        other = llama.generate(inputs, max_new_tokens=count, min_new_tokens=count, do_sample=False, use_cache=True)
+        theirs.append(time.perf_counter() - before)
+    same = bool((other[:, int(lengths[0]) :].numpy() == found.tokens).all())
+    faster = statistics.median(b / a for a, b in zip(ours[1:], theirs[1:], strict=True))
+    return {
+        "samples": len(prompts),
+        "tokens_each": count,
+        "ms_a_token": 1e3 * statistics.median(ours[1:]) / count,
+        "transformers_ms_a_token": 1e3 * statistics.median(theirs[1:]) / count,
+        "times_faster": faster,
+        "same_tokens": same,
+    }

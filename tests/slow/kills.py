@@ -1,0 +1,202 @@
+"""Kill a run with SIGKILL again and again; it must always end with the bytes of a run that was left alone.
+
+    python tests/slow/kills.py --kills 200
+
+A chain is one folder: `lab train` is started, killed, started again, until it completes. Half the kills come at a
+moment drawn uniformly from what is left of the run, start-up included; the other half are aimed at a checkpoint
+write: after one to twelve more files, as soon as a temporary file stands in the folder. Exit code 1 where any byte
+of the metrics, of either checkpoint or of the result differs, or where a start fails.
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+COMPARED = ("metrics.jsonl", "best.safetensors", "last.safetensors", "result.json")
+CHECKPOINTS = ("last.safetensors", "best.safetensors")
+SPEC = """
+[task]
+kind = "induction"
+characters = 3
+name_parts = 6
+validation_samples = 32
+test_samples = 64
+[model]
+size = "30k"
+[objective]
+kind = "multi_token"
+n = 2
+[training]
+steps = {steps}
+batch_size = 16
+learning_rate = 0.01
+evaluate_every_steps = 20
+"""
+
+
+@dataclass
+class Tally:
+    """What happened so far, shared by the chains."""
+
+    wanted: int
+    kills: int = 0
+    in_write: int = 0
+    before_first_checkpoint: int = 0
+    starts: int = 0
+    equal: int = 0
+    wrong: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def open(self) -> bool:
+        return self.kills < self.wanted and not self.wrong
+
+    def killed(self, folder: Path | None, left_before: set[tuple[str, int]]) -> None:
+        with self.lock:
+            self.kills += 1
+            self.in_write += bool(stamps(folder, "*.tmp") - left_before)
+            self.before_first_checkpoint += folder is None or not (folder / "last.safetensors").exists()
+            if self.kills % 20 == 0:
+                print(f"  {self.kills} kills, {self.in_write} of them during a write", file=sys.stderr, flush=True)
+
+
+def start(spec: Path, home: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "lab", "train", str(spec), "--home", str(home)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def run_folder(home: Path) -> Path | None:
+    return next(iter((home / "runs").glob("*")), None)
+
+
+def stamps(folder: Path | None, pattern: str) -> set[tuple[str, int]]:
+    """Name and time of every file that matches; one that vanishes meanwhile is not there."""
+    found = set()
+    for path in folder.glob(pattern) if folder else ():
+        with suppress(FileNotFoundError):
+            found.add((path.name, path.stat().st_mtime_ns))
+    return found
+
+
+def digests(home: Path) -> dict[str, str]:
+    folder = run_folder(home)
+    assert folder is not None
+    return {name: sha256((folder / name).read_bytes()).hexdigest() for name in COMPARED}
+
+
+def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Let a process run; whether it is still running."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def wait_for_a_write(process: subprocess.Popen[bytes], home: Path, checkpoints: int) -> bool:
+    """Let a process write so many checkpoint files, then wait for a temporary file; whether it is still running."""
+    seen = stamps(run_folder(home), "*.safetensors")
+    checkpoints += len(seen)
+    while process.poll() is None:
+        folder = run_folder(home)
+        if len(seen) >= checkpoints and folder and any((folder / f"{name}.tmp").exists() for name in CHECKPOINTS):
+            return True
+        seen |= stamps(folder, "*.safetensors")
+        time.sleep(0.0003)
+    return False
+
+
+def chain(number: int, spec: Path, home: Path, seconds: float, whole: dict[str, str], tally: Tally, seed: int) -> None:
+    """One run, killed until it completes or the kills are used up."""
+    random = np.random.default_rng([seed, number])
+    steps = int(spec.read_text().split("steps = ")[1].split()[0])
+    while True:
+        folder = run_folder(home)
+        timing = (folder / "timing.jsonl").read_bytes().splitlines() if folder and any(folder.glob("timing*")) else []
+        done = max((json.loads(line)["step"] for line in timing if line.endswith(b"}")), default=0)
+        left_before = stamps(folder, "*.tmp")
+        process = start(spec, home)
+        with tally.lock:
+            tally.starts += 1
+        running = True
+        if tally.open and random.random() < 0.5:
+            running = wait(process, random.uniform(0, seconds * (1 - done / steps)))
+        elif tally.open:
+            running = wait_for_a_write(process, home, int(random.integers(1, 13)))
+        else:
+            process.wait()
+        if running and process.poll() is None:
+            process.kill()
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+        if process.wait() == -9:
+            tally.killed(run_folder(home), left_before)
+            continue
+        with tally.lock:
+            if process.returncode != 0:
+                tally.wrong.append(f"chain {number}: exit {process.returncode}: {said.strip().splitlines()[-1]}")
+                return
+            differing = [name for name, digest in digests(home).items() if digest != whole[name]]
+            left = [path.name for path in (run_folder(home) or home).glob("*.tmp")]
+            tally.wrong += [f"chain {number}: {name} differs" for name in differing]
+            tally.wrong += [f"chain {number}: {name} was left behind" for name in left]
+            tally.equal += not differing and not left
+        return
+
+
+def torture(kills: int, seed: int, workers: int, steps: int) -> Tally:
+    """Chains until so many kills have happened; prints what came of it."""
+    with tempfile.TemporaryDirectory() as place:
+        spec = Path(place) / "spec.toml"
+        spec.write_text(SPEC.format(steps=steps))
+        before = time.monotonic()
+        undisturbed = start(spec, Path(place) / "whole")
+        _, said = undisturbed.communicate()
+        assert undisturbed.returncode == 0, said.decode()
+        seconds = time.monotonic() - before
+        whole = digests(Path(place) / "whole")
+        print(f"undisturbed: {seconds:.0f} s, {steps // 20} checkpoints", flush=True)
+        tally = Tally(kills)
+        numbers = itertools.count()
+
+        def chains() -> None:
+            while tally.open:
+                number = next(numbers)
+                chain(number, spec, Path(place) / f"chain-{number}", seconds, whole, tally, seed)
+
+        before = time.monotonic()
+        with ThreadPoolExecutor(workers) as pool:
+            for future in [pool.submit(chains) for _ in range(workers)]:
+                future.result()
+        print(
+            f"{tally.kills} kills with SIGKILL in {time.monotonic() - before:.0f} s, {tally.in_write} while a file was "
+            f"being written, {tally.before_first_checkpoint} before the first checkpoint"
+        )
+        print(f"{tally.starts} starts came to {tally.equal} complete runs with the bytes of the undisturbed one")
+        for name, digest in whole.items():
+            print(f"  {name:<18}{digest[:16]}")
+        print("\n".join(tally.wrong) or "all equal", flush=True)
+        return tally
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, help="chains at once")
+    parser.add_argument("--steps", type=int, default=1600, help="of the run; 1,600 take about 30 s on one core")
+    given = parser.parse_args()
+    sys.exit(bool(torture(given.kills, given.seed, given.workers, given.steps).wrong))
