@@ -117,7 +117,7 @@ class MultiToken(Objective):
         if self.config.head == "transformer":
             out: Tensor = self.layer_of(head)(state_BxPxD, self.trunk.rotary(state_BxPxD.shape[1]))
         else:
-            out = self.layer_of(head)(state_BxPxD)
+            out = self.layer_of(head)(state_BxPxD).to(state_BxPxD.dtype)  # autocast leaves the residual stream alone
         return out
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:

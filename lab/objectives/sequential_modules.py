@@ -5,7 +5,8 @@ ahead, and predicts the token after that, so that the whole chain of causes is k
 
     h^k_t = block_k(M_k [norm(h^{k-1}_t); norm(Emb(x_{t+k}))]),    P(x_{t+k+1}) = softmax(U norm_k(h^k_t))
 
-Embedding and unembedding are the main model's. At inference the modules are dropped, or used as drafters.
+Embedding and unembedding are the main model's. At inference the modules are dropped; `lab decode` does not draft with
+them.
 """
 
 from collections.abc import Iterator
@@ -63,7 +64,8 @@ class SequentialModule(nn.Module):
 
     def forward(self, state_BxPxD: Tensor, embedded_BxPxD: Tensor, rotary_2xPxK: Tensor) -> Tensor:
         both_BxPx2D = torch.cat((self.hnorm(state_BxPxD), self.enorm(embedded_BxPxD)), dim=-1)
-        out: Tensor = self.block(self.eh_proj(both_BxPx2D), rotary_2xPxK)
+        x_BxPxD = self.eh_proj(both_BxPx2D).to(state_BxPxD.dtype)  # autocast leaves residual streams in full precision
+        out: Tensor = self.block(x_BxPxD, rotary_2xPxK)
         return out
 
 
