@@ -31,6 +31,9 @@ class TrainingConfig(Settings):
     weight_decay: float = Field(default=0.1, ge=0, description="decoupled, on matrices; norms are not decayed")
     clip_norm: float = Field(default=1.0, gt=0, description="global gradient norm is cut to this")
     evaluate_every_steps: int = Field(ge=1, description="validation and checkpoint; also after the last step")
+    stop_after_evaluations: int | None = Field(
+        default=None, ge=1, description="early stopping: so many validations in a row without a better score"
+    )
     loss: Literal["joint", "sequential", "chunked"] = Field(
         default="joint",
         description="one gradient, three ways: all heads at once; head by head as in the paper; and without all logits",

@@ -80,12 +80,19 @@ class Run:
         self.resume()
         config = self.spec.training
         for batch in batches(self.parts.task, self.spec, self.parts.device, self.step):
+            if self.stalled():
+                break
             self.descend(batch)
             self.step += 1
             if self.step % config.evaluate_every_steps == 0 or self.step == config.steps:
                 self.evaluate()
                 progress(self.step)
         return self.finish()
+
+    def stalled(self) -> bool:
+        """Whether early stopping ends the run here; from what a checkpoint holds, so that kills change nothing."""
+        patience = self.spec.training.stop_after_evaluations
+        return patience is not None and self.step - self.best_step >= patience * self.spec.training.evaluate_every_steps
 
     def descend(self, batch: TensorBatch) -> None:
         """One optimiser step."""
@@ -190,6 +197,7 @@ class Run:
             "status": "complete",
             "steps": self.step,
             "best_step": self.best_step,
+            "stopped_early": self.step < self.spec.training.steps,
             "scores": {"last": last, "best": best},
             "parameters": self.network.parameters_by_part(),
         }

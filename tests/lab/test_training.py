@@ -289,6 +289,36 @@ def test_a_device_that_is_not_there_is_a_sentence(tiny: Spec) -> None:
         assemble(tiny(training__device="nonsense"))
 
 
+def stopping(tiny: Spec, evaluations: int) -> RunSpec:
+    """A rate at which nothing is learnt: the first evaluation stays the best."""
+    return tiny(training__learning_rate=1e-12, training__stop_after_evaluations=evaluations, training__steps=40)
+
+
+def test_early_stopping_ends_a_run_that_no_longer_improves(tiny: Spec, tmp_path: Path) -> None:
+    result = train(stopping(tiny, 1), tmp_path)
+    assert (result["steps"], result["best_step"], result["stopped_early"]) == (8, 4, True)
+    assert train(stopping(tiny, 3), tmp_path)["steps"] == 16
+    assert not train(tiny(training__stop_after_evaluations=9), tmp_path)["stopped_early"]
+
+
+def test_a_kill_changes_nothing_in_where_a_run_stops_early(
+    tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = stopping(tiny, 1)
+    whole = train(spec, tmp_path / "whole")
+
+    def killed(self: Run) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(spec, tmp_path / "killed")
+    assert train(spec, tmp_path / "killed") == whole
+    logs = [RunFolder(tmp_path / home, spec.identity).lines(METRICS) for home in ("whole", "killed")]
+    assert logs[0] == logs[1]
+
+
 @pytest.mark.slow
 def test_compiled_layers_train_to_nearly_the_same_weights_under_the_same_names(tiny: Spec, tmp_path: Path) -> None:
     eager, compiled = (train(tiny(training__compile=wanted), tmp_path) for wanted in (False, True))
