@@ -8,9 +8,9 @@ from generators.errors import UserError
 from generators.table import build_task
 from generators.task import Task
 from lab.model.network import initialise
-from lab.objectives.objective import DataShape, Objective
-from lab.objectives.table import build_objective
+from lab.objectives.objective import Objective
 from lab.spec import RunSpec
+from lab.starting import network_of
 
 
 @dataclass(frozen=True)
@@ -23,32 +23,16 @@ class Parts:
 
 
 def assemble(spec: RunSpec) -> Parts:
-    """Build a run's parts. The weights depend on the spec's seed and shapes alone, never on the device.
+    """Build a run's parts. The weights depend on the spec's seed and shapes alone, never on the device; those of its
+    start are not in them yet.
 
     Raises:
-        UserError: the task's file, the objective in this model, or the device is not to be had.
+        UserError: the task's file, the objective in this model, what it starts from, or the device is not to be had.
     """
     device = usable_device(spec.training.device)
-    task = build_task(spec.task)
-    network = build_objective(spec.objective, spec.model, data_shape(task))
+    network = network_of(spec)
     initialise(network, spec.model.shape.layers, torch.Generator().manual_seed(spec.seed))
-    return Parts(task, network.to(device), device)
-
-
-def planned(spec: RunSpec) -> Objective:
-    """The network of a spec without a weight in memory: shapes and counts only.
-
-    Raises:
-        UserError: the task's file, or the objective in this model, is not to be had.
-    """
-    task = build_task(spec.task)
-    with torch.device("meta"):
-        return build_objective(spec.objective, spec.model, data_shape(task))
-
-
-def data_shape(task: Task) -> DataShape:
-    """What a network must know of its task."""
-    return DataShape(len(task.vocabulary), task.length)
+    return Parts(build_task(spec.task), network.to(device), device)
 
 
 def usable_device(name: str) -> torch.device:

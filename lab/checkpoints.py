@@ -55,6 +55,11 @@ def unpack(path: Path, run: str) -> tuple[dict[str, Tensor], Tree]:
     return tensors, header
 
 
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors under a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
 def _digest(tensors: Mapping[str, Tensor], header: Tree) -> str:
     digest = sha256(json.dumps(header).encode())
     for name in sorted(tensors):

@@ -12,16 +12,16 @@ from generators.errors import UserError, WorkFailed
 from generators.items import items
 from generators.options import Assignments, Json, answer, note
 from generators.task import Task
-from lab.assembly import planned
 from lab.decoding import Decoded, decode
 from lab.doctor import examine
 from lab.evaluation import Evaluator
 from lab.export import export
 from lab.options import DEFAULT_HOME, Home
 from lab.posing import prompts_of, score_items
-from lab.spec import read_spec
+from lab.spec import RunSpec, read_spec
+from lab.starting import planned
 from lab.stored import StoredRun
-from lab.training import train
+from lab.training import Progress, silent, train
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -59,7 +59,12 @@ def train_command(
         value = {"run": spec.identity, "parameters": parts, "non_embedding": without, "spec": spec.tree()}
         answer(value, as_json, "\n".join([f"run {spec.identity}", *rows]))
         return
-    result = train(spec, home, lambda step: note(f"step {step} of {spec.training.steps}"))
+
+    def told(what: str, of: RunSpec) -> Progress:
+        return lambda step: note(f"{what}step {step} of {of.training.steps}")
+
+    start_progress = told(f"start {spec.start.run.identity}, ", spec.start.run) if spec.start else silent
+    result = train(spec, home, told("", spec), start_progress)
     if result["status"] != "complete":
         raise WorkFailed(f"run {spec.identity} {result['status']}: {result['reason']}")
     lines = [f"run {spec.identity} complete: {folder}"]

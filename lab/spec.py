@@ -1,6 +1,7 @@
 """RunSpec: everything that decides a run's numbers, and the identity made of it."""
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
@@ -55,24 +56,50 @@ class TrainingConfig(Settings):
         return self
 
 
+class Taking(Settings):
+    """What is taken from the run that a run starts from; `starting.py` says how."""
+
+    checkpoint: Literal["best", "last"] = "best"
+    heads: Literal["keep", "drop"] = Field(
+        default="keep",
+        description="keep: all that has the same name and shape; drop: the embedding and the next-token path alone",
+    )
+    freeze: Literal["none", "trunk"] = Field(default="none", description="trunk: it and the embedding stay as they are")
+
+
+START_TABLES = ("task", "objective", "training")
+
+
+class Start(Taking):
+    """What a run starts from: another run of the same model and seed, and what is taken from it."""
+
+    run: "RunSpec"
+
+    def inside(self, form: Tree) -> Tree:
+        """The table [start], with the run's own tables in one of their forms."""
+        return {**self.model_dump(mode="json", exclude={"run"}), **{name: form[name] for name in START_TABLES}}
+
+
 class RunSpec(Settings):
-    """One run: task, model, objective, training, seed. Two equal specs are one run."""
+    """One run: task, model, objective, training, seed, and for finetuning a start. Two equal specs are one run."""
 
     task: TaskConfig
     model: ModelConfig
     objective: ObjectiveConfig
     training: TrainingConfig
     seed: int = Field(ge=0, lt=2**31)
+    start: Start | None = None
 
     def canonical(self) -> Tree:
         """The spec as JSON types, every default written out, data by digest instead of path."""
-        return {
+        form = {
             "task": self.task.canonical(),
             "model": self.model.model_dump(mode="json"),
             "objective": self.objective.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
             "seed": self.seed,
         }
+        return form | {"start": self.start.inside(self.start.run.canonical())} if self.start else form
 
     @property
     def identity(self) -> str:
@@ -81,7 +108,8 @@ class RunSpec(Settings):
 
     def tree(self) -> Tree:
         """The spec as it can be read again, paths included."""
-        return {**self.canonical(), "task": self.task.model_dump(mode="json")}
+        form = {**self.canonical(), "task": self.task.model_dump(mode="json")}
+        return form | {"start": self.start.inside(self.start.run.tree())} if self.start else form
 
 
 def parse_spec(data: Tree, source: str) -> RunSpec:
@@ -96,7 +124,7 @@ def parse_spec(data: Tree, source: str) -> RunSpec:
         if key not in RunSpec.model_fields:
             raise UserError(f"{source}: {key}: no such table; {suggestion(key, list(RunSpec.model_fields))}")
     for key in RunSpec.model_fields:
-        if key not in data:
+        if key not in data and key != "start":
             raise UserError(f"{source}: the table [{key}] is missing")
     if isinstance(data["seed"], bool) or not isinstance(data["seed"], int) or not 0 <= data["seed"] < 2**31:
         raise UserError(f"{source}: seed = {data['seed']!r}: should be a whole number from 0 to 2147483647")
@@ -106,7 +134,37 @@ def parse_spec(data: Tree, source: str) -> RunSpec:
         objective=OBJECTIVES.config(data["objective"], source),
         training=validate(TrainingConfig, data["training"], source, "training"),
         seed=data["seed"],
+        start=parse_start(data, source),
     )
+
+
+def parse_start(data: Tree, source: str) -> Start | None:
+    """The start of a spec: none without [start] or where it is empty, which is how a study has a level without one.
+
+    Tables left out are those of the run itself.
+
+    Raises:
+        UserError: as `parse_spec` does.
+    """
+    table = data.get("start", {})
+    if not isinstance(table, Mapping):
+        raise UserError(f"{source}: start = {table!r}: should be a table")
+    if not table:
+        return None
+    names = [*Taking.model_fields, *START_TABLES]
+    for key in table:
+        if key not in names:
+            raise UserError(f"{source}: start.{key}: no such key; {suggestion(key, names, 'start.')}")
+    taking = validate(Taking, {key: table[key] for key in Taking.model_fields if key in table}, source, "start")
+    tables = {key: table[key] for key in START_TABLES if key in table}
+    if not tables:
+        raise UserError(
+            f"{source}: start says nothing of the run to start from; give at least one of the tables "
+            f"{', '.join(f'start.{name}' for name in START_TABLES)}"
+        )
+    own = {key: value for key, value in data.items() if key != "start"}
+    run = parse_spec({**own, **tables}, f"{source}, table start")
+    return Start(**taking.model_dump(), run=run)
 
 
 def read_spec(path: Path, assignments: list[str]) -> RunSpec:

@@ -69,13 +69,18 @@ def make_folder(path: Path) -> None:
         raise UserError(f"{path}: no folder can be made there ({error.strerror}); choose another --home") from None
 
 
+class Held(UserError):
+    """A folder that another process holds."""
+
+
 @contextmanager
 def exclusive(folder: Path, what: str) -> Iterator[None]:
     """Hold a folder for one process; the lock ends with the process, however it ends. What a kill left half-written
     under a temporary name is removed.
 
     Raises:
-        UserError: another process holds it (`what` says what that process is doing), or it cannot be written to.
+        Held: another process holds it (`what` says what that process is doing).
+        UserError: it cannot be written to.
     """
     make_folder(folder)
     try:
@@ -86,7 +91,7 @@ def exclusive(folder: Path, what: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder}: another process is {what}; wait for it or end it") from None
+            raise Held(f"{folder}: another process is {what}; wait for it or end it") from None
         except OSError as error:
             raise UserError(f"{folder}: cannot be locked ({error.strerror}); choose another --home") from None
         for left in folder.glob("*.tmp"):
@@ -115,7 +120,8 @@ class RunFolder:
         """Hold the folder for one process; the lock ends with the process, however it ends.
 
         Raises:
-            UserError: another process is training this run, or the folder is of another format.
+            Held: another process is training this run.
+            UserError: the folder is of another format.
         """
         with exclusive(self.path, "training this run"):
             self._check_format()

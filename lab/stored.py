@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from torch import Tensor
+
 from generators.errors import UserError
 from lab.assembly import Parts, assemble
+from lab.checkpoints import part
 from lab.spec import RunSpec
 from lab.store import BEST, LAST, RunFolder, find_run
-from lab.training import part
 
 CHECKPOINTS = {"best": BEST, "last": LAST}
 
@@ -24,12 +26,7 @@ class StoredRun:
         self.folder: RunFolder = find_run(home, name)
         self.spec: RunSpec = self.folder.spec()
         self.checkpoint = checkpoint
-        stored = self.folder.read_tensors(CHECKPOINTS[checkpoint])
-        if stored is None:
-            raise UserError(f"run {self.folder.identity}: no {checkpoint} checkpoint yet; train it first")
-        tensors, progress = stored
-        weights = tensors if checkpoint == "best" else part(tensors, "model.")
-        self.step: int = progress["step"]
+        weights, self.step = stored_weights(self.folder, checkpoint)
         self.parts: Parts = assemble(self.spec)
         try:
             self.parts.network.load_state_dict(weights)
@@ -38,3 +35,16 @@ class StoredRun:
                 f"{self.folder.path / CHECKPOINTS[checkpoint]}: the weights are not those of objective "
                 f"{self.spec.objective.kind} as it is now; delete the run's folder and train it again"
             ) from None
+
+
+def stored_weights(folder: RunFolder, checkpoint: str) -> tuple[dict[str, Tensor], int]:
+    """Weights by name of a run's best or last checkpoint, and the step they are of.
+
+    Raises:
+        UserError: there is no such checkpoint, or the file is not what it says.
+    """
+    stored = folder.read_tensors(CHECKPOINTS[checkpoint])
+    if stored is None:
+        raise UserError(f"run {folder.identity}: no {checkpoint} checkpoint yet; train it first")
+    tensors, progress = stored
+    return (tensors if checkpoint == "best" else part(tensors, "model.")), progress["step"]

@@ -1,7 +1,8 @@
 """The training loop: same spec, same machine, same bytes, also when it is killed at any moment and run again.
 
 Data at a step is a function of the step, weights are drawn from the seed, nothing else is random; so the
-progress of a run is its weights, its optimiser and a step number, written together after each evaluation.
+progress of a run is its weights, its optimiser and a step number, written together after each evaluation. A run
+that has a start begins with weights of that run, which is trained first where it is not complete.
 """
 
 import math
@@ -18,17 +19,26 @@ from generators.settings import Tree
 from generators.task import Task
 from lab.assembly import Parts, assemble
 from lab.batches import TensorBatch
+from lab.checkpoints import part
 from lab.evaluation import Evaluator, selection_score
 from lab.loss import descend
 from lab.model.network import compile_blocks
 from lab.objectives.objective import Objective
-from lab.spec import RunSpec, TrainingConfig
-from lab.store import BEST, LAST, METRICS, TIMING, RunFolder
+from lab.spec import RunSpec, Start, TrainingConfig
+from lab.starting import take_over
+from lab.store import BEST, LAST, METRICS, TIMING, Held, RunFolder
+from lab.stored import stored_weights
 
 DRAWN_AT_ONCE = 32
 """Steps whose data is drawn in one call: numpy's cost per call is then small beside the step's."""
+WAIT_SECONDS = 0.5
+"""Between two looks at a start that another process is training."""
 
 Progress = Callable[[int], None]
+
+
+def silent(step: int) -> None:
+    """Progress that nobody asked for."""
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
@@ -41,9 +51,10 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
 
 
 def optimiser(network: Objective, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW; weight decay on matrices only."""
-    matrices = [parameter for parameter in network.parameters() if parameter.dim() >= 2]
-    vectors = [parameter for parameter in network.parameters() if parameter.dim() < 2]
+    """AdamW on what is not frozen; weight decay on matrices only."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if parameter.dim() >= 2]
+    vectors = [parameter for parameter in trained if parameter.dim() < 2]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
 
@@ -213,20 +224,16 @@ class Diverged(WorkFailed):
         self.step = step
 
 
-def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors under a prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def train(spec: RunSpec, home: Path, progress: Progress = lambda step: None) -> Tree:
+def train(spec: RunSpec, home: Path, progress: Progress = silent, start_progress: Progress = silent) -> Tree:
     """Train a run, or take it up where it stands, or return its result where it is complete.
 
     Args:
-        progress: called with the step after each evaluation.
+        progress: called with the step after each evaluation; start_progress the same for the run it starts from.
 
     Raises:
         UserError: the spec cannot be built, or the folder is held by another process.
-        WorkFailed: the disk gave out. A run that diverges is a result: {"status": "diverged", ...}.
+        WorkFailed: the disk gave out, or the run it starts from diverged.
+            A run that itself diverges is a result: {"status": "diverged", ...}.
     """
     torch.set_num_threads(1)
     folder = RunFolder(home, spec.identity)
@@ -235,9 +242,28 @@ def train(spec: RunSpec, home: Path, progress: Progress = lambda step: None) -> 
     parts = assemble(spec)
     with folder.locked(spec):
         folder.write_environment(spec)
+        if spec.start is not None and not (folder.path / LAST).exists():
+            take_over(spec, parts.network, start_weights(spec.start, home, start_progress))
         try:
             result = Run(spec, folder, parts).train(progress)
         except Diverged as error:
             result = {"status": "diverged", "steps": error.step, "reason": str(error)}
+        if spec.start is not None:
+            result["start"] = spec.start.run.identity
         folder.write_result(result)
     return result
+
+
+def start_weights(start: Start, home: Path, progress: Progress) -> dict[str, Tensor]:
+    """The weights a run starts from; their run is trained where it is not complete, or waited for where another
+    process is at it."""
+    while True:
+        try:
+            result = train(start.run, home, progress)
+            break
+        except Held:
+            time.sleep(WAIT_SECONDS)
+    folder = RunFolder(home, start.run.identity)
+    if result["status"] != "complete":
+        raise WorkFailed(f"{folder.path}: the run to start from {result['status']}: {result['reason']}")
+    return stored_weights(folder, start.checkpoint)[0]

@@ -12,12 +12,12 @@ from matplotlib.ticker import MaxNLocator
 
 from generators.settings import Tree
 from reports.drawing import MUTED, PAPER, SHADE, TEXT, Sheet, sheet
-from reports.places import Layout, Place, cross, fit_scores, panels, places, short, shortcut_line, slanted
+from reports.places import Layout, Place, cross, fit_scores, panels, places, shortcut_line, slanted
 from reports.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.summaries import CellScore, differences, mean_curves, scores, seed_curves, shortcut_on, trials
 from reports.words import plural, shortened, spoken
 from studies.claims import Judgement
-from studies.study import Range
+from studies.study import Range, short
 
 LINE = 48
 """Letters of bold type that fit on a sheet."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from generators.settings import Tree
 from reports.drawing import DASHES, MARKERS, MUTED, SERIES, TEXT, WIDTH, Sheet
-from studies.study import Cell, Level, Study
+from studies.study import Cell, Level, Study, short
 
 LETTER = 7.0
 """Width of a letter at an axis, in CSS pixels, the space between two names included."""
@@ -72,11 +72,6 @@ def panels(placed: Sequence[Place], *, by_x: bool) -> dict[str, list[Place]]:
         own = f"{short(key)}={level}" if by_x and len(place.cell.levels) > 1 else ""
         grouped.setdefault(" ".join(part for part in (own, place.panel) if part), []).append(place)
     return grouped
-
-
-def short(key: str) -> str:
-    """The last part of a dotted key."""
-    return key.rpartition(".")[2]
 
 
 def slanted(levels: Sequence[Level]) -> Tree:

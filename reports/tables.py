@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reports.places import short
 from reports.results import COMPLETE, Results, columns_under, rows_of
 from reports.summaries import at_equal_seconds, differences, mean_curves, scores, seed_curves, trials
 from reports.words import MISSING, Value, number, spoken, word
 from studies.claims import Judgement
+from studies.study import short
 
 
 @dataclass(frozen=True)

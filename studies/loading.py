@@ -7,9 +7,9 @@ from typing import Any
 from generators.errors import UserError
 from generators.settings import Tree, read_toml, split_assignment, suggestion, validate
 from generators.table import build_task
-from lab.assembly import planned
 from lab.evaluation import SCORES
 from lab.spec import parse_spec
+from lab.starting import planned
 from studies.statistics import smallest_p
 from studies.study import Declaration, Study, assign, copied
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from generators.options import note
-from studies.study import Study
+from studies.study import Study, short
 from studies.sweep import Event
 
 
@@ -71,6 +71,6 @@ class Reporter:
 def describe(event: Event) -> str:
     """Phase, seed and score of a run."""
     entry = event.entry
-    settings = ", ".join(f"{key.rpartition('.')[2]} {value:.3g}" for key, value in entry.settings.items())
+    settings = ", ".join(f"{short(key)} {value:.3g}" for key, value in entry.settings.items())
     phase = f"trial with {settings}" if entry.phase == "tune" else f"seed {entry.seed}"
     return f"{phase}: {entry.score:.3f}" if entry.score is not None else f"{phase}: failed ({entry.failure})"

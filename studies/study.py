@@ -108,8 +108,14 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """`size=30k n=2`: the last part of each factor's key, in the order of the study file."""
-        return " ".join(f"{key.rpartition('.')[2]}={level}" for key, level in self.levels)
+        """`size=30k n=2`: the short name of each factor, in the order of the study file."""
+        return " ".join(f"{short(key)}={level}" for key, level in self.levels)
+
+
+def short(key: str) -> str:
+    """The last part of a dotted key; of one inside [start] it says so: `start.n`."""
+    stem = "start." if key.startswith("start.") else ""
+    return stem + key.rpartition(".")[2]
 
 
 @dataclass(frozen=True)

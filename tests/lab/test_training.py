@@ -17,7 +17,7 @@ from generators.errors import UserError, WorkFailed
 from lab.assembly import assemble
 from lab.graph import Graph
 from lab.spec import RunSpec, TrainingConfig
-from lab.store import BEST, LAST, METRICS, RunFolder
+from lab.store import BEST, LAST, METRICS, TIMING, RunFolder
 from lab.training import Run, batches, learning_rate, train
 from tests.conftest import Lab, Spec
 
@@ -299,6 +299,33 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(tiny: Spec, tmp_path:
     assert (result["steps"], result["best_step"], result["stopped_early"]) == (8, 4, True)
     assert train(stopping(tiny, 3), tmp_path)["steps"] == 16
     assert not train(tiny(training__stop_after_evaluations=9), tmp_path)["stopped_early"]
+
+
+def test_a_run_that_stops_early_is_the_start_of_the_one_that_does_not(tiny: Spec, tmp_path: Path) -> None:
+    short, long = stopping(tiny, 2), tiny(training__learning_rate=1e-12, training__steps=40)
+    for spec in (short, long):
+        train(spec, tmp_path)
+    lines = [RunFolder(tmp_path, spec.identity).lines(METRICS) for spec in (short, long)]
+    assert [line["step"] for line in lines[0][::2]] == [4, 8, 12]
+    assert lines[0] == lines[1][:6]  # rates of a schedule of 40 steps, both
+
+
+def test_every_measurement_has_its_step_and_its_seconds(tiny: Spec, tmp_path: Path) -> None:
+    train(tiny(), tmp_path)
+    folder = RunFolder(tmp_path, tiny().identity)
+    seconds = {line["step"]: line["train_seconds"] for line in folder.lines(TIMING) if line["train_seconds"]}
+    assert {line["step"] for line in folder.lines(METRICS)} == set(seconds) == {4, 8, 12}
+    assert all(line["loss_1"] > 0 for line in folder.lines(METRICS))
+
+
+def test_epochs_over_a_fixed_set_read_the_same_samples_in_another_order(tiny: Spec) -> None:
+    star = {"kind": "star", "degree": 2, "length": 3, "nodes": 10, "training_samples": 8}
+    spec = tiny(task=star, training__steps=6, training__batch_size=4)
+    parts = assemble(spec)
+    rows = torch.cat([batch.tokens_BxT for batch in batches(parts.task, spec, parts.device, 0)])
+    epochs = [[tuple(row.tolist()) for row in epoch] for epoch in rows.split(8)]
+    assert set(epochs[0]) == set(epochs[1]) == set(epochs[2])
+    assert epochs[0] != epochs[1]
 
 
 def test_a_kill_changes_nothing_in_where_a_run_stops_early(
