@@ -80,7 +80,7 @@ class Kinds:
         try:
             found = point.load()
             reason = self._unfit(found, point.name)
-        except Exception as error:  # whatever the import of somebody else's module raises
+        except (Exception, SystemExit) as error:  # whatever the import of somebody else's module raises
             told = (str(error).splitlines() or [""])[0]
             raise UserError(f"{where} cannot be imported ({type(error).__name__}: {told})") from error
         if reason:

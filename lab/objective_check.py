@@ -78,8 +78,13 @@ def built(config: ObjectiveConfig, state: int) -> Objective:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(state)
         network = build_objective(config, MODEL, DATA)
-    initialise(network, MODEL.shape.layers, torch.Generator().manual_seed(0))
-    return network.double()
+    noise = torch.Generator().manual_seed(0)
+    initialise(network, MODEL.shape.layers, noise)
+    network.double()
+    with torch.no_grad():  # a gate that starts closed hides what is behind it, and a gain of one whether it is there
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=noise, dtype=torch.float64))
+    return network
 
 
 def batch_of(loss: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]] | None" = None) -> TensorBatch:
@@ -168,7 +173,23 @@ def predictions(network: Objective) -> str:
             reads = read_by(network, batch, logits_1xPxV[0, place].square().sum())
             if wrong := too_late(f"the prediction {lag} ahead", reads, place + lag):
                 return wrong
+    for target in range(1, DATA.length):
+        other = changed(batch, target)
+        for lag in (lag for lag in network.lags if lag <= target):
+            before, after = (
+                network.unembed(network.hidden(network.latent(each), lag, each.inputs_BxP)[:, target - lag], lag)
+                for each in (batch, other)
+            )
+            if not torch.allclose(before, after, RELATIVE):
+                return f"the prediction {lag} ahead for the token at {target} changes with the tokens from there on"
     return ""
+
+
+def changed(batch: TensorBatch, place: int) -> TensorBatch:
+    """The batch with other tokens from a place on."""
+    tokens_BxT = batch.tokens_BxT.clone()
+    tokens_BxT[:, place:] = (tokens_BxT[:, place:] + 1) % DATA.vocabulary
+    return TensorBatch(tokens_BxT, batch.loss, batch.indices, batch.step)
 
 
 def losses(network: Objective) -> str:
@@ -182,6 +203,14 @@ def losses(network: Objective) -> str:
                 continue
             if wrong := too_late(term.name, read_by(network, batch, term.value), target):
                 return wrong
+        other = changed(batch, target + 1)
+        before, after = (
+            {term.name: term.value for term in network.terms(network.latent(each), each, Graph())}
+            for each in (batch, other)
+        )
+        for name, value in before.items():
+            if name.startswith("loss_") and name[5:].isdigit() and not torch.allclose(value, after[name], RELATIVE):
+                return f"{name} for the token at {target} changes with those behind it"
     return ""
 
 

@@ -14,13 +14,34 @@ from lab.graph import Graph
 from lab.model.config import ModelConfig
 from lab.objective_check import check_objective
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
-from lab.objectives.objective import DataShape, NextTokenPath, Term
+from lab.objectives.objective import DataShape, NextTokenPath, Objective, Term
 from lab.objectives.table import OBJECTIVES
 from tests.conftest import Lab
 
 
 class Sound(MultiToken):
     config: MultiTokenConfig
+
+
+class Gated(Sound):
+    """A leak behind a gate that is closed at the start."""
+
+    def __init__(self, config: MultiTokenConfig, model: ModelConfig, data: DataShape) -> None:
+        super().__init__(config, model, data)
+        self.gate = nn.Parameter(torch.zeros(model.shape.width))
+
+    def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
+        ahead = self.trunk.embed_tokens(torch.roll(tokens_BxQ, -1, dims=1))[:, : latent_BxPxD.shape[1]]
+        leak = self.gate * ahead[:, : tokens_BxQ.shape[1] - lag + 1]
+        return super().hidden(latent_BxPxD, lag, tokens_BxQ) + leak
+
+
+class PastTheEmbedding(Sound):
+    """A leak that does not come through the embedding."""
+
+    def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
+        ahead = torch.roll(tokens_BxQ, -1, dims=1)[:, : tokens_BxQ.shape[1] - lag + 1, None]
+        return super().hidden(latent_BxPxD, lag, tokens_BxQ) + 0.1 * ahead
 
 
 class DrawnElsewhere(Sound):
@@ -179,3 +200,12 @@ def test_list_and_show_name_every_kind_and_setting(lab: Lab) -> None:
     assert shown.keys() == MultiTokenConfig.model_fields.keys() - {"kind"}
     assert "stage_steps" in lab("objective", "show", "multi_token").stdout
     assert lab("objective", "show", "multi_tokne").returncode == 2
+
+
+@pytest.mark.parametrize("kind", [Gated, PastTheEmbedding])
+def test_leaks_behind_a_closed_gate_or_past_the_embedding_are_found(
+    kind: type[Objective], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.objective_check.build_objective", lambda config, model, data: kind(config, model, data))  # type: ignore[arg-type]
+    found = {finding.name: finding.wrong for finding in check_objective(MultiTokenConfig(n=1))}
+    assert found["no prediction reads its target or later"]
