@@ -1,4 +1,4 @@
-"""What a run starts from: finetuning (paper, section 3.6; appendix on Llama 2), and which weights are taken.
+"""What a run starts from: finetuning (paper: CodeContests, and the appendix on Llama 2), and which weights are taken.
 
 Finetuning keeps the next-token network that was pretrained, layer by layer: embedding, trunk, what stands between it
 and the unembedding (of `multi_token`, head 1), norm, unembedding. So the network of a run with a start is not that of
