@@ -89,8 +89,7 @@ class TensorBatch:
             ahead: indices of samples [B] -> tokens ahead [B], at least 1.
         """
         where, landing = self._landing(ahead)
-        whole = self if self.part_of is None else self.part_of
-        count = len(where) if whole is self else len(whole._landing(ahead)[0])
+        count = len(where) if self.part_of is None else len(self.part_of._landing(ahead)[0])
         device = self.tokens_BxT.device
         tokens_N = self.tokens_BxT.reshape(-1)[torch.from_numpy(landing).to(device)]
         return Targets(torch.from_numpy(where).to(device), tokens_N, count)

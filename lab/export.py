@@ -48,11 +48,12 @@ def export(stored: StoredRun, folder: Path) -> list[str]:
     network, task = stored.parts.network, stored.parts.task
     modules = llama_modules(network, f"run {stored.folder.identity}")
     llama, extra = divided(network, modules)
+    words = tokenizer(task)
     files = {
         "model.safetensors": save(llama, metadata={"format": "pt"}),
         "vocabulary.json": (json.dumps(task.vocabulary, ensure_ascii=False) + "\n").encode(),
-        **tokenizer(task),
-        "README.md": readme(stored, modules, sorted(extra)).encode(),
+        **words,
+        "README.md": readme(stored, modules, sorted(extra), WORDS if words else PAIRS).encode(),
     }
     if extra:
         files["extra_heads.safetensors"] = save(extra, metadata={"format": "pt"})
@@ -211,7 +212,7 @@ From the latent z of the trunk to token t+i ({parts}):
 ```
 """
 TOLD = """
-What it is, in the words of the lab's `{module}`:
+What it is, in the words of `{module}`:
 
 ```
 {words}
@@ -224,12 +225,12 @@ UNEMBEDDINGS = {
 }
 
 
-def readme(stored: StoredRun, modules: dict[str, nn.Module], extra: list[str]) -> str:
+def readme(stored: StoredRun, modules: dict[str, nn.Module], extra: list[str], tokenized: str) -> str:
     """What a person needs who finds the folder.
 
     Args:
         modules: those of the next-token path by a Llama's names.
-        extra: the names of the other parameters.
+        extra: the names of the other parameters; tokenized: a sentence on the tokenizer.
     """
     network = stored.parts.network
     own = {id(module): name for name, module in network.named_modules()}
@@ -247,7 +248,7 @@ def readme(stored: StoredRun, modules: dict[str, nn.Module], extra: list[str]) -
         task=stored.spec.task.kind,
         layers=len(network.trunk.layers),
         names="\n".join(rows),
-        tokenizer=WORDS if tokenizer(stored.parts.task) else PAIRS,
+        tokenizer=tokenized,
         extra=about + (wired(network) if len(network.lags) > 1 or extra else ""),
         scores=scores(stored),
         spec=json.dumps(stored.spec.canonical(), indent=2),

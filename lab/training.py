@@ -116,8 +116,11 @@ class Run:
         self.adam.step()
         self.adam.zero_grad()
         for name, value in terms.items():
-            total, steps = self.trained.get(name, (torch.zeros_like(value), 0))
-            self.trained[name] = total + value, steps + 1
+            if name in self.trained:
+                total, steps = self.trained[name]
+                self.trained[name] = total + value, steps + 1
+            else:
+                self.trained[name] = value, 1
 
     def evaluate(self) -> None:
         """Log the mean training losses since the last time and the validation metrics; write a checkpoint."""

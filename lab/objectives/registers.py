@@ -20,7 +20,8 @@ from lab.batches import TensorBatch
 from lab.graph import Graph
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON
-from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, Term
+from lab.objectives.next_token import NextTokenModel
+from lab.objectives.objective import DataShape, ObjectiveConfig, Term
 
 
 class RegistersConfig(ObjectiveConfig):
@@ -31,7 +32,7 @@ class RegistersConfig(ObjectiveConfig):
     weight: float = Field(default=0.3, ge=0, le=1, description="a: of the registers' loss; the next token's has 1 - a")
 
 
-class Registers(Objective):
+class Registers(NextTokenModel):
     """A next-token model that is trained with a register behind each token."""
 
     config: RegistersConfig
@@ -75,17 +76,6 @@ class Registers(Objective):
         targets = batch.targets_ahead(self.ahead)
         value = graph.cross_entropy(self.norm(latent_BxSxD[:, positions:]), self.lm_head.weight, targets)
         yield Term("loss_registers", value, targets.count, self.config.weight)
-
-    def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
-        hidden_BxPxD: Tensor = self.norm(latent_BxPxD[:, : tokens_BxQ.shape[1]])
-        return hidden_BxPxD
-
-    def unembed(self, hidden_NxD: Tensor, lag: int) -> Tensor:
-        logits_NxV: Tensor = self.lm_head(hidden_NxD)
-        return logits_NxV
-
-    def next_token_path(self) -> NextTokenPath:
-        return NextTokenPath([], self.norm, self.lm_head)
 
     def head_parts(self) -> dict[str, nn.Module]:
         return {"register": self.register_embedding, "norm": self.norm, "unembedding": self.lm_head}

@@ -22,7 +22,8 @@ from lab.graph import Graph
 from lab.model.config import ModelConfig, Shape
 from lab.model.layers import NORM_EPSILON
 from lab.model.network import new_block
-from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, Term
+from lab.objectives.next_token import NextTokenModel
+from lab.objectives.objective import DataShape, ObjectiveConfig, Term
 
 
 class SequentialModulesConfig(ObjectiveConfig):
@@ -69,7 +70,7 @@ class SequentialModule(nn.Module):
         return out
 
 
-class SequentialModules(Objective):
+class SequentialModules(NextTokenModel):
     """A next-token model and n - 1 modules behind it."""
 
     config: SequentialModulesConfig
@@ -132,13 +133,6 @@ class SequentialModules(Objective):
         for step in range(2, lag + 1):
             state_BxPxD = self.onward(step, state_BxPxD, tokens_BxQ[:, step - 1 : step - 1 + positions])
         return self.normed(lag, state_BxPxD)
-
-    def unembed(self, hidden_NxD: Tensor, lag: int) -> Tensor:
-        logits_NxV: Tensor = self.lm_head(hidden_NxD)
-        return logits_NxV
-
-    def next_token_path(self) -> NextTokenPath:
-        return NextTokenPath([], self.norm, self.lm_head)
 
     def head_parts(self) -> dict[str, nn.Module]:
         modules = {f"module {lag}": module for lag, module in enumerate(self.modules_ahead, start=1)}

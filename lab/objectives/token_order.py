@@ -25,7 +25,8 @@ from lab.batches import TensorBatch
 from lab.graph import Graph
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON
-from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, Term
+from lab.objectives.next_token import NextTokenModel
+from lab.objectives.objective import DataShape, ObjectiveConfig, Term
 
 
 class TokenOrderConfig(ObjectiveConfig):
@@ -41,7 +42,7 @@ class TokenOrderConfig(ObjectiveConfig):
     weight: float = Field(default=1.0, ge=0, description="of the ranking loss in the sum")
 
 
-class TokenOrder(Objective):
+class TokenOrder(NextTokenModel):
     """A next-token model with a second unembedding for the order of what comes."""
 
     config: TokenOrderConfig
@@ -73,17 +74,6 @@ class TokenOrder(Objective):
         share_NxW = score_W.where(first_NxW, -torch.inf).softmax(dim=1)
         wanted_N = (logits_NxV.gather(1, tokens_NxW) * share_NxW).sum(dim=1)
         return (logits_NxV.logsumexp(dim=1) - wanted_N).sum()
-
-    def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
-        hidden_BxPxD: Tensor = self.norm(latent_BxPxD[:, : tokens_BxQ.shape[1]])
-        return hidden_BxPxD
-
-    def unembed(self, hidden_NxD: Tensor, lag: int) -> Tensor:
-        logits_NxV: Tensor = self.lm_head(hidden_NxD)
-        return logits_NxV
-
-    def next_token_path(self) -> NextTokenPath:
-        return NextTokenPath([], self.norm, self.lm_head)
 
     def head_parts(self) -> dict[str, nn.Module]:
         return {"norm": self.norm, "unembedding": self.lm_head, "order unembedding": self.order_head}

@@ -1,0 +1,26 @@
+"""What objectives share that are a next-token model with something beside it: their way to the next token.
+
+A subclass builds `norm` and `lm_head` itself, in the order in which it wants its weights drawn.
+"""
+
+from torch import Tensor, nn
+
+from lab.objectives.objective import NextTokenPath, Objective
+
+
+class NextTokenModel(Objective):
+    """The whole model is trunk; norm and unembedding stand on it."""
+
+    norm: nn.RMSNorm
+    lm_head: nn.Linear
+
+    def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
+        hidden_BxPxD: Tensor = self.norm(latent_BxPxD[:, : tokens_BxQ.shape[1]])
+        return hidden_BxPxD
+
+    def unembed(self, hidden_NxD: Tensor, lag: int) -> Tensor:
+        logits_NxV: Tensor = self.lm_head(hidden_NxD)
+        return logits_NxV
+
+    def next_token_path(self) -> NextTokenPath:
+        return NextTokenPath([], self.norm, self.lm_head)
