@@ -17,6 +17,7 @@ from torch import Tensor
 
 from generators.errors import UserError
 from generators.randomness import Integers
+from generators.task import Mask
 from lab.model.layers import Block
 from lab.model.reading import ReadingLayers, Where
 from lab.objectives.objective import Objective
@@ -57,6 +58,12 @@ class Decoded:
         """Of each head's proposals, where those before it stood, the share that stood [k - 1]."""
         return self.accepted / np.maximum(1, self.proposed)
 
+    def acceptance_among(self, places: Mask) -> NDArray[np.float64]:
+        """The same of the proposals for some places alone [B, N]; NaN of a head that proposed nothing there [k - 1]."""
+        inside = self.drafts[:, : self.tokens.shape[1]][places]
+        proposed = (inside >= 0).sum(axis=0)
+        return np.where(proposed > 0, (inside == 1).sum(axis=0) / np.maximum(1, proposed), np.nan)
+
     @property
     def tokens_per_forward(self) -> float:
         """Tokens that a forward pass over a block gave, on average: 1 for plain decoding, k at best."""
@@ -89,12 +96,12 @@ class Reader:
             made = self.layers[blocks[0]](x_NxD, where)
             return made if len(blocks) > 1 else made[None]
 
-        tokens_N = torch.from_numpy(tokens.reshape(-1)).to(self.turns_CxK.device)
+        tokens_N = torch.from_numpy(np.ascontiguousarray(tokens).reshape(-1)).to(self.turns_CxK.device)
         x_NxD = self.network.trunk.embed_tokens(tokens_N)
         for layer in self.network.trunk.layers:
             assert isinstance(layer, Block)
             x_NxD = run([layer], x_NxD)[0]
-        return self.network.proposals(x_NxD, heads, run).unflatten(1, tokens.shape)
+        return self.network.proposals(x_NxD, heads, run).view(heads, *tokens.shape, -1)
 
     def where(self, start: Integers, count: int) -> Where:
         """The geometry of `count` tokens behind `start`; where all samples stand alike it is a slice."""
@@ -133,19 +140,20 @@ class Chooser:
     def __init__(self, temperature: float, generator: torch.Generator | None) -> None:
         self.temperature, self.generator = temperature, generator
 
-    def choose(self, logits_BxV: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens [B], and the distribution they are drawn from [B, V] (the logits themselves where greedy)."""
+    def choose(self, logits_HxBxV: Tensor) -> tuple[Integers, Tensor]:
+        """Tokens [H, B], and the distributions they are drawn from [H, B, V] (the logits themselves where greedy)."""
         if not self.temperature:
-            return logits_BxV.argmax(dim=-1), logits_BxV
-        p_BxV = (logits_BxV / self.temperature).softmax(dim=-1)
-        return torch.multinomial(p_BxV, 1, generator=self.generator)[:, 0], p_BxV
+            return logits_HxBxV.argmax(dim=-1).cpu().numpy(), logits_HxBxV
+        p_HxBxV = (logits_HxBxV / self.temperature).softmax(dim=-1)
+        tokens_HB = torch.multinomial(p_HxBxV.flatten(0, 1), 1, generator=self.generator)
+        return tokens_HB.view(p_HxBxV.shape[:2]).cpu().numpy(), p_HxBxV
 
-    def judge(self, logits_BxKxV: Tensor, block: Integers, proposed_by: Sequence[Tensor]) -> tuple[Integers, Integers]:
+    def judge(self, logits_BxKxV: Tensor, block: Integers, proposed_by: Tensor) -> tuple[Integers, Integers]:
         """How many tokens of each block [B, K] stand [B], 1..K, and the token that follows them [B].
 
         Args:
             logits_BxKxV: head 1's, at each token of the block.
-            proposed_by: of each proposal, block[:, 1:], the distribution it was drawn from [B, V].
+            proposed_by: of each proposal, block[:, 1:], the distribution it was drawn from [K - 1, B, V].
         """
         if not self.temperature:
             verdict = logits_BxKxV.argmax(dim=-1).cpu().numpy()
@@ -201,17 +209,24 @@ def decode(
     reader = Reader(network, size, longest + draft)
     chooser = Chooser(temperature, generator)
 
-    def propose(hidden: Tensor, places: Integers, certain: Integers | None) -> tuple[Integers, list[Tensor]]:
-        """A block [B, K] of the certain token and proposals, and what each proposal was drawn from."""
+    def propose(hidden: Tensor, places: Integers, certain: Integers | None) -> tuple[Integers, Tensor]:
+        """A block [B, K] of the certain token and proposals, and what each proposal was drawn from [K - 1, B, V]."""
         rows = torch.arange(hidden.shape[1], device=hidden.device)
         at_HxBxD = hidden[:, rows, torch.from_numpy(places).to(hidden.device)]
-        first = 0 if certain is None else 1
-        chosen = [chooser.choose(network.unembed(at_HxBxD[head], head + 1)) for head in range(first, draft)]
-        known = [] if certain is None else [certain]
-        block = np.stack([*known, *(token_B.cpu().numpy() for token_B, _ in chosen)], axis=1)
-        return block, [distribution for _, distribution in chosen[1 - first :]]
+        if certain is None:
+            first, by_HxBxV = chooser.choose(logits(at_HxBxD, 1))
+            return first.T, by_HxBxV[1:]
+        if draft == 1:
+            return certain[:, None], at_HxBxD[:0]
+        tokens, by_HxBxV = chooser.choose(logits(at_HxBxD, 2))
+        return np.concatenate((certain[None], tokens)).T, by_HxBxV
 
-    hidden = reader.read(np.ascontiguousarray(prompts[:, : int(lengths.max())]), np.zeros_like(lengths), draft)
+    def logits(hidden_HxBxD: Tensor, first: int) -> Tensor:
+        """Of the heads from the `first` on [H, B, V]."""
+        heads = range(first, draft + 1)
+        return torch.stack([network.unembed(hidden_HxBxD[head - 1], head) for head in heads])
+
+    hidden = reader.read(prompts[:, : int(lengths.max())], np.zeros_like(lengths), draft)
     block, by = propose(hidden, lengths - 1, None)
     out = np.zeros((size, count + draft), dtype=np.int64)
     drafts = np.full((size, count + draft, max(0, draft - 1)), -1, dtype=np.int8)
@@ -236,7 +251,7 @@ def decode(
             rows = np.flatnonzero(going)
             reader.keep(rows)
             live, going, block = live[rows], going[rows], block[rows]
-            by = [distribution[torch.from_numpy(rows).to(distribution.device)] for distribution in by]
+            by = by[:, torch.from_numpy(rows).to(by.device)]
     tokens, sizes = out[:, :count], given
     if end is not None:
         ended = np.cumsum(tokens == end, axis=1) > 0

@@ -51,9 +51,9 @@ class ReadingLayers:
         head_width = width // self.attention_heads
         rows_D = neighbours(width, head_width).to(first.o_proj.weight.device)
 
-        def laid_out(weights: list[list[Tensor]], gains: list[Tensor] | None) -> Tensor:
+        def laid_out(weights: Sequence[Sequence[Tensor]], gains: Sequence[Tensor] | None) -> Tensor:
             """[H, inputs, outputs], or [inputs, outputs] of a single layer; sqrt(D) is left over from `normed`."""
-            each = [torch.cat(parts).T for parts in weights]
+            each = [torch.cat(list(parts)).T for parts in weights]
             if gains is not None:
                 each = [matrix * gain[:, None] * width**0.5 for matrix, gain in zip(each, gains, strict=True)]
             return torch.stack(each) if len(each) > 1 else each[0].contiguous()
@@ -81,7 +81,9 @@ class ReadingLayers:
             rows_Bx1 = torch.arange(B, device=qkv.device)[:, None]
             held[:, rows_Bx1, where.positions_BxT] = new.reshape(H, B, *new.shape[1:])
         keys, values = self.held_HBxCx2xAxK[:, : where.end].permute(2, 0, 3, 1, 4)
-        mask = where.mask if where.positions_BxT is None or H == 1 else where.mask.repeat(H, 1, 1, 1)  # type: ignore[union-attr]
+        mask = where.mask
+        if mask is not None and mask.dim() == 4 and H > 1:
+            mask = mask.repeat(H, 1, 1, 1)
         y_HBxAxTxK = F.scaled_dot_product_attention(q.transpose(1, 2), keys, values, attn_mask=mask)
         y = y_HBxAxTxK.transpose(1, 2).reshape(*qkv.shape[:-1], -1)
         x = added(x_NxD, y, self.out)

@@ -159,7 +159,7 @@ def test_speculative_sampling_has_the_distribution_of_the_next_token_head() -> N
     proposals = torch.multinomial(q.expand(draws, 3), 1, generator=generator)
     block = torch.cat((torch.zeros(draws, 1, dtype=torch.int64), proposals), dim=1)
     logits = torch.stack((p_first.log().expand(draws, 3), p_second.log()[proposals[:, 0]]), dim=1)
-    stands, following = map(torch.from_numpy, chooser.judge(logits, block.numpy(), [q.expand(draws, 3)]))
+    stands, following = map(torch.from_numpy, chooser.judge(logits, block.numpy(), q.expand(1, draws, 3)))
     first = torch.where(stands == 2, block[:, 1], following)
     assert torch.bincount(first, minlength=3) / draws == pytest.approx(p_first.numpy(), abs=0.01)
     accepted = stands == 2
