@@ -41,7 +41,9 @@ class TrainingConfig(Settings):
     )
     micro_batches: int = Field(default=1, ge=1, description="pieces a batch's gradient is added up from")
     device: str = Field(default="cpu", description="a torch device")
-    compile: bool = Field(default=False, description="torch.compile of the layers: half a minute, then faster steps")
+    compile: bool = Field(
+        default=False, description="torch.compile of layers and read-out: half a minute, then faster steps"
+    )
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="bf16 is autocast over fp32 weights")
 
     @model_validator(mode="after")

@@ -111,7 +111,7 @@ class Run:
         for group in self.adam.param_groups:
             group["lr"] = learning_rate(config, self.step)
         with torch.autocast(self.parts.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            terms = descend(self.network, batch, config.loss, config.micro_batches)
+            terms = descend(self.network, batch, config.loss, config.micro_batches, config.compile)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
         self.adam.step()
         self.adam.zero_grad()
