@@ -36,7 +36,7 @@ def size_of(task: Task, split: str) -> int:
 
 RunName = Annotated[str, typer.Argument(help="a run's identity, or the start of it")]
 Split = Annotated[str, typer.Option(help="a held-out split of the run's task")]
-Checkpoint = Annotated[str, typer.Option(help="best or last")]
+Checkpoint = Annotated[str, typer.Option(help="best, last, or a step whose weights were kept")]
 
 
 @app.command("train")
