@@ -374,14 +374,26 @@ def test_a_step_whose_weights_were_not_kept_is_answered_with_those_that_were(
         StoredRun(whole.parents[1], tiny().identity, "8")
 
 
-def test_epochs_over_a_fixed_set_read_the_same_samples_in_another_order(tiny: Spec) -> None:
-    star = {"kind": "star", "degree": 2, "length": 3, "nodes": 10, "training_samples": 8}
-    spec = tiny(task=star, training__steps=6, training__batch_size=4)
+FIXED: dict[str, dict[str, Any]] = {
+    "induction": {"characters": 3, "name_parts": 6, "length_tokens": 32},
+    "choice": {"length_tokens": 16},
+    "markov": {"length_tokens": 32},
+    "star": {"degree": 2, "length": 3, "nodes": 10},
+}
+
+
+@pytest.mark.parametrize("kind", FIXED)
+def test_epochs_over_a_fixed_set_read_the_same_samples_in_another_order(tiny: Spec, kind: str) -> None:
+    task = {"kind": kind, "training_samples": 8, **FIXED[kind]}
+    spec = tiny(task=task, objective__n=1, training__steps=6, training__batch_size=4)
     parts = assemble(spec)
-    rows = torch.cat([batch.tokens_BxT for batch in batches(parts.task, spec, parts.device, 0)])
-    epochs = [[tuple(row.tolist()) for row in epoch] for epoch in rows.split(8)]
+    read = [batch.tokens_BxT.tolist() for batch in batches(parts.task, spec, parts.device, 0)]
+    samples = [tuple(row) for rows in read for row in rows]
+    epochs = [samples[start : start + 8] for start in (0, 8, 16)]
     assert set(epochs[0]) == set(epochs[1]) == set(epochs[2])
     assert epochs[0] != epochs[1]
+    taken_up = [batch.tokens_BxT.tolist() for batch in batches(parts.task, spec, parts.device, 3)]
+    assert taken_up == read[3:]
 
 
 def test_a_kill_changes_nothing_in_where_a_run_stops_early(
