@@ -62,6 +62,12 @@ class ChoiceConfig(TaskConfig):
         default=0, ge=0, le=2**31 - 1, description="which of the random tables of what a choice decides"
     )
     length_tokens: int = Field(default=64, ge=8, le=4096, description="tokens of a sample; it ends where it is cut")
+    training_samples: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**9,
+        description="a fixed training set of that size, read in epochs; without it, fresh samples",
+    )
     test_samples: int = Field(default=1000, ge=1, le=10**7)
     validation_samples: int = Field(default=500, ge=1, le=10**7)
 
@@ -108,7 +114,11 @@ class Choice(Task):
         names = [f"{letters[j]}{j}+{place}" if place else f"{letters[j]}{j}" for j, place in np.argwhere(filler)]
         self.vocabulary = (*(f"a{token}" for token in range(self.alphabet)), *names)
         self.length = config.length_tokens
-        self.splits = {"train": None, "validation": config.validation_samples, "test": config.test_samples}
+        self.splits = {
+            "train": config.training_samples,
+            "validation": config.validation_samples,
+            "test": config.test_samples,
+        }
         self.table = self._table()
         self.shortcuts = {"blind": self.blind, "previous_token": self.previous_token}
 

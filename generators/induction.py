@@ -71,6 +71,12 @@ class InductionConfig(TaskConfig):
     other_share: float = Field(
         default=0.0, ge=0, lt=1, description="of training samples that are text without names; appendix J: 0.9"
     )
+    training_samples: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**9,
+        description="a fixed training set of that size, read in epochs; without it, fresh samples",
+    )
     test_samples: int = Field(default=1000, ge=1, le=10**7)
     validation_samples: int = Field(default=500, ge=1, le=10**7)
 
@@ -94,7 +100,11 @@ class Induction(Task):
         plain = sorted(words | literals | {"once", "there", COMMA})
         self.vocabulary = (START, *plain, *firsts, *seconds[: config.name_parts])
         self.length = config.length_tokens
-        self.splits = {"train": None, "validation": config.validation_samples, "test": config.test_samples}
+        self.splits = {
+            "train": config.training_samples,
+            "validation": config.validation_samples,
+            "test": config.test_samples,
+        }
         self.first = 1 + len(plain)
         self.second = self.first + config.name_parts
         self.token = {word: token for token, word in enumerate(self.vocabulary)}

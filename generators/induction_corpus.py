@@ -53,6 +53,12 @@ class InductionCorpusConfig(TaskConfig):
         default=None, description='other text to train on: a text file, a folder of them, or "stdlib"'
     )
     other_share: float = Field(default=0.9, ge=0, lt=1, description="of training windows, where there is other text")
+    training_samples: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**9,
+        description="a fixed training set of that size, read in epochs; without it, fresh samples",
+    )
     test_samples: int = Field(default=400, ge=1, le=10**7)
     validation_samples: int = Field(default=200, ge=1, le=10**7)
 
@@ -81,7 +87,11 @@ class InductionCorpus(Task):
         self.vocabulary = library.vocabulary
         self.padding = len(self.vocabulary) - 1
         self.length = config.length_tokens
-        self.splits = {"train": None, "validation": config.validation_samples, "test": config.test_samples}
+        self.splits = {
+            "train": config.training_samples,
+            "validation": config.validation_samples,
+            "test": config.test_samples,
+        }
         self.shortcuts = {"latest_name": recent_name(1), "name_before": recent_name(2), "frequent_name": frequent_name}
         longest = max(map(len, library.codes["train"]))
         if self.length > longest:

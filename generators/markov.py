@@ -63,6 +63,12 @@ class MarkovConfig(TaskConfig):
         default=0, ge=0, le=2**31 - 1, description="which of the random distributions of fresh states"
     )
     length_tokens: int = Field(default=64, ge=8, le=LENGTH_MAXIMUM, description="tokens of a sample")
+    training_samples: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**9,
+        description="a fixed training set of that size, read in epochs; without it, fresh samples",
+    )
     test_samples: int = Field(default=1000, ge=1, le=10**7)
     validation_samples: int = Field(default=500, ge=1, le=10**7)
 
@@ -95,7 +101,11 @@ class Markov(Task):
         super().__init__(config)
         self.vocabulary = tuple(str(token) for token in range(tokens))
         self.length = config.length_tokens
-        self.splits = {"train": None, "validation": config.validation_samples, "test": config.test_samples}
+        self.splits = {
+            "train": config.training_samples,
+            "validation": config.validation_samples,
+            "test": config.test_samples,
+        }
         weights = -np.log1p(-Stream(sample_keys("markov source", [config.source_seed])).uniform("fresh", states)[0])
         self.fresh: Floats = weights / weights.sum()
         successor = np.roll(np.eye(states), 1, axis=1)

@@ -12,6 +12,12 @@ from generators.randomness import Integers
 from generators.task import Batch, Mask
 
 
+def on(device: torch.device, array: NDArray[np.int64]) -> Tensor:
+    """A numpy array on a device, which nobody waits for."""
+    tensor = torch.from_numpy(array)
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+
+
 @dataclass(frozen=True)
 class Targets:
     """N tokens that carry loss, and where in B x P hidden states each is predicted."""
@@ -45,7 +51,7 @@ class TensorBatch:
     @classmethod
     def of(cls, batch: Batch, device: torch.device, indices: Integers, step: int | None = None) -> "TensorBatch":
         """The tokens and the loss mask of a numpy batch, on `device`."""
-        return cls(torch.from_numpy(batch.tokens).to(device), batch.loss, indices, step)
+        return cls(on(device, batch.tokens), batch.loss, indices, step)
 
     @property
     def inputs_BxP(self) -> Tensor:
@@ -78,7 +84,7 @@ class TensorBatch:
             if mask.all():
                 self._targets[lag] = Targets(None, tokens, count)
             else:
-                positions = torch.from_numpy(np.flatnonzero(mask)).to(tokens.device)
+                positions = on(tokens.device, np.flatnonzero(mask))
                 self._targets[lag] = Targets(positions, tokens[positions], count)
         return self._targets[lag]
 
@@ -91,8 +97,8 @@ class TensorBatch:
         where, landing = self._landing(ahead)
         count = len(where) if self.part_of is None else len(self.part_of._landing(ahead)[0])
         device = self.tokens_BxT.device
-        tokens_N = self.tokens_BxT.reshape(-1)[torch.from_numpy(landing).to(device)]
-        return Targets(torch.from_numpy(where).to(device), tokens_N, count)
+        tokens_N = self.tokens_BxT.reshape(-1)[on(device, landing)]
+        return Targets(on(device, where), tokens_N, count)
 
     def _landing(self, ahead: Callable[[Integers], Integers]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Flat positions [N] in B x P that have a target, and the flat place of it in B x T [N]."""

@@ -48,7 +48,7 @@ def classes_of(task: Task, batch: Batch, found: Decoded) -> dict[str, Mask]:
 
 RunName = Annotated[str, typer.Argument(help="a run's identity, or the start of it")]
 Split = Annotated[str, typer.Option(help="a held-out split of the run's task")]
-Checkpoint = Annotated[str, typer.Option(help="best or last")]
+Checkpoint = Annotated[str, typer.Option(help="best, last, or a step whose weights were kept")]
 
 
 @app.command("train")

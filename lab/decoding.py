@@ -83,7 +83,7 @@ class Reader:
         self.layers: dict[Block, ReadingLayers] = {}
         weight, rotary = network.trunk.embed_tokens.weight, network.trunk.rotary_2xTxK
         half = rotary.shape[2] // 2
-        self.turns_CxK = torch.complex(*rotary[:, :, :half].to(weight.dtype))
+        self.turns_CxK = torch.complex(*rotary[:, :, half:].to(weight.dtype))  # where sines have their own sign
         self.seen: dict[int, Tensor] = {}
 
     def read(self, tokens: Integers, start: Integers, heads: int) -> Tensor:

@@ -165,7 +165,7 @@ def tokenizer(task: Task) -> dict[str, bytes]:
 README = """\
 # Run {identity}
 
-The {checkpoint} checkpoint (step {step}) of a run of mtp-lab: objective `{objective}` on task `{task}`.
+Checkpoint {checkpoint} (step {step}) of a run of mtp-lab: objective `{objective}` on task `{task}`.
 
 `config.json` and `model.safetensors` are the next-token path as a Llama:
 
@@ -274,6 +274,8 @@ def scores(stored: StoredRun) -> str:
         return "The run was not complete when this was written: it has no scores yet."
     if result["status"] != "complete":
         return f"The run {result['status']}: {result['reason']}."
+    if stored.checkpoint not in result["scores"]:
+        return f"`lab score {stored.folder.identity} --checkpoint {stored.checkpoint}` gives them."
     splits: dict[str, dict[str, float]] = result["scores"][stored.checkpoint]
     names = dict.fromkeys(name for metrics in splits.values() for name in metrics)
     rows = [

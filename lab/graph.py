@@ -6,6 +6,7 @@ constant when the unembedding is fused into the cross-entropy.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -19,23 +20,44 @@ ROWS_AT_ONCE = 512
 FUSED = nn.LinearCrossEntropyOptions()
 
 RowsLoss = Callable[..., Tensor]
+ReadOut = Callable[[Tensor, nn.RMSNorm | None, Tensor, Tensor], Tensor]
+
+
+def read_out(hidden_NxD: Tensor, norm: nn.RMSNorm | None, unembedding_VxD: Tensor, tokens_N: Tensor) -> Tensor:
+    """Norm, unembedding and the sum of cross-entropies."""
+    normed_NxD = hidden_NxD if norm is None else norm(hidden_NxD)
+    return F.cross_entropy(F.linear(normed_NxD, unembedding_VxD), tokens_N, reduction="sum")
+
+
+@cache
+def compiled_read_out() -> ReadOut:
+    """`read_out` as one piece of code, for every head of every network of this process."""
+    return torch.compile(read_out)
 
 
 class Graph:
-    """Whole: every term's graph is kept until one backward pass."""
+    """Whole: every term's graph is kept until one backward pass.
+
+    Args:
+        compiled: whether norm, unembedding and cross-entropy go through torch's compiler.
+    """
+
+    def __init__(self, compiled: bool = False) -> None:
+        self.read_out: ReadOut = compiled_read_out() if compiled else read_out
 
     def share(self, hidden: Tensor) -> Tensor:
         """A hidden state that more than one term reads: what they are to read instead."""
         return hidden
 
-    def cross_entropy(self, hidden_BxPxD: Tensor, unembedding_VxD: Tensor, targets: Targets) -> Tensor:
+    def cross_entropy(
+        self, hidden_BxPxD: Tensor, unembedding_VxD: Tensor, targets: Targets, norm: nn.RMSNorm | None = None
+    ) -> Tensor:
         """Cross-entropy in nats summed over the targets and divided by their count; no other position is unembedded.
 
         Args:
-            hidden_BxPxD: normed hidden states.
+            hidden_BxPxD: normed hidden states, or with `norm` those that it is to norm.
         """
-        logits_NxV = F.linear(targets.of(hidden_BxPxD), unembedding_VxD)
-        return F.cross_entropy(logits_NxV, targets.tokens_N, reduction="sum") / max(1, targets.count)
+        return self.read_out(targets.of(hidden_BxPxD), norm, unembedding_VxD, targets.tokens_N) / max(1, targets.count)
 
     def rows(self, loss: RowsLoss, hidden_NxD: Tensor, *others: Tensor) -> Tensor:
         """The sum over N rows of a loss of one's own large in memory: loss(hidden_NxD, *others), others [N, ...]."""
@@ -49,7 +71,8 @@ class CutGraph(Graph):
     a cut goes further down when `finish` undoes the cuts, the one furthest from the trunk first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, compiled: bool = False) -> None:
+        super().__init__(compiled)
         self.cuts: list[tuple[Tensor, Tensor]] = []
 
     def share(self, hidden: Tensor) -> Tensor:
@@ -68,10 +91,14 @@ class CutGraph(Graph):
 class FusedGraph(CutGraph):
     """Cut, and the logits of all targets never exist together: torch's own chunked unembedding and cross-entropy."""
 
-    def cross_entropy(self, hidden_BxPxD: Tensor, unembedding_VxD: Tensor, targets: Targets) -> Tensor:
+    def cross_entropy(
+        self, hidden_BxPxD: Tensor, unembedding_VxD: Tensor, targets: Targets, norm: nn.RMSNorm | None = None
+    ) -> Tensor:
         hidden_NxD = targets.of(hidden_BxPxD)
         if not len(targets.tokens_N):
-            return super().cross_entropy(hidden_BxPxD, unembedding_VxD, targets)
+            return super().cross_entropy(hidden_BxPxD, unembedding_VxD, targets, norm)
+        if norm is not None:
+            hidden_NxD = norm(hidden_NxD)
         if torch.is_autocast_enabled(hidden_NxD.device.type):
             kind = torch.get_autocast_dtype(hidden_NxD.device.type)
             hidden_NxD, unembedding_VxD = hidden_NxD.to(kind), unembedding_VxD.to(kind)

@@ -11,9 +11,9 @@ from lab.graph import CutGraph, FusedGraph, Graph
 from lab.objectives.objective import Objective
 
 
-def joint(objective: Objective, batch: TensorBatch) -> dict[str, Tensor]:
+def joint(objective: Objective, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
     """One backward pass through the weighted sum of all terms. Returns each term's value by name, detached."""
-    terms = list(objective.terms(objective.latent(batch), batch, Graph()))
+    terms = list(objective.terms(objective.latent(batch), batch, Graph(compiled)))
     total = terms[0].weight * terms[0].value
     for term in terms[1:]:
         total = total + term.weight * term.value
@@ -32,23 +32,25 @@ def term_by_term(objective: Objective, batch: TensorBatch, graph: CutGraph) -> d
     return values
 
 
-def sequential(objective: Objective, batch: TensorBatch) -> dict[str, Tensor]:
+def sequential(objective: Objective, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
     """Forward and backward head by head, as in the paper: logits of one head at a time."""
-    return term_by_term(objective, batch, CutGraph())
+    return term_by_term(objective, batch, CutGraph(compiled))
 
 
-def chunked(objective: Objective, batch: TensorBatch) -> dict[str, Tensor]:
+def chunked(objective: Objective, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
     """Head by head, with the unembedding fused into the cross-entropy: logits of a few targets at a time."""
-    return term_by_term(objective, batch, FusedGraph())
+    return term_by_term(objective, batch, FusedGraph(compiled))
 
 
 LOSSES = {"joint": joint, "sequential": sequential, "chunked": chunked}
 
 
-def descend(objective: Objective, batch: TensorBatch, loss: str, micro_batches: int = 1) -> dict[str, Tensor]:
+def descend(
+    objective: Objective, batch: TensorBatch, loss: str, micro_batches: int = 1, compiled: bool = False
+) -> dict[str, Tensor]:
     """Add the gradient of a batch to the parameters', micro-batch by micro-batch. Returns each term's value by name."""
     values: dict[str, Tensor] = {}
     for piece in batch.split(micro_batches):
-        for name, value in LOSSES[loss](objective, piece).items():
+        for name, value in LOSSES[loss](objective, piece, compiled).items():
             values[name] = values[name] + value if name in values else value
     return values

@@ -35,13 +35,21 @@ class TrainingConfig(Settings):
     stop_after_evaluations: int | None = Field(
         default=None, ge=1, description="early stopping: so many validations in a row without a better score"
     )
+    keep_every_steps: int | None = Field(
+        default=None, ge=1, description="weights kept for later analysis; a multiple of evaluate_every_steps"
+    )
     loss: Literal["joint", "sequential", "chunked"] = Field(
         default="joint",
         description="one gradient, three ways: all heads at once; head by head as in the paper; and without all logits",
     )
     micro_batches: int = Field(default=1, ge=1, description="pieces a batch's gradient is added up from")
     device: str = Field(default="cpu", description="a torch device")
-    compile: bool = Field(default=False, description="torch.compile of the layers: half a minute, then faster steps")
+    compile: bool = Field(
+        default=False, description="torch.compile of layers and read-out: half a minute, then faster steps"
+    )
+    cuda_graphs: bool = Field(
+        default=False, description="with compile, on a CUDA device: a layer's kernels are recorded once and replayed"
+    )
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="bf16 is autocast over fp32 weights")
 
     @model_validator(mode="after")
@@ -52,6 +60,16 @@ class TrainingConfig(Settings):
             raise ValueError(
                 f"micro_batches = {self.micro_batches} should be at most batch_size = {self.batch_size}: "
                 "a piece holds a sample at least"
+            )
+        if self.keep_every_steps is not None and self.keep_every_steps % self.evaluate_every_steps:
+            raise ValueError(
+                f"keep_every_steps = {self.keep_every_steps} should be a multiple of "
+                f"evaluate_every_steps = {self.evaluate_every_steps}"
+            )
+        if self.cuda_graphs and not (self.compile and self.device.startswith("cuda")):
+            raise ValueError(
+                f"cuda_graphs = true needs compile = true and a CUDA device, not compile = {str(self.compile).lower()} "
+                f'and device = "{self.device}"'
             )
         return self
 

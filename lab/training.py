@@ -27,7 +27,7 @@ from lab.objectives.objective import Objective
 from lab.spec import RunSpec, Start, TrainingConfig
 from lab.starting import take_over
 from lab.store import BEST, LAST, METRICS, TIMING, Held, RunFolder
-from lab.stored import stored_weights
+from lab.stored import kept_weights, stored_weights
 
 DRAWN_AT_ONCE = 32
 """Steps whose data is drawn in one call: numpy's cost per call is then small beside the step's."""
@@ -77,7 +77,7 @@ class Run:
         self.spec, self.folder, self.parts = spec, folder, parts
         self.network = parts.network
         if spec.training.compile:
-            compile_blocks(self.network)
+            compile_blocks(self.network, spec.training.cuda_graphs)
         self.adam = optimiser(self.network, spec.training)
         self.step = 0
         self.best_step, self.best_score = 0, -math.inf
@@ -105,13 +105,19 @@ class Run:
         patience = self.spec.training.stop_after_evaluations
         return patience is not None and self.step - self.best_step >= patience * self.spec.training.evaluate_every_steps
 
+    def begin(self) -> None:
+        """What recorded kernels have written until now may be written over."""
+        if self.spec.training.cuda_graphs:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+
     def descend(self, batch: TensorBatch) -> None:
         """One optimiser step."""
         config = self.spec.training
+        self.begin()
         for group in self.adam.param_groups:
             group["lr"] = learning_rate(config, self.step)
         with torch.autocast(self.parts.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            terms = descend(self.network, batch, config.loss, config.micro_batches)
+            terms = descend(self.network, batch, config.loss, config.micro_batches, config.compile)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
         self.adam.step()
         self.adam.zero_grad()
@@ -127,6 +133,7 @@ class Run:
         training = {name: float(total) / steps for name, (total, steps) in self.trained.items()}
         self.trained.clear()
         trained_seconds = self.lap()
+        self.begin()
         metrics = self.validation(self.network)
         self.require_finite(training, metrics)
         rate = learning_rate(self.spec.training, self.step - 1)
@@ -136,6 +143,9 @@ class Run:
         if score > self.best_score:
             self.best_step, self.best_score = self.step, score
             self.folder.write_tensors(BEST, self.network.state_dict(), {"step": self.step})
+        every = self.spec.training.keep_every_steps
+        if every is not None and self.step % every == 0:
+            self.folder.write_tensors(kept_weights(self.step), self.network.state_dict(), {"step": self.step})
         seconds = {"train_seconds": round(trained_seconds, 4), "evaluate_seconds": round(self.lap(), 4)}
         self.log(TIMING, {"step": self.step, **seconds})
         self.checkpoint()
@@ -195,17 +205,18 @@ class Run:
         return tensors
 
     def finish(self) -> Tree:
-        """Score the last and the best checkpoint on the held-out splits; this is the run's result."""
-        evaluators = {
-            split: self.validation if split == "validation" else Evaluator(self.parts.task, split, self.parts.device)
+        """Score the last and the best checkpoint on the test splits; with their validation this is the run's result."""
+        tests = {
+            split: Evaluator(self.parts.task, split, self.parts.device)
             for split, size in self.parts.task.splits.items()
-            if size is not None and split != "train"
+            if size is not None and split not in ("train", "validation")
         }
-        last = {split: evaluator(self.network) for split, evaluator in evaluators.items()}
-        best = last
+        self.begin()
+        last = best = self.logged_validation(self.step) | {split: test(self.network) for split, test in tests.items()}
         if self.best_step < self.step:
             self.network.load_state_dict(self.best_weights())
-            best = {split: evaluator(self.network) for split, evaluator in evaluators.items()}
+            self.begin()
+            best = self.logged_validation(self.best_step) | {split: test(self.network) for split, test in tests.items()}
         self.require_finite(*last.values(), *best.values())
         result = {
             "status": "complete",
@@ -217,6 +228,12 @@ class Run:
         }
         self.log(TIMING, {"step": self.step, "train_seconds": 0.0, "evaluate_seconds": round(self.lap(), 4)})
         return result
+
+    def logged_validation(self, step: int) -> dict[str, dict[str, float]]:
+        """The validation metrics of a step that was evaluated, under the name of the split."""
+        lines = self.folder.lines(METRICS)
+        (found,) = (line for line in lines if line["step"] == step and line["split"] == "validation")
+        return {found["split"]: {name: value for name, value in found.items() if name not in ("step", "split")}}
 
 
 class Diverged(WorkFailed):

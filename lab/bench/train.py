@@ -111,7 +111,7 @@ def ours(shape: Shape, n: int, classes: int, tokens: "np.ndarray[Any, Any]", com
     mask = np.ones(tokens.shape, dtype=bool)
     whole = Batch(tokens=tokens, loss=mask, scored=mask)
     batch = TensorBatch.of(whole, torch.device("cpu"), np.arange(len(tokens)))
-    return optimised(network, lambda: descend(network, batch, "joint"))
+    return optimised(network, lambda: descend(network, batch, "joint", compiled=compiled))
 
 
 def theirs(shape: Shape, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool) -> Step:

@@ -45,8 +45,11 @@ def new_block(shape: Shape) -> Block:
     return Block(shape.width, shape.attention_heads, shape.hidden)
 
 
-def compile_blocks(network: nn.Module) -> None:
+def compile_blocks(network: nn.Module, cuda_graphs: bool = False) -> None:
     """Compile every transformer layer where it stands: one piece of code for all, names and weights as they were.
+
+    Args:
+        cuda_graphs: a layer's kernels are recorded and replayed together; what is kept from a step is to be copied.
 
     Raises:
         UserError: there is no compiler.
@@ -55,7 +58,7 @@ def compile_blocks(network: nn.Module) -> None:
         raise UserError("training.compile = true: needs a C++ compiler (g++, clang++ or CXX); false always works")
     for part in network.modules():
         if isinstance(part, Block):
-            part.compile()
+            part.compile(mode="reduce-overhead" if cuda_graphs else None)
 
 
 @torch.no_grad()

@@ -22,6 +22,10 @@ from lab.model.network import new_block
 from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, RunLayers, Term
 from lab.objectives.wiring import HeadLayer, Topology, Unembedding, Wiring, refusal
 
+WHOLE_ROWS = 32
+"""A head reads positions up to a multiple of these where there are so many, targets or not: attention works in rows of
+them, and heads that look 2, 3 and 4 ahead share the code that is compiled for a length."""
+
 
 class MultiTokenConfig(ObjectiveConfig):
     """Settings of `multi_token`."""
@@ -130,17 +134,18 @@ class MultiToken(Objective):
             lags = [self.lags[other - 1] for other in trained if self.lags[other - 1] < length]
             if not lags:
                 continue
-            state = self.apply_layer(head, states[self.wiring.parent(head)][:, : length - min(lags)])
+            read = -(-(length - min(lags)) // WHOLE_ROWS) * WHOLE_ROWS
+            state = self.apply_layer(head, states[self.wiring.parent(head)][:, :read])
             if self.wiring.carries(head):
                 state = states[head] = graph.share(state)
             lag = self.lags[head - 1]
             if head in trained and lag < length:
                 targets = batch.targets(lag)
-                hidden_BxPxD = self.norm(state[:, : length - lag])
-                value = graph.cross_entropy(hidden_BxPxD, self.unembedding_of(head).weight, targets)
+                unembedding_VxD = self.unembedding_of(head).weight
+                value = graph.cross_entropy(state[:, : length - lag], unembedding_VxD, targets, self.norm)
                 weight = 1.0 if self.config.weights is None else self.config.weights[head - 1]
                 yield Term(f"loss_{lag}", value, targets.count, weight)
-                del value, hidden_BxPxD  # a cut graph frees a head's before the next is built
+                del value  # a cut graph frees a head's before the next is built
             del state
 
     def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:

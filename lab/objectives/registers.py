@@ -70,11 +70,11 @@ class Registers(NextTokenModel):
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         positions = batch.inputs_BxP.shape[1]
         targets = batch.targets(1)
-        value = graph.cross_entropy(self.norm(latent_BxSxD[:, :positions]), self.lm_head.weight, targets)
+        value = graph.cross_entropy(latent_BxSxD[:, :positions], self.lm_head.weight, targets, self.norm)
         yield Term("loss_1", value, targets.count, 1 - self.config.weight)
         del value
         targets = batch.targets_ahead(self.ahead)
-        value = graph.cross_entropy(self.norm(latent_BxSxD[:, positions:]), self.lm_head.weight, targets)
+        value = graph.cross_entropy(latent_BxSxD[:, positions:], self.lm_head.weight, targets, self.norm)
         yield Term("loss_registers", value, targets.count, self.config.weight)
 
     def head_parts(self) -> dict[str, nn.Module]:

@@ -106,12 +106,11 @@ class SequentialModules(NextTokenModel):
         out: Tensor = self.modules_ahead[lag - 2](state_BxPxD[:, :positions], embedded_BxPxD, rotary_2xPxK)
         return out
 
-    def normed(self, lag: int, state_BxPxD: Tensor) -> Tensor:
-        """Through the final norm of the main model, or of the module that looks `lag` ahead."""
+    def norm_of(self, lag: int) -> nn.RMSNorm:
+        """The final norm of the main model, or of the module that looks `lag` ahead."""
         owner = self if lag == 1 else self.modules_ahead[lag - 2]
         assert isinstance(owner.norm, nn.RMSNorm)
-        hidden_BxPxD: Tensor = owner.norm(state_BxPxD)
-        return hidden_BxPxD
+        return owner.norm
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         weight = self.config.weight_at(batch.step) / max(1, self.config.n - 1)
@@ -123,7 +122,7 @@ class SequentialModules(NextTokenModel):
             if lag < furthest:  # read by a term and by the next module
                 state_BxPxD = graph.share(state_BxPxD)
             targets = batch.targets(lag)
-            value = graph.cross_entropy(self.normed(lag, state_BxPxD), self.lm_head.weight, targets)
+            value = graph.cross_entropy(state_BxPxD, self.lm_head.weight, targets, self.norm_of(lag))
             yield Term(f"loss_{lag}", value, targets.count, 1.0 if lag == 1 else weight)
             del value  # a cut graph frees a term's before the next is built
 
@@ -132,7 +131,8 @@ class SequentialModules(NextTokenModel):
         state_BxPxD = latent_BxPxD[:, :positions]
         for step in range(2, lag + 1):
             state_BxPxD = self.onward(step, state_BxPxD, tokens_BxQ[:, step - 1 : step - 1 + positions])
-        return self.normed(lag, state_BxPxD)
+        hidden_BxPxD: Tensor = self.norm_of(lag)(state_BxPxD)
+        return hidden_BxPxD
 
     def head_parts(self) -> dict[str, nn.Module]:
         modules = {f"module {lag}": module for lag, module in enumerate(self.modules_ahead, start=1)}

@@ -230,6 +230,10 @@ def test_the_readme_has_the_scores_of_its_checkpoint(tmp_path: Path) -> None:
     )
     assert "9.0000" not in text
 
+    stored.checkpoint = "8"
+    export(stored, tmp_path / "kept")
+    assert "--checkpoint 8` gives them" in (tmp_path / "kept" / "README.md").read_text()
+
     stored.folder.write_result({"status": "diverged", "reason": "the loss was not a finite number by step 8"})
     export(stored, tmp_path / "diverged")
     assert "not a finite number by step 8" in (tmp_path / "diverged" / "README.md").read_text()

@@ -44,6 +44,14 @@ def test_the_identity_is_the_same_in_every_process_and_with_defaults_written_out
             {"training.learning_rate": float("inf")},
             "x.toml: training.learning_rate = Infinity: should be a finite number",
         ),
+        (
+            {"training.keep_every_steps": 6},
+            "x.toml: training: keep_every_steps = 6 should be a multiple of evaluate_every_steps = 4",
+        ),
+        (
+            {"training.cuda_graphs": True, "training.compile": True},
+            "x.toml: training: cuda_graphs = true needs compile = true and a CUDA device, not compile = true and device",
+        ),
         ({"task": 3}, "x.toml: task should be a table with a kind"),
     ],
 )

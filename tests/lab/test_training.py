@@ -1,5 +1,6 @@
 """Same spec, same bytes; also when killed at any moment and run again. Every setting changes something."""
 
+import json
 import math
 import os
 import signal
@@ -15,9 +16,11 @@ import torch
 
 from generators.errors import UserError, WorkFailed
 from lab.assembly import assemble
+from lab.evaluation import Evaluator
 from lab.graph import Graph
 from lab.spec import RunSpec, TrainingConfig
 from lab.store import BEST, LAST, METRICS, TIMING, RunFolder
+from lab.stored import StoredRun
 from lab.training import Run, batches, learning_rate, train
 from tests.conftest import Lab, Spec
 
@@ -278,6 +281,14 @@ def test_learning_lowers_every_heads_loss(tiny: Spec, tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
+def test_recorded_kernels_train_to_nearly_the_same_weights(tiny: Spec, tmp_path: Path) -> None:
+    settings = {"training__device": "cuda", "training__compile": True, "training__micro_batches": 2}
+    results = [train(tiny(**settings, training__cuda_graphs=wanted), tmp_path) for wanted in (False, True)]
+    losses = [result["scores"]["last"]["test"]["loss_1"] for result in results]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@pytest.mark.gpu
 def test_a_gpu_run_learns_as_the_cpu_run_does(tiny: Spec, tmp_path: Path) -> None:
     results = [train(tiny(training__device=device), tmp_path) for device in ("cpu", "cuda")]
     losses = [result["scores"]["last"]["test"]["loss_1"] for result in results]
@@ -318,14 +329,71 @@ def test_every_measurement_has_its_step_and_its_seconds(tiny: Spec, tmp_path: Pa
     assert all(line["loss_1"] > 0 for line in folder.lines(METRICS))
 
 
-def test_epochs_over_a_fixed_set_read_the_same_samples_in_another_order(tiny: Spec) -> None:
-    star = {"kind": "star", "degree": 2, "length": 3, "nodes": 10, "training_samples": 8}
-    spec = tiny(task=star, training__steps=6, training__batch_size=4)
+def test_kept_weights_are_those_of_their_step_and_a_kill_changes_nothing_in_them(
+    tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = tiny(training__keep_every_steps=4)
+    result = train(spec, tmp_path / "whole")
+    checkpoint = Run.checkpoint
+
+    def unwritten(run: Run) -> None:
+        if run.step == 8:
+            raise Killed
+        checkpoint(run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "checkpoint", unwritten)
+        with pytest.raises(Killed):
+            train(spec, tmp_path / "killed")
+    train(spec, tmp_path / "killed")
+    folders = [RunFolder(tmp_path / home, spec.identity) for home in ("whole", "killed")]
+    names = [sorted(path.name for path in folder.path.glob("weights-*")) for folder in folders]
+    assert names[0] == names[1] == ["weights-12.safetensors", "weights-4.safetensors", "weights-8.safetensors"]
+    for name in names[0]:
+        assert (folders[0].path / name).read_bytes() == (folders[1].path / name).read_bytes()
+    validations = [line for line in folders[0].lines(METRICS) if line["split"] == "validation"]
+    for line in validations:
+        stored = StoredRun(tmp_path / "whole", spec.identity, str(line["step"]))
+        assert stored.step == line["step"]
+        metrics = Evaluator(stored.parts.task, "validation", stored.parts.device)(stored.parts.network)
+        assert metrics == {key: line[key] for key in metrics}
+    assert validations[-1]["loss_1"] == result["scores"]["last"]["validation"]["loss_1"]
+
+
+def test_a_step_whose_weights_were_not_kept_is_answered_with_those_that_were(
+    tiny: Spec, tmp_path: Path, whole: Path, lab: Lab
+) -> None:
+    spec = tiny(training__keep_every_steps=8)
+    train(spec, tmp_path)
+    scored = lab("score", spec.identity, "--checkpoint", "8", "--home", tmp_path, "--json")
+    assert json.loads(scored.stdout)["step"] == 8
+    refused = lab("score", spec.identity, "--checkpoint", "12", "--home", tmp_path)
+    assert refused.returncode == 2
+    assert "should be best or last, or a step whose weights were kept: 8" in refused.stderr
+    with pytest.raises(UserError, match=r"kept: none \(training.keep_every_steps keeps some\)"):
+        StoredRun(whole.parents[1], tiny().identity, "8")
+
+
+FIXED: dict[str, dict[str, Any]] = {
+    "induction": {"characters": 3, "name_parts": 6, "length_tokens": 32},
+    "choice": {"length_tokens": 16},
+    "markov": {"length_tokens": 32},
+    "star": {"degree": 2, "length": 3, "nodes": 10},
+}
+
+
+@pytest.mark.parametrize("kind", FIXED)
+def test_epochs_over_a_fixed_set_read_the_same_samples_in_another_order(tiny: Spec, kind: str) -> None:
+    task = {"kind": kind, "training_samples": 8, **FIXED[kind]}
+    spec = tiny(task=task, objective__n=1, training__steps=6, training__batch_size=4)
     parts = assemble(spec)
-    rows = torch.cat([batch.tokens_BxT for batch in batches(parts.task, spec, parts.device, 0)])
-    epochs = [[tuple(row.tolist()) for row in epoch] for epoch in rows.split(8)]
+    read = [batch.tokens_BxT.tolist() for batch in batches(parts.task, spec, parts.device, 0)]
+    samples = [tuple(row) for rows in read for row in rows]
+    epochs = [samples[start : start + 8] for start in (0, 8, 16)]
     assert set(epochs[0]) == set(epochs[1]) == set(epochs[2])
     assert epochs[0] != epochs[1]
+    taken_up = [batch.tokens_BxT.tolist() for batch in batches(parts.task, spec, parts.device, 3)]
+    assert taken_up == read[3:]
 
 
 def test_a_kill_changes_nothing_in_where_a_run_stops_early(
