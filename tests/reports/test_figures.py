@@ -11,7 +11,7 @@ from reports.page import render
 from reports.results import Results, read_results
 from studies.claims import Judgement, judge
 from studies.statistics import mean_interval
-from studies.sweep import confirmed
+from studies.ledger import confirmed
 from tests.reports.conftest import DECLARED, SETTINGS, SHORTCUT, Store, Stored, ledger, usual
 from tests.reports.drawn import Drawn
 
