@@ -74,9 +74,9 @@ class Held(UserError):
 
 
 @contextmanager
-def exclusive(folder: Path, what: str) -> Iterator[None]:
+def exclusive(folder: Path, what: str, *, shared: bool = False) -> Iterator[None]:
     """Hold a folder for one process; the lock ends with the process, however it ends. What a kill left half-written
-    under a temporary name is removed.
+    under a temporary name is removed. `shared`: for several processes, so that none has it to itself meanwhile.
 
     Raises:
         Held: another process holds it (`what` says what that process is doing).
@@ -84,17 +84,17 @@ def exclusive(folder: Path, what: str) -> Iterator[None]:
     """
     make_folder(folder)
     try:
-        file = (folder / "lock").open("w")
+        file = (folder / "lock").open("a+")  # both: over NFS a lock of either kind needs its own
     except OSError as error:
         raise UserError(f"{folder}: cannot be written to ({error.strerror}); choose another --home") from None
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Held(f"{folder}: another process is {what}; wait for it or end it") from None
         except OSError as error:
             raise UserError(f"{folder}: cannot be locked ({error.strerror}); choose another --home") from None
-        for left in folder.glob("*.tmp"):
+        for left in () if shared else folder.glob("*.tmp"):
             with suppress(OSError):
                 left.unlink()
         yield

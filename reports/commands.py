@@ -13,7 +13,8 @@ from reports.page import render
 from reports.results import COMPLETE, read_results
 from studies.claims import judge
 from studies.commands import Name, StoredScale, sentence
-from studies.sweep import confirmed, find_study
+from studies.ledger import confirmed
+from studies.sweep import find_study
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -10,9 +10,11 @@ from generators.options import Assignments, Json, answer, note
 from generators.settings import Tree
 from lab.options import DEFAULT_HOME, Home
 from studies.claims import Judgement, judge
+from studies.executors.table import Setup, executor
+from studies.ledger import confirmed, failures, read_ledger, study_folder
 from studies.loading import CATALOG, catalog, declared, load
 from studies.progress import Reporter
-from studies.sweep import Sweep, confirmed, find_study, read_ledger
+from studies.sweep import WHOLE, Shard, Sweep, find_study
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 study_app = typer.Typer(no_args_is_help=True, help="Questions, declared as data and swept.")
@@ -66,26 +68,43 @@ def run_command(
     name: Name,
     scale: Scale = "cpu",
     assignments: Assignments = None,
+    where: Annotated[
+        str, typer.Option("--executor", help="here: this process; local: workers on this machine; ray: on a cluster")
+    ] = "local",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="processes, one thread each; by default one a core, one on a GPU")
+        int | None, typer.Option(min=1, help="runs at once, one thread each; by default one a core, one on a GPU")
+    ] = None,
+    run_limit: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="a run that takes longer is ended and has failed")
+    ] = None,
+    address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="of a Ray cluster that exists")] = None,
+    gpus_per_run: Annotated[float | None, typer.Option(min=0, help="on Ray: 0.25 lets four runs share one")] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/K", help="this command does part I of K of the cells; docs/clusters.md")
     ] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
     """Run what is missing of a study, and nothing else; then judge its claims."""
     study = load(name, scale, assignments or [])
+    part = parse_shard(shard) if shard else WHOLE
     cores = os.cpu_count() or 1
     usual = cores if study.base.get("training", {}).get("device", "cpu") == "cpu" else 1
-    with Reporter(study, workers or usual) as reporter:
-        sweep = Sweep(study, home, reporter.ended)
-        states = sweep.run(reporter.workers)
-    cells = [state.tree() for state in states]
-    verdicts = judge(study, confirmed(cells))
-    failed = [f"{cell['cell']}, {entry['phase']} seed {entry['seed']}: {entry['failure']}"
-              for cell in cells for entry in cell["entries"] if entry["failure"]]  # fmt: skip
+    setup = Setup(workers, run_limit, address, gpus_per_run)
+    place = executor(where, setup, home, study_folder(home, study.name, scale), usual)
+    again = f"lab study run {name}" + ("" if scale == "cpu" else f" --scale {scale}")
+    with Reporter(study, part.of(study.cells), place.count) as reporter:
+        sweep = Sweep(study, home, reporter.ended, part)
+        cells = [state.tree() for state in sweep.run(place)]
+    failed = failures(cells)
     value = {"study": name, "scale": scale, "trained": reporter.trained, "failed": failed}
-    answer(value | {"verdicts": [one.tree() for one in verdicts]}, as_json, "\n".join(map(sentence, verdicts)))
-    note(f"next: lab report {name}" + ("" if scale == "cpu" else f" --scale {scale}"))
+    if part != WHOLE:
+        prose = f"shard {shard}: {sweep.done} of {sweep.runs} runs ended; when every shard has: {again}"
+        answer(value | {"shard": shard}, as_json, prose)
+    else:
+        verdicts = judge(study, confirmed(cells))
+        answer(value | {"verdicts": [one.tree() for one in verdicts]}, as_json, "\n".join(map(sentence, verdicts)))
+        note(f"next: {again.replace('study run', 'report')}")
     if failed:
         raise WorkFailed(f"{len(failed)} runs failed: " + "; ".join(failed[:5]))
 
@@ -147,3 +166,11 @@ def counted(entries: list[Tree]) -> dict[str, int]:
         "failed": failed,
         "ended": len(scored) + failed,
     }
+
+
+def parse_shard(text: str) -> Shard:
+    """`1/4` to `4/4`."""
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise UserError(f"--shard {text}: should be one of 1/K to K/K, where K is the number of shards")
+    return Shard(int(number), int(count))

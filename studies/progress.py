@@ -9,21 +9,26 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from generators.options import note
-from studies.study import Study, short
+from studies.study import Cell, Study, short
 from studies.sweep import Event
+
+BARS_MAXIMUM = 24
+"""Cells with a bar of their own; of more than fit on a terminal none has."""
 
 
 class Reporter:
     """Tells of each run that ended: which cell, which seed, how many are left and for how long."""
 
-    def __init__(self, study: Study, workers: int) -> None:
-        self.study, self.workers = study, workers
+    def __init__(self, study: Study, cells: list[Cell], workers: int) -> None:
+        self.study, self.cells, self.workers = study, cells, workers
         self.trained = 0
         self.started = time.monotonic()
         self.bars: Progress | None = None
         self.rows: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
+        a_cell = self.study.trials + self.study.seeds
+        runs = len(self.cells) * a_cell
         if sys.stderr.isatty():
             columns = (
                 TextColumn("{task.description}"),
@@ -32,12 +37,12 @@ class Reporter:
                 TextColumn("{task.fields[last]}"),
             )
             self.bars = Progress(*columns, console=Console(stderr=True))
-            a_cell = self.study.trials + self.study.seeds
-            self.rows = {cell.label: self.bars.add_task(cell.label, total=a_cell, last="") for cell in self.study.cells}
-            self.rows["all"] = self.bars.add_task("all", total=self.study.runs, last="")
+            shown = self.cells if len(self.cells) <= BARS_MAXIMUM else []
+            self.rows = {cell.label: self.bars.add_task(cell.label, total=a_cell, last="") for cell in shown}
+            self.rows["all"] = self.bars.add_task("all", total=runs, last="")
             self.bars.start()
         else:
-            note(f"{self.study.name}, scale {self.study.scale}: {self.study.runs} runs, {self.workers} workers")
+            note(f"{self.study.name}, scale {self.study.scale}: {runs} runs, {self.workers} at once")
         return self
 
     def __exit__(
@@ -46,8 +51,6 @@ class Reporter:
         if self.bars:
             self.bars.stop()
         note(f"{self.trained} runs trained in {time.monotonic() - self.started:.0f} s")
-        if kind is KeyboardInterrupt:
-            note("interrupted; the same command goes on from here")
 
     def ended(self, event: Event) -> None:
         """One run ended."""
@@ -55,7 +58,8 @@ class Reporter:
         left = self.remaining(event)
         what = describe(event)
         if self.bars:
-            self.bars.update(self.rows[event.cell], advance=1, last=what)
+            if event.cell in self.rows:
+                self.bars.update(self.rows[event.cell], advance=1, last=what)
             self.bars.update(self.rows["all"], advance=1, last=f"{left} left" if left else "")
         elif event.trained:
             note(f"[{event.done}/{event.total}] {event.cell}: {what}" + (f"; {left} left" if left else ""))

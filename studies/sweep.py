@@ -6,9 +6,11 @@ cell, its sampler's seed and the scores so far, never on the number of workers o
 """
 
 import json
+import shutil
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,15 +20,17 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
-from generators.errors import UserError
+from generators.errors import UserError, WorkFailed
 from generators.randomness import word
 from generators.settings import Tree
 from lab.store import RunFolder, dump, exclusive, write_whole
-from studies.executors import LocalWorkers, Outcome
+from studies.claims import judge
+from studies.executors.executor import Executor, Outcome
+from studies.interrupts import interruptible
+from studies.ledger import LEDGER, SHARDS, STUDY, VERDICTS, confirmed, stored_study, study_folder
 from studies.study import TUNING_SEED, Cell, Declaration, Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-STUDY, LEDGER = "study.json", "ledger.json"
 LEDGER_EVERY_SECONDS = 2.0
 Phase = Literal["tune", "confirm"]
 
@@ -74,19 +78,80 @@ class Event:
     trained: bool
 
 
+@dataclass(frozen=True)
+class Shard:
+    """The part of a study's cells that one of several coordinators takes: number 1, 2, ... of so many."""
+
+    number: int
+    count: int
+
+    def of(self, cells: list[Cell]) -> list[Cell]:
+        """Its cells."""
+        return cells[self.number - 1 :: self.count]
+
+
+WHOLE = Shard(1, 1)
+
 Key = tuple[CellState, Entry, Trial | None]
 
 
 class Sweep:
-    """The coordinator of one study."""
+    """The coordinator of one study, or of a shard of its cells: tuning goes on inside a cell, so that cells are what
+    can be shared out."""
 
-    def __init__(self, study: Study, home: Path, tell: Callable[[Event], None]) -> None:
-        self.study, self.home, self.tell = study, home, tell
+    def __init__(self, study: Study, home: Path, tell: Callable[[Event], None], shard: Shard = WHOLE) -> None:
+        self.study, self.home, self.tell, self.shard = study, home, tell, shard
         self.folder = study_folder(home, study.name, study.scale)
+        self.place = self.folder if shard == WHOLE else self.folder / SHARDS / f"{shard.number}-of-{shard.count}"
+        self.cells = shard.of(study.cells)
+        self.runs = len(self.cells) * (study.trials + study.seeds)
         self.states: list[CellState] = []
         self.stored: deque[tuple[Key, Outcome]] = deque()
         self.done = 0
-        self.written = 0.0
+        self.next_writing = 0.0
+
+    def run(self, executor: Executor[Key]) -> list[CellState]:
+        """Do what is missing; the cells as they stand at the end. Of a whole study the verdicts are written too.
+
+        Raises:
+            UserError: another process is running this study at this scale.
+            WorkFailed: it was interrupted.
+        """
+        with self._held():
+            self._begin()
+            with interruptible(executor.stop) as interrupts:
+                try:
+                    with executor:
+                        self._run(executor)
+                except KeyboardInterrupt:
+                    pass
+                finally:
+                    self._write_ledger()
+            if interrupts.times and not all(entry.ended for state in self.states for entry in state.entries):
+                done = f"{self.done} of {self.runs} runs"
+                raise WorkFailed(f"interrupted after {done}, which are kept; the same command goes on from here")
+            if self.shard == WHOLE:
+                self._finish()
+        return self.states
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """The whole study for one coordinator, or for one a shard."""
+        with ExitStack() as stack:
+            stack.enter_context(exclusive(self.folder, "running this study", shared=self.shard != WHOLE))
+            if self.shard != WHOLE:
+                what = f"running shard {self.shard.number}/{self.shard.count} of this study"
+                stack.enter_context(exclusive(self.place, what))
+            yield
+
+    def _begin(self) -> None:
+        """The plan, with nothing done yet; what was judged of an earlier one no longer holds."""
+        (self.folder / VERDICTS).unlink(missing_ok=True)
+        journal = self.place / "journal.log"
+        journal.unlink(missing_ok=True)
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        self.states = [CellState(cell, self._tuning(cell, storage)) for cell in self.cells]
+        write_whole(self.place / STUDY, dump(stored_form(self.study)))
 
     def _tuning(self, cell: Cell, storage: JournalStorage) -> optuna.Study:
         """The optuna study of one cell. Its first trial is the middle of the ranges."""
@@ -96,34 +161,23 @@ class Sweep:
         tuning.enqueue_trial(self.study.middle)
         return tuning
 
-    def run(self, workers: int) -> list[CellState]:
-        """Do what is missing; the cells as they stand at the end.
+    def _run(self, executor: Executor[Key]) -> None:
+        for state in self.states:
+            self._explore(state, executor)
+        while self.stored or executor.pending:
+            while self.stored:
+                self._ended(*self.stored.popleft(), executor, trained=False)
+            for ended, outcome in executor.outcomes():
+                self._ended(ended, outcome, executor, trained=True)
 
-        Raises:
-            UserError: another process is running this study at this scale.
-        """
-        with exclusive(self.folder, "running this study"):
-            journal = self.folder / "journal.log"
-            journal.unlink(missing_ok=True)
-            storage = JournalStorage(JournalFileBackend(str(journal)))
-            self.states = [CellState(cell, self._tuning(cell, storage)) for cell in self.study.cells]
-            write_whole(self.folder / STUDY, dump(stored_form(self.study)))
-            return self._run(workers)
+    def _finish(self) -> None:
+        """What was judged, and nothing left of shards, whose runs are all in the ledger of the whole."""
+        verdicts = judge(self.study, confirmed([state.tree() for state in self.states]))
+        tree = {"study": self.study.name, "scale": self.study.scale, "verdicts": [one.tree() for one in verdicts]}
+        write_whole(self.folder / VERDICTS, dump(tree))
+        shutil.rmtree(self.folder / SHARDS, ignore_errors=True)
 
-    def _run(self, workers: int) -> list[CellState]:
-        with LocalWorkers[Key](self.home, workers) as executor:
-            for state in self.states:
-                self._explore(state, executor)
-            while self.stored or executor.pending:
-                if self.stored:
-                    self._ended(*self.stored.popleft(), executor, trained=False)
-                    continue
-                for ended, outcome in executor.outcomes():
-                    self._ended(ended, outcome, executor, trained=True)
-        self._write_ledger()
-        return self.states
-
-    def _explore(self, state: CellState, executor: LocalWorkers[Key]) -> None:
+    def _explore(self, state: CellState, executor: Executor[Key]) -> None:
         """The next trial of a cell, or its confirming runs once the budget is spent. Trials of a cell follow each
         other, so that a proposal never depends on which worker was faster."""
         study = self.study
@@ -137,7 +191,7 @@ class Sweep:
         }
         self._start(state, "tune", TUNING_SEED, settings, trial, executor)
 
-    def _confirm(self, state: CellState, executor: LocalWorkers[Key]) -> None:
+    def _confirm(self, state: CellState, executor: Executor[Key]) -> None:
         """The winner on fresh seeds, which tuning never saw."""
         scored = [entry for entry in state.entries if entry.score is not None]
         if not scored:
@@ -153,24 +207,29 @@ class Sweep:
         seed: int,
         settings: dict[str, float],
         trial: Trial | None,
-        executor: LocalWorkers[Key],
+        executor: Executor[Key],
     ) -> None:
         """Take a run's result from the store, or have it trained."""
         spec = self.study.spec(state.cell, settings, seed)
         entry = Entry(phase, seed, settings, spec.identity)
         state.entries.append(entry)
-        stored = RunFolder(self.home, spec.identity).result()
+        key = state, entry, trial
+        try:
+            stored = RunFolder(self.home, spec.identity).result()
+        except UserError as error:  # a damaged run is a failed one; the others have nothing to do with it
+            self.stored.append((key, Outcome(None, str(error))))
+            return
         if stored is None:
-            executor.submit((state, entry, trial), spec)
+            executor.submit(key, spec)
         else:
-            self.stored.append(((state, entry, trial), Outcome(stored)))
+            self.stored.append((key, Outcome(stored)))
 
-    def _ended(self, key: Key, outcome: Outcome, executor: LocalWorkers[Key], *, trained: bool) -> None:
+    def _ended(self, key: Key, outcome: Outcome, executor: Executor[Key], *, trained: bool) -> None:
         state, entry, trial = key
         entry.score, entry.failure = score_of(self.study, entry.phase, outcome)
         self.done += 1
-        self.tell(Event(state.cell.label, entry, self.done, self.study.runs, trained))
-        if time.monotonic() - self.written > LEDGER_EVERY_SECONDS:
+        self.tell(Event(state.cell.label, entry, self.done, self.runs, trained))
+        if time.monotonic() > self.next_writing:
             self._write_ledger()
         if trial is not None:
             trial.set_user_attr("run", entry.run)
@@ -181,8 +240,11 @@ class Sweep:
             self._explore(state, executor)
 
     def _write_ledger(self) -> None:
-        self.written = time.monotonic()
-        write_whole(self.folder / LEDGER, dump({"cells": [state.tree() for state in self.states]}))
+        """The ledger as it stands. The larger it is, the more rarely: writing takes a twentieth of the time at most."""
+        before = time.monotonic()
+        write_whole(self.place / LEDGER, dump({"cells": [state.tree() for state in self.states]}))
+        after = time.monotonic()
+        self.next_writing = after + max(LEDGER_EVERY_SECONDS, 20 * (after - before))
 
 
 def score_of(study: Study, phase: Phase, outcome: Outcome) -> tuple[float | None, str | None]:
@@ -194,11 +256,6 @@ def score_of(study: Study, phase: Phase, outcome: Outcome) -> tuple[float | None
     if study.declaration.metric not in scores:
         return None, f"the run has no metric {study.declaration.metric!r}; it has: {', '.join(scores)}"
     return scores[study.declaration.metric], None
-
-
-def study_folder(home: Path, name: str, scale: str) -> Path:
-    """Where a study keeps its declaration, ledger and journal."""
-    return home / "studies" / name / scale
 
 
 def stored_form(study: Study) -> Tree:
@@ -213,30 +270,6 @@ def find_study(home: Path, name: str, scale: str | None) -> Study:
     Raises:
         UserError: it never ran.
     """
-    stem = Path(name).stem
-    found = sorted((home / "studies" / stem).glob(f"{scale or '*'}/{STUDY}"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        at = f" at scale {scale}" if scale else ""
-        raise UserError(f"study {stem!r} never ran{at} under {home}; run it first: lab study run {name}")
-    form = json.loads(found[-1].read_bytes())
+    form = stored_study(home, name, scale)
     declaration = Declaration.model_validate_json(json.dumps(form.pop("declaration")))
     return Study(declaration=declaration, **{**form, "assignments": tuple(form["assignments"])})
-
-
-def read_ledger(home: Path, study: Study) -> list[Tree]:
-    """The cells of a study as last written."""
-    path = study_folder(home, study.name, study.scale) / LEDGER
-    cells: list[Tree] = json.loads(path.read_bytes())["cells"] if path.exists() else []
-    return cells
-
-
-def confirmed(cells: list[Tree]) -> dict[str, dict[int, float]]:
-    """The scores that count: cell label -> seed -> score."""
-    return {
-        cell["cell"]: {
-            entry["seed"]: entry["score"]
-            for entry in cell["entries"]
-            if entry["phase"] == "confirm" and entry["score"] is not None
-        }
-        for cell in cells
-    }

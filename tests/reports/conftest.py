@@ -10,9 +10,10 @@ import pytest
 
 from generators.settings import Tree
 from lab.store import METRICS, TIMING, RunFolder, dump, write_whole
+from studies.ledger import LEDGER, STUDY, study_folder
 from studies.loading import load
 from studies.study import TUNING_SEED, Study
-from studies.sweep import LEDGER, STUDY, Entry, stored_form, study_folder
+from studies.sweep import Entry, stored_form
 
 TITLE = '<script>alert("title")</script>'
 DECLARED = """

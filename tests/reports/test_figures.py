@@ -10,8 +10,8 @@ from reports.figures import learning_curves, paired_differences, score_by_size, 
 from reports.page import render
 from reports.results import Results, read_results
 from studies.claims import Judgement, judge
+from studies.ledger import confirmed
 from studies.statistics import mean_interval
-from studies.sweep import confirmed
 from tests.reports.conftest import DECLARED, SETTINGS, SHORTCUT, Store, Stored, ledger, usual
 from tests.reports.drawn import Drawn
 

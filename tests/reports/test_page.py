@@ -18,7 +18,7 @@ from reports import words
 from reports.page import commands, render, toml
 from reports.results import Results, read_results
 from studies.claims import Judgement, judge
-from studies.sweep import confirmed, read_ledger
+from studies.ledger import confirmed, read_ledger
 from tests.reports.conftest import DECLARED, TITLE, Outcome, Store, Stored, usual
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}

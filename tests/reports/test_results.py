@@ -8,7 +8,7 @@ import pytest
 from reports.results import UNFINISHED, Results, read_results
 from reports.summaries import at_equal_seconds, scores
 from studies.claims import judge
-from studies.sweep import confirmed
+from studies.ledger import confirmed
 from tests.reports.conftest import SHORTCUT, Stored, ledger, usual
 
 

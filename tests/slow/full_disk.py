@@ -1,6 +1,6 @@
 """A disk that is really full: a run on a tmpfs of a few MB. Needs root, or at least the right to mount.
 
-    python tests/slow/full_disk.py
+    python -m tests.slow.full_disk
 
 First the commands as a user gives them: a run whose second checkpoint does not fit stops with a sentence and exit
 code 1, its first checkpoint can be scored, and once there is room the same command finishes with the bytes of a run
@@ -15,36 +15,17 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
 from generators.errors import UserError, WorkFailed
 from lab.spec import read_spec
 from lab.store import RunFolder
 from lab.training import train
+from tests.slow.killing import COMPARED, ROOT, SPEC, digests
 
-ROOT = Path(__file__).parents[2]
-COMPARED = ("metrics.jsonl", "best.safetensors", "last.safetensors", "result.json", "spec.json")
+STORED = (*COMPARED, "spec.json")
 DISK_BYTES = 4 * 2**20
 PAGE_BYTES = 4096
-SPEC = """
-[task]
-kind = "induction"
-characters = 3
-name_parts = 6
-validation_samples = 32
-test_samples = 64
-[model]
-size = "30k"
-[objective]
-kind = "multi_token"
-n = 2
-[training]
-steps = 60
-batch_size = 16
-learning_rate = 0.01
-evaluate_every_steps = 20
-"""
 SMALLER = ["training.steps=4", "training.evaluate_every_steps=2", "training.batch_size=2"]
 SMALLER_MODEL = "width = 8\nlayers = 3\nattention_heads = 1"
 
@@ -80,10 +61,6 @@ def lab(*arguments: object) -> subprocess.CompletedProcess[str]:
     return ended
 
 
-def digests(folder: Path) -> dict[str, str]:
-    return {name: sha256((folder / name).read_bytes()).hexdigest() for name in COMPARED}
-
-
 def second_checkpoint_does_not_fit(spec: Path, usual: Path) -> None:
     """The story a user lives through, command by command."""
     identity = read_spec(spec, []).identity
@@ -107,7 +84,7 @@ def second_checkpoint_does_not_fit(spec: Path, usual: Path) -> None:
         assert lab("train", spec, "--home", place).returncode == 2
         remount(place, "rw")
         assert lab("train", spec, "--home", place).returncode == 0
-        assert digests(folder) == digests(whole)
+        assert digests(folder, STORED) == digests(whole, STORED)
         remount(place, "ro")
         assert lab("score", identity, "--home", place).returncode == 0
         assert lab("train", spec, "--home", place).returncode == 0  # it is complete: nothing to write
@@ -116,10 +93,10 @@ def second_checkpoint_does_not_fit(spec: Path, usual: Path) -> None:
 
 def every_write_fails_once(spec: Path, usual: Path) -> None:
     """Room from nothing to enough, a page more each time; each run is finished afterwards."""
-    spec.write_text(SPEC.replace('size = "30k"', SMALLER_MODEL))
+    spec.write_text(SPEC.format(steps=60).replace('size = "30k"', SMALLER_MODEL))
     small = read_spec(spec, SMALLER)
     train(small, usual)
-    expected = digests(RunFolder(usual, small.identity).path)
+    expected = digests(RunFolder(usual, small.identity).path, STORED)
     failed: Counter[str] = Counter()
     room = 0
     while True:
@@ -138,7 +115,7 @@ def every_write_fails_once(spec: Path, usual: Path) -> None:
             folder = RunFolder(place, small.identity)
             assert not list(folder.path.glob("*.tmp"))
             train(small, place)
-            assert digests(folder.path) == expected
+            assert digests(folder.path, STORED) == expected
         room += 1
     print(f"a smaller run with room for 0 to {room - 1} pages of {PAGE_BYTES} bytes: {room} times stopped, at")
     for name, times in failed.items():
@@ -150,7 +127,7 @@ def full_disk() -> None:
     """Both parts."""
     with tempfile.TemporaryDirectory() as place:
         spec = Path(place) / "spec.toml"
-        spec.write_text(SPEC)
+        spec.write_text(SPEC.format(steps=60))
         second_checkpoint_does_not_fit(spec, Path(place) / "usual")
         every_write_fails_once(spec, Path(place) / "usual")
 

@@ -1,6 +1,6 @@
 """Kill a run with SIGKILL again and again; it must always end with the bytes of a run that was left alone.
 
-    python tests/slow/kills.py --kills 200
+    python -m tests.slow.kills --kills 200
 
 A chain is one folder: `lab train` is started, killed, started again, until it completes. Half the kills come at a
 moment drawn uniformly from what is left of the run, start-up included; the other half are aimed at a checkpoint
@@ -19,32 +19,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[2]
-COMPARED = ("metrics.jsonl", "best.safetensors", "last.safetensors", "result.json")
+from tests.slow.killing import ROOT, SPEC, digests
+
 CHECKPOINTS = ("last.safetensors", "best.safetensors")
-SPEC = """
-[task]
-kind = "induction"
-characters = 3
-name_parts = 6
-validation_samples = 32
-test_samples = 64
-[model]
-size = "30k"
-[objective]
-kind = "multi_token"
-n = 2
-[training]
-steps = {steps}
-batch_size = 16
-learning_rate = 0.01
-evaluate_every_steps = 20
-"""
 
 
 @dataclass
@@ -82,6 +63,13 @@ def run_folder(home: Path) -> Path | None:
     return next(iter((home / "runs").glob("*")), None)
 
 
+def run_of(home: Path) -> Path:
+    """The run that is complete there."""
+    folder = run_folder(home)
+    assert folder is not None
+    return folder
+
+
 def stamps(folder: Path | None, pattern: str) -> set[tuple[str, int]]:
     """Name and time of every file that matches; one that vanishes meanwhile is not there."""
     found = set()
@@ -89,12 +77,6 @@ def stamps(folder: Path | None, pattern: str) -> set[tuple[str, int]]:
         with suppress(FileNotFoundError):
             found.add((path.name, path.stat().st_mtime_ns))
     return found
-
-
-def digests(home: Path) -> dict[str, str]:
-    folder = run_folder(home)
-    assert folder is not None
-    return {name: sha256((folder / name).read_bytes()).hexdigest() for name in COMPARED}
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
@@ -149,7 +131,7 @@ def chain(number: int, spec: Path, home: Path, seconds: float, whole: dict[str, 
             if process.returncode != 0:
                 tally.wrong.append(f"chain {number}: exit {process.returncode}: {said.strip().splitlines()[-1]}")
                 return
-            differing = [name for name, digest in digests(home).items() if digest != whole[name]]
+            differing = [name for name, digest in digests(run_of(home)).items() if digest != whole[name]]
             left = [path.name for path in (run_folder(home) or home).glob("*.tmp")]
             tally.wrong += [f"chain {number}: {name} differs" for name in differing]
             tally.wrong += [f"chain {number}: {name} was left behind" for name in left]
@@ -167,7 +149,7 @@ def torture(kills: int, seed: int, workers: int, steps: int) -> Tally:
         _, said = undisturbed.communicate()
         assert undisturbed.returncode == 0, said.decode()
         seconds = time.monotonic() - before
-        whole = digests(Path(place) / "whole")
+        whole = digests(run_of(Path(place) / "whole"))
         print(f"undisturbed: {seconds:.0f} s, {steps // 20} checkpoints", flush=True)
         tally = Tally(kills)
         numbers = itertools.count()

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
@@ -18,23 +17,26 @@ from generators.errors import UserError
 from generators.settings import Tree
 from lab.store import RunFolder, exclusive
 from studies.claims import judge
-from studies.executors import LocalWorkers, Outcome
+from studies.executors.executor import Outcome
+from studies.executors.here import Here
+from studies.executors.local import LocalWorkers
+from studies.ledger import confirmed, read_ledger, study_folder
 from studies.loading import load
 from studies.study import TUNING_SEED, Study
-from studies.sweep import Event, Sweep, confirmed, find_study, read_ledger, score_of, study_folder
+from studies.sweep import Event, Sweep, find_study, score_of
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
-    """The small study, run once on two workers."""
+    """The small study, run once in this process."""
     from tests.studies.conftest import SMALL
 
     folder = tmp_path_factory.mktemp("swept")
     (folder / "small.toml").write_text(SMALL)
     study = load(str(folder / "small.toml"), "cpu", [])
-    Sweep(study, folder / "home", lambda event: None).run(2)
+    Sweep(study, folder / "home", lambda event: None).run(Here(folder / "home"))
     return folder / "home", study
 
 
@@ -84,18 +86,18 @@ def test_running_again_trains_nothing_and_writes_the_same_ledger(swept: tuple[Pa
     ledger = study_folder(home, study.name, study.scale) / "ledger.json"
     before = ledger.read_bytes()
     events: list[Event] = []
-    Sweep(study, home, events.append).run(2)
+    Sweep(study, home, events.append).run(Here(home))
     assert len(events) == study.runs
     assert not any(event.trained for event in events)
     assert ledger.read_bytes() == before
 
 
-def test_one_worker_and_three_make_the_same_runs(swept: tuple[Path, Study], tmp_path: Path) -> None:
+def test_workers_make_the_same_bytes_as_this_process(swept: tuple[Path, Study], tmp_path: Path) -> None:
     home, study = swept
-    Sweep(study, tmp_path, lambda event: None).run(3)
+    Sweep(study, tmp_path, lambda event: None).run(LocalWorkers(tmp_path, 2))
     assert read_ledger(tmp_path, study) == read_ledger(home, study)
     for run in (home / "runs").iterdir():
-        for name in ("metrics.jsonl", "result.json", "best.safetensors"):
+        for name in ("metrics.jsonl", "result.json", "best.safetensors", "last.safetensors"):
             assert (run / name).read_bytes() == (tmp_path / "runs" / run.name / name).read_bytes()
 
 
@@ -103,7 +105,7 @@ def test_the_study_can_be_rebuilt_from_the_store_alone(swept: tuple[Path, Study]
     home, study = swept
     (tmp_path / "runs").symlink_to(home / "runs")
     events: list[Event] = []
-    Sweep(study, tmp_path, events.append).run(1)
+    Sweep(study, tmp_path, events.append).run(Here(tmp_path))
     assert not any(event.trained for event in events)
     assert read_ledger(tmp_path, study) == read_ledger(home, study)
 
@@ -130,14 +132,14 @@ def test_a_run_that_fails_is_a_failed_cell_and_never_a_zero(
 ) -> None:
     """Every run of one cell diverges; the others score."""
 
-    def submit(self: LocalWorkers[Any], key: Any, spec: Any) -> None:
-        bad = spec.model.width == 16 and spec.objective.n == 2
-        score = {"accuracy": 0.5 + 0.01 * spec.seed % 7}
+    def stub(tree: Tree, home: Path) -> Outcome:
+        bad = tree["model"]["width"] == 16 and tree["objective"]["n"] == 2
+        score = {"accuracy": 0.5 + 0.01 * tree["seed"] % 7}
         result: Tree = {"status": "complete", "scores": {"best": {"validation": score, "test": score}}}
-        self.pending[self.pool.submit(dict, {"status": "diverged", "reason": "not finite"} if bad else result)] = key
+        return Outcome({"status": "diverged", "reason": "not finite"} if bad else result)
 
-    monkeypatch.setattr(LocalWorkers, "submit", submit)
-    states = Sweep(small, tmp_path, lambda event: None).run(1)
+    monkeypatch.setattr("studies.executors.here.attempt", stub)
+    states = Sweep(small, tmp_path, lambda event: None).run(Here(tmp_path))
     cells = {state.cell.label: state for state in states}
     failed = cells["width=16 n=2"]
     assert [entry.failure for entry in failed.entries] == ["not finite", "not finite"]
@@ -198,7 +200,7 @@ def test_a_study_that_another_process_runs_is_refused(swept: tuple[Path, Study])
         exclusive(study_folder(home, study.name, study.scale), "running this study"),
         pytest.raises(UserError, match="another process is running this study"),
     ):
-        Sweep(study, home, lambda event: None).run(1)
+        Sweep(study, home, lambda event: None).run(Here(home))
 
 
 def test_a_home_that_cannot_be_made_is_a_sentence(study_file: Edit, tmp_path: Path, lab: Lab) -> None:

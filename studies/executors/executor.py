@@ -1,0 +1,81 @@
+"""Where runs happen. An executor takes specs and hands back outcomes; it touches nothing but run folders.
+
+    here.py       this process, one run after the other
+    local.py      worker processes on this machine
+    ray.py        workers on a Ray cluster that exists
+    workers.py    what the last two share: who does what, deaths, limits
+
+Whichever it is, a run is the same bytes: nothing of it depends on where it happens or on what runs beside it.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from generators.errors import UserError, WorkFailed
+from generators.settings import Tree
+from lab.spec import RunSpec, parse_spec
+from lab.store import Held
+
+Key = TypeVar("Key")
+HELD_SECONDS = 0.5
+"""Between two looks at a run that another process is training."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run's result, or why there is none."""
+
+    result: Tree | None
+    failure: str | None = None
+
+
+class Executor(Protocol[Key]):
+    """Runs are submitted with a key that comes back with their outcome; they start in the order of submission.
+
+    A context: what it started ends with it.
+    """
+
+    count: int
+    """Of runs at once."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    @property
+    def pending(self) -> bool:
+        """Whether an outcome is still to come."""
+
+    def submit(self, key: Key, spec: RunSpec) -> None:
+        """Queue a run; nothing where `stop` was called."""
+
+    def outcomes(self) -> Iterator[tuple[Key, Outcome]]:
+        """What ended since the last call, once something has; nothing where nothing is pending."""
+
+    def stop(self) -> None:
+        """Start no further run; those that are running go on to their end. Safe in a signal handler."""
+
+
+def attempt(tree: Tree, home: Path) -> Outcome:
+    """One run, whatever becomes of it: what it raises is that run's failure, not the study's.
+
+    A run that another process is at is waited for: another study's, or a worker's that has yet to notice that its
+    coordinator was killed.
+    """
+    from lab.training import train  # torch comes in where runs happen, not where they are handed out
+
+    while True:
+        try:
+            return Outcome(train(parse_spec(tree, "the study's run"), home))
+        except Held:
+            time.sleep(HELD_SECONDS)
+        except (UserError, WorkFailed) as error:
+            return Outcome(None, str(error))
+        except Exception as error:
+            return Outcome(None, f"{type(error).__name__}: {error}")

@@ -1,0 +1,44 @@
+"""Runs in this process, one after the other: nothing to start, and a debugger sees all of it."""
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, Self
+
+from lab.spec import RunSpec
+from studies.executors.executor import Key, Outcome, attempt
+
+
+class Here(Generic[Key]):
+    """The executor without workers."""
+
+    count = 1
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.waiting: deque[tuple[Key, RunSpec]] = deque()
+        self.stopped = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    @property
+    def pending(self) -> bool:
+        return bool(self.waiting) and not self.stopped
+
+    def submit(self, key: Key, spec: RunSpec) -> None:
+        self.waiting.append((key, spec))
+
+    def outcomes(self) -> Iterator[tuple[Key, Outcome]]:
+        if self.pending:
+            key, spec = self.waiting.popleft()
+            yield key, attempt(spec.tree(), self.home)
+
+    def stop(self) -> None:
+        self.stopped = True

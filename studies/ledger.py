@@ -1,0 +1,88 @@
+"""What a study keeps beside its runs, read without anything that trains or judges, so that it is quick to ask.
+
+    studies/<name>/<scale>/
+        study.json       what it is, enough to read it and to run it again
+        ledger.json      its cells as they stand: trials, winner, confirming runs, with scores and failures
+        journal.log      the same trials for optuna's tools
+        verdicts.json    written last: what was judged of the claims
+        shards/i-of-k/   the first three of a part of the cells, until the whole study runs again
+
+All of it can be made again from the runs.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from generators.errors import UserError
+from generators.settings import Tree
+
+if TYPE_CHECKING:
+    from studies.study import Study
+
+STUDY, LEDGER, VERDICTS, SHARDS = "study.json", "ledger.json", "verdicts.json", "shards"
+
+
+def study_folder(home: Path, name: str, scale: str) -> Path:
+    """Where a study keeps its files."""
+    return home / "studies" / name / scale
+
+
+def stored_study(home: Path, name: str, scale: str | None) -> Tree:
+    """A study as it last ran, in its stored form; without a scale, the one that ran last.
+
+    Raises:
+        UserError: it never ran.
+    """
+    stem = Path(name).stem
+    root = home / "studies" / stem
+    found = [path for pattern in (STUDY, f"{SHARDS}/*/{STUDY}") for path in root.glob(f"{scale or '*'}/{pattern}")]
+    if not found:
+        at = f" at scale {scale}" if scale else ""
+        raise UserError(f"study {stem!r} never ran{at} under {home}; run it first: lab study run {name}")
+    return _read(max(found, key=lambda path: path.stat().st_mtime))
+
+
+def ledger_cells(folder: Path) -> list[Tree]:
+    """The cells of a study as last written. What a shard wrote is later than what the whole study did."""
+    shards = sorted(folder.glob(f"{SHARDS}/*/{LEDGER}"), key=lambda path: path.stat().st_mtime)
+    whole = [folder / LEDGER] if (folder / LEDGER).exists() else []
+    cells = {cell["cell"]: cell for path in [*whole, *shards] for cell in _read(path)["cells"]}
+    return list(cells.values())
+
+
+def read_ledger(home: Path, study: "Study") -> list[Tree]:
+    """The cells of a study as last written, in the order of its grid."""
+    cells = {cell["cell"]: cell for cell in ledger_cells(study_folder(home, study.name, study.scale))}
+    return [cells[cell.label] for cell in study.cells if cell.label in cells]
+
+
+def confirmed(cells: list[Tree]) -> dict[str, dict[int, float]]:
+    """The scores that count: cell label -> seed -> score."""
+    return {
+        cell["cell"]: {
+            entry["seed"]: entry["score"]
+            for entry in cell["entries"]
+            if entry["phase"] == "confirm" and entry["score"] is not None
+        }
+        for cell in cells
+    }
+
+
+def failures(cells: list[Tree]) -> list[str]:
+    """Every failed run, named, and why it failed."""
+    return [
+        f"{cell['cell']}, {entry['phase']} seed {entry['seed']}: {entry['failure']}"
+        for cell in cells
+        for entry in cell["entries"]
+        if entry["failure"]
+    ]
+
+
+def _read(path: Path) -> Tree:
+    """A file of a study, which is written whole or not at all."""
+    try:
+        tree: Tree = json.loads(path.read_bytes())
+    except ValueError:
+        raise UserError(f"{path}: not valid JSON; delete it and run the study again, which writes it anew") from None
+    return tree

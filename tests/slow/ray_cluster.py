@@ -1,0 +1,104 @@
+"""A study on a Ray cluster of two nodes, one of which is killed on the way; the bytes must be those of one process.
+
+    unshare --net --pid --fork --kill-child --mount-proc python -m tests.slow.ray_cluster
+
+Needs the extra `ray`, and the right to make a network of its own, since Ray listens on every address a machine has:
+here there is only 127.0.0.1, and everything that was started ends with the namespace. Also a wrong token, a wrong
+port and a home that the workers do not see: a sentence, exit code 2, within a bounded time.
+"""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.slow.killing import COMPARED, ROOT, children
+
+ADDRESS = "127.0.0.1:6379"
+RAY = Path(sys.executable).with_name("ray")
+NODE = ["--num-cpus=1", "--node-ip-address=127.0.0.1", "--disable-usage-stats", "--object-store-memory=100000000"]
+
+
+def node(*arguments: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    command = [str(RAY), "start", "--block", *NODE, *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def lab(*arguments: object, environment: dict[str, str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "lab", *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def refused(sentence: str, *arguments: object, environment: dict[str, str]) -> None:
+    before = time.monotonic()
+    process = lab(*arguments, environment=environment)
+    _, said = process.communicate(timeout=180)
+    print(f"exit {process.returncode} after {time.monotonic() - before:.0f} s: {said.strip()}", flush=True)
+    assert process.returncode == 2, said
+    assert sentence in said
+    assert said.strip().count("\n") == 0
+
+
+def wait_for_nodes(count: int, environment: dict[str, str]) -> None:
+    look = "import ray; ray.init(address='127.0.0.1:6379', log_to_driver=False); print(len(ray.nodes()))"
+    for _ in range(20):
+        command = [sys.executable, "-c", look]
+        found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        if found.stdout.strip() == str(count):
+            return
+        time.sleep(2)
+    raise AssertionError(f"the cluster does not come up: {found.stderr}")
+
+
+def main(study: Path) -> None:
+    """The story; prints what it sees."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment["PYTHONPATH"] = str(ROOT)
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        here = lab("study", "run", study, "--executor", "here", "--home", place / "here", environment=environment)
+        _, said = here.communicate()
+        assert here.returncode == 0, said
+        started = [node("--head", "--port=6379", "--include-dashboard=false", f"--temp-dir={name}/ray", environment=environment)]  # fmt: skip
+        try:
+            wait_for_nodes(1, environment)
+            started.append(node(f"--address={ADDRESS}", environment=environment))
+            wait_for_nodes(2, environment)
+            on_ray = ["study", "run", study, "--executor", "ray", "--home", place / "ray", "--address"]
+            wrong = {**environment, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+            refused("no Ray cluster lets us in there", *on_ray, ADDRESS, environment=wrong)
+            refused("no Ray cluster lets us in there", *on_ray, "127.0.0.1:6380", environment=environment)
+            process = lab(*on_ray, ADDRESS, environment=environment)
+            while len(list((place / "ray").glob("runs/*/result.json"))) < 6:
+                assert process.poll() is None, process.communicate()[1]
+                time.sleep(0.2)
+            for child in children(started[1].pid):  # the node's own processes; its workers end with them
+                os.kill(child, signal.SIGKILL)
+            print(f"killed the second node after {len(list((place / 'ray').glob('runs/*/result.json')))} runs")
+            _, said = process.communicate(timeout=600)
+            print(said)
+            assert process.returncode == 0, said
+            for run in (place / "here" / "runs").iterdir():
+                for file in COMPARED:
+                    assert (run / file).read_bytes() == (place / "ray" / "runs" / run.name / file).read_bytes()
+            folder = f"studies/{study.stem}/cpu"
+            for file in ("ledger.json", "verdicts.json"):
+                assert (place / "here" / folder / file).read_bytes() == (place / "ray" / folder / file).read_bytes()
+            print(f"{len(list((place / 'here' / 'runs').iterdir()))} runs, ledger and verdicts: all bytes equal")
+        finally:
+            for process in reversed(started):
+                for child in children(process.pid):
+                    os.kill(child, signal.SIGTERM)
+                process.terminate()
+                process.wait()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
