@@ -52,7 +52,7 @@ def test_means_and_their_bootstrap_intervals_are_drawn(usual_store: Stored) -> N
     drawing = Drawn(svg)
     for label in ("width=8 n=1", "width=8 n=2", "width=16 n=1", "width=16 n=2"):
         values = np.array([usual(label, "confirm", seed) for seed in range(5)], dtype=float)
-        low, high = mean_interval(values, 0.05, np.random.default_rng(0))
+        low, high = mean_interval(values, 0.05)
         (mark,) = [mark for mark in drawing.marks if mark.tip.startswith(f"{label}: mean")]
         assert mark.tip == f"{label}: mean {values.mean():.3f}, interval {low:.3f} to {high:.3f}, 5 seeds"
         ((x, y),) = mark.points
