@@ -183,8 +183,9 @@ def examine_claims(study: Study) -> None:
         if (reached := one.smallest_p(looks[0], declaration.test)) > level:
             enough = one.seeds_enough(level, declaration.test)
             raise UserError(
-                f"{source}: seeds = {looks[0]}: with {len(compared)} claims, claims.{claim.name} first, the smallest p "
-                f"the {declaration.test} test can give is {reached * len(compared):.3f}, above level = {declaration.level / len(looks):g}"
+                f"{source}: seeds = {looks[0]}: with {len(compared)} claims the smallest p "
+                f"the {declaration.test} test can give for claims.{claim.name} is {reached * len(compared):.3f}, "
+                f"above level = {declaration.level / len(looks):g}"
                 + (f" of each of {len(looks)} looks" if len(looks) > 1 else "")
                 + (f"; {enough} seeds would do" if enough else "; no number of seeds would do, so make fewer claims")
             )

@@ -58,8 +58,8 @@ def resampled(scores_AxK: Scores, seeds: int, form: Form) -> Scores:
     means = scores_AxK.mean(axis=1, keepdims=True)
     spread_AxK = means + (scores_AxK - means) * np.sqrt(k / (k - 1))
     chosen: NDArray[np.int64] = rng.integers(k, size=(STUDIES, 1 if form == "paired" else arms, seeds))
-    drawn_RxAxK: Scores = np.take_along_axis(spread_AxK[None], np.broadcast_to(chosen, (STUDIES, arms, seeds)), axis=2)
-    return drawn_RxAxK
+    drawn_RxAxK = np.take_along_axis(spread_AxK[None], np.broadcast_to(chosen, (STUDIES, arms, seeds)), axis=2)
+    return np.asarray(drawn_RxAxK)
 
 
 def approximate_p(scores_RxAxK: Scores, comparison: Comparison, form: Form, shift: float, side: int) -> Scores:
