@@ -1,7 +1,7 @@
 """Do verdicts hold? Studies are simulated and judged by the lab's own `judge`, and errors and successes counted.
 
-    python benchmarks/verdicts.py [STUDIES]      2,000 simulated studies a row by default; prints the tables of
-                                                 docs/statistics.md
+    python -m benchmarks.verdicts [STUDIES [PART]...]      2,000 simulated studies a row, and every part, by default;
+                                                           prints the tables of docs/statistics.md
 
 Three sources of scores: normal; skewed (the exponential of normal); bimodal, as of runs that learn or do not: with
 probability p about 0.98 and otherwise about 0.25, each within 0.01. Correlated arms share a normal part of each
@@ -10,7 +10,7 @@ seed's score, of the same variance as the part that is their own.
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from studies.study import Declaration, Study
 Source = Callable[[np.random.Generator, tuple[int, ...]], Scores]
 Draw = Callable[[np.random.Generator], Scores]
 LEVEL = 0.05
+BOTH = ("supported", "contradicted")
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Scores:
@@ -104,9 +105,9 @@ def equal(source: Source, places: int, arms: int, seeds: int, correlated: bool =
     return draw
 
 
-def any_found(judgements: list[list[Judgement]]) -> float:
-    """Share of studies with any verdict but inconclusive."""
-    return float(np.mean([any(one.verdict != "inconclusive" for one in study) for study in judgements]))
+def any_found(judgements: list[list[Judgement]], verdicts: Collection[str] = BOTH) -> float:
+    """Share of studies in which any claim has one of these verdicts."""
+    return float(np.mean([any(one.verdict in verdicts for one in study) for study in judgements]))
 
 
 def supported(judgements: list[list[Judgement]]) -> float:
@@ -201,15 +202,17 @@ def kinds(studies: int) -> None:
     table("Wrong verdicts of each kind, one claim, 5 seeds", ["claim and truth", *SOURCES], rows)
     rows = []
     margin = DIFFERENCE | {"kind": "equivalence", "margin": 0.1}
-    for title, claim, chances in (
-        ("interaction; gains of 0.3 of all runs, from p = 0.1 and 0.6", gain, [0.1, 0.4, 0.6, 0.9]),
-        ("equivalence within 0.1; p = 0.9 and 0.5", margin, [0.9, 0.5]),
-        ("equivalence within 0.1; p = 0.9 and 0.7", margin, [0.9, 0.7]),
+    supported = ("supported",)
+    for title, claim, chances, wrong in (
+        ("interaction; p from 0.1 to 0.4, and from 0.6 to 0.9", gain, [0.1, 0.4, 0.6, 0.9], BOTH),
+        ("trend; p = 0.5 at 4 levels", {"kind": "trend"}, [0.5] * 4, BOTH),
+        ("equivalence within 0.1; p = 0.9 and 0.5", margin, [0.9, 0.5], supported),
+        ("equivalence within 0.1; p = 0.9 and 0.7", margin, [0.9, 0.7], supported),
     ):
         rows.append([title])
         for seeds in (5, 8, 16):
             draw = partial(bimodal(chances), shape=(len(chances), seeds))
-            rows[-1].append(share(wrong_verdicts(claim, draw, len(chances), studies // 2, 1.0, seeds)))
+            rows[-1].append(share(wrong_verdicts(claim, draw, len(chances), studies, 1.0, seeds, wrong)))
     table("Wrong verdicts where runs learn or do not", ["claim and truth", "5 seeds", "8 seeds", "16 seeds"], rows)
 
 
@@ -219,14 +222,20 @@ def levels(source: Source, shifts: Scores, rng: np.random.Generator) -> Scores:
 
 
 def wrong_verdicts(
-    claim: dict[str, object], draw: Draw, arms: int, studies: int, unit: float = 1.0, seeds: int = 5
+    claim: dict[str, object],
+    draw: Draw,
+    arms: int,
+    studies: int,
+    unit: float = 1.0,
+    seeds: int = 5,
+    wrong: Collection[str] = BOTH,
 ) -> float:
-    """Share of studies that come to any verdict on one claim of which no verdict is right."""
+    """Share of studies that come to a wrong verdict on one claim."""
     scaled = claim | ({"margin": float(str(claim["margin"])) * unit} if "margin" in claim else {})
     study = declared([scaled], arms, "independent", seeds, None)
     if claim["kind"] == "interaction":
         study = replace(study, factors={"place": [0], "size": [0, 1], "arm": [0, 1]})
-    return any_found(simulated(study, draw, studies))
+    return any_found(simulated(study, draw, studies), wrong)
 
 
 def coverage(studies: int) -> None:
@@ -329,9 +338,13 @@ def exact_power(d: float, seeds: int) -> float:
     return float(stats.nct.sf(bound, 2 * seeds - 2, d * np.sqrt(seeds / 2)))
 
 
+PARTS = (errors, kinds, coverage, power, looks, means, estimates)
+
+
 if __name__ == "__main__":
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     started = perf_counter()
-    for part in (errors, kinds, coverage, power, looks, means, estimates):
-        part(wanted)
+    for part in PARTS:
+        if part.__name__ in (sys.argv[2:] or [one.__name__ for one in PARTS]):
+            part(wanted)
     print(f"\n{wanted:,} studies a row, {perf_counter() - started:.0f} s")

@@ -158,11 +158,13 @@ def paired_differences(results: Results, judgements: list[Judgement]) -> str:
 
 def said_of(one: Judgement) -> str:
     """The effect of a claim, as its row is titled."""
-    claim, pair = one.claim, f"{one.treatment} less {one.control}"
-    if claim.kind == "interaction":
-        more, less = claim.between or ("", "")
-        return f"{pair}, less that at {claim.over} {less} instead of {more}"
-    return f"slope a level, up to {one.treatment}" if claim.kind == "trend" else pair
+    claim = one.claim
+    if claim.kind == "interaction" and claim.over and claim.between:
+        more, less = (f"{short(claim.over)}={level}" for level in claim.between)
+        return f"gain at {more} less gain at {less}"
+    if claim.kind == "trend":
+        return f"slope a level, from {one.control} to {one.treatment}"
+    return f"{one.treatment} less {one.control}"
 
 
 def _reach(table: pd.DataFrame, judgements: list[Judgement]) -> float:

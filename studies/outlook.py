@@ -72,7 +72,7 @@ def approximate_p(scores_RxAxK: Scores, comparison: Comparison, form: Form, shif
         for one in range(named)
     ])  # fmt: skip
     each = named * p_NxOxR.min(axis=0) if side > 0 else (arms - named) * p_NxOxR.min(axis=1)
-    return np.minimum(1.0, each.max(axis=0))
+    return np.asarray(np.minimum(1.0, each.max(axis=0)))
 
 
 def _weighed(scores_RxAxK: Scores, weights_A: Scores, form: Form, shift: float) -> Scores:
