@@ -60,42 +60,45 @@ def typical_values(scores_AxK: Scores, weights_A: Scores, form: Form) -> Scores:
     T the effect and g the exchange. For two arms that is the mean of the scores the treatment loses less the mean
     of those it gains (independent), or the mean difference of the seeds that are exchanged (paired).
     """
-    effect = weights_A @ scores_AxK.mean(axis=1)
-    if form == "paired":
-        effects, scales = _within_seeds(scores_AxK, weights_A)
+    arms, seeds = scores_AxK.shape
+    if form == "paired" and exchanges(arms, seeds, form) <= ENUMERATED_MAXIMUM:
+        effects, scales = _every_order_within_seeds(scores_AxK, weights_A)
     else:
-        weights_GxAK, scales = _across_seeds(tuple(map(float, weights_A)), scores_AxK.shape[1])
+        weights_GxAK, scales = _rearranged(tuple(map(float, weights_A)), seeds, form)
         effects = weights_GxAK @ scores_AxK.ravel()
-    moved = scales < 1 - TOLERANCE
+    effect, moved = weights_A @ scores_AxK.mean(axis=1), scales < 1 - TOLERANCE
     return np.sort((effect - effects[moved]) / (1 - scales[moved]))
 
 
-@lru_cache(maxsize=8)
-def _across_seeds(weights: tuple[float, ...], seeds: int) -> tuple[Scores, Scores]:
-    """The weight of every score under each exchange [G, A * K], and the effect of the direction under it [G]."""
-    each_A = np.array(weights)
-    if len(weights) == 2 and comb(2 * seeds, seeds) <= ENUMERATED_MAXIMUM:
-        chosen = np.fromiter(chain.from_iterable(combinations(range(2 * seeds), seeds)), dtype=np.int64)
-        rearranged = np.full((len(chosen) // seeds, 2 * seeds), each_A[1])
-        np.put_along_axis(rearranged, chosen.reshape(-1, seeds), each_A[0], axis=1)
-    else:
-        usual = np.tile(np.repeat(each_A, seeds), (DRAWN, 1))
-        rearranged = np.random.default_rng(0).permuted(usual, axis=1)
-    direction = np.repeat(each_A / (each_A @ each_A), seeds)
-    return rearranged / seeds, rearranged @ direction / seeds
-
-
-def _within_seeds(scores_AxK: Scores, weights_A: Scores) -> tuple[Scores, Scores]:
-    """The effect under each exchange within seeds [G], and that of the direction [G]."""
+def _every_order_within_seeds(scores_AxK: Scores, weights_A: Scores) -> tuple[Scores, Scores]:
+    """The effect under each exchange within seeds [G], and that of the direction [G]: sums over seeds of each's own."""
     arms, seeds = scores_AxK.shape
-    orders_PxA = np.array(list(permutations(range(arms))))
-    effects_KxP = weights_A[orders_PxA].dot(scores_AxK).T / seeds
-    scales_P = weights_A[orders_PxA] @ weights_A / (weights_A @ weights_A) / seeds
-    if exchanges(arms, seeds, "paired") <= ENUMERATED_MAXIMUM:
-        effects = reduce(lambda sums, one: np.add.outer(sums, one).ravel(), effects_KxP)
-        return effects, reduce(lambda sums, one: np.add.outer(sums, one).ravel(), [scales_P] * seeds)
-    drawn_KxG = np.random.default_rng(0).integers(len(orders_PxA), size=(seeds, DRAWN))
-    return np.take_along_axis(effects_KxP, drawn_KxG, axis=1).sum(axis=0), scales_P[drawn_KxG].sum(axis=0)
+    weights_PxA = weights_A[np.array(list(permutations(range(arms))))]
+    effects_KxP = (weights_PxA @ scores_AxK / seeds).T
+    scales_P = weights_PxA @ weights_A / (weights_A @ weights_A) / seeds
+    effects, scales = (reduce(lambda sums, one: np.add.outer(sums, one).ravel(), each)
+                       for each in (effects_KxP, [scales_P] * seeds))  # fmt: skip
+    return effects, scales
+
+
+@lru_cache(maxsize=4)
+def _rearranged(weights: tuple[float, ...], seeds: int, form: Form) -> tuple[Scores, Scores]:
+    """The weight of every score under each exchange [G, A * K], and the effect of the direction under it [G].
+
+    Divisions of two arms are enumerated where they are few enough, others drawn.
+    """
+    each_A, rng = np.array(weights), np.random.default_rng(0)
+    if form == "paired":
+        drawn_GxKxA = rng.permuted(np.tile(each_A, (DRAWN, seeds, 1)), axis=2)
+        given_GxAK = drawn_GxKxA.transpose(0, 2, 1).reshape(DRAWN, -1)
+    elif len(weights) == 2 and exchanges(2, seeds, form) <= ENUMERATED_MAXIMUM:
+        chosen = np.fromiter(chain.from_iterable(combinations(range(2 * seeds), seeds)), dtype=np.int64)
+        given_GxAK = np.full((len(chosen) // seeds, 2 * seeds), each_A[1])
+        np.put_along_axis(given_GxAK, chosen.reshape(-1, seeds), each_A[0], axis=1)
+    else:
+        given_GxAK = rng.permuted(np.tile(np.repeat(each_A, seeds), (DRAWN, 1)), axis=1)
+    direction = np.repeat(each_A / (each_A @ each_A), seeds)
+    return given_GxAK / seeds, given_GxAK @ direction / seeds
 
 
 def p_above(shifts: Scores, shift: float) -> float:

@@ -47,7 +47,7 @@ def test_every_seed_is_drawn_at_its_score(usual_store: Stored) -> None:
     assert drawn == pytest.approx(expected, abs=PIXEL)
 
 
-def test_means_and_their_bootstrap_intervals_are_drawn(usual_store: Stored) -> None:
+def test_means_and_their_intervals_are_drawn(usual_store: Stored) -> None:
     (svg,) = score_by_size(results_of(usual_store))
     drawing = Drawn(svg)
     for label in ("width=8 n=1", "width=8 n=2", "width=16 n=1", "width=16 n=2"):

@@ -136,6 +136,16 @@ def test_many_seeds_are_sampled_and_agree_with_normal_theory() -> None:
     assert (found.low, found.high) == pytest.approx(stats.ttest_ind(a, b).confidence_interval(0.95), abs=0.05)
 
 
+def test_many_pairs_and_many_levels_are_sampled_within_seeds() -> None:
+    pairs = np.stack([rng(4).normal(0.3, 1, 30), rng(5).normal(0, 1, 30)])
+    found = weighed(pairs, PAIR, "paired").contrast(0.05)
+    assert (found.low, found.high) == pytest.approx(stats.ttest_rel(*pairs).confidence_interval(0.95), abs=0.05)
+    levels = rng(6).normal(size=(9, 5)) + 0.1 * np.arange(9)[:, None]
+    slope = np.arange(9) - 4.0
+    p = stats.linregress(np.tile(slope, 5), (levels - levels.mean(axis=0)).T.ravel(), alternative="greater").pvalue
+    assert weighed(levels, slope / (slope @ slope), "paired").above(0.0) == pytest.approx(p, abs=0.02)
+
+
 def test_typical_values_by_hand() -> None:
     scores = np.array([[3.0, 5.0], [1.0, 0.0]])
     values = typical_values(scores, PAIR, "independent")
