@@ -136,7 +136,7 @@ def _curve_panel(
 
 
 def paired_differences(results: Results, judgements: list[Judgement]) -> str:
-    """Treatment less control for each claim: every seed, the difference of means with its interval, the margin."""
+    """The effect of each claim: every seed, that on the means with its interval, the margin."""
     table, declaration = differences(results, judgements), results.study.declaration
     reach = _reach(table, judgements)
     with sheet("differences", 84 + 96 * len(judgements)) as page:
@@ -152,8 +152,19 @@ def paired_differences(results: Results, judgements: list[Judgement]) -> str:
         axes.grid(axis="x", visible=True)
         axes.set(yticks=[], ylim=(len(judgements) - 0.6, -0.75), xlim=(-reach, reach))
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
-        axes.set_xlabel(f"difference in {declaration.metric} on test")
-        return page.svg("Treatment less control, claim by claim", "; ".join(told))
+        axes.set_xlabel(f"effect on {declaration.metric} on test")
+        return page.svg("The effect of each claim", "; ".join(told))
+
+
+def said_of(one: Judgement) -> str:
+    """The effect of a claim, as its row is titled."""
+    claim = one.claim
+    if claim.kind == "interaction" and claim.over and claim.between:
+        more, less = (f"{short(claim.over)}={level}" for level in claim.between)
+        return f"gain at {more} less gain at {less}"
+    if claim.kind == "trend":
+        return f"slope a level, from {one.control} to {one.treatment}"
+    return f"{one.treatment} less {one.control}"
 
 
 def _reach(table: pd.DataFrame, judgements: list[Judgement]) -> float:
@@ -173,13 +184,14 @@ def _claim_row(page: Sheet, one: Judgement, row: int, reach: float) -> str:
     style: Tree = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
     style["bbox"] = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
     axes.annotate(name, (0, row - 0.58), (0, 0), **style, weight="bold")
-    axes.annotate(
-        shortened(f"{one.treatment} less {one.control}", LINE + 8), (0, row - 0.58), (0, -14), **style, color=MUTED
-    )
-    if one.claim.margin is not None:
-        margin = one.claim.margin
+    axes.annotate(shortened(said_of(one), LINE + 8), (0, row - 0.58), (0, -14), **style, color=MUTED)
+    margin = one.claim.margin
+    if margin is not None and one.claim.kind == "equivalence":
         axes.add_patch(Rectangle((-margin, row - 0.26), 2 * margin, 0.56, facecolor=SHADE, edgecolor="none", zorder=0))
         page.key("margin of equivalence", color=SHADE, lw=9, solid_capstyle="butt")
+    elif margin is not None:
+        axes.plot([margin, margin], [row - 0.26, row + 0.3], color=MUTED, lw=1, ls="--", zorder=1)
+        page.key("margin to be above", color=MUTED, lw=1, ls="--")
     if found is None:
         return f"{one.claim.name}: not tested, {one.reason}"
     low, high = max(found.low, -reach), min(found.high, reach)

@@ -15,6 +15,7 @@ from reports import figures, tables, words
 from reports.results import UNFINISHED, Results, rows_of
 from reports.summaries import scores, trials
 from studies.claims import Judgement
+from studies.declared_claims import EFFECTS
 from studies.study import TUNING_SEED, Study
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,18 +49,19 @@ def render(results: Results, judgements: list[Judgement], home: Path) -> str:
 
 def verdict(results: Results, judgement: Judgement) -> Tree:
     """One claim as its card shows it."""
-    arms = [scores(results)[label] for label in (judgement.treatment, judgement.control)]
-    found, beside = judgement.contrast, words.interval(judgement)
-    if found is None and all(arm.seeds for arm in arms):
+    arms = [scores(results)[label] for label in judgement.cells]
+    found, beside, claim = judgement.contrast, words.interval(judgement), judgement.claim
+    if found is None and all(arm.seeds for arm in arms) and claim.kind in ("difference", "equivalence"):
         beside = f"so far {words.signed(arms[0].mean - arms[1].mean)}"
-    margin = f"margin ±{judgement.claim.margin:g}" if judgement.claim.margin is not None else ""
+    margin = "" if claim.margin is None else f"margin {'±' if claim.kind == 'equivalence' else ''}{claim.margin:g}"
     return {
         "verdict": judgement.verdict,
-        "text": judgement.claim.text,
-        "paper": judgement.claim.paper,
+        "text": claim.text,
+        "paper": claim.paper,
+        "effect": EFFECTS[claim.kind],
         "difference": words.signed(found.difference) if found else "not tested",
         "beside": ", ".join(part for part in (beside, margin) if part),
-        "reason": judgement.reason,
+        "reason": "; ".join(part for part in (judgement.reason, judgement.outlook) if part),
         "arms": [(arm.cell, f"{arm.mean:.3f}" if arm.seeds else "no score yet") for arm in arms],
         "shortcut": words.beside_shortcut(results, judgement),
     }

@@ -7,7 +7,8 @@ import numpy as np
 
 from generators.settings import Tree
 from reports.drawing import DASHES, MARKERS, MUTED, SERIES, TEXT, WIDTH, Sheet
-from studies.study import Cell, Level, Study, short
+from studies.declared_claims import Level
+from studies.study import Cell, Study, short
 
 LETTER = 7.0
 """Width of a letter at an axis, in CSS pixels, the space between two names included."""

@@ -21,7 +21,7 @@ DIFFERENCE_COLUMNS = ["claim", "seed", "treatment", "control", "difference", "tr
 class CellScore:
     """A cell's scores, nan where nothing is known.
 
-    mean, low, high: of the study's metric over seeds, with the bootstrap interval of the mean. shortcut: the score of
+    mean, low, high: of the study's metric over seeds, with the interval of the mean. shortcut: the score of
     the declared shortcut on the same tokens. above_shortcuts, unexplained, train_seconds: means over seeds.
     """
 
@@ -60,7 +60,7 @@ def scores(results: Results) -> dict[str, CellScore]:
         runs = confirmed[confirmed["cell"] == cell.label]
         if len(runs):
             values = runs["score"].to_numpy(dtype=np.float64)
-            low, high = mean_interval(values, declaration.level, np.random.default_rng(0))
+            low, high = mean_interval(values, declaration.level)
             means = {name: float(runs[column].mean()) for name, column in columns.items() if column in runs}
             found[cell.label] = CellScore(cell.label, len(values), float(values.mean()), low, high, **means)
         else:
@@ -96,15 +96,15 @@ def shortcut_on(results: Results, split: str, cells: list[str]) -> float | None:
 
 
 def differences(results: Results, judgements: list[Judgement]) -> pd.DataFrame:
-    """Treatment less control, seed by seed, for each claim; only seeds that are complete in both arms."""
+    """The effect of each claim, seed by seed, with the cells shown for it; only seeds complete in all its cells."""
     confirmed = results.phase("confirm")
     scored = {(run["cell"], run["seed"]): run for run in rows_of(confirmed)}
     rows = []
     for judgement in judgements:
-        for seed in range(results.study.seeds):
+        for seed, effect in judgement.by_seed.items():
             treatment, control = (scored.get((label, seed)) for label in (judgement.treatment, judgement.control))
             if treatment and control:
-                row = {"claim": judgement.claim.name, "seed": seed, "difference": treatment["score"] - control["score"]}
+                row = {"claim": judgement.claim.name, "seed": seed, "difference": effect}
                 row |= {"treatment": treatment["score"], "control": control["score"]}
                 rows.append(row | {"treatment_run": treatment["run"], "control_run": control["run"]})
     return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS)

@@ -100,13 +100,17 @@ def curve_table(results: Results) -> Table:
 
 def claim_table(judgements: list[Judgement]) -> Table:
     """The contrasts, one row a claim."""
-    titles = ["difference", "low", "high", "confidence %", "margin", "p", "corrected p"]
-    form = [Column("claim", "name"), *columns("word", "verdict", "treatment", "control"), *columns("number", *titles)]
+    titles = ["effect", "low", "high", "confidence %", "margin", "p", "corrected p"]
+    form = [
+        Column("claim", "name"),
+        *columns("word", "verdict", "kind", "treatment", "control"),
+        *columns("number", *titles),
+    ]
     table = Table("Contrasts, one a claim", form)
     for one in judgements:
         found = one.contrast
         ends = (found.difference, found.low, found.high) if found else (None, None, None)
-        names = (spoken(one.claim.name), one.verdict, one.treatment, one.control)
+        names = (spoken(one.claim.name), one.verdict, one.claim.kind, one.treatment, one.control)
         confidence = number(None if one.level is None else 100 * (1 - one.level), ".4g")
         tested = [number(value, ".3g") for value in (one.claim.margin, one.p, one.p_corrected)]
         table.rows.append([*map(word, names), *(number(end, "+.3f") for end in ends), confidence, *tested])
@@ -114,9 +118,11 @@ def claim_table(judgements: list[Judgement]) -> Table:
 
 
 def difference_table(results: Results, judgements: list[Judgement]) -> Table:
-    """Treatment less control by seed: the data behind the contrasts."""
-    form = [Column("claim", "name"), *columns("number", "seed", "treatment", "control", "difference")]
-    table = Table("Treatment less control, seed by seed", form + columns("code", "treatment run", "control run"))
+    """The effects by seed: the data behind the contrasts."""
+    form = [Column("claim", "name"), *columns("number", "seed", "treatment", "control", "effect")]
+    table = Table(
+        "Effects, seed by seed, beside the scores of two arms", form + columns("code", "treatment run", "control run")
+    )
     for row in rows_of(differences(results, judgements)):
         scored = [number(row["treatment"], ".4f"), number(row["control"], ".4f"), number(row["difference"], "+.4f")]
         runs = [Value(row["treatment_run"]), Value(row["control_run"])]

@@ -147,11 +147,16 @@ def beside_shortcut(results: Results, judgement: Judgement) -> str:
     """The arms of a claim read against the shortcut; empty where it is not known."""
     name = results.study.declaration.shortcut
     table = scores(results)
-    arms = [table[label] for label in (judgement.treatment, judgement.control)]
+    arms = [table[label] for label in judgement.cells]
     if name is None or not all(np.isfinite(arm.shortcut) for arm in arms):
         return ""
     below = [arm.cell for arm in arms if arm.mean <= arm.shortcut]
     told = f"{name} scores " + " and ".join(dict.fromkeys(f"{arm.shortcut:.3f}" for arm in arms))
-    if len(below) == 2:
-        return f"{told}; neither arm is above it, so their difference is not of the skill"
-    return f"{told}; {below[0]} is not above it" if below else f"{told}; both arms are above it"
+    none, every = ("neither arm", "both arms") if len(arms) == 2 else ("no arm", "all arms")
+    if len(below) == len(arms):
+        return f"{told}; {none} is above it, so their difference is not of the skill"
+    return (
+        f"{told}; {listing(below)} {'is' if len(below) == 1 else 'are'} not above it"
+        if below
+        else f"{told}; {every} are above it"
+    )

@@ -1,45 +1,78 @@
-"""A claim and the scores of its two arms -> a verdict, with its interval and the paper's own figure.
+"""A claim and the scores of its arms -> a verdict, with its interval and the paper's own figure.
 
-One interval decides, the inversion of an exact two-sided test:
+Every kind of claim is about one effect (studies/declared_claims.py), and one interval of it decides, the inversion
+of an exact two-sided test:
 
-    difference    supported: the interval is above zero; contradicted: it is below
-    equivalence   supported: the interval is inside +-margin; contradicted: it is outside
+    equivalence    supported: the interval is inside +-margin; contradicted: it is outside
+    every other    supported: the interval is above the margin, or above zero where there is none; contradicted: below
 
 What is neither is inconclusive; an equivalence is never concluded from a test that failed to find a difference.
 Levels are corrected over the study's claims by Holm's method, and each interval is the one at the level its
-claim was judged at: with two claims and a level of 0.05, 97.5% for the claim that is decided more clearly.
+claim was judged at: with two claims and a level of 0.05, 97.5% for the claim that is decided more clearly. A study
+that declares `looks` spends its level on them (studies/looks.py).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from generators.settings import Tree
-from studies.statistics import Contrast, Scores, contrast, holm, p_above, p_below, typical_values
-from studies.study import Claim, Study
+from studies.claim_kinds import Comparison, comparison
+from studies.declared_claims import Claim
+from studies.looks import share
+from studies.outlook import POWER, SEEDS_MAXIMUM, P, seeds_needed
+from studies.statistics import Contrast, Evidence, Form, Scores, holm
+from studies.study import Study
 
 SEEDS_MINIMUM = 5
 Verdict = Literal["supported", "contradicted", "inconclusive"]
+ByCell = Mapping[str, Mapping[int, float]]
 
 
 @dataclass(frozen=True)
 class Judgement:
     """What became of one claim. Where it could not be tested, contrast and p are None and `reason` says why.
 
-    p: two-sided, before correction. p_corrected: Holm's. level: the one its interval stands at.
+    cells: labels of all that the claim is about. treatment, control: the two of them to show side by side. by_seed: the
+    effect in each seed that all cells have. p: two-sided, before correction. p_corrected: Holm's. level: the one its
+    interval stands at.
     """
 
     claim: Claim
+    cells: tuple[str, ...]
     treatment: str
     control: str
+    by_seed: Mapping[int, float]
     verdict: Verdict
     reason: str
     contrast: Contrast | None = None
     p: float | None = None
     p_corrected: float | None = None
     level: float | None = None
+    tested: "Tested | None" = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def seeds_needed(self) -> int | None:
+        """An estimate of the seeds an arm that would decide an inconclusive claim; None where there is none."""
+        if self.verdict != "inconclusive" or self.tested is None or self.level is None:
+            return None
+        return self.tested.seeds_needed(self.level)
+
+    @property
+    def outlook(self) -> str:
+        """What it would take to decide an inconclusive claim, in words; empty for any other."""
+        if self.verdict != "inconclusive" or self.tested is None:
+            return ""
+        if self.seeds_needed is None:
+            return f"even {SEEDS_MAXIMUM} seeds an arm would not decide it if the effect is what was seen (an estimate)"
+        more = self.seeds_needed - self.tested.scores_AxK.shape[1]
+        return (
+            f"about {more} more seeds an arm would decide it ({POWER:.0%} power at {self.seeds_needed} seeds "
+            "if the effect is what was seen; an estimate)"
+        )
 
     def tree(self) -> Tree:
         """As JSON types; an interval end that is infinite is None."""
@@ -51,6 +84,7 @@ class Judgement:
             "paper": self.claim.paper,
             "kind": self.claim.kind,
             "margin": self.claim.margin,
+            "cells": list(self.cells),
             "treatment": self.treatment,
             "control": self.control,
             "verdict": self.verdict,
@@ -60,76 +94,135 @@ class Judgement:
             "interval_level": self.level,
             "p": self.p,
             "p_corrected": self.p_corrected,
+            "seeds_needed": self.seeds_needed,
+            "outlook": self.outlook,
         }
 
 
-def judge(study: Study, scores: Mapping[str, Mapping[int, float]]) -> list[Judgement]:
-    """The verdict on every claim of a study.
+@dataclass(frozen=True)
+class Tested:
+    """A claim with the scores of its arms [A, K], and what they say."""
 
-    Args:
-        scores: cell label -> seed -> score; a run that failed or is still to come has no entry.
-    """
-    declaration = study.declaration
-    arms = [arm_scores(study, claim, scores) for claim in declaration.claims]
-    found = [
-        decide(claim, study, pair) if pair else (1.0, None)
-        for claim, pair in zip(declaration.claims, arms, strict=True)
-    ]
-    p_values = np.array([p for p, _ in found])
-    corrected, ranks = holm(p_values)
-    judgements = []
-    for claim, pair, (p, leaning), p_holm, rank in zip(declaration.claims, arms, found, corrected, ranks, strict=True):
-        treatment, control = (cell.label for cell in study.arms(claim))
-        if pair is None:
-            reason = missing(study, claim, scores)
-            judgements.append(Judgement(claim, treatment, control, "inconclusive", reason))
-            continue
-        level = declaration.level / (len(ranks) - int(rank))
-        decided = leaning is not None and p_holm <= declaration.level
-        reason = f"p = {p_holm:.3g} after correction over {len(ranks)} claims, "
-        reason += (
-            f"level {declaration.level}" if decided else f"above {declaration.level} with {study.seeds} seeds an arm"
+    claim: Claim
+    comparison: Comparison
+    scores_AxK: Scores
+    form: Form
+    evidence: Evidence
+
+    @cached_property
+    def p_values(self) -> tuple[float, float]:
+        """Of the claim being supported and of its being contradicted; two-sided."""
+        supported, contradicted = p_values(self.claim, self.evidence.above, self.evidence.below)
+        return min(1.0, float(supported)), min(1.0, float(contradicted))
+
+    @property
+    def leaning(self) -> Verdict:
+        """The verdict the scores lean to; inconclusive where they lean to neither."""
+        supported, contradicted = self.p_values
+        if supported == contradicted:
+            return "inconclusive"
+        return "supported" if supported < contradicted else "contradicted"
+
+    def seeds_needed(self, level: float) -> int | None:
+        """Seeds an arm that would decide the claim the way it leans; None where no affordable number would."""
+        if self.leaning == "inconclusive":
+            return None
+        side = 0 if self.leaning == "supported" else 1
+        return seeds_needed(
+            self.scores_AxK, self.comparison, self.form, level, lambda *p: p_values(self.claim, *p)[side]
         )
-        result = contrast(*pair, declaration.test, level, generator())
-        verdict = leaning if leaning is not None and decided else "inconclusive"
-        judgements.append(Judgement(claim, treatment, control, verdict, reason, result, p, float(p_holm), level))
-    return judgements
 
 
-def generator() -> np.random.Generator:
-    """Draws permutations where there are too many to enumerate; the same for every claim and every call."""
-    return np.random.default_rng(0)
-
-
-def arm_scores(study: Study, claim: Claim, scores: Mapping[str, Mapping[int, float]]) -> tuple[Scores, Scores] | None:
-    """Scores of treatment and control in the order of their seeds, or None where a verdict cannot rest on them."""
-    pair = [scores.get(cell.label, {}) for cell in study.arms(claim)]
-    if study.seeds < SEEDS_MINIMUM or any(len(arm) < study.seeds for arm in pair):
-        return None
-    treatment, control = (np.array([arm[seed] for seed in sorted(arm)]) for arm in pair)
-    return treatment, control
-
-
-def missing(study: Study, claim: Claim, scores: Mapping[str, Mapping[int, float]]) -> str:
-    """Why a claim cannot be judged."""
-    there = {cell.label: len(scores.get(cell.label, {})) for cell in study.arms(claim)}
-    if min(there.values()) == study.seeds:
-        return f"{study.seeds} seeds an arm; a verdict needs at least {SEEDS_MINIMUM}"
-    return "runs failed or still to come: " + ", ".join(f"{n} of {study.seeds} in {arm}" for arm, n in there.items())
-
-
-def decide(claim: Claim, study: Study, arms: tuple[Scores, Scores]) -> tuple[float, Verdict | None]:
-    """The p value of the verdict the scores lean to, and that verdict; None where they lean to neither.
+def p_values(claim: Claim, above: P, below: P) -> tuple[Scores, Scores]:
+    """Two-sided p values of a claim being supported and of its being contradicted, from the one-sided ones of shifts.
 
     For an equivalence: the level at which the interval just fits inside the margin, or just leaves it. At most one
     of its two verdicts is wrong, so the smaller of the two p values is the claim's.
     """
-    shifts = typical_values(*arms, study.declaration.test, generator())
-    if claim.margin is None:
-        greater, less = p_above(shifts, 0.0), p_below(shifts, 0.0)
-        return min(
-            1.0, 2 * min(greater, less)
-        ), "supported" if greater < less else "contradicted" if less < greater else None
-    inside = min(1.0, 2 * max(p_above(shifts, -claim.margin), p_below(shifts, claim.margin)))
-    outside = min(1.0, 2 * min(p_above(shifts, claim.margin), p_below(shifts, -claim.margin)))
-    return (inside, "supported") if inside <= outside else (outside, "contradicted")
+    margin = claim.margin or 0.0
+    if claim.kind == "equivalence":
+        inside = np.maximum(above(-margin), below(margin))
+        return np.asarray(2 * inside), np.asarray(2 * np.minimum(above(margin), below(-margin)))
+    return 2 * np.asarray(above(margin)), 2 * np.asarray(below(margin))
+
+
+def judge(study: Study, scores: ByCell) -> list[Judgement]:
+    """The verdict on every claim of a study.
+
+    Args:
+        scores: cell label -> seed -> score, better when higher; a run that failed or is still to come has no entry.
+    """
+    declaration = study.declaration
+    level = share(declaration.level, declaration.looks)
+    compared = [(claim, comparison(study, claim)) for claim in declaration.claims]
+    tested = [test(study, claim, arms, scores) for claim, arms in compared]
+    p_corrected, ranks = holm(np.array([min(one.p_values) if one else 1.0 for one in tested]))
+    judgements = []
+    for (claim, arms), found, p_holm, rank in zip(compared, tested, p_corrected, ranks, strict=True):
+        shown = shown_cells(arms, scores)
+        by_seed = effects(arms, shown, scores)
+        if found is None:
+            reason = missing(study, arms, scores)
+            judgements.append(Judgement(claim, tuple(arms.cells), *shown, by_seed, "inconclusive", reason))
+            continue
+        decided = found.leaning != "inconclusive" and p_holm <= level
+        reason = f"p = {p_holm:.3g} after correction over {len(ranks)} claims, "
+        reason += f"level {level:g}" if decided else f"above {level:g} with {study.seeds} seeds an arm"
+        own = level / (len(ranks) - int(rank))
+        judgements.append(
+            Judgement(
+                claim=claim,
+                cells=tuple(arms.cells),
+                treatment=shown[0],
+                control=shown[1],
+                by_seed=by_seed,
+                verdict=found.leaning if decided else "inconclusive",
+                reason=reason,
+                contrast=found.evidence.contrast(own),
+                p=min(found.p_values),
+                p_corrected=float(p_holm),
+                level=own,
+                tested=found,
+            )
+        )
+    return judgements
+
+
+def test(study: Study, claim: Claim, arms: Comparison, scores: ByCell) -> Tested | None:
+    """A claim with its evidence; None where a verdict cannot rest on the scores there are."""
+    seeds = shared_seeds(arms, scores)
+    if study.seeds < SEEDS_MINIMUM or len(seeds) < study.seeds:
+        return None
+    scores_AxK, form = arms.scores(scores, seeds), study.declaration.test
+    return Tested(claim, arms, scores_AxK, form, arms.evidence(scores_AxK, form))
+
+
+def shared_seeds(arms: Comparison, scores: ByCell) -> list[int]:
+    """The seeds that every cell of the arms has a score of."""
+    return sorted(set.intersection(*(set(scores.get(label, {})) for label in arms.cells)))
+
+
+def shown_cells(arms: Comparison, scores: ByCell) -> tuple[str, str]:
+    """The two cells to show side by side: of arms that are ranked, the best named and the best other."""
+    seeds = shared_seeds(arms, scores)
+    if not arms.named or not seeds:
+        return arms.shown
+    means = {label: np.mean([scores[label][seed] for seed in seeds]) for label in arms.cells}
+    named, others = arms.cells[: arms.named], arms.cells[arms.named :]
+    return max(named, key=lambda label: means[label]), max(others, key=lambda label: means[label])
+
+
+def effects(arms: Comparison, shown: tuple[str, str], scores: ByCell) -> dict[int, float]:
+    """The effect in each seed that every cell has."""
+    seeds = shared_seeds(arms, scores)
+    if arms.named:
+        return {seed: scores[shown[0]][seed] - scores[shown[1]][seed] for seed in seeds}
+    return {seed: float(np.array(arms.weights) @ arms.scores(scores, [seed])[:, 0]) for seed in seeds}
+
+
+def missing(study: Study, arms: Comparison, scores: ByCell) -> str:
+    """Why a claim cannot be judged."""
+    there = {label: len(scores.get(label, {})) for label in arms.cells}
+    if min(there.values()) == study.seeds:
+        return f"{study.seeds} seeds an arm; a verdict needs at least {SEEDS_MINIMUM}"
+    return "runs failed or still to come: " + ", ".join(f"{n} of {study.seeds} in {arm}" for arm, n in there.items())

@@ -10,6 +10,7 @@ from generators.options import Assignments, Json, answer, note
 from generators.settings import Tree
 from lab.options import DEFAULT_HOME, Home
 from studies.claims import Judgement, judge
+from studies.declared_claims import EFFECTS
 from studies.executors.table import Setup, executor
 from studies.ledger import confirmed, failures, read_ledger, study_folder
 from studies.loading import CATALOG, catalog, declared, load
@@ -152,8 +153,10 @@ def sentence(judgement: Judgement) -> str:
     measured = ""
     if found and judgement.level:
         share = f"{100 * (1 - judgement.level):g}%"
-        measured = f"difference {found.difference:+.3f}, {share} interval {found.low:+.3f} to {found.high:+.3f}; "
-    return f"{judgement.verdict.upper()}: {judgement.claim.text} ({measured}{judgement.reason})"
+        effect = EFFECTS[judgement.claim.kind]
+        measured = f"{effect} {found.difference:+.3f}, {share} interval {found.low:+.3f} to {found.high:+.3f}; "
+    told = "; ".join(part for part in (judgement.reason, judgement.outlook) if part)
+    return f"{judgement.verdict.upper()}: {judgement.claim.text} ({measured}{told})"
 
 
 def counted(entries: list[Tree]) -> dict[str, int]:

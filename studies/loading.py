@@ -10,7 +10,8 @@ from generators.table import build_task
 from lab.evaluation import SCORES
 from lab.spec import parse_spec
 from lab.starting import planned
-from studies.statistics import smallest_p
+from studies.claim_kinds import comparison
+from studies.looks import level_at
 from studies.study import Declaration, Study, assign, copied
 
 CATALOG = Path(__file__).parent / "catalog"
@@ -173,21 +174,29 @@ def examine_claims(study: Study) -> None:
     names = [claim.name for claim in declaration.claims]
     if len(set(names)) < len(names):
         raise UserError(f"{source}: claims: a name stands there twice: {', '.join(names)}")
-    for claim in declaration.claims:
-        if claim.factor not in study.factors:
-            near = suggestion(claim.factor, list(study.factors))
-            raise UserError(f"{source}: claims.{claim.name}.factor = {claim.factor!r}: no such factor; {near}")
-        if (claim.kind == "equivalence") != (claim.margin is not None):
-            raise UserError(f"{source}: claims.{claim.name}.margin: an equivalence needs one, a difference has none")
-        if unknown := [key for key in claim.where if key not in study.factors]:
-            near = suggestion(unknown[0], list(study.factors))
-            raise UserError(f"{source}: claims.{claim.name}.where.{unknown[0]}: no such factor; {near}")
-        treatment, control = study.arms(claim)
-        if treatment == control:
-            raise UserError(f"{source}: claims.{claim.name}: treatment and control are the same cell, {control.label}")
-    reached = smallest_p(study.seeds, declaration.test) * len(declaration.claims)
-    if study.scale != SMOKE and reached > declaration.level:
-        raise UserError(
-            f"{source}: seeds = {study.seeds}: with {len(declaration.claims)} claims the smallest p "
-            f"the {declaration.test} test can give is {reached:.3f}, above level = {declaration.level}; give more seeds"
-        )
+    compared = [comparison(study, claim) for claim in declaration.claims]
+    if study.scale == SMOKE:
+        return
+    looks = examine_looks(study)
+    level = declaration.level / len(looks) / len(compared)
+    for claim, one in zip(declaration.claims, compared, strict=True):
+        if (reached := one.smallest_p(looks[0], declaration.test)) > level:
+            enough = one.seeds_enough(level, declaration.test)
+            raise UserError(
+                f"{source}: seeds = {looks[0]}: with {len(compared)} claims the smallest p "
+                f"the {declaration.test} test can give for claims.{claim.name} is {reached * len(compared):.3f}, "
+                f"above level = {declaration.level / len(looks):g}"
+                + (f" of each of {len(looks)} looks" if len(looks) > 1 else "")
+                + (f"; {enough} seeds would do" if enough else "; no number of seeds would do, so make fewer claims")
+            )
+
+
+def examine_looks(study: Study) -> list[int]:
+    """The numbers of seeds at which a study is judged, refused where they are none."""
+    looks, source = study.declaration.looks, study.source
+    if looks is None:
+        return [study.seeds]
+    if looks != sorted(set(looks)) or looks[0] < 1:
+        raise UserError(f"{source}: looks = {looks}: should be numbers of seeds, each larger than the one before")
+    level_at(study.declaration.level, study.seeds, looks, {}, source)
+    return looks

@@ -5,27 +5,20 @@ model it would build before anything runs.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, PlainValidator
+from pydantic import Field
 
 from generators.errors import UserError
 from generators.settings import Settings, Tree, assign_value, suggestion
 from lab.spec import RunSpec, parse_spec
+from studies.declared_claims import Claim, Level
 
 TUNING_SEED = 2**30
 """Runs that choose settings use this seed; the runs that count use 0, 1, 2, ..."""
-
-
-def _scalar(value: Any) -> Any:
-    if not isinstance(value, bool | int | float | str):
-        raise ValueError("should be a number, a text, or true or false")
-    return value
-
-
-Level = Annotated[bool | int | float | str, PlainValidator(_scalar)]
 
 
 class Range(Settings):
@@ -46,25 +39,6 @@ class Tuning(Settings):
 
     trials: int = Field(ge=1, le=10_000)
     search: dict[str, Range] = Field(min_length=1)
-
-
-class Claim(Settings):
-    """A sentence about two arms that differ in one factor, and the paper's own figure for it.
-
-    `difference`: the treatment scores higher than the control. `equivalence`: the two are less than `margin` apart.
-    """
-
-    name: str = Field(pattern=r"^[a-z0-9_]+$")
-    text: str
-    paper: str
-    kind: Literal["difference", "equivalence"]
-    factor: str
-    treatment: Level
-    control: Level
-    where: dict[str, Level] = Field(
-        default_factory=dict, description='the other factors; "first" and "last" are levels too'
-    )
-    margin: float | None = Field(default=None, gt=0)
 
 
 class Scale(Settings):
@@ -89,6 +63,7 @@ class Declaration(Settings):
     checkpoint: Literal["best", "last"] = "best"
     seeds: int = Field(ge=1, le=1000)
     level: float = Field(default=0.05, gt=0, lt=0.5)
+    looks: list[int] | None = Field(default=None, min_length=2, description="seeds at which it is judged, if not once")
     test: Literal["independent", "paired"] = "independent"
     base: dict[str, Any]
     factors: dict[str, list[Level]] = Field(min_length=1)
@@ -166,14 +141,14 @@ class Study:
             assign(tree, key, value, self.source)
         return parse_spec({**tree, "seed": seed}, f"{self.source}, cell {cell.label}")
 
-    def arm(self, claim: Claim, level: Level) -> Cell:
-        """The cell of a claim's arm.
+    def arm(self, claim: Claim, levels: Mapping[str, Level]) -> Cell:
+        """The cell of a claim at the levels it compares, and at those where it says it holds.
 
         Raises:
-            UserError: the claim does not name exactly one cell.
+            UserError: that is not exactly one cell.
         """
-        wanted = {claim.factor: level, **claim.where}
-        levels = []
+        wanted = {**claim.where, **levels}
+        found = []
         for key, known in self.factors.items():
             if key not in wanted:
                 raise UserError(f"{self.source}: claims.{claim.name}.where says nothing of {key}; give one of {known}")
@@ -183,12 +158,8 @@ class Study:
                 raise UserError(
                     f"{self.source}: claims.{claim.name}: {key} = {value!r} is not a level of that factor; {near}"
                 )
-            levels.append((key, value))
-        return Cell(tuple(levels))
-
-    def arms(self, claim: Claim) -> tuple[Cell, Cell]:
-        """Treatment and control."""
-        return self.arm(claim, claim.treatment), self.arm(claim, claim.control)
+            found.append((key, value))
+        return Cell(tuple(found))
 
 
 def assign(tree: Tree, key: str, value: Any, where: str) -> None:

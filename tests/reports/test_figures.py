@@ -47,12 +47,12 @@ def test_every_seed_is_drawn_at_its_score(usual_store: Stored) -> None:
     assert drawn == pytest.approx(expected, abs=PIXEL)
 
 
-def test_means_and_their_bootstrap_intervals_are_drawn(usual_store: Stored) -> None:
+def test_means_and_their_intervals_are_drawn(usual_store: Stored) -> None:
     (svg,) = score_by_size(results_of(usual_store))
     drawing = Drawn(svg)
     for label in ("width=8 n=1", "width=8 n=2", "width=16 n=1", "width=16 n=2"):
         values = np.array([usual(label, "confirm", seed) for seed in range(5)], dtype=float)
-        low, high = mean_interval(values, 0.05, np.random.default_rng(0))
+        low, high = mean_interval(values, 0.05)
         (mark,) = [mark for mark in drawing.marks if mark.tip.startswith(f"{label}: mean")]
         assert mark.tip == f"{label}: mean {values.mean():.3f}, interval {low:.3f} to {high:.3f}, 5 seeds"
         ((x, y),) = mark.points

@@ -261,3 +261,28 @@ def test_a_study_without_a_shortcut_or_a_second_factor_has_a_page(store: Store) 
 def test_names_within_the_page_are_unique(page: str) -> None:
     names = [attributes["id"] for _, attributes in Reader(page).tags if attributes.get("id")]
     assert len(names) == len(set(names)) > 50
+
+
+def test_every_kind_of_claim_has_its_card_its_row_and_its_place_in_the_figure(store: Store) -> None:
+    kinds = {
+        "gains": 'kind = "interaction"\nfactor = "objective.n"\ntreatment = 2\ncontrol = 1\nover = "model.width"\nbetween = ["first", "last"]',
+        "rises": 'kind = "trend"\nfactor = "model.width"\nmargin = 0.2\nwhere = { "objective.n" = 1 }',
+        "best": 'kind = "best"\nfactor = "model.width"\nbest = [16]\nwhere = { "objective.n" = 2 }',
+    }  # fmt: skip
+    claims = "".join(
+        f'\n[[claims]]\nname = "{name}"\ntext = "It {name}."\npaper = "0"\n{keys}\n' for name, keys in kinds.items()
+    )
+    stored = store(declared=DECLARED.replace("\n[scales.cpu]", f"{claims}\n[scales.cpu]"))
+    page = render(results_of(stored), judgements_of(stored), stored.home)
+    text = Reader(page).text
+    for said in (
+        "Measured difference of gains +0.450",
+        "Measured slope a level +0.550",
+        "margin 0.2",
+        "Measured lead of the best +0.100",
+        "gain at width=first less gain at width=last",
+        "slope a level, from width=8 n=1 to width=16 n=1",
+    ):
+        assert said in text, said
+    for name in kinds:
+        assert f"SUPPORTED It {name}." in text

@@ -29,7 +29,7 @@ WRONG = {
     "claim without margin": (("margin = 0.1\n", ""), "claims.same.margin: an equivalence needs one"),
     "claim without place": (('where = { "model.width" = "first" }', ""), "claims.helps.where says nothing of model.width"),
     "too few seeds": (("seeds = 5", "seeds = 3"), "seeds = 3: with 2 claims the smallest p"),
-    "paired seeds cannot decide": (("seeds = 5", 'seeds = 5\ntest = "paired"'), "the paired test can give is 0.125, above level = 0.05"),
+    "paired seeds cannot decide": (("seeds = 5", 'seeds = 5\ntest = "paired"'), "the paired test can give for claims.helps is 0.125, above level = 0.05"),
     "range upside down": (("low = 0.001, high = 0.1", "low = 0.1, high = 0.001"), "should be below high"),
     "range at zero": (("low = 0.001", "low = 0.0"), "above 0 if log"),
     "model without room for the heads": (("layers = 3", "layers = 2"), "leave no trunk"),
