@@ -10,7 +10,7 @@ Levels are corrected over the study's claims by Holm's method, and each interval
 claim was judged at: with two claims and a level of 0.05, 97.5% for the claim that is decided more clearly.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,14 +63,18 @@ class Judgement:
         }
 
 
-def judge(study: Study, scores: Mapping[str, Mapping[int, float]]) -> list[Judgement]:
+ByCell = Mapping[str, Mapping[int, float]]
+
+
+def judge(study: Study, scores: ByCell | Callable[[Claim], ByCell]) -> list[Judgement]:
     """The verdict on every claim of a study.
 
     Args:
-        scores: cell label -> seed -> score; a run that failed or is still to come has no entry.
+        scores: cell label -> seed -> score, the larger the better, or a function that gives it for each claim; a run
+            that failed or is still to come has no entry.
     """
     declaration = study.declaration
-    arms = [arm_scores(study, claim, scores) for claim in declaration.claims]
+    arms = [arm_scores(study, claim, own(scores, claim)) for claim in declaration.claims]
     found = [
         decide(claim, study, pair) if pair else (1.0, None)
         for claim, pair in zip(declaration.claims, arms, strict=True)
@@ -81,7 +85,7 @@ def judge(study: Study, scores: Mapping[str, Mapping[int, float]]) -> list[Judge
     for claim, pair, (p, leaning), p_holm, rank in zip(declaration.claims, arms, found, corrected, ranks, strict=True):
         treatment, control = (cell.label for cell in study.arms(claim))
         if pair is None:
-            reason = missing(study, claim, scores)
+            reason = missing(study, claim, own(scores, claim))
             judgements.append(Judgement(claim, treatment, control, "inconclusive", reason))
             continue
         level = declaration.level / (len(ranks) - int(rank))
@@ -94,6 +98,11 @@ def judge(study: Study, scores: Mapping[str, Mapping[int, float]]) -> list[Judge
         verdict = leaning if leaning is not None and decided else "inconclusive"
         judgements.append(Judgement(claim, treatment, control, verdict, reason, result, p, float(p_holm), level))
     return judgements
+
+
+def own(scores: ByCell | Callable[[Claim], ByCell], claim: Claim) -> ByCell:
+    """The scores a claim is judged by."""
+    return scores(claim) if callable(scores) else scores
 
 
 def generator() -> np.random.Generator:

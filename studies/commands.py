@@ -12,7 +12,7 @@ from lab.options import DEFAULT_HOME, Home
 from studies.claims import Judgement, judge
 from studies.loading import CATALOG, catalog, declared, load
 from studies.progress import Reporter
-from studies.sweep import Sweep, confirmed, find_study, read_ledger
+from studies.sweep import Sweep, find_study, read_ledger, scores_for
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 study_app = typer.Typer(no_args_is_help=True, help="Questions, declared as data and swept.")
@@ -80,7 +80,7 @@ def run_command(
         sweep = Sweep(study, home, reporter.ended)
         states = sweep.run(reporter.workers)
     cells = [state.tree() for state in states]
-    verdicts = judge(study, confirmed(cells))
+    verdicts = judge(study, scores_for(study, cells))
     failed = [f"{cell['cell']}, {entry['phase']} seed {entry['seed']}: {entry['failure']}"
               for cell in cells for entry in cell["entries"] if entry["failure"]]  # fmt: skip
     value = {"study": name, "scale": scale, "trained": reporter.trained, "failed": failed}
@@ -121,7 +121,7 @@ def claims_command(
     value, lines = {}, []
     for name in chosen:
         study = find_study(home, name, scale)
-        verdicts = judge(study, confirmed(read_ledger(home, study)))
+        verdicts = judge(study, scores_for(study, read_ledger(home, study)))
         value[study.name] = {"scale": study.scale, "verdicts": [one.tree() for one in verdicts]}
         lines += [f"{study.name}, scale {study.scale}", *(f"  {sentence(one)}" for one in verdicts)]
     answer(value, as_json, "\n".join(lines))

@@ -9,13 +9,13 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState
 
 from generators.errors import UserError
@@ -23,17 +23,19 @@ from generators.randomness import word
 from generators.settings import Tree
 from lab.store import RunFolder, dump, exclusive, write_whole
 from studies.executors import LocalWorkers, Outcome
-from studies.study import TUNING_SEED, Cell, Declaration, Study
+from studies.measures import Phase, main_measure, measure_of, score_of
+from studies.study import TUNING_SEED, Cell, Claim, Declaration, Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 STUDY, LEDGER = "study.json", "ledger.json"
 LEDGER_EVERY_SECONDS = 2.0
-Phase = Literal["tune", "confirm"]
+SAMPLERS = {"tpe": optuna.samplers.TPESampler, "gp": optuna.samplers.GPSampler}
 
 
 @dataclass
 class Entry:
-    """One run of a study. score: of the study's metric, on validation for tuning and on test for confirming."""
+    """One run of a study. score: of the study's metric, on validation for tuning and on the study's split for
+    confirming; measures: what else claims are about, by name."""
 
     phase: Phase
     seed: int
@@ -41,6 +43,7 @@ class Entry:
     run: str
     score: float | None = None
     failure: str | None = None
+    measures: dict[str, float] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -82,6 +85,7 @@ class Sweep:
 
     def __init__(self, study: Study, home: Path, tell: Callable[[Event], None]) -> None:
         self.study, self.home, self.tell = study, home, tell
+        self.sign = main_measure(study.declaration).sign
         self.folder = study_folder(home, study.name, study.scale)
         self.states: list[CellState] = []
         self.stored: deque[tuple[Key, Outcome]] = deque()
@@ -91,8 +95,9 @@ class Sweep:
     def _tuning(self, cell: Cell, storage: JournalStorage) -> optuna.Study:
         """The optuna study of one cell. Its first trial is the middle of the ranges."""
         seed = int(word(f"{self.study.name} {cell.label}")) % 2**32
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=3)
-        tuning = optuna.create_study(storage=storage, sampler=sampler, study_name=cell.label, direction="maximize")
+        sampler = SAMPLERS[self.study.declaration.tuning.sampler](seed=seed, n_startup_trials=3)
+        direction = StudyDirection.MAXIMIZE if self.sign > 0 else StudyDirection.MINIMIZE
+        tuning = optuna.create_study(storage=storage, sampler=sampler, study_name=cell.label, direction=direction)
         tuning.enqueue_trial(self.study.middle)
         return tuning
 
@@ -142,7 +147,7 @@ class Sweep:
         scored = [entry for entry in state.entries if entry.score is not None]
         if not scored:
             return
-        state.winner = max(scored, key=lambda entry: entry.score or 0.0).settings
+        state.winner = max(scored, key=lambda entry: self.sign * (entry.score or 0.0)).settings
         for seed in range(self.study.seeds):
             self._start(state, "confirm", seed, state.winner, None, executor)
 
@@ -167,7 +172,8 @@ class Sweep:
 
     def _ended(self, key: Key, outcome: Outcome, executor: LocalWorkers[Key], *, trained: bool) -> None:
         state, entry, trial = key
-        entry.score, entry.failure = score_of(self.study, entry.phase, outcome)
+        folder = RunFolder(self.home, entry.run)
+        entry.score, entry.failure, entry.measures = score_of(self.study, entry.phase, outcome, folder)
         self.done += 1
         self.tell(Event(state.cell.label, entry, self.done, self.study.runs, trained))
         if time.monotonic() - self.written > LEDGER_EVERY_SECONDS:
@@ -185,17 +191,6 @@ class Sweep:
         write_whole(self.folder / LEDGER, dump({"cells": [state.tree() for state in self.states]}))
 
 
-def score_of(study: Study, phase: Phase, outcome: Outcome) -> tuple[float | None, str | None]:
-    """The study's metric of a run, or why it has none. Tuning sees validation and nothing else."""
-    result = outcome.result
-    if result is None or result["status"] != "complete":
-        return None, outcome.failure or str(result and result["reason"])
-    scores = result["scores"][study.declaration.checkpoint]["validation" if phase == "tune" else "test"]
-    if study.declaration.metric not in scores:
-        return None, f"the run has no metric {study.declaration.metric!r}; it has: {', '.join(scores)}"
-    return scores[study.declaration.metric], None
-
-
 def study_folder(home: Path, name: str, scale: str) -> Path:
     """Where a study keeps its declaration, ledger and journal."""
     return home / "studies" / name / scale
@@ -203,8 +198,8 @@ def study_folder(home: Path, name: str, scale: str) -> Path:
 
 def stored_form(study: Study) -> Tree:
     """What is needed to read a study again, and to run it again."""
-    fields = {name: value for name, value in vars(study).items() if name != "declaration"}
-    return fields | {"declaration": study.declaration.model_dump(mode="json")}
+    plain = {each.name: getattr(study, each.name) for each in fields(study) if each.name != "declaration"}
+    return plain | {"declaration": study.declaration.model_dump(mode="json")}
 
 
 def find_study(home: Path, name: str, scale: str | None) -> Study:
@@ -230,13 +225,23 @@ def read_ledger(home: Path, study: Study) -> list[Tree]:
     return cells
 
 
-def confirmed(cells: list[Tree]) -> dict[str, dict[int, float]]:
-    """The scores that count: cell label -> seed -> score."""
-    return {
-        cell["cell"]: {
-            entry["seed"]: entry["score"]
-            for entry in cell["entries"]
-            if entry["phase"] == "confirm" and entry["score"] is not None
-        }
-        for cell in cells
-    }
+def confirmed(cells: list[Tree], measure: str | None = None) -> dict[str, dict[int, float]]:
+    """The scores that count: cell label -> seed -> score, or the measure of that name where a run has it."""
+    found: dict[str, dict[int, float]] = {}
+    for cell in cells:
+        ended = [each for each in cell["entries"] if each["phase"] == "confirm" and each["score"] is not None]
+        values = {each["seed"]: each.get("measures", {}).get(measure) if measure else each["score"] for each in ended}
+        found[cell["cell"]] = {seed: value for seed, value in values.items() if value is not None}
+    return found
+
+
+def scores_for(study: Study, cells: list[Tree]) -> Callable[[Claim], dict[str, dict[int, float]]]:
+    """What each claim is judged by: cell label -> seed -> its measure, negated where less is better."""
+    main = main_measure(study.declaration)
+
+    def scores(claim: Claim) -> dict[str, dict[int, float]]:
+        wanted = measure_of(study.declaration, claim)
+        values = confirmed(cells, None if wanted == main else wanted.name)
+        return {cell: {seed: wanted.sign * value for seed, value in each.items()} for cell, each in values.items()}
+
+    return scores
