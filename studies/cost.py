@@ -23,13 +23,13 @@ from generators.table import build_task
 from generators.task import Task
 from lab.assembly import assemble, usable_device
 from lab.batches import TensorBatch
+from lab.graph import Graph
 from lab.loss import descend
 from lab.model.network import compile_blocks
-from lab.objectives.objective import Objective
 from lab.spec import RunSpec
 from lab.starting import planned
 from lab.training import batches, optimiser
-from studies.study import TUNING_SEED, Cell, Study
+from studies.study import Cell, Study
 
 FLOPS_RATE = 1e14
 """Operations a second of a device that is not here: about a third of the peak of an A100 in bf16."""
@@ -90,9 +90,7 @@ def plan_of(study: Study) -> Plan:
             count = start_runs(study, cell, run)
             name = repr(run) if count == 1 + study.seeds else f"{cell.label} {run!r}"
             starts[name] = run, count
-    grouped = list(kinds.values())
-    for run, count in starts.values():
-        grouped.append((run, count))
+    grouped = [*kinds.values(), *starts.values()]
     work, counted, networks = works([spec for spec, _ in grouped])
     total = [(spec, each, count) for (spec, count), each in zip(grouped, work, strict=True)]
     return Plan(study.runs, sum(count for _, count in starts.values()), total, counted, networks)
@@ -128,24 +126,22 @@ def works(specs: list[RunSpec]) -> tuple[list[Work], int, int]:
 
 
 def flops_of_sample(spec: RunSpec) -> tuple[float, float]:
-    """Operations of one sample: forward and backward, and forward alone."""
+    """Operations of one sample: forward and backward with every head training, and forward alone.
+
+    Backward is twice forward, for the weights and for what they are multiplied with; nothing below a frozen trunk.
+    """
     network, task = planned(spec), build_task(spec.task)
     indices = np.arange(COUNTED_SAMPLES)
     drawn = task.batch("train", indices, spec.seed).trimmed()
-    batch = TensorBatch.of(drawn, torch.device("meta"), indices, spec.training.steps - 1)
-    with FlopCounterMode(display=False) as forward, torch.no_grad():
-        descend_nothing(network, batch)
-    with FlopCounterMode(display=False) as whole:
-        descend(network, batch, "joint")
-    return whole.get_total_flops() / COUNTED_SAMPLES, forward.get_total_flops() / COUNTED_SAMPLES
-
-
-def descend_nothing(network: Objective, batch: TensorBatch) -> None:
-    """The forward pass of an evaluation."""
-    from lab.graph import Graph
-
-    for _ in network.terms(network.latent(batch), batch, Graph()):
-        pass
+    batch = TensorBatch.of(drawn, torch.device("meta"), indices)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        latent = network.latent(batch)
+        below = counter.get_total_flops()
+        for _ in network.terms(latent, batch, Graph()):
+            pass
+    forward = counter.get_total_flops()
+    frozen = below if spec.start is not None and spec.start.freeze == "trunk" else 0
+    return (3 * forward - 2 * frozen) / COUNTED_SAMPLES, forward / COUNTED_SAMPLES
 
 
 def evaluated_samples(spec: RunSpec, task: Task) -> int:
@@ -205,3 +201,11 @@ def seconds_of_step(spec: RunSpec) -> float:
         if time.perf_counter() - began > PROBE_SECONDS:
             break
     return statistics.median(found[1:] or found)
+
+
+def spoken(seconds: float) -> str:
+    """A duration in the unit people would use."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(1, round(seconds))} s"
