@@ -1,5 +1,6 @@
 """From a study file to a study: read, at a scale, and refused as a whole where any of it is wrong."""
 
+from itertools import combinations
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from studies.study import Cell, Declaration, Level, Study, assign, copied
 
 CATALOG = Path(__file__).parent / "catalog"
 CELLS_MAXIMUM = 10_000
+NETWORKS_MAXIMUM = 200
 SMOKE = "smoke"
 """The scale that only shows that a study runs; its seeds need not be able to decide anything."""
 
@@ -37,7 +39,8 @@ def load(name: str, scale: str, assignments: list[str]) -> Study:
     studies = {each: at_scale(path, declaration, each, assignments) for each in declaration.scales}
     for study in studies.values():
         examine_settings(study)
-        examine_specs(study, study.cells if study.scale == scale else one_of_each_level(study))
+        if study.scale != scale:
+            specs_of(study, covering(study.cells, 1))
     examine_rules(list(studies.values()))
     examine(studies[scale])
     return studies[scale]
@@ -172,27 +175,34 @@ def examine_rules(scales: list[Study]) -> None:
             )
 
 
-def one_of_each_level(study: Study) -> list[Cell]:
-    """Cells enough to have every level of every factor in one."""
-    seen: set[tuple[str, Level]] = set()
+def covering(cells: list[Cell], together: int) -> list[Cell]:
+    """Cells enough that whatever levels so many factors have together in one of them all, they have in one of these."""
+    seen: set[tuple[tuple[str, Level], ...]] = set()
     chosen = []
-    for cell in study.cells:
-        if not seen.issuperset(cell.levels):
-            seen.update(cell.levels)
+    for cell in cells:
+        shown = set(combinations(cell.levels, min(together, len(cell.levels))))
+        if not shown <= seen:
+            seen |= shown
             chosen.append(cell)
     return chosen
 
 
-def examine_specs(study: Study, cells: list[Cell]) -> None:
-    """Refuse cells that are no specs, and two that are the same."""
+def specs_of(study: Study, cells: list[Cell]) -> dict[Cell, RunSpec]:
+    """The specs of cells, tuned settings in the middle.
+
+    Raises:
+        UserError: a cell is no spec, or two are the same.
+    """
+    specs = {cell: study.spec(cell, study.middle, 0) for cell in cells}
     seen: dict[str, Cell] = {}
-    for cell in cells:
-        same = seen.setdefault(repr(study.spec(cell, study.middle, 0)), cell)
+    for cell, spec in specs.items():
+        same = seen.setdefault(repr(spec), cell)
         if same is not cell:
             raise UserError(
                 f"{study.source}: cells {same.label} and {cell.label} are the same run: levels of equal content; "
                 "leave one out"
             )
+    return specs
 
 
 def flat(tree: Tree, stem: str = "") -> dict[str, Any]:
@@ -204,16 +214,17 @@ def flat(tree: Tree, stem: str = "") -> dict[str, Any]:
 
 
 def examine(study: Study) -> None:
-    """Refuse what could not run, or could not decide its claims, before anything does."""
+    """Refuse what could not run, or could not decide its claims, before anything does.
+
+    Networks beyond NETWORKS_MAXIMUM are built only so far that any two levels are met together.
+    """
     declaration, source = study.declaration, study.source
     main = main_measure(declaration)
-    seen = set()
-    for cell in study.cells:
-        spec = study.spec(cell, study.middle, 0)
-        if (shape := shape_of(spec)) in seen:
-            continue
-        seen.add(shape)
-        network, task = planned(spec, f"{source}, cell {cell.label}"), build_task(spec.task)
+    specs = specs_of(study, study.cells)
+    different = {shape_of(spec): cell for cell, spec in reversed(specs.items())}
+    cells = list(reversed(different.values()))
+    for cell in cells if len(cells) <= NETWORKS_MAXIMUM else covering(cells, 2):
+        network, task = planned(specs[cell], f"{source}, cell {cell.label}"), build_task(specs[cell].task)
         if declaration.shortcut is not None and declaration.shortcut not in task.shortcuts:
             near = suggestion(declaration.shortcut, list(task.shortcuts))
             raise UserError(f"{source}: shortcut = {declaration.shortcut!r}: the task has no such shortcut; {near}")
@@ -222,8 +233,8 @@ def examine(study: Study) -> None:
     for claim in declaration.claims:
         if (wanted := measure_of(declaration, claim)) != main:
             for cell in study.arms(claim):
-                spec = study.spec(cell, study.middle, 0)
-                examine_measure(wanted, build_task(spec.task), planned(spec), f"{source}: claims.{claim.name}.")
+                task, network = build_task(specs[cell].task), planned(specs[cell])
+                examine_measure(wanted, task, network, f"{source}: claims.{claim.name}.")
 
 
 def shape_of(spec: RunSpec) -> str:

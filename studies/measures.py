@@ -131,24 +131,23 @@ def examine_measure(wanted: Measure, task: Task, network: Objective, where: str)
     if wanted.split is not None and wanted.split not in splits:
         near = suggestion(wanted.split, splits)
         raise UserError(f"{where}split = {wanted.split!r}: {task.config.kind} has no such test split; {near}")
-    if wanted.metric in ("loss_1", "seconds"):
+    if wanted.metric in ("loss_1", "seconds") or wanted.metric in (scores := scores_of(task, wanted.split or "test")):
         return
-    metrics = metrics_of(task, network, wanted.split or splits[0])
+    metrics = [*scores, *losses_of(task, network), "seconds"]
     if wanted.metric not in metrics:
-        what = "no such score" if kind_of(wanted.metric).of_split else "no such measure"
-        raise UserError(f"{where}metric = {wanted.metric!r}: {what}; {suggestion(wanted.metric, metrics)}")
+        raise UserError(f"{where}metric = {wanted.metric!r}: no such score; {suggestion(wanted.metric, metrics)}")
 
 
-def metrics_of(task: Task, network: Objective, split: str) -> list[str]:
-    """The metrics that a run of a task and a network (which may be on the meta device) has on a split."""
+def scores_of(task: Task, split: str) -> list[str]:
+    """The scores that runs of a task have on a split; none where it scores no token."""
+    if not task.batch(split, np.arange(min(8, task.splits[split] or 8))).scored.any():
+        return []
     shortcuts = [f"shortcut/{name}" for name in task.shortcuts]
-    scores = [name for name in SCORES if shortcuts or name in ("accuracy", "exact")]
-    is_scored = task.batch(split, np.arange(min(8, task.splits[split] or 8))).scored.any()
-    return [*(scores + shortcuts if is_scored else []), *losses_of(task, network), "seconds"]
+    return [*(name for name in SCORES if shortcuts or name in ("accuracy", "exact")), *shortcuts]
 
 
 def losses_of(task: Task, network: Objective) -> list[str]:
-    """Names of a network's terms, from two samples."""
+    """Names of the terms of a network, which may be on the meta device."""
     device = network.trunk.embed_tokens.weight.device
     indices = np.arange(2)
     batch = TensorBatch.of(task.batch("train", indices), device, indices)
