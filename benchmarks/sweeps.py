@@ -1,4 +1,4 @@
-"""What the coordinator of a sweep costs, apart from training: 100, 1,000 and 10,000 stored runs; overhead a run; two workers.
+"""What the coordinator of a sweep costs beside training: 100, 1,000 and 10,000 stored runs; overhead; two workers.
 
     python -m benchmarks.sweeps stored      time and peak memory of what reads a finished study
     python -m benchmarks.sweeps overhead    1,000 runs of one step on two workers: what is not training

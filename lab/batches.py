@@ -15,7 +15,7 @@ from generators.task import Batch, Mask
 def on(device: torch.device, array: NDArray[np.int64]) -> Tensor:
     """A numpy array on a device, which nobody waits for."""
     tensor = torch.from_numpy(array)
-    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,9 @@ def train_command(
     changes = [*(assignments or []), *([f"seed={seed}"] if seed is not None else [])]
     spec = read_spec(spec_file, changes)
     folder = home / "runs" / spec.identity
+    network = planned(spec, str(spec_file))
     if dry_run:
-        parts = planned(spec).parameters_by_part()
+        parts = network.parameters_by_part()
         without = sum(count for name, count in parts.items() if "embedding" not in name)
         rows = [f"{name:<14}{count:>14,}" for name, count in [*parts.items(), ("non-embedding", without)]]
         value = {"run": spec.identity, "parameters": parts, "non_embedding": without, "spec": spec.tree()}

@@ -146,7 +146,7 @@ def parse_spec(data: Tree, source: str) -> RunSpec:
             raise UserError(f"{source}: the table [{key}] is missing")
     if isinstance(data["seed"], bool) or not isinstance(data["seed"], int) or not 0 <= data["seed"] < 2**31:
         raise UserError(f"{source}: seed = {data['seed']!r}: should be a whole number from 0 to 2147483647")
-    return RunSpec(
+    spec = RunSpec(
         task=TASKS.config(data["task"], source),
         model=validate(ModelConfig, data["model"], source, "model"),
         objective=OBJECTIVES.config(data["objective"], source),
@@ -154,6 +154,9 @@ def parse_spec(data: Tree, source: str) -> RunSpec:
         seed=data["seed"],
         start=parse_start(data, source),
     )
+    if unused := spec.objective.unused(spec.training.steps):
+        raise UserError(f"{source}: {unused}")
+    return spec
 
 
 def parse_start(data: Tree, source: str) -> Start | None:

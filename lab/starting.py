@@ -59,10 +59,17 @@ def network_of(spec: RunSpec) -> Objective:
     return network
 
 
-def planned(spec: RunSpec) -> Objective:
-    """The network of a spec without a weight in memory: shapes and counts only; raises what `network_of` does."""
-    with torch.device("meta"):
-        return network_of(spec)
+def planned(spec: RunSpec, source: str = "") -> Objective:
+    """The network of a spec without a weight in memory: shapes and counts only.
+
+    Raises:
+        UserError: as `network_of` does, with the source of the spec before it where one is named.
+    """
+    try:
+        with torch.device("meta"):
+            return network_of(spec)
+    except UserError as error:
+        raise UserError(f"{source}: {error}" if source else str(error)) from None
 
 
 def deepened(model: ModelConfig, layers: int) -> ModelConfig:

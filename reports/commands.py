@@ -13,8 +13,7 @@ from reports.page import render
 from reports.results import COMPLETE, read_results
 from studies.claims import judge
 from studies.commands import Name, StoredScale, sentence
-from studies.ledger import confirmed
-from studies.sweep import find_study
+from studies.sweep import find_study, scores_for
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -37,7 +36,7 @@ def report_command(
     """Write a study's page: one self-contained HTML file, the answer first."""
     study = find_study(home, name, scale)
     results = read_results(home, study)
-    verdicts = judge(study, confirmed(results.cells))
+    verdicts = judge(study, scores_for(study, results.cells))
     path = (out or home / "reports" / f"{study.name}-{study.scale}.html").absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

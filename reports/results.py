@@ -27,8 +27,8 @@ import pandas as pd
 
 from generators.settings import Tree
 from lab.store import METRICS, TIMING, RunFolder
-from studies.study import Study
 from studies.ledger import read_ledger
+from studies.study import Study
 
 RUN_COLUMNS = ["cell", "phase", "seed", "trial", "run", "status", "failure", "score", "steps", "best_step"]
 CURVE_COLUMNS = ["run", "cell", "phase", "seed", "status", "step", "seconds", "split", "metric", "value"]

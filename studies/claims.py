@@ -12,7 +12,7 @@ claim was judged at: with two claims and a level of 0.05, 97.5% for the claim th
 that declares `looks` spends its level on them (studies/looks.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -146,29 +146,32 @@ def p_values(claim: Claim, above: P, below: P) -> tuple[Scores, Scores]:
     return 2 * np.asarray(above(margin)), 2 * np.asarray(below(margin))
 
 
-def judge(study: Study, scores: ByCell) -> list[Judgement]:
+def judge(study: Study, scores: ByCell | Callable[[Claim], ByCell]) -> list[Judgement]:
     """The verdict on every claim of a study.
 
     Args:
-        scores: cell label -> seed -> score, better when higher; a run that failed or is still to come has no entry.
+        scores: cell label -> seed -> score, better when higher, or a function that gives it for each claim; a run
+            that failed or is still to come has no entry.
     """
     declaration = study.declaration
     level = share(declaration.level, declaration.looks)
-    compared = [(claim, comparison(study, claim)) for claim in declaration.claims]
-    tested = [test(study, claim, arms, scores) for claim, arms in compared]
+    compared = [
+        (claim, comparison(study, claim), scores(claim) if callable(scores) else scores) for claim in declaration.claims
+    ]
+    tested = [test(study, *one) for one in compared]
     p_corrected, ranks = holm(np.array([min(one.p_values) if one else 1.0 for one in tested]))
     judgements = []
-    for (claim, arms), found, p_holm, rank in zip(compared, tested, p_corrected, ranks, strict=True):
-        shown = shown_cells(arms, scores)
-        by_seed = effects(arms, shown, scores)
+    for (claim, arms, own), found, p_holm, rank in zip(compared, tested, p_corrected, ranks, strict=True):
+        shown = shown_cells(arms, own)
+        by_seed = effects(arms, shown, own)
         if found is None:
-            reason = missing(study, arms, scores)
+            reason = missing(study, arms, own)
             judgements.append(Judgement(claim, tuple(arms.cells), *shown, by_seed, "inconclusive", reason))
             continue
         decided = found.leaning != "inconclusive" and p_holm <= level
         reason = f"p = {p_holm:.3g} after correction over {len(ranks)} claims, "
         reason += f"level {level:g}" if decided else f"above {level:g} with {study.seeds} seeds an arm"
-        own = level / (len(ranks) - int(rank))
+        own_level = level / (len(ranks) - int(rank))
         judgements.append(
             Judgement(
                 claim=claim,
@@ -178,10 +181,10 @@ def judge(study: Study, scores: ByCell) -> list[Judgement]:
                 by_seed=by_seed,
                 verdict=found.leaning if decided else "inconclusive",
                 reason=reason,
-                contrast=found.evidence.contrast(own),
+                contrast=found.evidence.contrast(own_level),
                 p=min(found.p_values),
                 p_corrected=float(p_holm),
-                level=own,
+                level=own_level,
                 tested=found,
             )
         )

@@ -10,12 +10,14 @@ from generators.options import Assignments, Json, answer, note
 from generators.settings import Tree
 from lab.options import DEFAULT_HOME, Home
 from studies.claims import Judgement, judge
+from studies.cost import FLOPS_RATE, estimate, plan_of, spoken
 from studies.declared_claims import EFFECTS
 from studies.executors.table import Setup, executor
-from studies.ledger import confirmed, failures, read_ledger, study_folder
+from studies.ledger import failures, read_ledger, study_folder
 from studies.loading import CATALOG, catalog, declared, load
 from studies.progress import Reporter
-from studies.sweep import WHOLE, Shard, Sweep, find_study
+from studies.study import Study
+from studies.sweep import WHOLE, Shard, Sweep, find_study, scores_for
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 study_app = typer.Typer(no_args_is_help=True, help="Questions, declared as data and swept.")
@@ -36,19 +38,40 @@ def list_command(as_json: Json = False) -> None:
 
 
 @study_app.command("show")
-def show_command(name: Name, scale: Scale = "cpu", assignments: Assignments = None, as_json: Json = False) -> None:
-    """What a study would run, before anything runs."""
+def show_command(
+    name: Name,
+    scale: Scale = "cpu",
+    assignments: Assignments = None,
+    probe: Annotated[bool, typer.Option(help="time a few steps here, for an estimate of how long it takes")] = True,
+    flops_rate: Annotated[
+        float | None,
+        typer.Option(min=1.0, help=f"operations a second, in place of timed steps; {FLOPS_RATE:g} without the device"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What a study would run and what that costs, before anything runs."""
     study = load(name, scale, assignments or [])
     declaration = study.declaration
+    plan = plan_of(study)
+    time = estimate(plan, flops_rate, probe=probe)
+    workers = usual_workers(study)
     search = ", ".join(f"{key} from {span.low:g} to {span.high:g}" for key, span in declaration.tuning.search.items())
+    reasons: dict[str, list[str]] = {}
+    for cell, reason in study.excluded.items():
+        reasons.setdefault(reason, []).append(cell.label)
+    starts = f", and {plan.start_runs} that they start from" if plan.start_runs else ""
+    known = f", from {plan.counted} of {plan.networks} networks" if plan.counted < plan.networks else ""
+    took = f"; about {spoken(time.seconds / workers)} on {workers} at once, {time.basis}" if time else ""
     lines = [
         declaration.title,
         f"{study.source}, scale {scale}: {declaration.scales[scale].summary}",
         f"question: {declaration.question}",
         f"cells: {len(study.cells)}, each tuned in {study.trials} trials ({search}), then {study.seeds} fresh seeds",
         *(f"  {cell.label}" for cell in study.cells),
+        *(f"excluded, {reason}: {len(labels)}\n  " + "\n  ".join(labels) for reason, labels in reasons.items()),
         *(f"{key}: {study.described(key, level)}" for key in declaration.levels for level in study.factors[key]),
-        f"runs: {study.runs}",
+        f"runs: {study.runs}{starts}",
+        f"cost: {plan.flops:.3g} operations{known}{took}",
         *(f"claim {claim.name}: {claim.text} (paper: {claim.paper})" for claim in declaration.claims),
         f"next: lab study run {name}" + ("" if scale == "cpu" else f" --scale {scale}"),
     ]
@@ -56,12 +79,25 @@ def show_command(name: Name, scale: Scale = "cpu", assignments: Assignments = No
         "study": study.name,
         "scale": scale,
         "cells": [cell.label for cell in study.cells],
+        "excluded": {cell.label: reason for cell, reason in study.excluded.items()},
         "trials": study.trials,
         "seeds": study.seeds,
         "runs": study.runs,
+        "start_runs": plan.start_runs,
+        "flops": plan.flops,
+        "networks": plan.networks,
+        "networks_counted": plan.counted,
+        "seconds": time and time.seconds,
+        "seconds_from": time and time.basis,
+        "workers": workers,
         "claims": [claim.model_dump(mode="json") for claim in declaration.claims],
     }
     answer(value, as_json, "\n".join(lines))
+
+
+def usual_workers(study: Study) -> int:
+    """Runs at once where nobody says how many: one a core, one on a GPU."""
+    return (os.cpu_count() or 1) if study.base.get("training", {}).get("device", "cpu") == "cpu" else 1
 
 
 @study_app.command("run")
@@ -89,10 +125,8 @@ def run_command(
     """Run what is missing of a study, and nothing else; then judge its claims."""
     study = load(name, scale, assignments or [])
     part = parse_shard(shard) if shard else WHOLE
-    cores = os.cpu_count() or 1
-    usual = cores if study.base.get("training", {}).get("device", "cpu") == "cpu" else 1
     setup = Setup(workers, run_limit, address, gpus_per_run)
-    place = executor(where, setup, home, study_folder(home, study.name, scale), usual)
+    place = executor(where, setup, home, study_folder(home, study.name, scale), usual_workers(study))
     again = f"lab study run {name}" + ("" if scale == "cpu" else f" --scale {scale}")
     with Reporter(study, part.of(study.cells), place.count) as reporter:
         sweep = Sweep(study, home, reporter.ended, part)
@@ -103,7 +137,7 @@ def run_command(
         prose = f"shard {shard}: {sweep.done} of {sweep.runs} runs ended; when every shard has: {again}"
         answer(value | {"shard": shard}, as_json, prose)
     else:
-        verdicts = judge(study, confirmed(cells))
+        verdicts = judge(study, scores_for(study, cells))
         answer(value | {"verdicts": [one.tree() for one in verdicts]}, as_json, "\n".join(map(sentence, verdicts)))
         note(f"next: {again.replace('study run', 'report')}")
     if failed:
@@ -141,7 +175,7 @@ def claims_command(
     value, lines = {}, []
     for name in chosen:
         study = find_study(home, name, scale)
-        verdicts = judge(study, confirmed(read_ledger(home, study)))
+        verdicts = judge(study, scores_for(study, read_ledger(home, study)))
         value[study.name] = {"scale": study.scale, "verdicts": [one.tree() for one in verdicts]}
         lines += [f"{study.name}, scale {study.scale}", *(f"  {sentence(one)}" for one in verdicts)]
     answer(value, as_json, "\n".join(lines))

@@ -7,7 +7,8 @@
     trend           slope over the levels of the factor, a level            above 0, or above the margin
     best            best of the levels named less the best of the others    above 0, or above the margin
 
-Effects are of scores, in their unit, that are better when higher.
+Effects are of the claim's own metric, or the study's, in its unit; of losses and seconds, where less is better, the
+negative ones.
 """
 
 from typing import Annotated, Any, Literal
@@ -17,13 +18,14 @@ from pydantic import Field, PlainValidator
 from generators.settings import Settings
 
 
-def _scalar(value: Any) -> Any:
+def scalar(value: Any) -> Any:
+    """A level as a study file gives it."""
     if not isinstance(value, bool | int | float | str):
         raise ValueError("should be a number, a text, or true or false")
     return value
 
 
-Level = Annotated[bool | int | float | str, PlainValidator(_scalar)]
+Level = Annotated[bool | int | float | str, PlainValidator(scalar)]
 Kind = Literal["difference", "equivalence", "interaction", "trend", "best"]
 
 KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -68,3 +70,5 @@ class Claim(Settings):
     between: tuple[Level, Level] | None = None
     better: Literal["first", "last"] | None = None
     best: list[Level] | None = Field(default=None, min_length=1)
+    metric: str | None = Field(default=None, description="what it is about, if not the study's metric")
+    split: str | None = Field(default=None, description="where that is read, if not on the study's split")

@@ -57,16 +57,14 @@ def read_ledger(home: Path, study: "Study") -> list[Tree]:
     return [cells[cell.label] for cell in study.cells if cell.label in cells]
 
 
-def confirmed(cells: list[Tree]) -> dict[str, dict[int, float]]:
-    """The scores that count: cell label -> seed -> score."""
-    return {
-        cell["cell"]: {
-            entry["seed"]: entry["score"]
-            for entry in cell["entries"]
-            if entry["phase"] == "confirm" and entry["score"] is not None
-        }
-        for cell in cells
-    }
+def confirmed(cells: list[Tree], measure: str | None = None) -> dict[str, dict[int, float]]:
+    """The scores that count: cell label -> seed -> score, or the measure of that name where a run has it."""
+    found: dict[str, dict[int, float]] = {}
+    for cell in cells:
+        ended = [each for each in cell["entries"] if each["phase"] == "confirm" and each["score"] is not None]
+        values = {each["seed"]: each.get("measures", {}).get(measure) if measure else each["score"] for each in ended}
+        found[cell["cell"]] = {seed: value for seed, value in values.items() if value is not None}
+    return found
 
 
 def failures(cells: list[Tree]) -> list[str]:

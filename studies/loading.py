@@ -1,5 +1,6 @@
 """From a study file to a study: read, at a scale, and refused as a whole where any of it is wrong."""
 
+from itertools import combinations
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -7,15 +8,17 @@ from typing import Any
 from generators.errors import UserError
 from generators.settings import Tree, read_toml, split_assignment, suggestion, validate
 from generators.table import build_task
-from lab.evaluation import SCORES
-from lab.spec import parse_spec
+from lab.spec import RunSpec, parse_spec
 from lab.starting import planned
 from studies.claim_kinds import comparison
+from studies.declared_claims import Level
 from studies.looks import level_at
-from studies.study import Declaration, Study, assign, copied
+from studies.measures import examine_measure, main_measure, measure_of
+from studies.study import Cell, Declaration, Study, assign, copied
 
 CATALOG = Path(__file__).parent / "catalog"
 CELLS_MAXIMUM = 10_000
+NETWORKS_MAXIMUM = 200
 SMOKE = "smoke"
 """The scale that only shows that a study runs; its seeds need not be able to decide anything."""
 
@@ -38,6 +41,9 @@ def load(name: str, scale: str, assignments: list[str]) -> Study:
     studies = {each: at_scale(path, declaration, each, assignments) for each in declaration.scales}
     for study in studies.values():
         examine_settings(study)
+        if study.scale != scale:
+            specs_of(study, covering(study.cells, 1))
+    examine_rules(list(studies.values()))
     examine(studies[scale])
     return studies[scale]
 
@@ -121,8 +127,9 @@ def examine_settings(study: Study) -> None:
         if len(set(map(repr, levels))) < len(levels):
             raise UserError(f"{source}: factors.{key} = {levels}: a level stands there twice")
     examine_tables(study)
-    if (cells := prod(map(len, study.factors.values()))) > CELLS_MAXIMUM:
+    if (cells := sum(prod(map(len, part.values())) for part in study.parts)) > CELLS_MAXIMUM:
         raise UserError(f"{source}: factors: {cells:,} cells; should be at most {CELLS_MAXIMUM:,}")
+    examine_parts(study)
     for key, span in declaration.tuning.search.items():
         if not span.low < span.high or (span.log and span.low <= 0):
             raise UserError(
@@ -130,14 +137,74 @@ def examine_settings(study: Study) -> None:
             )
     if "seed" in study.base:
         raise UserError(f"{source}: base.seed: seeds are the study's own; leave it out")
-    for cell in study.cells:
-        study.spec(cell, study.middle, 0)
     # What a factor or tuning will replace has to be right too: it is read by people.
     base = copied(study.base)
     for key, value in study.changes(study.cells[0], study.middle):
         if key not in flat(base):
             assign(base, key, value, source)
     parse_spec({**base, "seed": 0}, f"{source}, base at scale {study.scale}")
+
+
+def examine_parts(study: Study) -> None:
+    """Refuse parts of the grid that name no factor or level, and a grid of which nothing is left."""
+    declaration, source = study.declaration, study.source
+    grids = [declaration.factors, *(scale.factors for scale in declaration.scales.values())]
+    parts = [(f"exclude.{number}.where", rule.where) for number, rule in enumerate(declaration.exclude)]
+    parts += [(f"cells.{number}", part) for number, part in enumerate(declaration.cells)]
+    own = declaration.scales[study.scale].cells
+    parts += [(f"scales.{study.scale}.cells.{number}", part) for number, part in enumerate(own)]
+    for where, part in parts:
+        for key, asked in part.items():
+            if key not in study.factors:
+                raise UserError(f"{source}: {where}.{key}: no such factor; {suggestion(key, list(study.factors))}")
+            known = [level for grid in grids for level in grid.get(key, [])]
+            for level in asked if isinstance(asked, list) else [asked]:
+                if level not in (*known, "first", "last"):
+                    near = suggestion(str(level), list(dict.fromkeys(map(str, known))))
+                    raise UserError(f"{source}: {where}.{key} = {level!r}: not a level of that factor; {near}")
+    if not study.cells:
+        what = "every cell is excluded" if study.grid else "none of the cells that are listed is in the grid"
+        raise UserError(f"{source}: scale {study.scale}: {what}; leave at least two to compare")
+
+
+def examine_rules(scales: list[Study]) -> None:
+    """Refuse a rule that leaves out nothing at any scale."""
+    for number, rule in enumerate(scales[0].declaration.exclude):
+        parts = [(study, study.part(rule.where)) for study in scales]
+        if not any(cell.within(part) for study, part in parts for cell in study.grid):
+            raise UserError(
+                f"{scales[0].source}: exclude.{number} ({rule.reason}): fits no cell at any scale; leave it out"
+            )
+
+
+def covering(cells: list[Cell], together: int) -> list[Cell]:
+    """Cells enough that whatever levels so many factors have together in one of them all, they have in one of these."""
+    seen: set[tuple[tuple[str, Level], ...]] = set()
+    chosen = []
+    for cell in cells:
+        shown = set(combinations(cell.levels, min(together, len(cell.levels))))
+        if not shown <= seen:
+            seen |= shown
+            chosen.append(cell)
+    return chosen
+
+
+def specs_of(study: Study, cells: list[Cell]) -> dict[Cell, RunSpec]:
+    """The specs of cells, tuned settings in the middle.
+
+    Raises:
+        UserError: a cell is no spec, or two are the same.
+    """
+    specs = {cell: study.spec(cell, study.middle, 0) for cell in cells}
+    seen: dict[str, Cell] = {}
+    for cell, spec in specs.items():
+        same = seen.setdefault(repr(spec), cell)
+        if same is not cell:
+            raise UserError(
+                f"{study.source}: cells {same.label} and {cell.label} are the same run: levels of equal content; "
+                "leave one out"
+            )
+    return specs
 
 
 def flat(tree: Tree, stem: str = "") -> dict[str, Any]:
@@ -149,23 +216,34 @@ def flat(tree: Tree, stem: str = "") -> dict[str, Any]:
 
 
 def examine(study: Study) -> None:
-    """Refuse what could not run, or could not decide its claims, before anything does."""
+    """Refuse what could not run, or could not decide its claims, before anything does.
+
+    Networks beyond NETWORKS_MAXIMUM are built only so far that any two levels are met together.
+    """
     declaration, source = study.declaration, study.source
-    for cell in study.cells:
-        spec = study.spec(cell, study.middle, 0)
-        try:
-            planned(spec)
-        except UserError as error:
-            raise UserError(f"{source}, cell {cell.label}: {error}") from None
-        shortcuts = list(build_task(spec.task).shortcuts)
-        if declaration.shortcut is not None and declaration.shortcut not in shortcuts:
-            near = suggestion(declaration.shortcut, shortcuts)
+    main = main_measure(declaration)
+    specs = specs_of(study, study.cells)
+    different = {shape_of(spec): cell for cell, spec in reversed(specs.items())}
+    cells = list(reversed(different.values()))
+    for cell in cells if len(cells) <= NETWORKS_MAXIMUM else covering(cells, 2):
+        network, task = planned(specs[cell], f"{source}, cell {cell.label}"), build_task(specs[cell].task)
+        if declaration.shortcut is not None and declaration.shortcut not in task.shortcuts:
+            near = suggestion(declaration.shortcut, list(task.shortcuts))
             raise UserError(f"{source}: shortcut = {declaration.shortcut!r}: the task has no such shortcut; {near}")
-        metrics = [*SCORES, *(f"shortcut/{name}" for name in shortcuts)]
-        if declaration.metric not in metrics:
-            near = suggestion(declaration.metric, metrics)
-            raise UserError(f"{source}: metric = {declaration.metric!r}: no such score; {near}")
+        examine_measure(main, task, network, f"{source}: ")
     examine_claims(study)
+    labelled = {cell.label: specs[cell] for cell in study.cells}
+    for claim in declaration.claims:
+        if (wanted := measure_of(declaration, claim)) != main:
+            for label in comparison(study, claim).cells:
+                task, network = build_task(labelled[label].task), planned(labelled[label])
+                examine_measure(wanted, task, network, f"{source}: claims.{claim.name}.")
+
+
+def shape_of(spec: RunSpec) -> str:
+    """What decides a run's network: two specs that share it differ in training alone."""
+    start = spec.start and (spec.start.freeze, shape_of(spec.start.run))
+    return repr((spec.task, spec.model, spec.objective, start))
 
 
 def examine_claims(study: Study) -> None:

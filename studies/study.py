@@ -7,18 +7,32 @@ model it would build before anything runs.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
 from generators.errors import UserError
 from generators.settings import Settings, Tree, assign_value, suggestion
 from lab.spec import RunSpec, parse_spec
-from studies.declared_claims import Claim, Level
+from studies.declared_claims import Claim, Level, scalar
 
 TUNING_SEED = 2**30
 """Runs that choose settings use this seed; the runs that count use 0, 1, 2, ..."""
+
+
+def _levels(value: Any) -> Any:
+    if not isinstance(value, list):
+        return scalar(value)
+    if not value:
+        raise ValueError("should have at least one level")
+    return [scalar(each) for each in value]
+
+
+Part = dict[str, Annotated[Level | list[Level], PlainValidator(_levels)]]
+"""A part of the grid: factor -> a level, or several; "first" and "last" are levels too, and a factor left out has all
+ of its levels there."""
 
 
 class Range(Settings):
@@ -39,6 +53,16 @@ class Tuning(Settings):
 
     trials: int = Field(ge=1, le=10_000)
     search: dict[str, Range] = Field(min_length=1)
+    sampler: Literal["tpe", "gp"] = Field(
+        default="tpe", description="what proposes: tree-structured Parzen estimators, or a Gaussian process"
+    )
+
+
+class Exclusion(Settings):
+    """Cells that are left out, and why; the first rule that fits a cell gives its reason."""
+
+    where: Part = Field(min_length=1)
+    reason: str = Field(min_length=1)
 
 
 class Scale(Settings):
@@ -48,6 +72,7 @@ class Scale(Settings):
     seeds: int | None = Field(default=None, ge=1, le=1000)
     trials: int | None = Field(default=None, ge=1, le=10_000)
     factors: dict[str, list[Level]] = Field(default_factory=dict)
+    cells: list[Part] = Field(default_factory=list, description="in place of the study's")
     set: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -58,7 +83,8 @@ class Declaration(Settings):
     question: str = Field(min_length=1)
     paper: str
     caveat: str = ""
-    metric: str = "accuracy"
+    metric: str = Field(default="accuracy", description="what tuning improves, on validation, and claims are about")
+    split: str = Field(default="test", description="where the metric of the runs that count is read")
     shortcut: str | None = Field(default=None, description="the shortcut the figures draw beside the scores")
     checkpoint: Literal["best", "last"] = "best"
     seeds: int = Field(ge=1, le=1000)
@@ -67,6 +93,8 @@ class Declaration(Settings):
     test: Literal["independent", "paired"] = "independent"
     base: dict[str, Any]
     factors: dict[str, list[Level]] = Field(min_length=1)
+    cells: list[Part] = Field(default_factory=list, description="parts of the grid that are run; all of it if none")
+    exclude: list[Exclusion] = Field(default_factory=list)
     levels: dict[str, dict[str, dict[str, Any]]] = Field(
         default_factory=dict, description="factor -> level -> table, where the levels of a factor are names of tables"
     )
@@ -85,6 +113,15 @@ class Cell:
     def label(self) -> str:
         """`size=30k n=2`: the short name of each factor, in the order of the study file."""
         return " ".join(f"{short(key)}={level}" for key, level in self.levels)
+
+    def within(self, part: dict[str, list[Level]]) -> bool:
+        """Whether it is in a part of the grid."""
+        return all(level in part[key] for key, level in self.levels)
+
+
+def meant(level: Level, known: list[Level]) -> Level:
+    """A level, or the one that "first" or "last" stands for."""
+    return {"first": known[0], "last": known[-1]}.get(str(level), level)
 
 
 def short(key: str) -> str:
@@ -108,9 +145,38 @@ class Study:
     trials: int
 
     @property
+    def parts(self) -> list[dict[str, list[Level]]]:
+        """Grids whose cells are the study's: those listed, or the full one."""
+        listed = self.declaration.scales[self.scale].cells or self.declaration.cells
+        return [self.part(each) for each in listed] or [self.factors]
+
+    def part(self, where: Part) -> dict[str, list[Level]]:
+        """The levels that each factor has in a part of the grid; none where it is on another scale's."""
+        found = {}
+        for key, known in self.factors.items():
+            asked = where.get(key, known)
+            wanted = [meant(level, known) for level in (asked if isinstance(asked, list) else [asked])]
+            found[key] = [level for level in known if level in wanted]
+        return found
+
+    @cached_property
+    def grid(self) -> dict[Cell, str]:
+        """Every cell of the parts, the last factor fastest, and why it is left out; empty where it is not."""
+        rules = [(self.part(rule.where), rule.reason) for rule in self.declaration.exclude]
+        cells = (
+            Cell(tuple(zip(part, levels, strict=True))) for part in self.parts for levels in product(*part.values())
+        )
+        return {cell: next((why for part, why in rules if cell.within(part)), "") for cell in cells}
+
+    @property
     def cells(self) -> list[Cell]:
-        """The full grid, the last factor fastest."""
-        return [Cell(tuple(zip(self.factors, levels, strict=True))) for levels in product(*self.factors.values())]
+        """What runs."""
+        return [cell for cell, reason in self.grid.items() if not reason]
+
+    @property
+    def excluded(self) -> dict[Cell, str]:
+        """What does not, and why."""
+        return {cell: reason for cell, reason in self.grid.items() if reason}
 
     @property
     def middle(self) -> dict[str, float]:
@@ -145,21 +211,27 @@ class Study:
         """The cell of a claim at the levels it compares, and at those where it says it holds.
 
         Raises:
-            UserError: that is not exactly one cell.
+            UserError: that is not exactly one cell, or one that is left out.
         """
         wanted = {**claim.where, **levels}
         found = []
         for key, known in self.factors.items():
             if key not in wanted:
                 raise UserError(f"{self.source}: claims.{claim.name}.where says nothing of {key}; give one of {known}")
-            value = {"first": known[0], "last": known[-1]}.get(str(wanted[key]), wanted[key])
+            value = meant(wanted[key], known)
             if value not in known:
                 near = suggestion(str(value), [str(one) for one in known])
                 raise UserError(
                     f"{self.source}: claims.{claim.name}: {key} = {value!r} is not a level of that factor; {near}"
                 )
             found.append((key, value))
-        return Cell(tuple(found))
+        cell = Cell(tuple(found))
+        if self.grid.get(cell) != "":
+            why = f"is excluded ({self.grid[cell]})" if cell in self.grid else "is not among the cells that are listed"
+            raise UserError(
+                f"{self.source}: claims.{claim.name}: its arm {cell.label} {why}; claim something of others"
+            )
+        return cell
 
 
 def assign(tree: Tree, key: str, value: Any, where: str) -> None:

@@ -11,13 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState
 
 from generators.errors import UserError, WorkFailed
@@ -25,19 +25,22 @@ from generators.randomness import word
 from generators.settings import Tree
 from lab.store import RunFolder, dump, exclusive, write_whole
 from studies.claims import judge
+from studies.declared_claims import Claim
 from studies.executors.executor import Executor, Outcome
 from studies.interrupts import interruptible
 from studies.ledger import LEDGER, SHARDS, STUDY, VERDICTS, confirmed, stored_study, study_folder
+from studies.measures import Phase, main_measure, measure_of, score_of
 from studies.study import TUNING_SEED, Cell, Declaration, Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 LEDGER_EVERY_SECONDS = 2.0
-Phase = Literal["tune", "confirm"]
+SAMPLERS = {"tpe": optuna.samplers.TPESampler, "gp": optuna.samplers.GPSampler}
 
 
 @dataclass
 class Entry:
-    """One run of a study. score: of the study's metric, on validation for tuning and on test for confirming."""
+    """One run of a study. score: of the study's metric, on validation for tuning and on the study's split for
+    confirming; measures: what else claims are about, by name."""
 
     phase: Phase
     seed: int
@@ -45,6 +48,7 @@ class Entry:
     run: str
     score: float | None = None
     failure: str | None = None
+    measures: dict[str, float] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:
@@ -101,6 +105,7 @@ class Sweep:
 
     def __init__(self, study: Study, home: Path, tell: Callable[[Event], None], shard: Shard = WHOLE) -> None:
         self.study, self.home, self.tell, self.shard = study, home, tell, shard
+        self.sign = main_measure(study.declaration).sign
         self.folder = study_folder(home, study.name, study.scale)
         self.place = self.folder if shard == WHOLE else self.folder / SHARDS / f"{shard.number}-of-{shard.count}"
         self.cells = shard.of(study.cells)
@@ -156,8 +161,9 @@ class Sweep:
     def _tuning(self, cell: Cell, storage: JournalStorage) -> optuna.Study:
         """The optuna study of one cell. Its first trial is the middle of the ranges."""
         seed = int(word(f"{self.study.name} {cell.label}")) % 2**32
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=3)
-        tuning = optuna.create_study(storage=storage, sampler=sampler, study_name=cell.label, direction="maximize")
+        sampler = SAMPLERS[self.study.declaration.tuning.sampler](seed=seed, n_startup_trials=3)
+        direction = StudyDirection.MAXIMIZE if self.sign > 0 else StudyDirection.MINIMIZE
+        tuning = optuna.create_study(storage=storage, sampler=sampler, study_name=cell.label, direction=direction)
         tuning.enqueue_trial(self.study.middle)
         return tuning
 
@@ -172,7 +178,7 @@ class Sweep:
 
     def _finish(self) -> None:
         """What was judged, and nothing left of shards, whose runs are all in the ledger of the whole."""
-        verdicts = judge(self.study, confirmed([state.tree() for state in self.states]))
+        verdicts = judge(self.study, scores_for(self.study, [state.tree() for state in self.states]))
         tree = {"study": self.study.name, "scale": self.study.scale, "verdicts": [one.tree() for one in verdicts]}
         write_whole(self.folder / VERDICTS, dump(tree))
         shutil.rmtree(self.folder / SHARDS, ignore_errors=True)
@@ -196,7 +202,7 @@ class Sweep:
         scored = [entry for entry in state.entries if entry.score is not None]
         if not scored:
             return
-        state.winner = max(scored, key=lambda entry: entry.score or 0.0).settings
+        state.winner = max(scored, key=lambda entry: self.sign * (entry.score or 0.0)).settings
         for seed in range(self.study.seeds):
             self._start(state, "confirm", seed, state.winner, None, executor)
 
@@ -226,7 +232,8 @@ class Sweep:
 
     def _ended(self, key: Key, outcome: Outcome, executor: Executor[Key], *, trained: bool) -> None:
         state, entry, trial = key
-        entry.score, entry.failure = score_of(self.study, entry.phase, outcome)
+        folder = RunFolder(self.home, entry.run)
+        entry.score, entry.failure, entry.measures = score_of(self.study, entry.phase, outcome, folder)
         self.done += 1
         self.tell(Event(state.cell.label, entry, self.done, self.runs, trained))
         if time.monotonic() > self.next_writing:
@@ -247,21 +254,10 @@ class Sweep:
         self.next_writing = after + max(LEDGER_EVERY_SECONDS, 20 * (after - before))
 
 
-def score_of(study: Study, phase: Phase, outcome: Outcome) -> tuple[float | None, str | None]:
-    """The study's metric of a run, or why it has none. Tuning sees validation and nothing else."""
-    result = outcome.result
-    if result is None or result["status"] != "complete":
-        return None, outcome.failure or str(result and result["reason"])
-    scores = result["scores"][study.declaration.checkpoint]["validation" if phase == "tune" else "test"]
-    if study.declaration.metric not in scores:
-        return None, f"the run has no metric {study.declaration.metric!r}; it has: {', '.join(scores)}"
-    return scores[study.declaration.metric], None
-
-
 def stored_form(study: Study) -> Tree:
     """What is needed to read a study again, and to run it again."""
-    fields = {name: value for name, value in vars(study).items() if name != "declaration"}
-    return fields | {"declaration": study.declaration.model_dump(mode="json")}
+    plain = {each.name: getattr(study, each.name) for each in fields(study) if each.name != "declaration"}
+    return plain | {"declaration": study.declaration.model_dump(mode="json")}
 
 
 def find_study(home: Path, name: str, scale: str | None) -> Study:
@@ -273,3 +269,15 @@ def find_study(home: Path, name: str, scale: str | None) -> Study:
     form = stored_study(home, name, scale)
     declaration = Declaration.model_validate_json(json.dumps(form.pop("declaration")))
     return Study(declaration=declaration, **{**form, "assignments": tuple(form["assignments"])})
+
+
+def scores_for(study: Study, cells: list[Tree]) -> Callable[[Claim], dict[str, dict[int, float]]]:
+    """What each claim is judged by: cell label -> seed -> its measure, negated where less is better."""
+    main = main_measure(study.declaration)
+
+    def scores(claim: Claim) -> dict[str, dict[int, float]]:
+        wanted = measure_of(study.declaration, claim)
+        values = confirmed(cells, None if wanted == main else wanted.name)
+        return {cell: {seed: wanted.sign * value for seed, value in each.items()} for cell, each in values.items()}
+
+    return scores

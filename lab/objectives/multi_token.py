@@ -58,7 +58,17 @@ class MultiTokenConfig(ObjectiveConfig):
             raise ValueError("weights should be at least 0, and one of them above")
         if (self.curriculum == "none") != (self.stage_steps is None):
             raise ValueError("a curriculum needs stage_steps, and stage_steps a curriculum")
+        if self.curriculum != "none" and self.weights is not None and not self.weights[0]:
+            raise ValueError("weights begins with 0, and in one stage of a curriculum head 1 is trained alone")
         return self
+
+    def unused(self, steps: int) -> str:
+        if self.stage_steps is None or (last := self.stage_steps * (self.n - 1)) < steps:
+            return ""
+        return (
+            f"objective.stage_steps = {self.stage_steps}: the last of {self.n} stages would begin at step {last}, and "
+            f"training.steps = {steps} end before it; fewer stage_steps or more steps would do"
+        )
 
     def trains(self, head: int, step: int | None) -> bool:
         """Whether a head is trained at an optimiser step; None, evaluation, asks all of them."""

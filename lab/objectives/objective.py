@@ -33,6 +33,10 @@ class ObjectiveConfig(Settings):
 
     kind: str
 
+    def unused(self, steps: int) -> str:
+        """What of these settings comes to nothing in a run of so many optimiser steps, in a sentence; empty if none."""
+        return ""
+
 
 @dataclass(frozen=True)
 class DataShape:

@@ -1,6 +1,7 @@
 """Verdicts: what each kind of claim concludes, what it refuses to, and that one interval decides."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def test_a_missing_run_makes_its_claim_inconclusive_and_no_other(small: Study) -
 
 
 def test_fewer_than_five_seeds_decide_nothing(small: Study) -> None:
-    few = Study(**{**vars(small), "seeds": 4})
+    few = replace(small, seeds=4)
     scores = {cell.label: dict(enumerate(HIGH[:4] if "n=2" in cell.label else LOW[:4])) for cell in few.cells}
     assert [one.verdict for one in judge(few, scores)] == ["inconclusive", "inconclusive"]
     assert "needs at least 5" in judge(few, scores)[0].reason

@@ -22,8 +22,9 @@ from studies.executors.here import Here
 from studies.executors.local import LocalWorkers
 from studies.ledger import confirmed, read_ledger, study_folder
 from studies.loading import load
+from studies.measures import score_of
 from studies.study import TUNING_SEED, Study
-from studies.sweep import Event, Sweep, find_study, score_of
+from studies.sweep import Event, Sweep, find_study
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
 
@@ -77,8 +78,10 @@ def test_no_choice_depends_on_the_test_split(small: Study) -> None:
     result = {"status": "complete", "scores": {"best": {"validation": {"accuracy": 0.3}, "test": {"accuracy": 0.9}}}}
     changed = json.loads(json.dumps(result))
     changed["scores"]["best"]["test"]["accuracy"] = 0.1
-    assert score_of(small, "tune", Outcome(result)) == score_of(small, "tune", Outcome(changed)) == (0.3, None)
-    assert score_of(small, "confirm", Outcome(changed)) == (0.1, None)
+    folder = RunFolder(Path("none"), "none")
+    tuned = [score_of(small, "tune", Outcome(one), folder) for one in (result, changed)]
+    assert tuned == [(0.3, None, {})] * 2
+    assert score_of(small, "confirm", Outcome(changed), folder) == (0.1, None, {})
 
 
 def test_running_again_trains_nothing_and_writes_the_same_ledger(swept: tuple[Path, Study]) -> None:

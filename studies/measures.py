@@ -1,0 +1,156 @@
+"""What a run is measured by: scores and losses on a held-out split, and seconds. A kind of measure is a row of a table.
+
+A measure is called by its metric and the split it is read on: `accuracy on test`, `loss_1 on test/m=5`, `seconds`.
+Tuning reads the study's own on validation; the runs that count are read where the study, or a claim, says.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from generators.errors import UserError
+from generators.settings import Tree, suggestion
+from generators.task import Task
+from lab.batches import TensorBatch
+from lab.evaluation import SCORES
+from lab.graph import Graph
+from lab.objectives.objective import Objective
+from lab.store import TIMING, RunFolder
+from studies.declared_claims import Claim
+from studies.executors.executor import Outcome
+from studies.study import Declaration, Study
+
+Phase = Literal["tune", "confirm"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric, and the split it is read on; None where its kind has none."""
+
+    metric: str
+    split: str | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric} on {self.split}" if self.split else self.metric
+
+    @property
+    def sign(self) -> float:
+        """1 where more is better, -1 where less is."""
+        return 1.0 if kind_of(self.metric).better == "more" else -1.0
+
+    def on(self, split: str) -> "Measure":
+        """The same on another split."""
+        return measure(self.metric, split)
+
+    def read(self, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
+        """Its value of a complete run, or None where the run has none."""
+        return kind_of(self.metric).read(self, result, folder, checkpoint)
+
+
+def scored(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
+    """A metric of `lab.evaluation`, as the result has it."""
+    value: float | None = result["scores"][checkpoint].get(measure.split, {}).get(measure.metric)
+    return value
+
+
+def training_seconds(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
+    """Wall time of the run's own training steps, evaluation not counted; None where its log is gone."""
+    lines = folder.lines(TIMING)
+    return float(sum(line["train_seconds"] for line in lines)) if lines else None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Metrics of one nature: what they are called (a pattern), what is better, and where they are found."""
+
+    names: str
+    better: Literal["more", "less"]
+    of_split: bool
+    read: Callable[[Measure, Tree, RunFolder, str], float | None]
+
+
+KINDS = (
+    Kind("|".join((*SCORES, "shortcut/.+")), "more", True, scored),
+    Kind("loss_.+", "less", True, scored),
+    Kind("seconds", "less", False, training_seconds),
+)
+
+
+def kind_of(metric: str) -> Kind:
+    """The row of a metric; one that no row knows is read as a score, and found missing there."""
+    return next((kind for kind in KINDS if re.fullmatch(kind.names, metric)), KINDS[0])
+
+
+def measure(metric: str, split: str) -> Measure:
+    """A metric on a split; on none where its kind is not read on one."""
+    return Measure(metric, split if kind_of(metric).of_split else None)
+
+
+def main_measure(declaration: Declaration) -> Measure:
+    """The study's own."""
+    return measure(declaration.metric, declaration.split)
+
+
+def measure_of(declaration: Declaration, claim: Claim) -> Measure:
+    """What a claim is about."""
+    return measure(claim.metric or declaration.metric, claim.split or declaration.split)
+
+
+def score_of(
+    study: Study, phase: Phase, outcome: Outcome, folder: RunFolder
+) -> tuple[float | None, str | None, dict[str, float]]:
+    """The study's measure of a run, or why it has none; and what else its claims are about, by name.
+
+    Tuning sees validation and nothing else.
+    """
+    result, declaration = outcome.result, study.declaration
+    if result is None or result["status"] != "complete":
+        return None, outcome.failure or str(result and result["reason"]), {}
+    main = main_measure(declaration)
+    wanted = main.on("validation") if phase == "tune" else main
+    score = wanted.read(result, folder, declaration.checkpoint)
+    if score is None:
+        there = result["scores"][declaration.checkpoint].get(wanted.split, {})
+        return None, f"the run has no {wanted.name}; it has: {', '.join(there) or 'nothing there'}", {}
+    others = {measure_of(declaration, claim) for claim in declaration.claims} - {main} if phase == "confirm" else set()
+    values = {each.name: each.read(result, folder, declaration.checkpoint) for each in others}
+    return score, None, {name: value for name, value in sorted(values.items()) if value is not None}
+
+
+def examine_measure(wanted: Measure, task: Task, network: Objective, where: str) -> None:
+    """Refuse a measure that the runs of a task and a network will not have.
+
+    Raises:
+        UserError: the nearest metric or split that they will.
+    """
+    splits = [split for split, size in task.splits.items() if size is not None and split.startswith("test")]
+    if wanted.split is not None and wanted.split not in splits:
+        near = suggestion(wanted.split, splits)
+        raise UserError(f"{where}split = {wanted.split!r}: {task.config.kind} has no such test split; {near}")
+    if wanted.metric in ("loss_1", "seconds") or wanted.metric in (scores := scores_of(task, wanted.split or "test")):
+        return
+    metrics = [*scores, *losses_of(task, network), "seconds"]
+    if wanted.metric not in metrics:
+        raise UserError(f"{where}metric = {wanted.metric!r}: no such score; {suggestion(wanted.metric, metrics)}")
+
+
+def scores_of(task: Task, split: str) -> list[str]:
+    """The scores that runs of a task have on a split; none where it scores no token."""
+    if not task.batch(split, np.arange(min(8, task.splits[split] or 8))).scored.any():
+        return []
+    shortcuts = [f"shortcut/{name}" for name in task.shortcuts]
+    return [*(name for name in SCORES if shortcuts or name in ("accuracy", "exact")), *shortcuts]
+
+
+def losses_of(task: Task, network: Objective) -> list[str]:
+    """Names of the terms of a network, which may be on the meta device."""
+    device = network.trunk.embed_tokens.weight.device
+    indices = np.arange(2)
+    batch = TensorBatch.of(task.batch("train", indices), device, indices)
+    with torch.no_grad():
+        return [term.name for term in network.terms(network.latent(batch), batch, Graph())]
