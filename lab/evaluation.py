@@ -13,7 +13,8 @@ from lab.batches import TensorBatch
 from lab.graph import Graph
 from lab.objectives.objective import Objective
 
-SAMPLES_AT_ONCE = 128
+SAMPLES_AT_ONCE = 64
+"""Of a forward pass: more of them leave a core's cache."""
 SCORES = ("accuracy", "exact", "accuracy_unexplained", "above_shortcuts")
 """The metrics of which more is better; shortcut/<name> beside them."""
 

@@ -205,17 +205,18 @@ class Run:
         return tensors
 
     def finish(self) -> Tree:
-        """Score the last and the best checkpoint on the held-out splits; this is the run's result."""
-        evaluators = {
-            split: self.validation if split == "validation" else Evaluator(self.parts.task, split, self.parts.device)
+        """Score the last and the best checkpoint on the test splits; with their validation this is the run's result."""
+        tests = {
+            split: Evaluator(self.parts.task, split, self.parts.device)
             for split, size in self.parts.task.splits.items()
-            if size is not None and split != "train"
+            if size is not None and split not in ("train", "validation")
         }
-        last = {split: evaluator(self.network) for split, evaluator in evaluators.items()}
-        best = last
+        self.begin()
+        last = best = self.logged_validation(self.step) | {split: test(self.network) for split, test in tests.items()}
         if self.best_step < self.step:
             self.network.load_state_dict(self.best_weights())
-            best = {split: evaluator(self.network) for split, evaluator in evaluators.items()}
+            self.begin()
+            best = self.logged_validation(self.best_step) | {split: test(self.network) for split, test in tests.items()}
         self.require_finite(*last.values(), *best.values())
         result = {
             "status": "complete",
@@ -227,6 +228,12 @@ class Run:
         }
         self.log(TIMING, {"step": self.step, "train_seconds": 0.0, "evaluate_seconds": round(self.lap(), 4)})
         return result
+
+    def logged_validation(self, step: int) -> dict[str, dict[str, float]]:
+        """The validation metrics of a step that was evaluated, under the name of the split."""
+        lines = self.folder.lines(METRICS)
+        (found,) = (line for line in lines if line["step"] == step and line["split"] == "validation")
+        return {found["split"]: {name: value for name, value in found.items() if name not in ("step", "split")}}
 
 
 class Diverged(WorkFailed):

@@ -11,16 +11,17 @@ NORM_EPSILON = 1e-5
 
 
 def rotary_table(length: int, head_width: int, base: float) -> Tensor:
-    """Cosines and sines [2, length, head_width] of rotary positions (Su et al. 2021), in Llama's half-split form."""
+    """Cosines and sines [2, length, head_width] of rotary positions (Su et al. 2021), in Llama's half-split form; the
+    sines of the first half are negated, which is the sign that the second half takes there."""
     frequencies = base ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
-    angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies).repeat(1, 2)
-    return torch.stack((angles.cos(), angles.sin()))
+    angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies)
+    return torch.stack((angles.cos().repeat(1, 2), torch.cat((-angles.sin(), angles.sin()), dim=1)))
 
 
 def rotate(x_BxHxTxK: Tensor, table_2xTxK: Tensor) -> Tensor:
     """Turn each pair (k, k + K/2) by its position's angle; a table [2, B, 1, T, K] gives each sample its own."""
     low, high = x_BxHxTxK.chunk(2, dim=-1)
-    return x_BxHxTxK * table_2xTxK[0] + torch.cat((-high, low), dim=-1) * table_2xTxK[1]
+    return torch.addcmul(x_BxHxTxK * table_2xTxK[0], torch.cat((high, low), dim=-1), table_2xTxK[1])
 
 
 class Attention(nn.Module):
@@ -37,11 +38,12 @@ class Attention(nn.Module):
     def forward(self, x_BxTxD: Tensor, rotary_2xTxK: Tensor, mask_TxT: Tensor | None = None) -> Tensor:
         B, T, D = x_BxTxD.shape
         weight_3DxD = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
-        qkv = F.linear(x_BxTxD, weight_3DxD).view(B, T, 3, self.attention_heads, -1).permute(2, 0, 3, 1, 4)
+        qkv = F.linear(x_BxTxD, weight_3DxD).view(B, T, 3, self.attention_heads, -1)
+        q_BxHxTxK, k_BxHxTxK, v_BxHxTxK = qkv.permute(2, 0, 3, 1, 4).unbind()
         rotary_2xTxK = rotary_2xTxK.to(qkv.dtype)
-        q_BxHxTxK, k_BxHxTxK = rotate(qkv[0], rotary_2xTxK), rotate(qkv[1], rotary_2xTxK)
+        q_BxHxTxK, k_BxHxTxK = rotate(q_BxHxTxK, rotary_2xTxK), rotate(k_BxHxTxK, rotary_2xTxK)
         y_BxHxTxK = F.scaled_dot_product_attention(
-            q_BxHxTxK, k_BxHxTxK, qkv[2], attn_mask=mask_TxT, is_causal=mask_TxT is None
+            q_BxHxTxK, k_BxHxTxK, v_BxHxTxK, attn_mask=mask_TxT, is_causal=mask_TxT is None
         )
         out: Tensor = self.o_proj(y_BxHxTxK.transpose(1, 2).reshape(B, T, D))
         return out
