@@ -210,6 +210,10 @@ class Choice(Task):
         known[:, :lag] = self._expected(each, np.zeros((len(each), self.length), np.int64), UNSEEN).mean(axis=0)[:lag]
         return known
 
+    def position_classes(self, batch: Batch) -> dict[str, Mask]:
+        names = ("filler", "consequential choice", "inconsequential choice", "decided", "fixed")
+        return {name: batch.labels["class"] == which for name, which in zip(names, CLASSES, strict=True)}
+
     def _expected(self, blocks: Integers, options: Integers, lag: int) -> Floats:
         """Probabilities [B, T, V] for blocks [B, points] and the options [B, T] that were, or were not, seen."""
         noise, branching = self.config.noise, self.config.branching

@@ -164,6 +164,10 @@ class Task(ABC):
         agrees: Mask = (answers == np.where(batch.scored, batch.tokens, -1)).all(axis=1)
         return agrees
 
+    def position_classes(self, batch: Batch) -> dict[str, Mask]:
+        """Kinds of positions [B, T] by which figures are told apart; each position is of one kind."""
+        return {"scored": batch.scored, "not scored": ~batch.scored}
+
     def text(self, tokens: Integers) -> str:
         """One sample [T] as a person reads it."""
         return " ".join(self.vocabulary[token] for token in tokens)

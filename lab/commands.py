@@ -1,6 +1,8 @@
 """lab train, lab score, lab decode, lab export, lab doctor."""
 
 import time
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +13,7 @@ import typer
 from generators.errors import UserError, WorkFailed
 from generators.items import items
 from generators.options import Assignments, Json, answer, note
-from generators.task import Task
+from generators.task import Batch, Mask, Task
 from lab.decoding import Decoded, decode
 from lab.doctor import examine
 from lab.evaluation import Evaluator
@@ -32,6 +34,16 @@ def size_of(task: Task, split: str) -> int:
     if split not in held_out:
         raise UserError(f"--split {split}: should be one of {', '.join(held_out)}")
     return held_out[split]
+
+
+def classes_of(task: Task, batch: Batch, found: Decoded) -> dict[str, Mask]:
+    """Which of the decoded places [B, N] are of each class of position that the task tells apart."""
+    _, lengths, _ = prompts_of(batch)
+    rows, places = np.arange(len(batch))[:, None], lengths[:, None] + np.arange(found.tokens.shape[1])
+    tokens = batch.tokens.copy()
+    tokens[rows, places] = found.tokens
+    classes = task.position_classes(replace(batch, tokens=tokens))
+    return {name: mask[rows, places] for name, mask in classes.items()}
 
 
 RunName = Annotated[str, typer.Argument(help="a run's identity, or the start of it")]
@@ -121,7 +133,8 @@ def decode_command(
     """Continue prompts of a held-out split, with the run's own heads as drafters, and time it beside plain decoding."""
     stored = StoredRun(home, run, checkpoint)
     task, network = stored.parts.task, stored.parts.network
-    prompts, lengths, room = prompts_of(task.batch(split, np.arange(min(samples, size_of(task, split)))))
+    batch = task.batch(split, np.arange(min(samples, size_of(task, split))))
+    prompts, lengths, room = prompts_of(batch)
     if count is not None and count > room:
         raise UserError(f"--count {count}: the longest prompt leaves room for {room} tokens; give at most that")
 
@@ -134,7 +147,14 @@ def decode_command(
     timed(draft)  # warms up
     found, seconds = timed(draft)
     plain, plain_seconds = timed(1)
-    acceptance = {f"head {head}": float(share) for head, share in enumerate(found.acceptance, start=2)}
+
+    def by_head(shares: Iterable[float]) -> dict[str, float]:
+        return {f"head {head}": float(share) for head, share in enumerate(shares, start=2) if not np.isnan(share)}
+
+    acceptance = by_head(found.acceptance)
+    by_class = {
+        name: by_head(found.acceptance_among(places)) for name, places in classes_of(task, batch, found).items()
+    }
     value = {
         "run": stored.folder.identity,
         "checkpoint": checkpoint,
@@ -146,6 +166,7 @@ def decode_command(
         "temperature": temperature,
         "tokens_per_forward": found.tokens_per_forward,
         "acceptance": acceptance,
+        "acceptance_by_class": {name: shares for name, shares in by_class.items() if shares},
         "seconds": seconds,
         "plain_seconds": plain_seconds,
         "same_as_plain": bool((found.tokens == plain.tokens).all()) if temperature == 0 else None,
@@ -155,6 +176,11 @@ def decode_command(
     lines = [
         f"{found.tokens_per_forward:.2f} tokens a forward pass, {plain_seconds / seconds:.2f} times as fast as without",
         *(f"{head}: {share:.1%} of its proposals stand where those before did" for head, share in acceptance.items()),
+        *(
+            f"  at positions of the class {name!r}: {', '.join(f'{share:.1%}' for share in shares.values())}"
+            for name, shares in by_class.items()
+            if shares
+        ),
         f"prompt:       {value['prompt']}",
         f"continuation: {value['continuation']}",
     ]

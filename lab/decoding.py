@@ -7,6 +7,7 @@ With a temperature, proposals are accepted with probability min(1, p/q) and repl
 (Leviathan et al. 2023), so that samples have head 1's distribution exactly.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,30 +17,52 @@ from torch import Tensor
 
 from generators.errors import UserError
 from generators.randomness import Integers
+from generators.task import Mask
 from lab.model.layers import Block
-from lab.model.reading import ReadingBlock, Where
+from lab.model.reading import ReadingLayers, Where
 from lab.objectives.objective import Objective
+
+COMPACTED_BELOW = 0.75
+"""Share of samples still going below which the finished ones are taken out of the batch."""
 
 
 @dataclass(frozen=True)
 class Decoded:
     """What was decoded, and how the drafts fared.
 
-    tokens: int64 [B, N], the end-of-sequence token repeated behind the first one; forwards: int64 [B], passes over
-    blocks that were needed (reading the prompt is not counted); lengths: int64 [B], tokens up to N or the first end;
-    proposed, accepted: int64 [k - 1], of heads 2..k, each counted where the one before it was accepted.
+    tokens: int64 [B, N], the end-of-sequence token repeated behind the first one; lengths: int64 [B], tokens up to N or
+    the first end; forwards: int64 [B], passes over blocks that were needed (reading the prompt is not counted);
+    drafts: int8 [B, N + k, k - 1], of the proposal of each head 2..k for the token at each place: 1 it stood, 0 it did
+    not, -1 there was none, or one before it did not stand. Places behind N are what a last block had too many of.
     """
 
     tokens: Integers
     lengths: Integers
     forwards: Integers
-    proposed: Integers
-    accepted: Integers
+    drafts: NDArray[np.int8]
+
+    @property
+    def proposed(self) -> Integers:
+        """Proposals of heads 2..k, counted where the ones before them stood [k - 1]."""
+        counts: Integers = (self.drafts >= 0).sum(axis=(0, 1))
+        return counts
+
+    @property
+    def accepted(self) -> Integers:
+        """Proposals of heads 2..k that stood [k - 1]."""
+        counts: Integers = (self.drafts == 1).sum(axis=(0, 1))
+        return counts
 
     @property
     def acceptance(self) -> NDArray[np.float64]:
         """Of each head's proposals, where those before it stood, the share that stood [k - 1]."""
         return self.accepted / np.maximum(1, self.proposed)
+
+    def acceptance_among(self, places: Mask) -> NDArray[np.float64]:
+        """The same of the proposals for some places alone [B, N]; NaN of a head that proposed nothing there [k - 1]."""
+        inside = self.drafts[:, : self.tokens.shape[1]][places]
+        proposed = (inside >= 0).sum(axis=0)
+        return np.where(proposed > 0, (inside == 1).sum(axis=0) / np.maximum(1, proposed), np.nan)
 
     @property
     def tokens_per_forward(self) -> float:
@@ -57,39 +80,58 @@ class Reader:
 
     def __init__(self, network: Objective, samples: int, capacity: int) -> None:
         self.network, self.samples, self.capacity = network, samples, capacity
-        self.layers: dict[Block, ReadingBlock] = {}
-        cosines, sines = network.trunk.rotary_2xTxK.to(network.trunk.embed_tokens.weight.dtype)
-        half = sines.shape[1] // 2
-        self.tables = cosines, torch.cat((-sines[:, :half], sines[:, half:]), dim=1)
+        self.layers: dict[Block, ReadingLayers] = {}
+        weight, rotary = network.trunk.embed_tokens.weight, network.trunk.rotary_2xTxK
+        half = rotary.shape[2] // 2
+        self.turns_CxK = torch.complex(*rotary[:, :, half:].to(weight.dtype))  # where sines have their own sign
+        self.seen: dict[int, Tensor] = {}
 
-    def read(self, tokens_BxT: Tensor, start_B: Tensor, heads: int) -> list[Tensor]:
-        """Hidden states [B, T, D] of heads 1.. `heads` at T tokens, the first of which stands at `start_B`."""
-        where = self.where(start_B, tokens_BxT.shape[1])
+    def read(self, tokens: Integers, start: Integers, heads: int) -> Tensor:
+        """Hidden states [heads, B, T, D] at further tokens [B, T], the first of which stands at `start` [B]."""
+        where = self.where(start, tokens.shape[1])
 
-        def run(block: Block, x_BxTxD: Tensor) -> Tensor:
-            if block not in self.layers:
-                self.layers[block] = ReadingBlock(block, self.samples, self.capacity)
-            return self.layers[block](x_BxTxD, where)
+        def run(blocks: Sequence[Block], x_NxD: Tensor) -> Tensor:
+            if blocks[0] not in self.layers:
+                self.layers[blocks[0]] = ReadingLayers(blocks, self.samples, self.capacity)
+            made = self.layers[blocks[0]](x_NxD, where)
+            return made if len(blocks) > 1 else made[None]
 
-        x_BxTxD = self.network.trunk.embed_tokens(tokens_BxT)
+        tokens_N = torch.from_numpy(np.ascontiguousarray(tokens).reshape(-1)).to(self.turns_CxK.device)
+        x_NxD = self.network.trunk.embed_tokens(tokens_N)
         for layer in self.network.trunk.layers:
             assert isinstance(layer, Block)
-            x_BxTxD = run(layer, x_BxTxD)
-        return self.network.proposals(x_BxTxD, heads, run)
+            x_NxD = run([layer], x_NxD)[0]
+        return self.network.proposals(x_NxD, heads, run).view(heads, *tokens.shape, -1)
 
-    def where(self, start_B: Tensor, count: int) -> Where:
-        """The geometry of `count` tokens behind `start_B`; where all samples stand alike it is a slice."""
-        low, high = int(start_B.min()), int(start_B.max())
-        end = high + count
-        last = len(self.tables[0]) - 1  # what lies behind the longest sample is proposed, and thrown away
-        columns = torch.arange(end, device=start_B.device)
-        steps_T = torch.arange(count, device=start_B.device)
-        alike = low == high
-        positions = low + steps_T if alike else start_B[:, None] + steps_T
-        cosines, sines = (table[positions.clamp(max=last)][..., None, None, :] for table in self.tables)
-        if alike:
-            return Where(end, None, cosines, sines, None if count == 1 else columns <= positions[:, None])
-        return Where(end, positions, cosines, sines, (columns <= positions[:, :, None]).unsqueeze(1))
+    def where(self, start: Integers, count: int) -> Where:
+        """The geometry of `count` tokens behind `start`; where all samples stand alike it is a slice."""
+        low, high = int(start.min()), int(start.max())
+        end, last = high + count, len(self.turns_CxK) - 1
+        if low == high and end <= last + 1:
+            mask = None if count == 1 else self.visible(count)[:, self.capacity - low :][:, :end]
+            return Where(self.samples, count, end, None, self.turns_CxK[low:end, None, None], mask)
+        positions = start[:, None] + np.arange(count)
+        places_BxT = torch.from_numpy(positions).to(self.turns_CxK.device)
+        # What lies behind the longest sample is proposed, and thrown away.
+        turns = self.turns_CxK[places_BxT.clamp(max=last)][:, :, None, None]
+        unseen = torch.arange(end, device=places_BxT.device) > places_BxT[:, None, :, None]
+        mask = self.turns_CxK.real.new_zeros(unseen.shape).masked_fill_(unseen, -torch.inf)
+        return Where(self.samples, count, end, places_BxT, turns, mask)
+
+    def visible(self, count: int) -> Tensor:
+        """The mask [count, capacity + count] of tokens behind `capacity` others: a slice of it is that behind fewer."""
+        if count not in self.seen:
+            behind = torch.full((count, count), -torch.inf, dtype=self.turns_CxK.real.dtype).triu(1)
+            before = behind.new_zeros(count, self.capacity)
+            self.seen[count] = torch.cat((before, behind), dim=1).to(self.turns_CxK.device)
+        return self.seen[count]
+
+    def keep(self, rows: Integers) -> None:
+        """Go on with these samples [B'] alone."""
+        self.samples = len(rows)
+        kept = torch.from_numpy(rows).to(self.turns_CxK.device)
+        for layers in self.layers.values():
+            layers.keep(kept)
 
 
 class Chooser:
@@ -98,27 +140,29 @@ class Chooser:
     def __init__(self, temperature: float, generator: torch.Generator | None) -> None:
         self.temperature, self.generator = temperature, generator
 
-    def choose(self, logits_BxV: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens [B], and the distribution they are drawn from [B, V] (the logits themselves where greedy)."""
+    def choose(self, logits_HxBxV: Tensor) -> tuple[Integers, Tensor]:
+        """Tokens [H, B], and the distributions they are drawn from [H, B, V] (the logits themselves where greedy)."""
         if not self.temperature:
-            return logits_BxV.argmax(dim=-1), logits_BxV
-        p_BxV = (logits_BxV / self.temperature).softmax(dim=-1)
-        return torch.multinomial(p_BxV, 1, generator=self.generator)[:, 0], p_BxV
+            return logits_HxBxV.argmax(dim=-1).cpu().numpy(), logits_HxBxV
+        p_HxBxV = (logits_HxBxV / self.temperature).softmax(dim=-1)
+        tokens_HB = torch.multinomial(p_HxBxV.flatten(0, 1), 1, generator=self.generator)
+        return tokens_HB.view(p_HxBxV.shape[:2]).cpu().numpy(), p_HxBxV
 
-    def judge(self, logits_BxKxV: Tensor, block_BxK: Tensor, proposed_by: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """How many tokens of each block stand [B], 1..K, and the token that follows them [B].
+    def judge(self, logits_BxKxV: Tensor, block: Integers, proposed_by: Tensor) -> tuple[Integers, Integers]:
+        """How many tokens of each block [B, K] stand [B], 1..K, and the token that follows them [B].
 
         Args:
             logits_BxKxV: head 1's, at each token of the block.
-            proposed_by: of each proposal, block_BxK[:, 1:], the distribution it was drawn from [B, V].
+            proposed_by: of each proposal, block[:, 1:], the distribution it was drawn from [K - 1, B, V].
         """
-        rows = torch.arange(len(block_BxK), device=block_BxK.device)
         if not self.temperature:
-            verdict_BxK = logits_BxKxV.argmax(dim=-1)
-            stands = (block_BxK[:, 1:] == verdict_BxK[:, :-1]).int().cumprod(dim=1)
-            count_B = 1 + stands.sum(dim=1)
-            return count_B, verdict_BxK[rows, count_B - 1]
+            verdict = logits_BxKxV.argmax(dim=-1).cpu().numpy()
+            stand = (block[:, 1:] == verdict[:, :-1]).cumprod(axis=1)
+            count: Integers = 1 + stand.sum(axis=1)
+            return count, verdict[np.arange(len(block)), count - 1]
         p_BxKxV = (logits_BxKxV / self.temperature).softmax(dim=-1)
+        rows = torch.arange(len(block), device=p_BxKxV.device)
+        block_BxK = torch.from_numpy(block).to(p_BxKxV.device)
         count_B = torch.ones_like(rows)
         alive = torch.ones_like(rows, dtype=torch.bool)
         left_BxV = p_BxKxV[:, 0]
@@ -132,7 +176,8 @@ class Chooser:
             count_B += taken.int()
             left_BxV = torch.where(refused, rest_BxV, torch.where(taken[:, None], p_BxKxV[:, step + 1], left_BxV))
             alive = taken
-        return count_B, torch.multinomial(left_BxV, 1, generator=self.generator)[:, 0]
+        follows_B = torch.multinomial(left_BxV, 1, generator=self.generator)[:, 0]
+        return count_B.cpu().numpy(), follows_B.cpu().numpy()
 
 
 @torch.inference_mode()
@@ -160,49 +205,56 @@ def decode(
     table = network.trunk.rotary_2xTxK.shape[1]
     if longest > table:
         raise UserError(f"{int(lengths.max())} tokens of prompt and {count} more are over the {table} of a sample")
-    device = network.trunk.embed_tokens.weight.device
-    start_B = torch.from_numpy(lengths).to(device)
     size = len(prompts)
-    rows = torch.arange(size, device=device)
-    reader = Reader(network, size, max(longest, prompts.shape[1]) + draft)
+    reader = Reader(network, size, longest + draft)
     chooser = Chooser(temperature, generator)
 
-    def propose(hidden: list[Tensor], place_B: Tensor, certain_B: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-        chosen, by = [] if certain_B is None else [certain_B], []
-        for lag in range(len(chosen) + 1, draft + 1):
-            token_B, distribution = chooser.choose(network.unembed(hidden[lag - 1][rows, place_B], lag))
-            chosen.append(token_B)
-            by.append(distribution)
-        return torch.stack(chosen, dim=1), by[len(by) - (draft - 1) :]
+    def propose(hidden: Tensor, places: Integers, certain: Integers | None) -> tuple[Integers, Tensor]:
+        """A block [B, K] of the certain token and proposals, and what each proposal was drawn from [K - 1, B, V]."""
+        rows = torch.arange(hidden.shape[1], device=hidden.device)
+        at_HxBxD = hidden[:, rows, torch.from_numpy(places).to(hidden.device)]
+        if certain is None:
+            first, by_HxBxV = chooser.choose(logits(at_HxBxD, 1))
+            return first.T, by_HxBxV[1:]
+        if draft == 1:
+            return certain[:, None], at_HxBxD[:0]
+        tokens, by_HxBxV = chooser.choose(logits(at_HxBxD, 2))
+        return np.concatenate((certain[None], tokens)).T, by_HxBxV
 
-    prompt_tokens = torch.from_numpy(prompts[:, : int(lengths.max())]).to(device)
-    hidden = reader.read(prompt_tokens, torch.zeros_like(start_B), draft)
-    block_BxK, by = propose(hidden, start_B - 1, None)
-    out = torch.zeros(size, count + draft, dtype=torch.int64, device=device)
-    given_B = torch.zeros_like(start_B)
-    forwards_B = torch.zeros_like(start_B)
-    proposed, accepted = np.zeros(draft - 1, dtype=np.int64), np.zeros(draft - 1, dtype=np.int64)
-    done_B = torch.zeros_like(start_B, dtype=torch.bool)
-    while not done_B.all():
-        hidden = reader.read(block_BxK, start_B + given_B, draft)
-        stands_B, next_B = chooser.judge(network.unembed(hidden[0], 1), block_BxK, by)
-        places = (given_B[:, None] + torch.arange(draft, device=device)).clamp(max=count + draft - 1)
-        out[rows[:, None], places] = block_BxK
-        active = ~done_B
-        forwards_B += active
-        for head in range(draft - 1):
-            proposed[head] += int((active & (stands_B > head)).sum())
-            accepted[head] += int((active & (stands_B > head + 1)).sum())
+    def logits(hidden_HxBxD: Tensor, first: int) -> Tensor:
+        """Of the heads from the `first` on [H, B, V]."""
+        heads = range(first, draft + 1)
+        return torch.stack([network.unembed(hidden_HxBxD[head - 1], head) for head in heads])
+
+    hidden = reader.read(prompts[:, : int(lengths.max())], np.zeros_like(lengths), draft)
+    block, by = propose(hidden, lengths - 1, None)
+    out = np.zeros((size, count + draft), dtype=np.int64)
+    drafts = np.full((size, count + draft, max(0, draft - 1)), -1, dtype=np.int8)
+    given, forwards = np.zeros_like(lengths), np.zeros_like(lengths)
+    live, going = np.arange(size), np.ones(size, dtype=bool)
+    steps = np.arange(draft)
+    while going.any():
+        hidden = reader.read(block, lengths[live] + given[live], draft)
+        stand, follow = chooser.judge(network.unembed(hidden[0], 1), block, by)
+        row, place = live[going, None], given[live[going], None] + steps
+        out[row, place] = block[going]
+        stood = steps < stand[going, None]
+        judged = steps[1:] <= stand[going, None]
+        drafts[row, place[:, 1:], steps[:-1]] = np.where(judged, stood[:, 1:], -1)
+        forwards[live[going]] += 1
+        given[live[going]] = np.minimum(given[live[going]] + stand[going], count)
         if end is not None:
-            inside = torch.arange(draft, device=device) < stands_B[:, None]
-            done_B |= ((block_BxK == end) & inside).any(dim=1)
-        given_B = (given_B + torch.where(active, stands_B, 0)).clamp(max=count)
-        done_B |= given_B >= count
-        block_BxK, by = propose(hidden, stands_B - 1, next_B)
-    tokens: NDArray[np.int64] = out[:, :count].cpu().numpy()
-    sizes = given_B.cpu().numpy()
+            going[going] = ~((block[going] == end) & stood).any(axis=1)
+        going &= given[live] < count
+        block, by = propose(hidden, stand - 1, follow)
+        if 0 < going.sum() < COMPACTED_BELOW * len(live):
+            rows = np.flatnonzero(going)
+            reader.keep(rows)
+            live, going, block = live[rows], going[rows], block[rows]
+            by = by[:, torch.from_numpy(rows).to(by.device)]
+    tokens, sizes = out[:, :count], given
     if end is not None:
         ended = np.cumsum(tokens == end, axis=1) > 0
         tokens = np.where(ended, end, tokens)
         sizes = np.where(ended.any(axis=1), np.minimum(sizes, ended.argmax(axis=1) + 1), sizes)
-    return Decoded(tokens, sizes, forwards_B.cpu().numpy(), proposed, accepted)
+    return Decoded(tokens, sizes, forwards, drafts)

@@ -6,8 +6,10 @@ prediction, arXiv 2505.17505), and be added or dropped while training goes on (a
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Literal, Self
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -17,7 +19,7 @@ from lab.graph import Graph
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON, Block
 from lab.model.network import new_block
-from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, RunBlock, Term
+from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, RunLayers, Term
 from lab.objectives.wiring import HeadLayer, Topology, Unembedding, Wiring, refusal
 
 WHOLE_ROWS = 32
@@ -153,19 +155,23 @@ class MultiToken(Objective):
         hidden_BxPxD: Tensor = self.norm(state)
         return hidden_BxPxD
 
-    def proposals(self, latent_BxTxD: Tensor, heads: int, run: RunBlock) -> list[Tensor]:
+    def proposals(self, latent_NxD: Tensor, heads: int, run: RunLayers) -> Tensor:
         if self.lags[:heads] != tuple(range(1, heads + 1)):
             raise UserError(
                 f"--draft {heads}: the heads of this run look {', '.join(map(str, self.lags))} ahead; "
                 f"give at most {next((i for i, lag in enumerate(self.lags) if lag != i + 1), self.config.n)}"
             )
-        states = {0: latent_BxTxD}
+        states = {0: latent_NxD}
         wanted = set().union(*(self.wiring.path(head) for head in range(1, heads + 1)))
-        for head in self.wiring.heads:
-            if head in wanted:
-                layer, below = self.layer_of(head), states[self.wiring.parent(head)]
-                states[head] = run(layer, below) if isinstance(layer, Block) else layer(below)
-        return [self.norm(states[head]) for head in range(1, heads + 1)]
+        in_order = [head for head in self.wiring.heads if head in wanted]
+        for parent, group in groupby(in_order, self.wiring.parent):
+            together = list(group)
+            layers = [self.layer_of(head) for head in together]
+            blocks = [layer for layer in layers if isinstance(layer, Block)]
+            made = run(blocks, states[parent]) if blocks else [layer(states[parent]) for layer in layers]
+            states |= dict(zip(together, made, strict=True))
+        hidden_HxNxD: Tensor = self.norm(torch.stack([states[head] for head in range(1, heads + 1)]))
+        return hidden_HxNxD
 
     def unembed(self, hidden_NxD: Tensor, lag: int) -> Tensor:
         logits_NxV: Tensor = self.unembedding_of(self.lags.index(lag) + 1)(hidden_NxD)

@@ -14,7 +14,8 @@ from lab.model.config import ModelConfig
 from lab.model.layers import Block
 from lab.model.network import Trunk, parameters_of
 
-RunBlock = Callable[[Block, Tensor], Tensor]
+RunLayers = Callable[[Sequence[Block], Tensor], Tensor]
+"""Transformer layers side by side [H], what they all read [N, D] -> what each makes of it [H, N, D]."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,12 @@ class Objective(nn.Module, ABC):
                 P = Q - lag + 1 positions are answered.
         """
 
-    def proposals(self, latent_BxTxD: Tensor, heads: int, run: RunBlock) -> list[Tensor]:
-        """Normed hidden states [B, T, D] from which the tokens 1, 2, .. `heads` ahead are read, none of them known.
+    def proposals(self, latent_NxD: Tensor, heads: int, run: RunLayers) -> Tensor:
+        """Normed hidden states [heads, N, D] from which the tokens 1, 2, .. `heads` ahead are read, none of them known.
 
         Args:
-            run: applies a transformer layer, keeping its keys and values; each layer goes through it once.
+            latent_NxD: the trunk's, of N tokens.
+            run: applies transformer layers, keeping their keys and values; each layer goes through it once.
 
         Raises:
             UserError: this objective cannot draft so many.
@@ -98,10 +100,11 @@ class Objective(nn.Module, ABC):
         if heads > 1:
             raise UserError(f"--draft {heads}: objective {self.config.kind} proposes one token at a time; give 1")
         path = self.next_token_path()
-        x_BxTxD = latent_BxTxD
+        x_NxD = latent_NxD
         for layer in path.layers:
-            x_BxTxD = run(layer, x_BxTxD) if isinstance(layer, Block) else layer(x_BxTxD)
-        return [path.norm(x_BxTxD)]
+            x_NxD = run([layer], x_NxD)[0] if isinstance(layer, Block) else layer(x_NxD)
+        hidden_NxD: Tensor = path.norm(x_NxD)
+        return hidden_NxD[None]
 
     @abstractmethod
     def unembed(self, hidden_NxD: Tensor, lag: int) -> Tensor:

@@ -233,3 +233,11 @@ def test_what_is_not_a_sample_is_not_confirmed(task: Choice, batch: Batch) -> No
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, float], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         Choice(TASKS.config({"kind": "choice", **changes}, "a spec"))
+
+
+def test_position_classes_are_the_labels(task: Choice) -> None:
+    batch = task.batch("test", np.arange(6))
+    classes = task.position_classes(batch)
+    assert (sum(mask.astype(int) for mask in classes.values()) == 1).all(), "each position is of one class"
+    assert (classes["decided"] == batch.scored).all()
+    assert (classes["consequential choice"] == (batch.labels["class"] == CONSEQUENTIAL)).all()

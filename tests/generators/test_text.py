@@ -262,3 +262,16 @@ def test_as_many_windows_as_a_refusal_names_are_given(folder: Path) -> None:
 def test_an_unknown_split_is_refused_with_the_list_of_splits(folder: Path) -> None:
     with pytest.raises(UserError, match="'dev' is not one of train, validation, test"):
         Text(small(folder)).batch("dev", [0])
+
+
+def test_position_classes_tell_the_beginning_of_a_word_from_its_inside() -> None:
+    task = Text(TextConfig(length_tokens=16, validation_samples=4, test_samples=4))
+    tokens = np.frombuffer(b"def f12(ab) ->_x", np.uint8).astype(np.int64)[None]
+    blank = np.ones_like(tokens, bool)
+    classes = task.position_classes(Batch(tokens=tokens, loss=blank, scored=blank))
+    shown = {name: "".join("x" if here else "." for here in mask[0]) for name, mask in classes.items()}
+    assert shown == {
+        "begins a word": "x...x...x......x",
+        "inside a word": ".xx..xx..x......",
+        "between words": "...x...x..xxxxx.",
+    }

@@ -148,6 +148,32 @@ def test_in_single_precision_a_difference_is_a_tie() -> None:
         network.double()
 
 
+def test_acceptance_by_class_adds_up_to_acceptance() -> None:
+    parts = trained(0)
+    prompts, lengths = prompts_of(parts, 16)
+    found = decode(parts.network, prompts, lengths, 26, 4)
+    even = (lengths[:, None] + np.arange(26)) % 2 == 0
+    inside = found.drafts[:, :26]
+    for head in range(3):
+        proposed = [(inside[mask][:, head] >= 0).sum() for mask in (even, ~even)]
+        shares = [found.acceptance_among(mask)[head] for mask in (even, ~even)]
+        stood = sum(share * count for share, count in zip(shares, proposed, strict=True))
+        assert stood == pytest.approx((inside[:, :, head] == 1).sum())
+        assert shares[0] != shares[1]
+    assert np.isnan(found.acceptance_among(np.zeros((16, 26), bool))).all()
+
+
+def test_drafts_stand_where_the_tokens_of_the_run_are_those_that_were_proposed() -> None:
+    """At each place of the output: forwards times one certain token, the rest accepted drafts."""
+    parts = trained(1)
+    prompts, lengths = prompts_of(parts, 8)
+    found = decode(parts.network, prompts, lengths, 26, 4)
+    stood = (found.drafts == 1).any(axis=2)[:, :26].sum(axis=1)
+    overshot = (found.drafts == 1).any(axis=2)[:, 26:].sum(axis=1)
+    assert (found.forwards + stood == 26).all()
+    assert (overshot <= 3).all()
+
+
 def test_speculative_sampling_has_the_distribution_of_the_next_token_head() -> None:
     """Judged alone, on three classes: the first two tokens after a certain one, against p(x) p(y|x)."""
     draws = 40_000
@@ -159,7 +185,7 @@ def test_speculative_sampling_has_the_distribution_of_the_next_token_head() -> N
     proposals = torch.multinomial(q.expand(draws, 3), 1, generator=generator)
     block = torch.cat((torch.zeros(draws, 1, dtype=torch.int64), proposals), dim=1)
     logits = torch.stack((p_first.log().expand(draws, 3), p_second.log()[proposals[:, 0]]), dim=1)
-    stands, following = chooser.judge(logits, block, [q.expand(draws, 3)])
+    stands, following = map(torch.from_numpy, chooser.judge(logits, block.numpy(), q.expand(1, draws, 3)))
     first = torch.where(stands == 2, block[:, 1], following)
     assert torch.bincount(first, minlength=3) / draws == pytest.approx(p_first.numpy(), abs=0.01)
     accepted = stands == 2

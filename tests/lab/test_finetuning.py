@@ -110,7 +110,8 @@ def test_objectives_of_other_kinds_follow_each_other_layer_by_layer(home: Path, 
     for start, objective in ((multi(2), later), (later, multi(2))):
         spec = finetuned(objective, start, checkpoint="last")
         metrics, _ = at_step_0(spec, home)
-        assert metrics["loss_1"] == train(start_of(spec), home)["scores"]["last"]["validation"]["loss_1"]
+        of_start = train(start_of(spec), home)["scores"]["last"]["validation"]["loss_1"]
+        assert metrics["loss_1"] == pytest.approx(of_start, rel=1e-6)  # a table of rotary rows rounds otherwise
 
 
 def test_further_heads_are_kept_or_start_fresh(home: Path) -> None:
