@@ -1,4 +1,4 @@
-"""What the coordinator of a sweep costs beside training: 100, 1,000 and 10,000 stored runs; overhead; two workers.
+"""What the coordinator of a sweep costs, apart from training: many stored runs, many short ones, two workers.
 
     python -m benchmarks.sweeps stored      time and peak memory of what reads a finished study
     python -m benchmarks.sweeps overhead    1,000 runs of one step on two workers: what is not training
@@ -28,7 +28,7 @@ from studies.executors.executor import Outcome
 from studies.executors.here import Here
 from studies.executors.local import LocalWorkers
 from studies.loading import load
-from studies.sweep import Event, Sweep
+from studies.sweep import Event, Sweep, find_study
 
 RUNS_A_CELL = 10
 STUDY = """
@@ -111,26 +111,30 @@ def make(study: Path, home: Path) -> None:
 def frames(study: Path, home: Path) -> None:
     from reports.results import read_results
 
-    before = time.perf_counter()
-    results = read_results(home, load(str(study), "cpu", []))
-    print(json.dumps({"seconds": time.perf_counter() - before, "rows": len(results.runs)}))
+    read = find_study(home, study.stem, None)
+    before, processor_before = time.perf_counter(), time.process_time()
+    results = read_results(home, read)
+    seconds = {"seconds": time.perf_counter() - before, "processor_seconds": time.process_time() - processor_before}
+    print(json.dumps({**seconds, "rows": len(results.runs)}))
 
 
-def measured(command: list[str]) -> tuple[float, float, str]:
-    """Seconds and peak MB of a process, and what it printed."""
+def measured(command: list[str]) -> tuple[str, float, str]:
+    """Seconds of a process, by the clock and of processor time, its peak MB, and what it printed."""
     before = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     said = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, command
-    return time.perf_counter() - before, usage.ru_maxrss / 1024, said
+    seconds = f"{time.perf_counter() - before:.1f} ({usage.ru_utime + usage.ru_stime:.1f})"
+    return seconds, usage.ru_maxrss / 1024, said
 
 
 def stored(sizes: list[int]) -> None:
     """The table of what reads a finished study."""
     python = [sys.executable, "-m"]
-    print("runs     made     status          frames          run again        (seconds, peak MB)")
+    print("seconds by the clock (of processor time), peak MB; frames: without starting Python and without its imports")
+    print("runs     made            status               frames               run again")
     for runs in sizes:
         with tempfile.TemporaryDirectory() as name:
             home = Path(name) / "home"
@@ -142,11 +146,11 @@ def stored(sizes: list[int]) -> None:
             assert json.loads(again[2])["trained"] == 0
             within = json.loads(tidy[2])
             assert within["rows"] == runs
-            print(
-                f"{runs:<9,}{made:<9.1f}{status[0]:<7.2f}{status[1]:<9.0f}{within['seconds']:<7.2f}{tidy[1]:<9.0f}"
-                f"{again[0]:<7.2f}{again[1]:<9.0f}",
-                flush=True,
-            )
+            tidied = f"{within['seconds']:.1f} ({within['processor_seconds']:.1f})"
+            columns = [
+                f"{text:<14}{size:<7.0f}" for text, size in ((status[0], status[1]), (tidied, tidy[1]), again[:2])
+            ]
+            print(f"{runs:<9,}{made:<16}{''.join(columns)}", flush=True)
 
 
 def timed_serve(pipe: Connection, home: Path) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from generators.errors import UserError
 from generators.settings import Tree
 from lab.store import METRICS, TIMING, RunFolder
 from studies.ledger import read_ledger
@@ -73,11 +74,12 @@ def read_results(home: Path, study: Study) -> Results:
         for entry in cell["entries"]:
             tuned = entry["phase"] == "tune"
             folder = RunFolder(home, entry["run"])
-            row = run_row(cell, entry, folder, trials if tuned else -1)
+            timing = folder.lines(TIMING)
+            row = run_row(cell, entry, folder, timing, trials if tuned else -1)
             trials += tuned
             rows.append(row)
             shared = {name: row[name] for name in CURVE_COLUMNS if name in row}
-            points += [shared | point for point in curve_points(folder)]
+            points += [shared | point for point in curve_points(folder, timing)]
     columns = [*RUN_COLUMNS, *(f"factor/{key}" for key in study.factors), "train_seconds", "evaluate_seconds"]
     for row in sorted(rows, key=len, reverse=True):  # the fullest row knows the order of its parts best
         columns += [name for name in row if name not in columns]
@@ -85,10 +87,15 @@ def read_results(home: Path, study: Study) -> Results:
     return Results(study, cells, runs, pd.DataFrame(points, columns=CURVE_COLUMNS))
 
 
-def run_row(cell: Tree, entry: Tree, folder: RunFolder, trial: int) -> Tree:
+def run_row(cell: Tree, entry: Tree, folder: RunFolder, timing: list[Tree], trial: int) -> Tree:
     """One row of `runs`. The ledger decides whether a run has a score, as it does for the verdicts."""
     ended = entry["score"] is not None or entry["failure"] is not None
-    result = (folder.result() if ended else None) or {}
+    try:
+        result = (folder.result() if ended else None) or {}
+    except UserError:
+        if entry["failure"] is None:
+            raise
+        result = {}  # that it is damaged may be why it failed
     if not ended:
         status = UNFINISHED
     elif entry["score"] is not None:
@@ -103,7 +110,6 @@ def run_row(cell: Tree, entry: Tree, folder: RunFolder, trial: int) -> Tree:
         for split, metrics in splits.items():
             row |= {f"{checkpoint}/{split}/{name}": value for name, value in metrics.items()}
     row |= {f"parameters/{part}": count for part, count in result.get("parameters", {}).items()}
-    timing = folder.lines(TIMING)
     for name in ("train_seconds", "evaluate_seconds"):
         row[name] = sum(line[name] for line in timing) if timing else float("nan")
     return row | {f"environment/{key}": value for key, value in environment(folder).items()}
@@ -127,11 +133,11 @@ def environment(folder: RunFolder) -> Tree:
     return found
 
 
-def curve_points(folder: RunFolder) -> Iterator[Tree]:
+def curve_points(folder: RunFolder, timing: list[Tree]) -> Iterator[Tree]:
     """The logged measurements of a run, each with the training seconds spent up to its step."""
     seconds: dict[int, float] = {}
     spent = 0.0
-    for line in folder.lines(TIMING):
+    for line in timing:
         spent += line["train_seconds"]
         seconds[line["step"]] = spent
     for line in folder.lines(METRICS):

@@ -1,23 +1,24 @@
-"""lab study list|show|run|status, lab claims."""
+"""lab study list|show|run|status, lab claims.
+
+Each command imports what it needs when it is called: to ask how far a study is should not take loading torch.
+"""
 
 import os
-from typing import Annotated
+from math import prod
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from generators.errors import UserError, WorkFailed
 from generators.options import Assignments, Json, answer, note
-from generators.settings import Tree
 from lab.options import DEFAULT_HOME, Home
-from studies.claims import Judgement, judge
-from studies.cost import FLOPS_RATE, estimate, plan_of, spoken
 from studies.declared_claims import EFFECTS
-from studies.executors.table import Setup, executor
-from studies.ledger import failures, read_ledger, study_folder
-from studies.loading import CATALOG, catalog, declared, load
-from studies.progress import Reporter
-from studies.study import Study
-from studies.sweep import WHOLE, Shard, Sweep, find_study, scores_for
+from studies.ledger import counted, failures, ledger_cells, read_ledger, stored_study, study_folder
+
+if TYPE_CHECKING:
+    from studies.claims import Judgement
+    from studies.study import Study
+    from studies.sweep import Shard
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 study_app = typer.Typer(no_args_is_help=True, help="Questions, declared as data and swept.")
@@ -31,6 +32,8 @@ StoredScale = Annotated[str | None, typer.Option("--scale", help="by default the
 @study_app.command("list")
 def list_command(as_json: Json = False) -> None:
     """The studies that are shipped."""
+    from studies.loading import CATALOG, catalog, declared
+
     studies = {name: declared(CATALOG / f"{name}.toml") for name in catalog()}
     rows = [f"{name:<22}{study.question}" for name, study in studies.items()]
     value = {name: {"title": study.title, "question": study.question} for name, study in studies.items()}
@@ -44,12 +47,14 @@ def show_command(
     assignments: Assignments = None,
     probe: Annotated[bool, typer.Option(help="time a few steps here, for an estimate of how long it takes")] = True,
     flops_rate: Annotated[
-        float | None,
-        typer.Option(min=1.0, help=f"operations a second, in place of timed steps; {FLOPS_RATE:g} without the device"),
+        float | None, typer.Option(min=1.0, help="operations a second, in place of timed steps")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """What a study would run and what that costs, before anything runs."""
+    from studies.cost import estimate, plan_of, spoken
+    from studies.loading import load
+
     study = load(name, scale, assignments or [])
     declaration = study.declaration
     plan = plan_of(study)
@@ -123,6 +128,12 @@ def run_command(
     as_json: Json = False,
 ) -> None:
     """Run what is missing of a study, and nothing else; then judge its claims."""
+    from studies.claims import judge
+    from studies.executors.table import Setup, executor
+    from studies.loading import load
+    from studies.progress import Reporter
+    from studies.sweep import WHOLE, Sweep, scores_for
+
     study = load(name, scale, assignments or [])
     part = parse_shard(shard) if shard else WHOLE
     setup = Setup(workers, run_limit, address, gpus_per_run)
@@ -147,15 +158,18 @@ def run_command(
 @study_app.command("status")
 def status_command(name: Name, scale: StoredScale = None, home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
     """How far a study is."""
-    study = find_study(home, name, scale)
-    cells = {cell["cell"]: counted(cell["entries"]) for cell in read_ledger(home, study)}
+    study = stored_study(home, name, scale)
+    trials, seeds, runs = study["trials"], study["seeds"], prod(map(len, study["factors"].values()))
+    runs *= trials + seeds
+    found = ledger_cells(study_folder(home, study["name"], study["scale"]))
+    cells = {cell["cell"]: counted(cell["entries"]) for cell in found}
     rows = [
-        f"{label:<32}{counts['tune']} of {study.trials} trials, {counts['confirm']} of {study.seeds} seeds, "
+        f"{label:<32}{counts['tune']} of {trials} trials, {counts['confirm']} of {seeds} seeds, "
         f"{counts['failed']} failed"
         for label, counts in cells.items()
     ]
-    total = f"{sum(counts['ended'] for counts in cells.values())} of {study.runs} runs ended"
-    value = {"study": study.name, "scale": study.scale, "runs": study.runs, "cells": cells}
+    total = f"{sum(counts['ended'] for counts in cells.values())} of {runs} runs ended"
+    value = {"study": study["name"], "scale": study["scale"], "runs": runs, "cells": cells}
     answer(value, as_json, "\n".join([*rows, total]))
 
 
@@ -169,6 +183,9 @@ def claims_command(
     as_json: Json = False,
 ) -> None:
     """The verdict on every claim, from what is stored."""
+    from studies.claims import judge
+    from studies.sweep import find_study, scores_for
+
     chosen = names or sorted({path.parent.parent.name for path in home.glob("studies/*/*/study.json")})
     if not chosen:
         raise UserError(f"no study ran under {home}; start with: lab study run quick")
@@ -181,7 +198,7 @@ def claims_command(
     answer(value, as_json, "\n".join(lines))
 
 
-def sentence(judgement: Judgement) -> str:
+def sentence(judgement: "Judgement") -> str:
     """A verdict in one line."""
     found = judgement.contrast
     measured = ""
@@ -193,20 +210,10 @@ def sentence(judgement: Judgement) -> str:
     return f"{judgement.verdict.upper()}: {judgement.claim.text} ({measured}{told})"
 
 
-def counted(entries: list[Tree]) -> dict[str, int]:
-    """Scored trials and seeds, and failures, of a cell."""
-    scored = [entry["phase"] for entry in entries if entry["score"] is not None]
-    failed = sum(entry["failure"] is not None for entry in entries)
-    return {
-        "tune": scored.count("tune"),
-        "confirm": scored.count("confirm"),
-        "failed": failed,
-        "ended": len(scored) + failed,
-    }
-
-
-def parse_shard(text: str) -> Shard:
+def parse_shard(text: str) -> "Shard":
     """`1/4` to `4/4`."""
+    from studies.sweep import Shard
+
     number, slash, count = text.partition("/")
     if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise UserError(f"--shard {text}: should be one of 1/K to K/K, where K is the number of shards")

@@ -20,7 +20,8 @@ from generators.settings import Tree
 if TYPE_CHECKING:
     from studies.study import Study
 
-STUDY, LEDGER, VERDICTS, SHARDS = "study.json", "ledger.json", "verdicts.json", "shards"
+STUDY, LEDGER, JOURNAL = "study.json", "ledger.json", "journal.log"
+VERDICTS, SHARDS = "verdicts.json", "shards"
 
 
 def study_folder(home: Path, name: str, scale: str) -> Path:
@@ -84,3 +85,15 @@ def _read(path: Path) -> Tree:
     except ValueError:
         raise UserError(f"{path}: not valid JSON; delete it and run the study again, which writes it anew") from None
     return tree
+
+
+def counted(entries: list[Tree]) -> dict[str, int]:
+    """Scored trials and seeds, and failures, of a cell."""
+    scored = [entry["phase"] for entry in entries if entry["score"] is not None]
+    failed = sum(entry["failure"] is not None for entry in entries)
+    return {
+        "tune": scored.count("tune"),
+        "confirm": scored.count("confirm"),
+        "failed": failed,
+        "ended": len(scored) + failed,
+    }

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
@@ -28,7 +29,7 @@ from studies.claims import judge
 from studies.declared_claims import Claim
 from studies.executors.executor import Executor, Outcome
 from studies.interrupts import interruptible
-from studies.ledger import LEDGER, SHARDS, STUDY, VERDICTS, confirmed, stored_study, study_folder
+from studies.ledger import JOURNAL, LEDGER, SHARDS, STUDY, VERDICTS, confirmed, stored_study, study_folder
 from studies.measures import Phase, main_measure, measure_of, score_of
 from studies.study import TUNING_SEED, Cell, Declaration, Study
 
@@ -96,6 +97,20 @@ class Shard:
 
 WHOLE = Shard(1, 1)
 
+
+class Journal(JournalFileBackend):
+    """Optuna's journal without its lock and its flush to the disk: one process writes it, and anew at every start."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        with self.path.open("ab") as file:
+            file.write("".join(json.dumps(log) + "\n" for log in logs).encode())
+
+    def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        super().__init__(str(path))
+        self.path = path
+
+
 Key = tuple[CellState, Entry, Trial | None]
 
 
@@ -152,9 +167,7 @@ class Sweep:
     def _begin(self) -> None:
         """The plan, with nothing done yet; what was judged of an earlier one no longer holds."""
         (self.folder / VERDICTS).unlink(missing_ok=True)
-        journal = self.place / "journal.log"
-        journal.unlink(missing_ok=True)
-        storage = JournalStorage(JournalFileBackend(str(journal)))
+        storage = JournalStorage(Journal(self.place / JOURNAL))
         self.states = [CellState(cell, self._tuning(cell, storage)) for cell in self.cells]
         write_whole(self.place / STUDY, dump(stored_form(self.study)))
 
