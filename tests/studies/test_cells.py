@@ -1,5 +1,7 @@
 """Which cells a study has: the whole grid, or parts of it, less those that are excluded with a reason."""
 
+from pathlib import Path
+
 import pytest
 
 from generators.errors import UserError
@@ -98,3 +100,11 @@ def test_a_curriculum_that_ends_too_late_is_refused(study_file: Edit) -> None:
         UserError, match=r"stage_steps = 3: the last of 2 stages would begin at step 3, and .*steps = 3"
     ):
         load(str(study_file(('kind = "multi_token"', stages))), "cpu", [])
+
+
+def test_the_study_of_the_docs_is_valid(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "studies.md").read_text()
+    (tmp_path / "mine.toml").write_text(text.split("```toml\n")[1].split("```")[0])
+    for scale in ("smoke", "cpu"):
+        study = load(str(tmp_path / "mine.toml"), scale, [])
+        assert (len(study.cells), len(study.excluded)) == (5, 1)
