@@ -63,8 +63,8 @@ def main() -> None:
 
 
 def fail(error: Exception, code: int) -> int:
-    """Say what went wrong; the exit code."""
-    sys.stderr.write(f"lab: {error}\n")
+    """Say what went wrong in one line, whatever the input had in it; the exit code."""
+    sys.stderr.write(f"lab: {' '.join(str(error).splitlines())}\n")
     return code
 
 

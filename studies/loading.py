@@ -124,7 +124,7 @@ def examine_settings(study: Study) -> None:
             raise UserError(f"{source}: scales.{study.scale}.factors.{key}: no such factor; {near}")
         if not levels:
             raise UserError(f"{source}: factors.{key} = []: should have at least one level")
-        if len(set(map(repr, levels))) < len(levels):
+        if len(set(levels)) < len(levels):
             raise UserError(f"{source}: factors.{key} = {levels}: a level stands there twice")
     examine_tables(study)
     if (cells := sum(prod(map(len, part.values())) for part in study.parts)) > CELLS_MAXIMUM:

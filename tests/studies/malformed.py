@@ -18,12 +18,11 @@ WHOLE: dict[str, Any] = tomllib.loads(
     SMALL
     + """
 [[exclude]]
-where = { "model.width" = 16, "objective.n" = [4] }
+where = { "model.width" = 24, "objective.n" = [2] }
 reason = "nobody asked"
 """
 )
-WHOLE["factors"]["objective.n"] = [1, 2, 4]
-WHOLE["base"]["model"]["layers"] = 6
+WHOLE["factors"]["model.width"] = [8, 16, 24]
 
 WORDS = ("", "first", "last", "n", "kind", "multi_token", "choice", "paired", "seed", "test/m=1", "loss_2", "..", "ü\n", "🙂", "a.b", "\x00")  # fmt: skip
 NUMBERS = (0, -1, 1, 2, 7, 1.5, 1e308, float("nan"), float("inf"), 10**40, 2**31, 2**63, True, False, -0.0, 1e-320)
