@@ -208,6 +208,7 @@ def kinds(studies: int) -> None:
         ("trend; p = 0.5 at 4 levels", {"kind": "trend"}, [0.5] * 4, BOTH),
         ("equivalence within 0.1; p = 0.9 and 0.5", margin, [0.9, 0.5], supported),
         ("equivalence within 0.1; p = 0.9 and 0.7", margin, [0.9, 0.7], supported),
+        ("equivalence within 0.1; p = 1 and 0.86", margin, [1.0, 0.86], supported),
     ):
         rows.append([title])
         for seeds in (5, 8, 16):

@@ -10,8 +10,9 @@ import numpy as np
 from generators.settings import Tree
 from reports.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.summaries import scores
-from studies.claims import SEEDS_MINIMUM, Judgement
+from studies.claims import Judgement
 from studies.loading import SMOKE
+from studies.statistics import SEEDS_MINIMUM
 
 MISSING = "–"
 METRICS = {

@@ -11,7 +11,7 @@ import numpy as np
 from generators.errors import UserError
 from generators.settings import suggestion
 from studies.declared_claims import KEYS, Claim, Level
-from studies.statistics import Evidence, Form, Scores, ranked, smallest_p, weighed
+from studies.statistics import SEEDS_MINIMUM, Evidence, Form, Scores, ranked, smallest_p, weighed
 from studies.study import Study
 
 SEEDS_MAXIMUM = 1000
@@ -58,8 +58,8 @@ class Comparison:
         return min(1.0, max(self.named, len(self.arms) - self.named) * smallest_p(2, seeds, form))
 
     def seeds_enough(self, level: float, form: Form) -> int | None:
-        """How many seeds an arm can reach a level, at least; None where no number can."""
-        return next((k for k in range(2, SEEDS_MAXIMUM + 1) if self.smallest_p(k, form) <= level), None)
+        """The fewest seeds an arm that can reach a level and a verdict; None where no number can."""
+        return next((k for k in range(SEEDS_MINIMUM, SEEDS_MAXIMUM + 1) if self.smallest_p(k, form) <= level), None)
 
 
 def comparison(study: Study, claim: Claim) -> Comparison:

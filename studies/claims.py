@@ -7,6 +7,8 @@ of an exact two-sided test:
     every other    supported: the interval is above the margin, or above zero where there is none; contradicted: below
 
 What is neither is inconclusive; an equivalence is never concluded from a test that failed to find a difference.
+The interval is of a shift: where an arm changes how many runs learn, few seeds support an equivalence too easily
+(docs/statistics.md says how often).
 Levels are corrected over the study's claims by Holm's method, and each interval is the one at the level its
 claim was judged at: with two claims and a level of 0.05, 97.5% for the claim that is decided more clearly. A study
 that declares `looks` spends its level on them (studies/looks.py).
@@ -24,10 +26,9 @@ from studies.claim_kinds import Comparison, comparison
 from studies.declared_claims import Claim
 from studies.looks import share
 from studies.outlook import POWER, SEEDS_MAXIMUM, P, seeds_needed
-from studies.statistics import Contrast, Evidence, Form, Scores, holm
+from studies.statistics import SEEDS_MINIMUM, Contrast, Evidence, Form, Scores, holm
 from studies.study import Study
 
-SEEDS_MINIMUM = 5
 Verdict = Literal["supported", "contradicted", "inconclusive"]
 ByCell = Mapping[str, Mapping[int, float]]
 
@@ -70,8 +71,8 @@ class Judgement:
             return f"even {SEEDS_MAXIMUM} seeds an arm would not decide it if the effect is what was seen (an estimate)"
         more = self.seeds_needed - self.tested.scores_AxK.shape[1]
         return (
-            f"about {more} more seeds an arm would decide it ({POWER:.0%} power at {self.seeds_needed} seeds "
-            "if the effect is what was seen; an estimate)"
+            f"about {more} more {'seed' if more == 1 else 'seeds'} an arm would decide it ({POWER:.0%} power "
+            f"at {self.seeds_needed} seeds if the effect is what was seen; an estimate)"
         )
 
     def tree(self) -> Tree:

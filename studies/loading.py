@@ -14,6 +14,7 @@ from studies.claim_kinds import comparison
 from studies.declared_claims import Level
 from studies.looks import level_at
 from studies.measures import examine_measure, main_measure, measure_of
+from studies.statistics import SEEDS_MINIMUM
 from studies.study import Cell, Declaration, Study, assign, copied
 
 CATALOG = Path(__file__).parent / "catalog"
@@ -256,17 +257,19 @@ def examine_claims(study: Study) -> None:
     if study.scale == SMOKE:
         return
     looks = examine_looks(study)
-    level = declaration.level / len(looks) / len(compared)
-    for claim, one in zip(declaration.claims, compared, strict=True):
-        if (reached := one.smallest_p(looks[0], declaration.test)) > level:
-            enough = one.seeds_enough(level, declaration.test)
-            raise UserError(
-                f"{source}: seeds = {looks[0]}: with {len(compared)} claims the smallest p "
-                f"the {declaration.test} test can give for claims.{claim.name} is {reached * len(compared):.3f}, "
-                f"above level = {declaration.level / len(looks):g}"
-                + (f" of each of {len(looks)} looks" if len(looks) > 1 else "")
-                + (f"; {enough} seeds would do" if enough else "; no number of seeds would do, so make fewer claims")
-            )
+    level = declaration.level / len(looks)
+    reached = max(one.smallest_p(looks[0], declaration.test) for one in compared) * len(compared)
+    if reached <= level and looks[0] >= SEEDS_MINIMUM:
+        return
+    each = [one.seeds_enough(level / len(compared), declaration.test) for one in compared]
+    enough = "make fewer claims" if None in each else f"{max(filter(None, each))} seeds would do"
+    if looks[0] < SEEDS_MINIMUM:
+        raise UserError(f"{source}: seeds = {looks[0]}: a verdict needs at least {SEEDS_MINIMUM}; {enough}")
+    counted = f"{len(compared)} claims" + (f" and {len(looks)} looks" if len(looks) > 1 else "")
+    raise UserError(
+        f"{source}: seeds = {looks[0]}: with {counted} the smallest p the {declaration.test} test can give "
+        f"is {reached:.3f}, above the level of {level:g}; {enough}"
+    )
 
 
 def examine_looks(study: Study) -> list[int]:

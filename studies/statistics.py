@@ -33,6 +33,8 @@ from scipy import stats
 
 Form = Literal["independent", "paired"]
 Scores = NDArray[np.float64]
+SEEDS_MINIMUM = 5
+"""Fewer decide nothing, whatever p they give."""
 ENUMERATED_MAXIMUM = 200_000
 DRAWN = 50_000
 """Exchanges drawn, with a fixed generator, where there are more than `ENUMERATED_MAXIMUM`: the same for every claim."""

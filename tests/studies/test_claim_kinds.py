@@ -113,8 +113,8 @@ REFUSED = {
     "gains over nothing": ([GAIN | {"over": "size"}], 2, "c0.over = 'size': no such factor"),
     "gains over the factor": ([GAIN | {"over": "arm"}], 2, "c0.over: the claim says of arm already"),
     "gains where they are compared": ([GAIN], 2, "c0.over: the claim says of place already"),
-    "seven claims": ([DIFFERENCE] * 7, 2, "seeds = 5: with 7 claims the smallest p the independent test can give for claims.c0 is 0.056, above level = 0.05; 6 seeds would do"),
-    "best of eight": ([{"kind": "best", "best": [0]}], 8, "for claims.c0 is 0.056, above level = 0.05; 6 seeds would do"),
+    "seven claims": ([DIFFERENCE] * 7, 2, "seeds = 5: with 7 claims the smallest p the independent test can give is 0.056, above the level of 0.05; 6 seeds would do"),
+    "best of eight": ([{"kind": "best", "best": [0]}], 8, "is 0.056, above the level of 0.05; 6 seeds would do"),
 }  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def test_the_seeds_of_a_study_are_one_of_its_looks_and_the_first_can_decide() ->
     for claims, seeds, looks, sentence in (
         (1, 6, [5, 10], "seeds = 6: not one of looks = [5, 10]"),
         (1, 5, [10, 5], "looks = [10, 5]: should be numbers of seeds, each larger than the one before"),
-        (4, 10, [5, 10], "seeds = 5: with 4 claims the smallest p the independent test can give for claims.c0 is 0.032, above level = 0.025 of each of 2 looks; 6 seeds would do"),
+        (4, 10, [5, 10], "with 4 claims and 2 looks the smallest p the independent test can give is 0.032, above the level of 0.025; 6 seeds would do"),
     ):  # fmt: skip
         with pytest.raises(UserError) as raised:
             examine_claims(study_of(*[DIFFERENCE] * claims, seeds=seeds, looks=looks))
