@@ -118,8 +118,9 @@ def budget(results: Results) -> str:
     """Whether every cell had the same tuning budget, from what ran."""
     ended = trials(results)["cell"].value_counts()
     counts = [int(ended.get(cell.label, 0)) for cell in results.study.cells]
-    planned = words.plural(results.study.trials, "trial")
-    if set(counts) == {results.study.trials}:
+    seeds = results.study.declaration.tuning.seeds
+    planned = words.plural(results.study.trials, "trial") + (f" of {seeds} seeds" if seeds > 1 else "")
+    if set(counts) == {results.study.tuning_runs}:
         return f"Every cell had the same tuning budget, {planned}."
     so_far = f"so far between {min(counts)} and {max(counts)} have ended"
     return f"Every cell is given the same tuning budget, {planned}; {so_far}."

@@ -166,7 +166,7 @@ def budget_table(results: Results) -> Table:
     for cell in results.study.cells:
         mine, winner = rows_of(ended[ended["cell"] == cell.label]), winners.get(cell.label, {})
         failed = sum(run["status"] != COMPLETE for run in mine)
-        counts = [Value(f"{len(mine)} of {results.study.trials}", len(mine)), number(failed, "d")]
+        counts = [Value(f"{len(mine)} of {results.study.tuning_runs}", len(mine)), number(failed, "d")]
         chosen = [number(winner.get(key), ".4g") for key in keys]
         best = number(max((run["score"] for run in mine if run["winner"]), default=None))
         table.rows.append([*factor_values(results, cell.label), *counts, *chosen, best])

@@ -4,7 +4,6 @@ Each command imports what it needs when it is called: to ask how far a study is 
 """
 
 import os
-from math import prod
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -100,7 +99,7 @@ def show_command(
     answer(value, as_json, "\n".join(lines))
 
 
-def usual_workers(study: Study) -> int:
+def usual_workers(study: "Study") -> int:
     """Runs at once where nobody says how many: one a core, one on a GPU."""
     return (os.cpu_count() or 1) if study.base.get("training", {}).get("device", "cpu") == "cpu" else 1
 
@@ -159,8 +158,8 @@ def run_command(
 def status_command(name: Name, scale: StoredScale = None, home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
     """How far a study is."""
     study = stored_study(home, name, scale)
-    trials, seeds, runs = study["trials"], study["seeds"], prod(map(len, study["factors"].values()))
-    runs *= trials + seeds
+    seeds, runs = study["seeds"], study["runs"]
+    trials = study["trials"] * study["declaration"]["tuning"]["seeds"]
     found = ledger_cells(study_folder(home, study["name"], study["scale"]))
     cells = {cell["cell"]: counted(cell["entries"]) for cell in found}
     rows = [

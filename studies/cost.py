@@ -84,11 +84,11 @@ def plan_of(study: Study) -> Plan:
     for cell in study.cells:
         spec = study.spec(cell, study.middle, 0)
         key = kind_of_run(spec)
-        kinds[key] = spec, kinds.get(key, (spec, 0))[1] + study.trials + study.seeds
+        kinds[key] = spec, kinds.get(key, (spec, 0))[1] + study.tuning_runs + study.seeds
         if spec.start is not None:
             run = spec.start.run
             count = start_runs(study, cell, run)
-            name = repr(run) if count == 1 + study.seeds else f"{cell.label} {run!r}"
+            name = repr(run) if count == study.declaration.tuning.seeds + study.seeds else f"{cell.label} {run!r}"
             starts[name] = run, count
     grouped = [*kinds.values(), *starts.values()]
     work, counted, networks = works([spec for spec, _ in grouped])
@@ -103,11 +103,11 @@ def kind_of_run(spec: RunSpec) -> str:
 
 
 def start_runs(study: Study, cell: Cell, run: RunSpec) -> int:
-    """Runs that a cell's runs start from: one a seed, and one for tuning, or for each trial if it is tuned too."""
+    """Runs that a cell's runs start from: one a seed, of tuning too, there for each trial if the start is tuned."""
     elsewhere = {key: span.low for key, span in study.declaration.tuning.search.items()}
     other = study.spec(cell, elsewhere, 0).start
     assert other is not None
-    return (1 if other.run == run else study.trials) + study.seeds
+    return (study.declaration.tuning.seeds if other.run == run else study.tuning_runs) + study.seeds
 
 
 def works(specs: list[RunSpec]) -> tuple[list[Work], int, int]:

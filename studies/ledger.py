@@ -5,9 +5,10 @@
         ledger.json      its cells as they stand: trials, winner, confirming runs, with scores and failures
         journal.log      the same trials for optuna's tools
         verdicts.json    written last: what was judged of the claims
+        looks.json       at how many seeds it was ever judged, and what was declared then
         shards/i-of-k/   the first three of a part of the cells, until the whole study runs again
 
-All of it can be made again from the runs.
+All of it but the looks can be made again from the runs.
 """
 
 import json
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from studies.study import Study
 
 STUDY, LEDGER, JOURNAL = "study.json", "ledger.json", "journal.log"
-VERDICTS, SHARDS = "verdicts.json", "shards"
+VERDICTS, LOOKS, SHARDS = "verdicts.json", "looks.json", "shards"
 
 
 def study_folder(home: Path, name: str, scale: str) -> Path:
@@ -56,6 +57,12 @@ def read_ledger(home: Path, study: "Study") -> list[Tree]:
     """The cells of a study as last written, in the order of its grid."""
     cells = {cell["cell"]: cell for cell in ledger_cells(study_folder(home, study.name, study.scale))}
     return [cells[cell.label] for cell in study.cells if cell.label in cells]
+
+
+def read_looks(folder: Path) -> dict[int, list[int] | None]:
+    """At how many seeds a study was judged, and the looks its file declared each time; nothing where it never was."""
+    path = folder / LOOKS
+    return {int(seeds): declared for seeds, declared in _read(path).items()} if path.exists() else {}
 
 
 def confirmed(cells: list[Tree], measure: str | None = None) -> dict[str, dict[int, float]]:

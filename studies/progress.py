@@ -27,7 +27,7 @@ class Reporter:
         self.rows: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        a_cell = self.study.trials + self.study.seeds
+        a_cell = self.study.tuning_runs + self.study.seeds
         runs = len(self.cells) * a_cell
         if sys.stderr.isatty():
             columns = (

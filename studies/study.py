@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, model_validator
 
 from generators.errors import UserError
 from generators.settings import Settings, Tree, assign_value, suggestion
@@ -19,7 +19,8 @@ from lab.spec import RunSpec, parse_spec
 from studies.declared_claims import Claim, Level, scalar
 
 TUNING_SEED = 2**30
-"""Runs that choose settings use this seed; the runs that count use 0, 1, 2, ..."""
+"""Runs that choose settings use this seed and the ones after it; the runs that count use 0, 1, 2, ..."""
+PRUNED_SEEDS_MINIMUM = 5
 
 
 def _levels(value: Any) -> Any:
@@ -53,9 +54,22 @@ class Tuning(Settings):
 
     trials: int = Field(ge=1, le=10_000)
     search: dict[str, Range] = Field(min_length=1)
+    seeds: int = Field(default=1, ge=1, le=100, description="runs of a trial, whose mean it is judged by")
+    pruner: Literal["none", "wilcoxon"] = Field(
+        default="none", description="wilcoxon: a trial ends before its last seed where it loses to the best one"
+    )
     sampler: Literal["tpe", "gp"] = Field(
         default="tpe", description="what proposes: tree-structured Parzen estimators, or a Gaussian process"
     )
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        if self.pruner == "wilcoxon" and self.seeds < PRUNED_SEEDS_MINIMUM:
+            raise ValueError(
+                f'pruner = "wilcoxon" with seeds = {self.seeds}: a signed-rank test needs at least '
+                f"{PRUNED_SEEDS_MINIMUM} seeds to tell two trials apart"
+            )
+        return self
 
 
 class Exclusion(Settings):
@@ -184,9 +198,14 @@ class Study:
         return {key: span.middle for key, span in self.declaration.tuning.search.items()}
 
     @property
+    def tuning_runs(self) -> int:
+        """Runs that tuning a cell takes, at most."""
+        return self.trials * self.declaration.tuning.seeds
+
+    @property
     def runs(self) -> int:
-        """Runs of the whole study."""
-        return len(self.cells) * (self.trials + self.seeds)
+        """Runs of the whole study, at most."""
+        return len(self.cells) * (self.tuning_runs + self.seeds)
 
     def changes(self, cell: Cell, settings: dict[str, float]) -> list[tuple[str, Any]]:
         """What a cell and tuned settings put where, a table before what is put inside it."""

@@ -8,6 +8,7 @@ cell, its sampler's seed and the scores so far, never on the number of workers o
 import json
 import shutil
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,13 +30,29 @@ from studies.claims import judge
 from studies.declared_claims import Claim
 from studies.executors.executor import Executor, Outcome
 from studies.interrupts import interruptible
-from studies.ledger import JOURNAL, LEDGER, SHARDS, STUDY, VERDICTS, confirmed, stored_study, study_folder
+from studies.ledger import (
+    JOURNAL,
+    LEDGER,
+    LOOKS,
+    SHARDS,
+    STUDY,
+    VERDICTS,
+    confirmed,
+    read_looks,
+    stored_study,
+    study_folder,
+)
+from studies.loading import SMOKE
+from studies.looks import level_at
 from studies.measures import Phase, main_measure, measure_of, score_of
 from studies.study import TUNING_SEED, Cell, Declaration, Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 LEDGER_EVERY_SECONDS = 2.0
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 SAMPLERS = {"tpe": optuna.samplers.TPESampler, "gp": optuna.samplers.GPSampler}
+PRUNERS = {"none": optuna.pruners.NopPruner, "wilcoxon": optuna.pruners.WilcoxonPruner}
 
 
 @dataclass
@@ -64,6 +81,8 @@ class CellState:
     cell: Cell
     tuning: optuna.Study
     entries: list[Entry] = field(default_factory=list)
+    ended: list[tuple[float, dict[str, float]]] = field(default_factory=list)
+    """Score and settings of each trial that ended with one."""
     winner: dict[str, float] | None = None
 
     def tree(self) -> Tree:
@@ -124,7 +143,7 @@ class Sweep:
         self.folder = study_folder(home, study.name, study.scale)
         self.place = self.folder if shard == WHOLE else self.folder / SHARDS / f"{shard.number}-of-{shard.count}"
         self.cells = shard.of(study.cells)
-        self.runs = len(self.cells) * (study.trials + study.seeds)
+        self.runs = len(self.cells) * (study.tuning_runs + study.seeds)
         self.states: list[CellState] = []
         self.stored: deque[tuple[Key, Outcome]] = deque()
         self.done = 0
@@ -165,7 +184,15 @@ class Sweep:
             yield
 
     def _begin(self) -> None:
-        """The plan, with nothing done yet; what was judged of an earlier one no longer holds."""
+        """The plan, with nothing done yet; what was judged of an earlier one no longer holds.
+
+        Raises:
+            UserError: seeds were added to a study that was judged, and that was not declared beforehand.
+        """
+        declaration = self.study.declaration
+        if self.study.scale != SMOKE:
+            looks = read_looks(self.folder)
+            level_at(declaration.level, self.study.seeds, declaration.looks, looks, self.study.source)
         (self.folder / VERDICTS).unlink(missing_ok=True)
         storage = JournalStorage(Journal(self.place / JOURNAL))
         self.states = [CellState(cell, self._tuning(cell, storage)) for cell in self.cells]
@@ -176,7 +203,10 @@ class Sweep:
         seed = int(word(f"{self.study.name} {cell.label}")) % 2**32
         sampler = SAMPLERS[self.study.declaration.tuning.sampler](seed=seed, n_startup_trials=3)
         direction = StudyDirection.MAXIMIZE if self.sign > 0 else StudyDirection.MINIMIZE
-        tuning = optuna.create_study(storage=storage, sampler=sampler, study_name=cell.label, direction=direction)
+        pruner = PRUNERS[self.study.declaration.tuning.pruner]()
+        tuning = optuna.create_study(
+            storage=storage, sampler=sampler, pruner=pruner, study_name=cell.label, direction=direction
+        )
         tuning.enqueue_trial(self.study.middle)
         return tuning
 
@@ -190,7 +220,10 @@ class Sweep:
                 self._ended(ended, outcome, executor, trained=True)
 
     def _finish(self) -> None:
-        """What was judged, and nothing left of shards, whose runs are all in the ledger of the whole."""
+        """What was judged, and nothing left of shards, whose runs are all in the ledger of the whole. That it was
+        judged is written before the verdicts can be read."""
+        looks = read_looks(self.folder) | {self.study.seeds: self.study.declaration.looks}
+        write_whole(self.folder / LOOKS, dump({str(seeds): declared for seeds, declared in looks.items()}))
         verdicts = judge(self.study, scores_for(self.study, [state.tree() for state in self.states]))
         tree = {"study": self.study.name, "scale": self.study.scale, "verdicts": [one.tree() for one in verdicts]}
         write_whole(self.folder / VERDICTS, dump(tree))
@@ -198,9 +231,9 @@ class Sweep:
 
     def _explore(self, state: CellState, executor: Executor[Key]) -> None:
         """The next trial of a cell, or its confirming runs once the budget is spent. Trials of a cell follow each
-        other, so that a proposal never depends on which worker was faster."""
+        other, and a trial's seeds, so that a proposal never depends on which worker was faster."""
         study = self.study
-        if len(state.entries) == study.trials:
+        if len(state.tuning.get_trials(deepcopy=False, states=ENDED)) == study.trials:
             self._confirm(state, executor)
             return
         trial = state.tuning.ask()
@@ -210,12 +243,36 @@ class Sweep:
         }
         self._start(state, "tune", TUNING_SEED, settings, trial, executor)
 
+    def _tried(self, state: CellState, entry: Entry, trial: Trial, executor: Executor[Key]) -> None:
+        """A run of a trial ended: its next seed, or the next trial. A trial's score is the mean over its seeds; one
+        with a failed run has none, nor has one that was pruned."""
+        seeds = self.study.declaration.tuning.seeds
+        scores = [each.score for each in state.entries[TUNING_SEED - entry.seed - 1 :]]
+        trial.set_user_attr("run", entry.run)
+        if entry.score is None:
+            self._ended_early(state, trial, TrialState.FAIL, seeds - len(scores))
+        else:
+            trial.report(entry.score, len(scores) - 1)
+            if len(scores) < seeds and not trial.should_prune():
+                self._start(state, "tune", entry.seed + 1, entry.settings, trial, executor)
+                return
+            if len(scores) < seeds:
+                self._ended_early(state, trial, TrialState.PRUNED, seeds - len(scores))
+            else:
+                mean = sum(score for score in scores if score is not None) / seeds
+                state.ended.append((mean, entry.settings))
+                state.tuning.tell(trial, mean)
+        self._explore(state, executor)
+
+    def _ended_early(self, state: CellState, trial: Trial, how: TrialState, saved: int) -> None:
+        self.runs -= saved
+        state.tuning.tell(trial, state=how)
+
     def _confirm(self, state: CellState, executor: Executor[Key]) -> None:
         """The winner on fresh seeds, which tuning never saw."""
-        scored = [entry for entry in state.entries if entry.score is not None]
-        if not scored:
+        if not state.ended:
             return
-        state.winner = max(scored, key=lambda entry: self.sign * (entry.score or 0.0)).settings
+        state.winner = max(state.ended, key=lambda trial: self.sign * trial[0])[1]
         for seed in range(self.study.seeds):
             self._start(state, "confirm", seed, state.winner, None, executor)
 
@@ -252,12 +309,7 @@ class Sweep:
         if time.monotonic() > self.next_writing:
             self._write_ledger()
         if trial is not None:
-            trial.set_user_attr("run", entry.run)
-            if entry.score is None:
-                state.tuning.tell(trial, state=TrialState.FAIL)
-            else:
-                state.tuning.tell(trial, entry.score)
-            self._explore(state, executor)
+            self._tried(state, entry, trial, executor)
 
     def _write_ledger(self) -> None:
         """The ledger as it stands. The larger it is, the more rarely: writing takes a twentieth of the time at most."""
@@ -270,7 +322,7 @@ class Sweep:
 def stored_form(study: Study) -> Tree:
     """What is needed to read a study again, and to run it again."""
     plain = {each.name: getattr(study, each.name) for each in fields(study) if each.name != "declaration"}
-    return plain | {"declaration": study.declaration.model_dump(mode="json")}
+    return plain | {"declaration": study.declaration.model_dump(mode="json"), "runs": study.runs}
 
 
 def find_study(home: Path, name: str, scale: str | None) -> Study:
@@ -280,6 +332,7 @@ def find_study(home: Path, name: str, scale: str | None) -> Study:
         UserError: it never ran.
     """
     form = stored_study(home, name, scale)
+    del form["runs"]  # for those that only count
     declaration = Declaration.model_validate_json(json.dumps(form.pop("declaration")))
     return Study(declaration=declaration, **{**form, "assignments": tuple(form["assignments"])})
 

@@ -8,11 +8,13 @@ import pytest
 from generators.errors import UserError
 from lab.store import TIMING, RunFolder
 from studies.claims import judge
-from studies.executors import Outcome
+from studies.executors.executor import Outcome
+from studies.executors.here import Here
+from studies.ledger import confirmed, read_ledger
 from studies.loading import load
 from studies.measures import Measure, main_measure, measure_of, score_of
 from studies.study import Study
-from studies.sweep import Sweep, confirmed, read_ledger, scores_for
+from studies.sweep import Sweep, scores_for
 from tests.studies.conftest import Edit
 
 OWN = ('name = "same"\n', 'name = "same"\nmetric = "loss_1"\n')
@@ -77,7 +79,7 @@ def test_tuning_on_a_loss_takes_the_lowest_of_validation(study_file: Edit, tmp_p
         ("seeds = 2", "seeds = 1"), ("trials = 1", "trials = 3"), ('name = "helps"', 'name = "helps"\nmetric = "accuracy"'),
     )  # fmt: skip
     study: Study = load(str(path), "smoke", [])
-    Sweep(study, tmp_path / "home", lambda event: None).run(1)
+    Sweep(study, tmp_path / "home", lambda event: None).run(Here(tmp_path / "home"))
     for cell in read_ledger(tmp_path / "home", study):
         trials = [entry for entry in cell["entries"] if entry["phase"] == "tune"]
         lowest = min(trials, key=lambda entry: float(entry["score"]))
