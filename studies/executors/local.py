@@ -10,6 +10,7 @@ import signal
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -38,6 +39,7 @@ class LocalWorkers(Workers[Key, LocalWorker]):
     def start(self) -> LocalWorker:
         ours, theirs = self.context.Pipe()
         process = self.context.Process(target=serve, args=(theirs, self.home))
+        resource_tracker.ensure_running()  # else `start` does it, and unblocks Ctrl-C on the way
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for the coordinator alone
         try:
             process.start()

@@ -68,5 +68,7 @@ def executor(name: str, setup: Setup, home: Path, folder: Path, usual: int) -> E
     for field in fields(setup):
         if getattr(setup, field.name) is not None and field.name not in known:
             those = ", ".join(other for other, (_, settings) in EXECUTORS.items() if field.name in settings)
-            raise UserError(f"--{field.name.replace('_', '-')}: --executor {name} has no such setting; {those} does")
+            raise UserError(
+                f"--{field.name.replace('_', '-')}: --executor {name} has no such setting; it is one of: {those}"
+            )
     return make(setup, home, folder, usual)

@@ -198,10 +198,10 @@ def test_ctrl_c_twice_ends_at_once(small: Study, tmp_path: Path, monkeypatch: py
     ("name", "setup", "sentence"),
     [
         ("locl", Setup(), "--executor locl: no such executor; the nearest is local"),
-        ("here", Setup(workers=2), "--workers: --executor here has no such setting; local, ray does"),
-        ("here", Setup(run_limit=2.0), "--run-limit: --executor here has no such setting; local, ray does"),
-        ("local", Setup(address="a:1"), "--address: --executor local has no such setting; ray does"),
-        ("local", Setup(gpus_per_run=0.5), "--gpus-per-run: --executor local has no such setting; ray does"),
+        ("here", Setup(workers=2), "--workers: --executor here has no such setting; it is one of: local, ray"),
+        ("here", Setup(run_limit=2.0), "--run-limit: --executor here has no such setting; it is one of: local, ray"),
+        ("local", Setup(address="a:1"), "--address: --executor local has no such setting; it is one of: ray"),
+        ("local", Setup(gpus_per_run=0.5), "--gpus-per-run: --executor local has no such setting; it is one of: ray"),
     ],
 )
 def test_an_executor_refuses_what_it_does_not_have(name: str, setup: Setup, sentence: str, tmp_path: Path) -> None:
