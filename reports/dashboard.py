@@ -5,11 +5,13 @@ file is shared with the process that runs the study. A board looks again every f
 got further, are added, which is what makes it live beside a sweep. One thread looks, and nothing else writes.
 """
 
+import json
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
@@ -26,13 +28,12 @@ from generators.options import note
 from generators.settings import Tree
 from lab.store import ENVIRONMENT, METRICS, RESULT, SPEC, TIMING, RunFolder
 from reports import words
-from studies.claims import judge
-from studies.commands import sentence
-from studies.ledger import LEDGER, SHARDS, STUDY, confirmed, read_ledger, study_folder
+from studies.ledger import LEDGER, SHARDS, STUDY, VERDICTS, read_ledger, study_folder
 from studies.study import Study
 from studies.sweep import find_study
 
 PAGES = "/reports/"
+CURVES_MAXIMUM = 500
 Trials = Iterator[tuple[Hashable, Callable[[], FrozenTrial]]]
 """What tells a trial from the others, and how it is made; it is made again until it has ended."""
 
@@ -165,7 +166,7 @@ class StudySource:
 
     def files(self) -> Iterable[Path]:
         found = [self.folder / name for name in (STUDY, LEDGER)] + sorted(self.folder.glob(f"{SHARDS}/*/*.json"))
-        return [path for path in found if path.exists()]
+        return [path for path in [*found, self.folder / VERDICTS] if path.exists()]
 
     def read(self) -> tuple[Shape, Trials, str]:
         study = find_study(self.home, self.name, self.scale)
@@ -173,16 +174,23 @@ class StudySource:
         name, metric = f"{study.name}, scale {study.scale}", study.declaration.metric
         said = {"question": study.declaration.question, "report": page(study.name, study.scale)}
         shape = Shape(name, (StudyDirection.MAXIMIZE,), (metric,), said, study)
-        return shape, self.trials(study, cells), study_note(study, cells)
+        return shape, self.trials(study, cells), study_note(study, cells, self.verdicts())
 
     def trials(self, study: Study, cells: list[Tree]) -> Trials:
         """The runs that began, cell by cell, in the order of the ledger."""
-        space = distributions(study)
-        for cell in cells:
+        space, every = distributions(study), curve_every(study)
+        for number, cell in enumerate(cells):
             for place, entry in enumerate(cell["entries"]):
                 if ended(entry) or (RunFolder(self.home, entry["run"]).path / SPEC).exists():
-                    key = (cell["cell"], place, entry["run"])
-                    yield key, partial(trial_of, self.home, study.declaration.metric, space, cell, entry)
+                    drawn = (number * (study.trials + study.seeds) + place) % every == 0
+                    metric = study.declaration.metric if drawn else None
+                    yield (cell["cell"], place, entry["run"]), partial(trial_of, self.home, metric, space, cell, entry)
+
+    def verdicts(self) -> list[Tree]:
+        """What was judged of the claims when the study last ended; nothing while it runs."""
+        path = self.folder / VERDICTS
+        found: list[Tree] = json.loads(path.read_bytes())["verdicts"] if path.exists() else []
+        return found
 
 
 def sources(home: Path, name: str | None, scale: str | None) -> list[Source]:
@@ -200,19 +208,26 @@ def distributions(study: Study) -> dict[str, BaseDistribution]:
     return {**levels, **{key: FloatDistribution(span.low, span.high, log=span.log) for key, span in spans}}
 
 
+def curve_every(study: Study) -> int:
+    """Every which run has its curve: with more than `CURVES_MAXIMUM` of them a browser takes minutes to draw."""
+    return ceil(study.runs / CURVES_MAXIMUM)
+
+
 def ended(entry: Tree) -> bool:
     """Whether a run came to a score or a failure."""
     return entry["score"] is not None or entry["failure"] is not None
 
 
-def trial_of(home: Path, metric: str, space: dict[str, BaseDistribution], cell: Tree, entry: Tree) -> FrozenTrial:
-    """One run as a trial: where it stands in the grid, what it scored, and its curve on validation."""
+def trial_of(
+    home: Path, metric: str | None, space: dict[str, BaseDistribution], cell: Tree, entry: Tree
+) -> FrozenTrial:
+    """One run as a trial: where it stands in the grid, what it scored, and its curve of a metric, if of one."""
     state = TrialState.FAIL if entry["failure"] else TrialState.COMPLETE if ended(entry) else TrialState.RUNNING
     folder = RunFolder(home, entry["run"])
     said = {"cell": cell["cell"], "phase": entry["phase"], "seed": entry["seed"], "run": entry["run"]}
     curve: dict[int, float] = {}
     try:
-        curve = validation_curve(folder, metric)
+        curve = validation_curve(folder, metric) if metric else {}
         said["seconds of training"] = round(sum(line["train_seconds"] for line in folder.lines(TIMING)), 3)
     except UserError as error:  # its score stands in the ledger
         said["curve"] = str(error)
@@ -246,28 +261,36 @@ def clocked(trial: FrozenTrial, folders: Sequence[RunFolder]) -> FrozenTrial:
     return trial
 
 
-def study_note(study: Study, cells: list[Tree]) -> str:
+def study_note(study: Study, cells: list[Tree], verdicts: list[Tree]) -> str:
     """Question, verdicts and how to read the trials, in Markdown."""
     declaration = study.declaration
     entries = [entry for cell in cells for entry in cell["entries"]]
     count, failed = sum(map(ended, entries)), sum(entry["failure"] is not None for entry in entries)
+    every = curve_every(study)
     lines = [
         f"# {plain(declaration.title)}",
         f"**{plain(declaration.question)}**",
         f"Scale {plain(study.scale)}: {plain(declaration.scales[study.scale].summary)}.",
-    ]
-    if count < study.runs:
-        lines.append(f"{count} of {study.runs} runs ended, {failed} failed. Verdicts come when all have.")
-    else:
-        lines += [f"- {plain(sentence(one))}" for one in judge(study, confirmed(cells))]
-        lines.append(f"All {words.plural(study.runs, 'run')} ended, {failed} failed.")
-    lines += [
+        *(f"- {verdict_line(one)}" for one in verdicts),
+        f"{count} of {words.plural(study.runs, 'run')} ended, {failed} failed."
+        + ("" if verdicts else " Verdicts come when the study ends."),
         f"[The report, as of now]({page(study.name, study.scale)})",
         f"A trial is a run. Its value is {plain(declaration.metric)}: on validation where `phase` is `tune`, on test "
-        "where it is `confirm`, and only confirming runs count for a verdict. Its intermediate values are the metric "
-        "on validation by step. What is *running* has begun and not ended, also where it was killed.",
+        "where it is `confirm`, and only confirming runs count for a verdict. Intermediate values are the metric on "
+        "validation by step" + (f", here of one run in {every}" if every > 1 else "") + ". What is *running* has begun "
+        "and not ended, also where it was killed.",
     ]
     return "\n\n".join(lines)
+
+
+def verdict_line(verdict: Tree) -> str:
+    """A stored verdict in one line of Markdown."""
+    measured = ""
+    if verdict["interval"]:
+        low, high = ("without end" if end is None else f"{end:+.3f}" for end in verdict["interval"])
+        share = f"{100 * (1 - verdict['interval_level']):.4g}%"
+        measured = f"difference {verdict['difference']:+.3f}, {share} interval {low} to {high}; "
+    return f"**{verdict['verdict'].upper()}** {plain(verdict['text'])} ({plain(measured + verdict['reason'])})"
 
 
 def page(name: str, scale: str) -> str:

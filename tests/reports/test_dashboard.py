@@ -18,7 +18,8 @@ from optuna_dashboard import get_note
 
 from lab.store import METRICS, RunFolder, dump, write_whole
 from reports.dashboard import Board, plain, sources
-from studies.ledger import LEDGER, STUDY, study_folder
+from studies.claims import judge
+from studies.ledger import LEDGER, STUDY, VERDICTS, confirmed, study_folder
 from studies.sweep import stored_form
 from tests.conftest import Lab
 from tests.reports.conftest import TITLE, Store, Stored, ledger, usual
@@ -104,14 +105,33 @@ def test_a_board_is_live(store: Store) -> None:
     assert {trial.user_attrs["cell"] for trial in trials_of(board)} == {"width=8 n=1"}
 
 
-def test_the_note_says_question_verdicts_and_where_the_report_is_and_markup_is_text(usual_store: Stored) -> None:
-    (study,) = board_of(usual_store).studies()
+def test_the_note_says_question_verdicts_and_where_the_report_is_and_markup_is_text(store: Store) -> None:
+    stored = store()
+    scores = confirmed(ledger(stored))
+    verdicts = [one.tree() for one in judge(stored.study, scores)]
+    board = board_of(stored)
+    assert "Verdicts come when the study ends" in get_note(board.studies()[0])
+    write_whole(study_folder(stored.home, "small", "cpu") / VERDICTS, dump({"verdicts": verdicts}))
+    board.look()
+    (study,) = board.studies()
     note = get_note(study)
     assert plain(TITLE) in note
     assert "<script>" not in note
-    assert r"SUPPORTED\: \<script\>alert\(\"claim\"\)\<\/script\> Two are better than one\." in note
+    assert (
+        r"**SUPPORTED** \<script\>alert\(\"claim\"\)\<\/script\> Two are better than one\. (difference \+0\.450" in note
+    )
+    assert "28 of 28 runs ended, 0 failed." in note
     assert "](/reports/small/cpu)" in note
     assert study.user_attrs["report"] == "/reports/small/cpu"
+
+
+def test_of_more_runs_than_a_browser_draws_every_so_manieth_has_a_curve(
+    usual_store: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reports.dashboard.CURVES_MAXIMUM", 10)
+    board = board_of(usual_store)
+    assert [trial.number for trial in trials_of(board) if trial.intermediate_values] == list(range(0, 28, 3))
+    assert "of one run in 3" in get_note(board.studies()[0])
 
 
 def test_the_note_of_a_study_that_is_half_done_counts_runs_and_judges_nothing(broken_store: Stored) -> None:
