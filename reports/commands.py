@@ -13,9 +13,10 @@ from generators.errors import UserError
 from generators.options import Json, answer, note
 from lab.options import DEFAULT_HOME, Home
 from lab.store import write_whole
-from reports.dashboard import Board, sources
+from reports.dashboard import Board
 from reports.page import render
 from reports.results import COMPLETE, read_results
+from reports.searches import sources
 from reports.server import dashboard, listen, serve
 from studies.claims import judge
 from studies.commands import Name, StoredScale, sentence

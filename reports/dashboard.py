@@ -193,14 +193,6 @@ class StudySource:
         return found
 
 
-def sources(home: Path, name: str | None, scale: str | None) -> list[Source]:
-    """The studies that ran, or those of one name, or of one scale, in the order of their names."""
-    pattern = f"studies/{Path(name).stem if name else '*'}/{scale or '*'}"
-    folders = {path.parent for path in home.glob(f"{pattern}/{STUDY}")}
-    folders |= {path.parents[2] for path in home.glob(f"{pattern}/{SHARDS}/*/{STUDY}")}
-    return [StudySource(home, folder.parent.name, folder.name) for folder in sorted(folders)]
-
-
 def distributions(study: Study) -> dict[str, BaseDistribution]:
     """What each factor and each tuned setting may be."""
     levels = {key: CategoricalDistribution(levels) for key, levels in study.factors.items()}

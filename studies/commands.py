@@ -1,4 +1,4 @@
-"""lab study list|show|run|status, lab claims."""
+"""lab study list|show|run|search|status, lab claims."""
 
 import os
 from typing import Annotated
@@ -14,11 +14,13 @@ from studies.executors.table import Setup, executor
 from studies.ledger import confirmed, failures, read_ledger, study_folder
 from studies.loading import CATALOG, catalog, declared, load
 from studies.progress import Reporter
+from studies.search_commands import search_command
 from studies.sweep import WHOLE, Shard, Sweep, find_study
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 study_app = typer.Typer(no_args_is_help=True, help="Questions, declared as data and swept.")
 app.add_typer(study_app, name="study")
+study_app.command("search")(search_command)
 
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="a catalog name, or the path of a study file")]
 Scale = Annotated[str, typer.Option(help="smoke: seconds, to see it run; cpu: minutes; gpu: the paper's sizes")]

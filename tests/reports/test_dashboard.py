@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_dashboard import get_note
 
 from lab.store import METRICS, RunFolder, dump, write_whole
-from reports.dashboard import Board, plain, sources
+from reports.dashboard import Board, plain
+from reports.searches import sources
 from studies.claims import judge
 from studies.ledger import LEDGER, STUDY, VERDICTS, confirmed, study_folder
 from studies.sweep import stored_form
