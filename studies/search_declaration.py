@@ -184,15 +184,23 @@ def dimension(key: str, value: Any, source: str) -> Choices | Range:
 
 
 def examine(search: Search) -> None:
-    """Refuse a choice, or an end of a range, that can run with nothing else of the space."""
-    ends = {key: [one.middle] if isinstance(one, Range) else one for key, one in search.space.items()}
+    """Refuse a space in which nothing can run, and a choice, or an end of a range, that can run with nothing else."""
+    middles: dict[str, Choices] = {
+        key: [one.middle] if isinstance(one, Range) else one for key, one in search.space.items()
+    }
+    if reason := refused(search, middles):
+        raise UserError(f"{search.source}: space: nothing in it can run; of the last tried: {reason}")
     for key, one in search.space.items():
         for level in [one.low, one.high] if isinstance(one, Range) else one:
-            others = islice(product(*({**ends, key: [level]}).values()), TRIED_MAXIMUM)
-            reason = None
-            for values in others:
-                reason = search.refusal(dict(zip(ends, values, strict=True)))
-                if reason is None:
-                    break
-            if reason is not None:
+            if reason := refused(search, {**middles, key: [level]}):
                 raise UserError(f"{search.source}: space.{key}: {level!r} can run with nothing else there: {reason}")
+
+
+def refused(search: Search, choices: dict[str, Choices]) -> str | None:
+    """Why the last of the combinations cannot run, or None where one can."""
+    reason = None
+    for values in islice(product(*choices.values()), TRIED_MAXIMUM):
+        reason = search.refusal(dict(zip(choices, values, strict=True)))
+        if reason is None:
+            return None
+    return reason and reason.removeprefix(f"{search.source}, ")
