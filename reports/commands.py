@@ -1,18 +1,26 @@
-"""lab report."""
+"""lab report, lab dashboard."""
 
+import signal
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from generators.errors import UserError
-from generators.options import Json, answer
+from generators.options import Json, answer, note
 from lab.options import DEFAULT_HOME, Home
 from lab.store import write_whole
+from reports.dashboard import Board
 from reports.page import render
 from reports.results import COMPLETE, read_results
+from reports.searches import sources
+from reports.server import dashboard, listen, serve
 from studies.claims import judge
 from studies.commands import Name, StoredScale, sentence
+from studies.ledger import study_folder
 from studies.sweep import find_study, scores_for
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -47,3 +55,44 @@ def report_command(
     value = {"report": str(path), "study": study.name, "scale": study.scale, "runs": complete}
     lines = [*map(sentence, verdicts), f"{complete} of {study.runs} runs complete", f"page: {path}"]
     answer(value | {"verdicts": [one.tree() for one in verdicts]}, as_json, "\n".join(lines))
+
+
+@app.command("dashboard")
+def dashboard_command(
+    name: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="by default every study that ran")] = None,
+    scale: Annotated[str | None, typer.Option(help="by default every scale that ran")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="on 127.0.0.1; 0: any that is free")] = 8080,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Open optuna-dashboard on the runs of studies: it reads, and goes on reading while they run."""
+    drawing = threading.Lock()
+
+    def page(name: str, scale: str) -> str:
+        if study_folder(home, name, scale) not in board.shown:
+            raise UserError(f"no study {name!r} at scale {scale!r} is shown here")
+        with drawing:  # matplotlib draws one figure at a time
+            study = find_study(home, name, scale)
+            results = read_results(home, study)
+            return render(results, judge(study, scores_for(study, results.cells)), home)
+
+    try:
+        board = Board(lambda: sources(home, name, scale))
+        application = dashboard(board.storage)
+        if not board.find():
+            which = f"study {name!r} never ran" if name else "no study ran"
+            at = f" at scale {scale}" if scale else ""
+            raise UserError(f"{which}{at} under {home}; start with: lab study run {name or 'quick'}")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
+        server = listen(application, page, port)
+        started = time.monotonic()
+        board.look()
+        studies = {study.study_name: len(study.trials) for study in board.studies()}
+        url = f"http://127.0.0.1:{server.server_port}/"
+        rows = [f"{shown}: {count} trials" for shown, count in studies.items()]
+        answer({"url": url, "studies": studies}, as_json, "\n".join([*rows, url]))
+        sys.stdout.flush()
+        note(f"read in {time.monotonic() - started:.1f} s; Ctrl-C ends it")
+        serve(server, board)
+    except KeyboardInterrupt:  # while it was still reading
+        pass

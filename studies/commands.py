@@ -1,4 +1,4 @@
-"""lab study list|show|run|status, lab claims.
+"""lab study list|show|run|search|status, lab claims.
 
 Each command imports what it needs when it is called: to ask how far a study is should not take loading torch.
 """
@@ -13,6 +13,7 @@ from generators.options import Assignments, Json, answer, note
 from lab.options import DEFAULT_HOME, Home
 from studies.declared_claims import EFFECTS
 from studies.ledger import counted, failures, ledger_cells, read_ledger, stored_study, study_folder
+from studies.search_commands import search_command
 
 if TYPE_CHECKING:
     from studies.claims import Judgement
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 study_app = typer.Typer(no_args_is_help=True, help="Questions, declared as data and swept.")
 app.add_typer(study_app, name="study")
+study_app.command("search")(search_command)
 
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="a catalog name, or the path of a study file")]
 Scale = Annotated[str, typer.Option(help="smoke: seconds, to see it run; cpu: minutes; gpu: the paper's sizes")]
