@@ -20,6 +20,10 @@ COMMANDS = {
     "train": ("lab.commands", "train one run from a spec file, or take it up where it stands"),
     "score": ("lab.commands", "score a stored run on a split of its task"),
     "decode": ("lab.commands", "continue prompts from a stored run, its own heads as drafters"),
+    "analyse": (
+        "lab.analysis.commands",
+        "why a stored run does what it does: choice points, information, induction heads",
+    ),
     "export": ("lab.commands", "a stored run as a folder that Hugging Face transformers loads"),
     "bench": ("lab.bench.commands", "measured comparisons, side by side"),
     "doctor": ("lab.commands", "what this machine has, and whether the lab works on it"),

@@ -1,0 +1,33 @@
+"""lab analyse."""
+
+from typing import Annotated
+
+import typer
+
+from generators.options import Json, answer
+from lab.analysis.table import ANALYSES, analyse
+from lab.options import DEFAULT_HOME, Home
+from lab.stored import StoredRun
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+NAMES = ", ".join(ANALYSES)
+
+
+@app.callback()
+def group() -> None:
+    """Why it works."""
+
+
+@app.command("analyse")
+def analyse_command(
+    run: Annotated[str, typer.Argument(help="a run's identity, or the start of it")],
+    name: Annotated[str, typer.Argument(metavar="ANALYSIS", help=f"one of {NAMES}")],
+    checkpoint: Annotated[str, typer.Option(help="best, last, or a step whose weights were kept")] = "best",
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Measure why a stored run does what it does: estimates with their errors, on any checkpoint."""
+    stored = StoredRun(home, run, checkpoint)
+    found = analyse(name, stored)
+    value = {"run": stored.folder.identity, "checkpoint": checkpoint, "step": stored.step, **found.tree()}
+    answer(value, as_json, "\n".join(found.lines))

@@ -1,0 +1,33 @@
+"""The analyses by name. A new one is a module with a function `analyse(run)` and a row here."""
+
+from importlib import import_module
+
+from generators.errors import UserError
+from generators.settings import suggestion
+from lab.analysis.analysis import Analyse, Analysis
+from lab.stored import StoredRun
+
+# name -> (module, what it answers)
+ANALYSES = {
+    "choice-points": ("lab.analysis.choice_points", "where the loss and the useful gradient of each head come from"),
+    "information": ("lab.analysis.information", "entropies and mutual information of the next two tokens"),
+    "induction-heads": ("lab.analysis.induction_heads", "which attention heads match prefixes and copy"),
+    "lookahead": ("lab.analysis.lookahead", "what the latent of each layer knows of later tokens"),
+}
+
+
+def analysis_of(name: str) -> Analyse:
+    """The analysis of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in ANALYSES:
+        raise UserError(f"analysis {name!r}: no such analysis; {suggestion(name, list(ANALYSES))}")
+    found: Analyse = import_module(ANALYSES[name][0]).analyse
+    return found
+
+
+def analyse(name: str, run: StoredRun) -> Analysis:
+    """One analysis of one checkpoint of a run."""
+    return analysis_of(name)(run)
