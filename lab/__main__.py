@@ -22,7 +22,7 @@ COMMANDS = {
     "decode": ("lab.commands", "continue prompts from a stored run, its own heads as drafters"),
     "analyse": (
         "lab.analysis.commands",
-        "why a stored run does what it does: choice points, information, induction heads",
+        "why a stored run does what it does: choice points, information, heads",
     ),
     "export": ("lab.commands", "a stored run as a folder that Hugging Face transformers loads"),
     "bench": ("lab.bench.commands", "measured comparisons, side by side"),
