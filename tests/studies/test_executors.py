@@ -274,5 +274,5 @@ def test_ctrl_c_on_a_study_with_workers_exits_with_1_and_leaves_no_process(
         list((tmp_path / "home").glob("runs/*/result.json"))
     )
     assert bool(unfinished) == (times == 2)
-    again = lab("study", "run", path, "--home", tmp_path / "home", "--executor", "here")
+    again = lab("study", "run", path, "--scale", "smoke", "--home", tmp_path / "home", "--executor", "here")
     assert again.returncode == 0
