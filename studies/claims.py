@@ -170,7 +170,7 @@ def judge(study: Study, scores: ByCell | Callable[[Claim], ByCell]) -> list[Judg
             judgements.append(Judgement(claim, tuple(arms.cells), *shown, by_seed, "inconclusive", reason))
             continue
         decided = found.leaning != "inconclusive" and p_holm <= level
-        reason = f"p = {p_holm:.3g} after correction over {len(ranks)} claims, "
+        reason = f"p = {p_holm:.3g} after correction over {len(ranks)} claim{'s'[: len(ranks) > 1]}, "
         reason += f"level {level:g}" if decided else f"above {level:g} with {study.seeds} seeds an arm"
         own_level = level / (len(ranks) - int(rank))
         judgements.append(

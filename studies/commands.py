@@ -140,6 +140,7 @@ def run_command(
     setup = Setup(workers, run_limit, address, gpus_per_run)
     place = executor(where, setup, home, study_folder(home, study.name, scale), usual_workers(study))
     again = f"lab study run {name}" + ("" if scale == "cpu" else f" --scale {scale}")
+    again += f" --home {home}" if home != DEFAULT_HOME else ""
     with Reporter(study, part.of(study.cells), place.count) as reporter:
         sweep = Sweep(study, home, reporter.ended, part)
         cells = [state.tree() for state in sweep.run(place)]
@@ -153,7 +154,7 @@ def run_command(
         answer(value | {"verdicts": [one.tree() for one in verdicts]}, as_json, "\n".join(map(sentence, verdicts)))
         note(f"next: {again.replace('study run', 'report')}")
     if failed:
-        raise WorkFailed(f"{len(failed)} runs failed: " + "; ".join(failed[:5]))
+        raise WorkFailed(f"{len(failed)} run{'s'[: len(failed) > 1]} failed: " + "; ".join(failed[:5]))
 
 
 @study_app.command("status")

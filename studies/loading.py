@@ -119,6 +119,11 @@ def examine_tables(study: Study) -> None:
 def examine_settings(study: Study) -> None:
     """Refuse settings that are none, at any scale, before anything is built."""
     declaration, source = study.declaration, study.source
+    for key in declaration.factors:
+        if key == "seed":
+            raise UserError(f"{source}: factors.seed: seeds are the study's own; give their number as seeds")
+        if key in declaration.tuning.search:
+            raise UserError(f"{source}: factors.{key}: is tuned too, under tuning.search; it should be one of the two")
     for key, levels in study.factors.items():
         if key not in declaration.factors:
             near = suggestion(key, list(declaration.factors))

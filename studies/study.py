@@ -238,7 +238,7 @@ class Study:
             if key not in wanted:
                 raise UserError(f"{self.source}: claims.{claim.name}.where says nothing of {key}; give one of {known}")
             value = meant(wanted[key], known)
-            if value not in known:
+            if not any(value == level and isinstance(value, bool) == isinstance(level, bool) for level in known):
                 near = suggestion(str(value), [str(one) for one in known])
                 raise UserError(
                     f"{self.source}: claims.{claim.name}: {key} = {value!r} is not a level of that factor; {near}"
