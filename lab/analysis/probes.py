@@ -2,15 +2,16 @@
 
     P(y | z, c) = softmax(table[c] + weight (z - E[z | c]))
 
-c is a context whose own part is free, a table row each: the current token, so that what the latent adds to it can be
-read off (conditional probing, Hewitt et al. 2021, arXiv 2109.09234), or nothing, one context for all, so that the table
-is the bias of a plain probe. Subtracting E[z | c] changes no model of the family and makes the two parts orthogonal; a
-latent that is a function of c is nothing then. The rest is whitened, so that a probe does not depend on the basis or the
+c is a context with a table row of its own: the current token, so that what the latent adds to it can be read off
+(conditional probing, Hewitt et al. 2021, arXiv 2109.09234), or nothing, one context for all, so that the table is the
+bias of a plain probe. Subtracting E[z | c] changes no model of the family and makes the two parts orthogonal; a latent
+that is a function of c is nothing then. The rest is whitened, so that a probe depends neither on the basis nor on the
 scale of a latent, and fits fast.
 
-Fitted is cross-entropy + ridge/2 (|table - table_0|^2 + |weight|^2), by L-BFGS to convergence. table_0 are smoothed
-frequencies, so an infinite ridge is the context's own frequencies and no latent at all. The ridge is the best of
-`RIDGES` on a quarter of the samples; the probe is then fitted to all of them. Both are blind to what it is scored on.
+Fitted is mean cross-entropy + ridge/2 (|table - table_0|^2 + |weight|^2), convex, by L-BFGS to convergence. table_0 are
+smoothed frequencies, so an infinite ridge is the context's own frequencies and no latent at all. The ridge is the best
+of `RIDGES`, or infinite, on a quarter of the samples, by short fits to the others, each from where the last ended; the
+probe is then fitted to all of them. Both are blind to what it is scored on.
 """
 
 from dataclasses import dataclass, replace
@@ -19,9 +20,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-RIDGES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-"""From the strongest on, until one is no better."""
-ITERATIONS = 200
+RIDGES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
+"""From the strongest on, until one is no better. The last weighs as much as one observation in 10,000."""
+ITERATIONS = 150
+CHOOSING_ITERATIONS = 20
+TOLERANCE = 1e-6
+"""Nats that an iteration has to gain."""
 SMOOTHING = 1.0
 """Observations that each context has of the frequencies of all."""
 FLOOR = 1e-6
@@ -33,7 +37,7 @@ NORMAL_95 = 1.959964
 
 @dataclass(frozen=True)
 class Given:
-    """N positions: the samples they are of, their latent, their context, one of C, and the class to predict, one of V."""
+    """N positions: their samples, their latents, their contexts, of C, and the classes to predict, of V."""
 
     sample_N: Tensor
     latent_NxD: Tensor
@@ -65,26 +69,28 @@ class Probe:
         nats_N = F.cross_entropy(logits_NxV, given.class_N, reduction="none")
         return nats_N.double(), (logits_NxV.argmax(dim=1) == given.class_N).double()
 
+    def nats(self, given: Given) -> float:
+        """Mean cross-entropy."""
+        return float(self.scores(given)[0].mean())
+
 
 def fit(given: Given, contexts: int, classes: int) -> Probe:
-    """The probe of these positions, its ridge chosen among samples that take turns."""
+    """The probe of these positions, its ridge chosen by samples it is not fitted to."""
     chooses_N = given.sample_N % CHOOSING == 0
     most, rest = given.where(~chooses_N), given.where(chooses_N)
     mean_CxD, whiten_DxK = whitening(given, contexts)
-    weight_KxV = torch.zeros(whiten_DxK.shape[1], classes, device=given.latent_NxD.device)
-    probe = best = Probe(mean_CxD, whiten_DxK, frequencies(most, contexts, classes), weight_KxV)
-    lowest, chosen = float(best.scores(rest)[0].mean()), None
+    nothing_KxV = torch.zeros(whiten_DxK.shape[1], classes, device=given.latent_NxD.device)
+    bare = Probe(mean_CxD, whiten_DxK, frequencies(most, contexts, classes), nothing_KxV)
+    probe = best = bare
+    lowest, chosen = bare.nats(rest), None
     for ridge in RIDGES:
-        probe = minimised(probe, best_table := frequencies(most, contexts, classes), most, ridge)
-        nats = float(probe.scores(rest)[0].mean())
-        if nats >= lowest:
+        probe = minimised(probe, bare.table_CxV, most, ridge, CHOOSING_ITERATIONS)
+        if (nats := probe.nats(rest)) >= lowest:
             break
         lowest, chosen, best = nats, ridge, probe
     table_CxV = frequencies(given, contexts, classes)
-    if chosen is None:
-        return replace(best, table_CxV=table_CxV)
-    start = replace(best, table_CxV=best.table_CxV - best_table + table_CxV)
-    return minimised(start, table_CxV, given, chosen)
+    start = replace(best, table_CxV=best.table_CxV - bare.table_CxV + table_CxV)
+    return start if chosen is None else minimised(start, table_CxV, given, chosen, ITERATIONS)
 
 
 def whitening(given: Given, contexts: int) -> tuple[Tensor, Tensor]:
@@ -111,16 +117,16 @@ def frequencies(given: Given, contexts: int, classes: int) -> Tensor:
     return (smoothed_CxV / smoothed_CxV.sum(dim=1, keepdim=True)).log().float()
 
 
-def minimised(start: Probe, anchor_CxV: Tensor, given: Given, ridge: float) -> Probe:
-    """The minimum of the penalised cross-entropy, sought from `start`."""
+def minimised(start: Probe, anchor_CxV: Tensor, given: Given, ridge: float, iterations: int) -> Probe:
+    """The minimum of the penalised cross-entropy, table_0 being `anchor_CxV`, sought from `start`."""
     features_NxK = start.features(given)
     change_CxV = (start.table_CxV - anchor_CxV).requires_grad_()
     weight_KxV = start.weight_KxV.clone().requires_grad_()
     search = torch.optim.LBFGS(
         [change_CxV, weight_KxV],
-        max_iter=ITERATIONS,
-        tolerance_grad=1e-6,
-        tolerance_change=1e-7,
+        max_iter=iterations,
+        tolerance_grad=0.0,
+        tolerance_change=TOLERANCE,
         history_size=20,
         line_search_fn="strong_wolfe",
     )
@@ -130,10 +136,10 @@ def minimised(start: Probe, anchor_CxV: Tensor, given: Given, ridge: float) -> P
         logits_NxV = F.embedding(given.context_N, anchor_CxV + change_CxV) + features_NxK @ weight_KxV
         loss = F.cross_entropy(logits_NxV, given.class_N)
         loss = loss + ridge / 2 * (change_CxV.square().sum() + weight_KxV.square().sum())
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    search.step(closure)
+    search.step(closure)  # type: ignore[no-untyped-call]
     return replace(start, table_CxV=anchor_CxV + change_CxV.detach(), weight_KxV=weight_KxV.detach())
 
 
