@@ -7,11 +7,17 @@ projections and rotary positions. B samples, T positions, D width, A attention h
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from generators.entropy import Floats
+from lab.evaluation import SAMPLES_AT_ONCE
 from lab.model.layers import Block, rotate
 from lab.objectives.objective import Objective
+
+NUMBERS_AT_ONCE = 1 << 24
+"""Of attention patterns held."""
 
 
 def next_token_layers(network: Objective) -> list[nn.Module]:
@@ -22,6 +28,11 @@ def next_token_layers(network: Objective) -> list[nn.Module]:
 def blocks_of(network: Objective) -> list[Block]:
     """Those of them that have attention heads."""
     return [layer for layer in next_token_layers(network) if isinstance(layer, Block)]
+
+
+def samples_at_once(network: Objective, length: int) -> int:
+    """Samples whose attention patterns are held together."""
+    return max(1, NUMBERS_AT_ONCE // (length**2 * max(block.self_attn.attention_heads for block in blocks_of(network))))
 
 
 def attend(block: Block, x_BxTxD: Tensor, rotary_2xTxK: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,8 +59,8 @@ def attended(network: Objective, tokens_BxT: Tensor) -> Iterator[tuple[Tensor, T
             x_BxTxD = layer(x_BxTxD)
 
 
-def copying(network: Objective) -> list[Tensor]:
-    """Of each block, the share [A] of the V tokens whose own logit a head raises above the mean of all logits when it
+def copying(network: Objective, tokens_N: Tensor) -> list[Tensor]:
+    """Of each block, the share [A] of these tokens whose own logit a head raises above the mean of all logits when it
     attends to them: the diagonal of embedding -> values -> output -> unembedding against the means of its rows.
 
     It is the direct way alone, layers between passed over on the residual stream, and a token is its embedding. Norms
@@ -62,16 +73,16 @@ def copying(network: Objective) -> list[Tensor]:
         if not isinstance(block, Block):
             continue
         attention = block.self_attn
-        values_VxD = attention.v_proj(block.input_layernorm(network.trunk.embed_tokens.weight))
+        values_NxD = attention.v_proj(block.input_layernorm(network.trunk.embed_tokens(tokens_N)))
         heads = attention.attention_heads
-        written = zip(values_VxD.chunk(heads, dim=1), attention.o_proj.weight.chunk(heads, dim=1), strict=True)
+        written = zip(values_NxD.chunk(heads, dim=1), attention.o_proj.weight.chunk(heads, dim=1), strict=True)
         raised = []
-        for values_VxK, output_DxK in written:
-            out_VxD = values_VxK @ output_DxK.T
+        for values_NxK, output_DxK in written:
+            out_NxD = values_NxK @ output_DxK.T
             for layer in layers[place + 1 :]:
-                out_VxD = out_VxD if isinstance(layer, Block) else layer(out_VxD)
-            own_V = (out_VxD * unembedding_VxD).sum(dim=1)
-            raised.append((own_V > out_VxD @ unembedding_VxD.mean(dim=0)).double().mean())
+                out_NxD = out_NxD if isinstance(layer, Block) else layer(out_NxD)
+            own_N = (out_NxD * unembedding_VxD[tokens_N]).sum(dim=1)
+            raised.append((own_N > out_NxD @ unembedding_VxD.mean(dim=0)).double().mean())
         shares.append(torch.stack(raised))
     return shares
 
@@ -91,3 +102,30 @@ def ablated(block: Block, head: int, output_K: Tensor) -> Iterator[None]:
         yield
     finally:
         hook.remove()
+
+
+def hits(network: Objective, tokens_BxT: Tensor, scored_BxT: Tensor) -> Floats:
+    """Scored tokens of each sample [B] whose most likely prediction is right."""
+    right_BxT = torch.zeros_like(scored_BxT)
+    pieces = (torch.split(tensor, SAMPLES_AT_ONCE) for tensor in (tokens_BxT, scored_BxT, right_BxT))
+    for tokens, scored, right in zip(*pieces, strict=True):
+        hidden = network.hidden(network.trunk(tokens[:, :-1]), 1, tokens[:, :-1])
+        chosen = network.unembed(hidden[scored[:, 1:]], 1).argmax(dim=1)
+        right[:, 1:][scored[:, 1:]] = chosen == tokens[:, 1:][scored[:, 1:]]
+    found: Floats = right_BxT.sum(dim=1).double().cpu().numpy()
+    return found
+
+
+def hits_without_each(network: Objective, tokens_BxT: Tensor, scored_BxT: Tensor) -> Floats:
+    """The same without each attention head on the way to the next token [heads, B]."""
+    blocks = blocks_of(network)
+    total: list[Tensor] = []
+    for tokens in torch.split(tokens_BxT[:, :-1], samples_at_once(network, tokens_BxT.shape[1])):
+        each = [(pattern @ values).sum(dim=0).mean(dim=1) for pattern, values in attended(network, tokens)]
+        total = [before + more for before, more in zip(total, each, strict=True)] if total else each
+    without = []
+    for block, total_AxK in zip(blocks, total, strict=True):
+        for head, mean_K in enumerate(total_AxK / len(tokens_BxT)):
+            with ablated(block, head, mean_K):
+                without.append(hits(network, tokens_BxT, scored_BxT))
+    return np.stack(without)

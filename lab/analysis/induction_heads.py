@@ -6,12 +6,17 @@ All attention heads on the way to the next token are scored, those of head 1's l
     prefix_matching  on random tokens, a block of distinct ones told twice: attention from a token of the second telling
                      to the token behind its first occurrence. Chance is uniform attention over the visible positions.
     previous_token   on the same: attention to the token before. Induction heads read what such a head has moved.
-    task_attention   on validation samples: attention from where a scored token is predicted to the tokens behind
-                     earlier occurrences of the token read there, where it has any.
     copying          the share of the vocabulary whose own logit rises above the mean when the head attends to it (the
                      OV circuit; `attention.copying`). Exact; a random circuit has 0.5.
+    task_attention   on validation samples: attention from where a scored token is predicted to the tokens behind
+                     earlier occurrences of the token read there, where it has any.
+    task_previous_token, task_copying
+                     attention from scored tokens to the token before, and copying of the tokens that are ever scored.
     accuracy_loss    accuracy on validation samples less that without the head: what it gives `o_proj` is replaced by
                      its mean over samples and positions, which leaves its constant and takes what it tells apart.
+
+A small model matches the prefixes it needs and no others: its head may be at chance on random tokens of the vocabulary
+and far above it on the task, so both are measured.
 
 Errors: 95% intervals, normal approximation of a ratio of per-sample sums, samples being independent. The best head is
 the one that matches prefixes best. induction_drop is its accuracy_loss less the mean of the other heads'; where the
@@ -30,10 +35,9 @@ from generators.errors import UserError
 from generators.randomness import Integers
 from generators.settings import Tree
 from lab.analysis.analysis import Analysis, Row
-from lab.analysis.attention import ablated, attended, blocks_of, copying
+from lab.analysis.attention import attended, blocks_of, copying, hits, hits_without_each, samples_at_once
 from lab.analysis.formation import FORMED_ABOVE, formation
 from lab.batches import on
-from lab.evaluation import SAMPLES_AT_ONCE
 from lab.objectives.objective import Objective
 from lab.store import METRICS
 from lab.stored import StoredRun
@@ -44,17 +48,26 @@ SHORTEST = 4
 """Tokens told twice below which there is too little to attend to."""
 SAMPLES = 256
 """Validation samples at most."""
-NUMBERS_AT_ONCE = 1 << 24
-"""Of attention patterns held."""
 NORMAL_95 = 1.959964
 SEED = 20220924
 
-RUN_MEASURES = ("induction_drop", "formation_step", "formation_jump")
+MEASURES = (
+    "prefix_matching",
+    "copying",
+    "task_attention",
+    "task_copying",
+    "induction_drop",
+    "formation_step",
+    "formation_jump",
+)
+"""Of the best head, and of the run."""
 UNITS = {
     "prefix_matching": "share of attention",
     "previous_token": "share of attention",
     "task_attention": "share of attention",
     "copying": "share of vocabulary",
+    "task_previous_token": "share of attention",
+    "task_copying": "share of scored vocabulary",
     "accuracy": "share of scored tokens",
     "accuracy_loss": "share of scored tokens",
     "induction_drop": "share of scored tokens",
@@ -86,26 +99,22 @@ def analyse(run: StoredRun) -> Analysis:
     best = max(range(len(heads)), key=lambda head: rows[head]["value"])
     matching = rows[best]
     rows += attention_to("previous_token", heads, network, random_SxT, second_SxT, just_before)
-    copied = torch.cat(copying(network)).tolist()
-    rows += [
-        {"measure": "copying", **head, "value": value, "chance": 0.5} for head, value in zip(heads, copied, strict=True)
-    ]
+    copied = copying_of("copying", heads, network, torch.arange(len(task.vocabulary), device=random_SxT.device))
+    rows += copied
     lines = [
         f"Of {len(heads)} attention heads, head {heads[best]['attention_head']} of layer {heads[best]['layer']} "
         f"({heads[best]['part']}) matches prefixes best: {shown(matching)} of its attention goes to the token behind "
         f"the first occurrence, {matching['chance']:.3f} by chance.",
-        f"Attending to a token, it raises that token's own logit above the mean for {copied[best]:.3f} of the "
+        f"Attending to a token, it raises that token's own logit above the mean for {copied[best]['value']:.3f} of the "
         "vocabulary, a random circuit for 0.5.",
     ]
     for found, told_of_it in (on_task(run, heads, best), in_log(run.folder.lines(METRICS))):
         rows += found
         lines += told_of_it
-    measures = {"prefix_matching": matching["value"], "copying": copied[best]}
-    measures |= {row["measure"]: row["value"] for row in rows if row["measure"] in RUN_MEASURES}
-    kinds = {row["measure"] for row in rows}
-    return Analysis(
-        "induction-heads", rows, measures, lines, {name: unit for name, unit in UNITS.items() if name in kinds}
-    )
+    of_best = [row for row in rows if all(row.get(key, value) == value for key, value in heads[best].items())]
+    measures = {row["measure"]: row["value"] for row in of_best if row["measure"] in MEASURES}
+    units = {name: unit for name, unit in UNITS.items() if name in {row["measure"] for row in rows}}
+    return Analysis("induction-heads", rows, measures, lines, units)
 
 
 def heads_of(network: Objective) -> list[Row]:
@@ -116,11 +125,6 @@ def heads_of(network: Objective) -> list[Row]:
         for number, block in enumerate(blocks_of(network), start=1)
         for head in range(1, block.self_attn.attention_heads + 1)
     ]
-
-
-def samples_at_once(network: Objective, length: int) -> int:
-    """Samples whose attention patterns are held together."""
-    return max(1, NUMBERS_AT_ONCE // (length**2 * max(block.self_attn.attention_heads for block in blocks_of(network))))
 
 
 def repeated(vocabulary: int, told: int, seed: int = SEED) -> Integers:
@@ -166,6 +170,14 @@ def attention_to(
     ]
 
 
+def copying_of(measure: str, heads: list[Row], network: Objective, tokens_N: Tensor) -> list[Row]:
+    """Of each head, the share of these tokens that it copies."""
+    copied = torch.cat(copying(network, tokens_N)).tolist()
+    return [
+        {"measure": measure, **head, "value": value, "chance": 0.5} for head, value in zip(heads, copied, strict=True)
+    ]
+
+
 def on_task(run: StoredRun, heads: list[Row], best: int) -> tuple[list[Row], list[str]]:
     """What the heads do on validation samples, and the accuracy without each of them."""
     network, task = run.parts.network, run.parts.task
@@ -174,15 +186,17 @@ def on_task(run: StoredRun, heads: list[Row], best: int) -> tuple[list[Row], lis
     if not counts_B.any():
         return [], ["No token of the task is scored: what its accuracy owes to a head is not measured."]
     tokens_BxT = on(run.parts.device, drawn.tokens)
-    scored_BxP = torch.from_numpy(drawn.scored[:, 1:]).to(tokens_BxT.device)
-    rows = attention_to("task_attention", heads, network, tokens_BxT[:, :-1], scored_BxP, behind_earlier)
+    inputs_BxP, scored_BxT = tokens_BxT[:, :-1], torch.from_numpy(drawn.scored).to(tokens_BxT.device)
+    rows = attention_to("task_attention", heads, network, inputs_BxP, scored_BxT[:, 1:], behind_earlier)
     lines = [
         f"Where the task's scored tokens are predicted, {shown(row)} of its attention goes behind earlier "
         f"occurrences of the token read there, {row['chance']:.3f} by chance."
         for row in rows[best : best + 1]
     ]
-    whole_B = hits(network, tokens_BxT, scored_BxP)
-    left_HxB = hits_without_each(network, tokens_BxT, scored_BxP)
+    rows += attention_to("task_previous_token", heads, network, inputs_BxP, scored_BxT[:, :-1], just_before)
+    rows += copying_of("task_copying", heads, network, torch.unique(tokens_BxT[scored_BxT]))
+    whole_B = hits(network, tokens_BxT, scored_BxT)
+    left_HxB = hits_without_each(network, tokens_BxT, scored_BxT)
     accuracy = {"measure": "accuracy", **share(whole_B, counts_B)}
     losses = [
         {"measure": "accuracy_loss", **head, **share(whole_B - left_B, counts_B)}
@@ -196,32 +210,6 @@ def on_task(run: StoredRun, heads: list[Row], best: int) -> tuple[list[Row], lis
         rows.append(drop)
         lines.append(f"That is {shown(drop)} more than is lost without another head, on average.")
     return rows, lines
-
-
-def hits(network: Objective, tokens_BxT: Tensor, scored_BxP: Tensor) -> Floats:
-    """Scored tokens of each sample [B] whose most likely prediction is right."""
-    right_BxP = torch.zeros_like(scored_BxP)
-    pieces = (torch.split(tensor, SAMPLES_AT_ONCE) for tensor in (tokens_BxT, scored_BxP, right_BxP))
-    for tokens, scored, right in zip(*pieces, strict=True):
-        hidden = network.hidden(network.trunk(tokens[:, :-1]), 1, tokens[:, :-1])
-        right[scored] = network.unembed(hidden[scored], 1).argmax(dim=1) == tokens[:, 1:][scored]
-    found: Floats = right_BxP.sum(dim=1).double().cpu().numpy()
-    return found
-
-
-def hits_without_each(network: Objective, tokens_BxT: Tensor, scored_BxP: Tensor) -> Floats:
-    """The same without each attention head on the way to the next token [heads, B]."""
-    blocks = blocks_of(network)
-    total: list[Tensor] = []
-    for tokens in torch.split(tokens_BxT[:, :-1], samples_at_once(network, tokens_BxT.shape[1])):
-        each = [(pattern @ values).sum(dim=0).mean(dim=1) for pattern, values in attended(network, tokens)]
-        total = [before + more for before, more in zip(total, each, strict=True)] if total else each
-    without = []
-    for block, total_AxK in zip(blocks, total, strict=True):
-        for head, mean_K in enumerate(total_AxK / len(tokens_BxT)):
-            with ablated(block, head, mean_K):
-                without.append(hits(network, tokens_BxT, scored_BxP))
-    return np.stack(without)
 
 
 def in_log(log: list[Tree]) -> tuple[list[Row], list[str]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from generators.errors import UserError
-from lab.analysis import induction_heads
+from lab.analysis import attention
 from lab.analysis.analysis import Analysis, Row
 from lab.analysis.attention import attend, attended, blocks_of
 from lab.analysis.formation import formation
@@ -71,7 +71,9 @@ def test_the_induction_head_made_by_hand_matches_prefixes_and_copies(by_hand: An
     assert by_hand.measures["prefix_matching"] == of_head(by_hand, "prefix_matching", INDUCTION)["value"] > 0.99
     assert by_hand.measures["copying"] == of_head(by_hand, "copying", INDUCTION)["value"] == 1
     assert of_head(by_hand, "task_attention", INDUCTION)["value"] > 0.99
+    assert by_hand.measures["task_copying"] == 1
     assert of_head(by_hand, "previous_token", PREVIOUS)["value"] > 0.99
+    assert of_head(by_hand, "task_previous_token", PREVIOUS)["value"] > 0.99
     assert of_head(by_hand, "previous_token", INDUCTION)["value"] < 0.01
     assert of_head(by_hand, "prefix_matching", PREVIOUS)["value"] < 0.01
     assert of_head(by_hand, "copying", PREVIOUS)["value"] == 0
@@ -133,7 +135,7 @@ def test_scores_are_those_of_each_sequence_whatever_is_read_with_it(
 
     together = scores(tokens)
     assert scores(tokens.flip(0)) == pytest.approx(together, abs=1e-6)
-    monkeypatch.setattr(induction_heads, "NUMBERS_AT_ONCE", 5 * 2 * 32**2)
+    monkeypatch.setattr(attention, "NUMBERS_AT_ONCE", 5 * 2 * 32**2)
     assert scores(tokens) == pytest.approx(together, abs=1e-6)
     halves = np.mean([scores(half) for half in tokens.chunk(2)], axis=0)
     assert halves[::4] == pytest.approx(together[::4], abs=1e-6)
@@ -204,7 +206,7 @@ def test_formation_stands_in_rows_and_measures_only_where_there_was_one(tiny: Sp
     assert [row["value"] for row in found.rows if row["measure"] == "validation_loss_1"] == [4, 2, 1.9, 1.6, 1.5, 1.1]
     assert set(found.measures) <= set(found.units)
     never = analyse(stored(tiny(seed=1), weights, tmp_path, LOG[:3]))
-    assert set(never.measures) == {"prefix_matching", "copying", "induction_drop"}
+    assert set(never.measures) == {"prefix_matching", "copying", "task_attention", "task_copying", "induction_drop"}
 
 
 def test_where_nothing_is_scored_heads_have_scores_all_the_same(tiny: Spec, tmp_path: Path) -> None:
