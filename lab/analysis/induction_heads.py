@@ -15,13 +15,13 @@ All attention heads on the way to the next token are scored, those of head 1's l
     accuracy_loss    accuracy on validation samples less that without the head: what it gives `o_proj` is replaced by
                      its mean over samples and positions, which leaves its constant and takes what it tells apart.
 
-A small model matches the prefixes it needs and no others: its head may be at chance on random tokens of the vocabulary
-and far above it on the task, so both are measured.
+A small model may match the prefixes that its task needs and no others: near chance on random tokens of the vocabulary, far
+above it on the task. So both are measured.
 
 Errors: 95% intervals, normal approximation of a ratio of per-sample sums, samples being independent. The best head is
-the one that matches prefixes best. induction_drop is its accuracy_loss less the mean of the other heads'; where the
-head that it reads from is one of few others, that has a share in the mean. Formation is the whole run's, whatever
-checkpoint is looked at (`formation.py`).
+the one that matches prefixes best, on the same sequences: of many heads at chance it is a little above. induction_drop is
+its accuracy_loss less the mean of the other heads'; the head that it reads from is among those, and where they are few
+makes up most of the mean. Formation is the whole run's, whatever checkpoint is looked at (`formation.py`).
 """
 
 from collections.abc import Callable
@@ -221,6 +221,8 @@ def in_log(log: list[Tree]) -> tuple[list[Row], list[str]]:
         if line["split"] == "validation" and name in line
     ]
     found = formation(log)
+    if found is None and not any(row["measure"] == "validation_accuracy" for row in curves):
+        return curves, []
     if found is None:
         return curves, [f"The skill never formed: accuracy does not end {FORMED_ABOVE} above the blind level."]
     rows: list[Row] = [{"measure": "formation_step", "value": found.step, "after_step": found.after}]

@@ -232,6 +232,7 @@ def test_where_nothing_is_scored_heads_have_scores_all_the_same(tiny: Spec, tmp_
     spec = tiny(task={"kind": "markov", "validation_samples": 16})
     found = analyse(stored(spec, assemble(spec).network.state_dict(), tmp_path))
     assert set(found.measures) == {"prefix_matching", "copying"}
+    assert found.lines[-1].startswith("No token of the task is scored")
 
 
 def test_a_task_too_small_to_tell_tokens_twice_is_refused(tiny: Spec, tmp_path: Path) -> None:
