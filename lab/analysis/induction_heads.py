@@ -15,13 +15,13 @@ All attention heads on the way to the next token are scored, those of head 1's l
     accuracy_loss    accuracy on validation samples less that without the head: what it gives `o_proj` is replaced by
                      its mean over samples and positions, which leaves its constant and takes what it tells apart.
 
-A small model may match the prefixes that its task needs and no others: near chance on random tokens of the vocabulary, far
-above it on the task. So both are measured.
+A small model may match the prefixes that its task needs and no others: near chance on random tokens of the vocabulary,
+far above it on the task. So both are measured.
 
 Errors: 95% intervals, normal approximation of a ratio of per-sample sums, samples being independent. The best head is
-the one that matches prefixes best, on the same sequences: of many heads at chance it is a little above. induction_drop is
-its accuracy_loss less the mean of the other heads'; the head that it reads from is among those, and where they are few
-makes up most of the mean. Formation is the whole run's, whatever checkpoint is looked at (`formation.py`).
+the one that matches prefixes best, on the same sequences: of many heads at chance it is a little above. induction_drop
+is its accuracy_loss less the mean of the other heads'; the head that it reads from is among those, and where they are
+few makes up most of the mean. Formation is the whole run's, whatever checkpoint is looked at (`formation.py`).
 """
 
 from collections.abc import Callable
