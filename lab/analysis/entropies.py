@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, stdtrit
 
-from generators.entropy import Floats, pair_entropies
+from generators.entropy import Floats
 from generators.randomness import Integers
 
 TERMS = ("H(X)", "H(Y)", "H(X|Y)", "H(Y|X)", "I(X;Y)")
@@ -107,14 +107,10 @@ def estimates(contexts: Contexts, seen: Floats, added: Floats | None) -> list[Me
     if added is None:
         tops = [mean.high for mean in plain]
         tops[MUTUAL] = min((top for top in tops[:NEXT_GIVEN_AFTER] if top is not None), default=None)
-        return [Mean(mean.value, 0.0, top, mean.count) for mean, top in zip(plain, tops, strict=True)]
+        values = [max(0.0, mean.value) for mean in plain]
+        return [Mean(value, 0.0, top, plain[0].count) for value, top in zip(values, tops, strict=True)]
     below, above = added.copy(), np.zeros_like(added)
     below[:, MUTUAL], above[:, MUTUAL] = added[:, AFTER], added[:, AFTER_GIVEN_NEXT]
     lows = [contexts.mean(column).low for column in (seen - below).T]
     highs = [contexts.mean(column).high for column in (seen + above).T]
     return [Mean(mean.value, low, high, mean.count) for mean, low, high in zip(plain, lows, highs, strict=True)]
-
-
-def own_terms(log_q_NxVxV: Floats) -> Floats:
-    """The model's own entropies and information [N, 5]."""
-    return pair_entropies(np.exp(log_q_NxVxV))

@@ -31,13 +31,31 @@ import numpy as np
 
 from generators.entropy import Floats, pair_entropies
 from generators.errors import UserError
-from generators.markov import Markov
 from generators.randomness import Integers
 from generators.task import Batch, Mask, Task
 from lab.analysis.analysis import Analysis, Row
-from lab.analysis.entropies import AFTER, AFTER_GIVEN_NEXT, MUTUAL, NEXT, NEXT_GIVEN_AFTER, TERMS, Contexts, Mean
-from lab.analysis.entropies import Surprises, estimates, excess, own_terms
-from lab.analysis.pairs import Source, draw_places, has_second_head, log_ahead, log_pairs, source_pairs
+from lab.analysis.entropies import (
+    AFTER,
+    AFTER_GIVEN_NEXT,
+    MUTUAL,
+    NEXT,
+    NEXT_GIVEN_AFTER,
+    TERMS,
+    Contexts,
+    Mean,
+    Surprises,
+    estimates,
+    excess,
+)
+from lab.analysis.pairs import (
+    KnownInformation,
+    Source,
+    draw_places,
+    has_second_head,
+    log_ahead,
+    log_pairs,
+    source_pairs,
+)
 from lab.objectives.objective import Objective
 from lab.stored import StoredRun
 
@@ -114,7 +132,7 @@ def analyse(run: StoredRun) -> Analysis:
     if ahead is not None:
         measures["token_information"] = token_rows[0]["value"]
     count = f"{len(found.model)} contexts of {len(np.unique(held.contexts.samples))} held-out samples"
-    units = {name: "nats" for name in ("value", "low", "high", *measures)}
+    units = dict.fromkeys(("value", "low", "high", *measures), "nats")
     return Analysis("information", [*rows, *token_rows], measures, list(_lines(rows + token_rows, count)), units)
 
 
@@ -170,7 +188,7 @@ def measured(task: Task, network: Objective, held: Held, ahead: Floats | None) -
             gap = came if p is None else (p.sum(axis=1) * apart).sum(axis=1)
             second = np.stack((gap, (q_y * apart).sum(axis=1)), axis=1)
         yield Measured(
-            model=own_terms(log_q),
+            model=pair_entropies(np.exp(log_q)),
             seen=seen,
             relative=seen if p is None else surprises.expected(p),
             source=None if p is None else pair_entropies(p),
@@ -189,7 +207,7 @@ def _of_terms(task: Task, contexts: Contexts, found: Measured) -> tuple[list[Row
     means = {of: [contexts.mean(column) for column in table.T] for of, table in kinds.items() if table is not None}
     added = None if found.source is None else excess(found.relative, found.source)
     means["estimate"] = estimates(contexts, found.seen, added)
-    if isinstance(task, Markov):
+    if isinstance(task, KnownInformation):
         known = task.information()
         values = (known.x, known.y, known.x_given_y, known.y_given_x, known.mutual)
         half = 1.96 * known.error

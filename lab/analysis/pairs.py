@@ -1,4 +1,4 @@
-"""The distribution of the next two tokens at places of a sample: a model's, exactly, and the source's where it is known.
+"""The distribution of the next two tokens at places of a sample: a model's, exactly, and the source's if it is known.
 
 At a place t >= 1 the context c is x_0..x_t-1, X is token t and Y is token t + 1. The model's joint q(x, y | c) is
 q1(x | c) q1(y | x, c): its next-token path reads c and every x that may follow. All places of a sample are read in one
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators.entropy import Floats
+from generators.entropy import Floats, Information
 from generators.randomness import Integers
 from generators.task import Batch, Mask
 from lab.model.layers import Block
@@ -38,6 +38,14 @@ class PairSource(Protocol):
 
     def pairs(self, batch: Batch, rows: Integers, places: Integers) -> Floats:
         """P(x_t, x_t+1 | x_0..x_t-1) [N, V, V]."""
+
+
+@runtime_checkable
+class KnownInformation(Protocol):
+    """A task that knows the entropies of the two tokens after a sample."""
+
+    def information(self) -> Information:
+        """They, averaged over the source."""
 
 
 def draw_places(eligible_BxT: Mask, count: int, generator: np.random.Generator) -> tuple[Integers, Mask]:
