@@ -24,16 +24,16 @@ places drawn.
 Intervals are 95%, over samples as `entropies` has it. Places are drawn uniformly in each sample.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from generators.entropy import Floats, pair_entropies
-from generators.errors import UserError
+from generators.entropy import Floats
 from generators.randomness import Integers
-from generators.task import Batch, Mask, Task
+from generators.task import Task
 from lab.analysis.analysis import Analysis, Row
+from lab.analysis.contexts import Ahead, Held, Measured, held_out, measured
 from lab.analysis.entropies import (
     AFTER,
     AFTER_GIVEN_NEXT,
@@ -43,28 +43,15 @@ from lab.analysis.entropies import (
     TERMS,
     Contexts,
     Mean,
-    Surprises,
     estimates,
     excess,
 )
-from lab.analysis.pairs import (
-    KnownInformation,
-    Source,
-    draw_places,
-    has_second_head,
-    log_ahead,
-    log_pairs,
-    source_pairs,
-)
+from lab.analysis.pairs import KnownInformation, has_second_head, log_ahead
 from lab.objectives.objective import Objective
 from lab.stored import StoredRun
 
-CLASSES_MAXIMUM = 256
-SAMPLES = 512
-CONTINUATIONS = 2**16
-"""Contexts, of which each is read on with every token, times tokens."""
-NUMBERS_AT_ONCE = 2**21
-SEED = 0
+SAMPLES_AT_ONCE = 64
+"""Of a plain forward pass."""
 TOKENS_SHOWN = 8
 TOKEN_COUNT_MINIMUM = 20
 """Pairs a token is seen in, to be named."""
@@ -73,59 +60,11 @@ RELATIVE_NAMES = ("cross_entropy_next", "cross_entropy_after", "cross_entropy_ne
                   "cross_entropy_after_given_next", "relative_information")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Held:
-    """Held-out samples, the places drawn in them [B, K], which of those there are, and all places of pairs [B, T]."""
-
-    batch: Batch
-    places: Integers
-    there: Mask
-    eligible: Mask
-
-    @property
-    def contexts(self) -> Contexts:
-        """The places drawn, weighed so that all places of pairs count alike."""
-        samples, _ = np.nonzero(self.there)
-        weights = self.eligible.sum(axis=1) / np.maximum(1, self.there.sum(axis=1))
-        return Contexts(samples, weights[samples])
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Numbers of N contexts, each [N, 5] in the order of `TERMS`; the source's are None where it is not known.
-
-    second: of head 2 [N, 2], H(p_Y, q2) - H(p_Y, q_Y) and KL(q_Y || q2); None where there is no such head.
-    """
-
-    model: Floats
-    seen: Floats
-    relative: Floats
-    source: Floats | None
-    second: Floats | None
-
-    @classmethod
-    def joined(cls, parts: Sequence["Measured"]) -> "Measured":
-        """The numbers of all parts, one after another; every part knows the same."""
-
-        def some(columns: list[Floats | None]) -> Floats | None:
-            known = [column for column in columns if column is not None]
-            return np.concatenate(known) if known else None
-
-        return cls(
-            model=np.concatenate([part.model for part in parts]),
-            seen=np.concatenate([part.seen for part in parts]),
-            relative=np.concatenate([part.relative for part in parts]),
-            source=some([part.source for part in parts]),
-            second=some([part.second for part in parts]),
-        )
-
-
 def analyse(run: StoredRun) -> Analysis:
     """Entropies and information of the next two tokens, in the source and in a stored model."""
     task, network = run.parts.task, run.parts.network.eval()
     held = held_out(task)
-    tokens = held.batch.tokens
-    ahead = log_ahead(network, tokens, 2) if has_second_head(network, tokens) else None
+    ahead = partial(log_ahead, network, lag=2) if has_second_head(network, held.batch.tokens) else None
     found = Measured.joined(list(measured(task, network, held, ahead)))
     rows, measures = _of_terms(task, held.contexts, found)
     token_rows = list(_of_tokens(task, network, held, found, ahead))
@@ -134,66 +73,6 @@ def analyse(run: StoredRun) -> Analysis:
     count = f"{len(found.model)} contexts of {len(np.unique(held.contexts.samples))} held-out samples"
     units = dict.fromkeys(("value", "low", "high", *measures), "nats")
     return Analysis("information", [*rows, *token_rows], measures, list(_lines(rows + token_rows, count)), units)
-
-
-def held_out(task: Task) -> Held:
-    """Test samples and places in them.
-
-    Raises:
-        UserError: too many classes, or no two tokens in a row that carry loss.
-    """
-    size = len(task.vocabulary)
-    if size > CLASSES_MAXIMUM:
-        raise UserError(
-            f"information: the task has {size} tokens; every context is read on with each of them, "
-            f"so a run with a vocabulary of at most {CLASSES_MAXIMUM} would do"
-        )
-    split = next(name for name in task.splits if name.startswith("test"))
-    samples = min(task.splits[split] or SAMPLES, SAMPLES, max(2, CONTINUATIONS // size))
-    batch = task.batch(split, np.arange(samples)).trimmed()
-    eligible = np.zeros_like(batch.loss)
-    eligible[:, 1:-1] = batch.loss[:, 1:-1] & batch.loss[:, 2:]
-    if np.count_nonzero(eligible.any(axis=1)) < 2:
-        raise UserError(
-            f"information: of {samples} test samples of {task.config.kind} fewer than two have two tokens in a row "
-            f"that carry loss; a run on more of them, or on a task with longer targets, would do"
-        )
-    count = max(1, CONTINUATIONS // size // samples)
-    return Held(batch, *draw_places(eligible, count, np.random.default_rng(SEED)), eligible)
-
-
-def measured(task: Task, network: Objective, held: Held, ahead: Floats | None) -> Iterator[Measured]:
-    """The numbers of the contexts, some samples at a time.
-
-    Args:
-        ahead: log q2(y | c) [B, T - 2, V], by the last token of c; None without a second head.
-    """
-    size = len(task.vocabulary)
-    at_once = max(1, NUMBERS_AT_ONCE // (held.places.shape[1] * size**2))
-    for start in range(0, len(held.batch), at_once):
-        here = np.arange(start, min(start + at_once, len(held.batch)))
-        if not held.there[here].any():
-            continue
-        samples, slot = np.nonzero(held.there[here])
-        rows, places = here[samples], held.places[here][samples, slot]
-        log_q = log_pairs(network, held.batch.tokens[here], held.places[here])[samples, slot]
-        surprises = Surprises.of(log_q)
-        seen = surprises.at(held.batch.tokens[rows, places], held.batch.tokens[rows, places + 1])
-        p = source_pairs(task, held.batch, rows, places) if isinstance(task, Source) else None
-        second = None
-        if ahead is not None:
-            log_q2, log_marginal = ahead[rows, places - 1], -surprises.terms[AFTER][:, 0]
-            apart, q_y = log_marginal - log_q2, np.exp(log_marginal)
-            came = apart[np.arange(len(rows)), held.batch.tokens[rows, places + 1]]
-            gap = came if p is None else (p.sum(axis=1) * apart).sum(axis=1)
-            second = np.stack((gap, (q_y * apart).sum(axis=1)), axis=1)
-        yield Measured(
-            model=pair_entropies(np.exp(log_q)),
-            seen=seen,
-            relative=seen if p is None else surprises.expected(p),
-            source=None if p is None else pair_entropies(p),
-            second=second,
-        )
 
 
 def _row(quantity: str, of: str, mean: Mean, where: str = "all") -> Row:
@@ -230,19 +109,17 @@ def _of_terms(task: Task, contexts: Contexts, found: Measured) -> tuple[list[Row
     return rows, measures
 
 
-def _of_tokens(task: Task, network: Objective, held: Held, found: Measured, ahead: Floats | None) -> Iterator[Row]:
+def _of_tokens(task: Task, network: Objective, held: Held, found: Measured, ahead: Ahead | None) -> Iterator[Row]:
     """Relative information of pairs that came: over all, by class of position, and the tokens that have most of it."""
     tokens = held.batch.tokens
     if ahead is None:
-        contexts = held.contexts
+        contexts, values, of = held.contexts, found.seen[:, MUTUAL], "model"
         samples, slot = np.nonzero(held.there)
         places = held.places[samples, slot]
-        values, of = found.seen[:, MUTUAL], "model"
     else:
         samples, places = np.nonzero(held.eligible)
-        contexts = Contexts(samples, np.ones(len(samples)))
-        y = tokens[samples, places + 1]
-        values, of = log_ahead(network, tokens, 1)[samples, places, y] - ahead[samples, places - 1, y], "head 2"
+        contexts, of = Contexts(samples, np.ones(len(samples))), "head 2"
+        values = _log_ratios(tokens, network, ahead)[samples, places]
     quantity = "relative information of a pair"
     yield _row(quantity, of, contexts.mean(values))
     for role, at in (("X", places), ("Y", places + 1)):
@@ -255,6 +132,17 @@ def _of_tokens(task: Task, network: Objective, held: Held, found: Measured, ahea
         most = sorted(means, key=lambda each: -means[each].value)[:TOKENS_SHOWN]
         for each in most:
             yield _row(quantity, of, means[each], f"{role} = {task.vocabulary[each]!r}")
+
+
+def _log_ratios(tokens: Integers, network: Objective, ahead: Ahead) -> Floats:
+    """log q1(y | x, c) - log q2(y | c) [B, T - 1] by the place of x; there is none at the first."""
+    ratios = np.zeros((len(tokens), tokens.shape[1] - 1))
+    for start in range(0, len(tokens), SAMPLES_AT_ONCE):
+        some = tokens[start : start + SAMPLES_AT_ONCE]
+        y = some[:, 2:, None]
+        q1, q2 = log_ahead(network, some, 1)[:, 1:], ahead(some)
+        ratios[start : start + len(some), 1:] = np.take_along_axis(q1 - q2, y, axis=2)[:, :, 0]
+    return ratios
 
 
 def _lines(rows: list[Row], count: str) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """The distribution of the next two tokens at places of a sample: a model's, exactly, and the source's if it is known.
 
 At a place t >= 1 the context c is x_0..x_t-1, X is token t and Y is token t + 1. The model's joint q(x, y | c) is
-q1(x | c) q1(y | x, c): its next-token path reads c and every x that may follow. All places of a sample are read in one
-pass: the V continuations of a place stand behind the sample, each at the position of its place, and see the tokens
-before it and themselves.
+q1(x | c) q1(y | x, c): its next-token path reads c and every x that may follow. Several places are read in one pass:
+the V continuations of a place stand behind the sample, each at the position of its place, and see the tokens before it
+and themselves.
 """
 
 from typing import Protocol, runtime_checkable
@@ -18,7 +18,10 @@ from generators.task import Batch, Mask
 from lab.model.layers import Block
 from lab.objectives.objective import Objective
 
-SCORES_AT_ONCE = 2**23
+BRANCHES = 256
+"""Continuations behind a sample in one pass, if they are not those of a single place: more of them pay for attention
+that is masked."""
+SCORES_AT_ONCE = 2**22
 """Of attention, in one pass."""
 SAMPLES_AT_ONCE = 1024
 """Of which a source is asked at once."""
@@ -59,17 +62,20 @@ def draw_places(eligible_BxT: Mask, count: int, generator: np.random.Generator) 
 @torch.no_grad()
 def log_pairs(network: Objective, tokens: Integers, places: Integers) -> Floats:
     """log q(x, y | c) float64 [B, K, V, V] of a model at places 1..T-2 [B, K] of samples [B, T]."""
-    path = network.next_token_path()
-    device, size = path.unembedding.weight.device, path.unembedding.out_features
+    unembedding = network.next_token_path().unembedding
+    device, size = unembedding.weight.device, unembedding.out_features
     heads = next(part.self_attn.attention_heads for part in network.modules() if isinstance(part, Block))
-    length = tokens.shape[1] - 2 + places.shape[1] * size
-    at_once = max(1, SCORES_AT_ONCE // (heads * length**2))
+    samples, count = places.shape
+    together = min(count, max(1, BRANCHES // size))
+    passes = -(-count // together)
+    padded = np.pad(places, ((0, 0), (0, passes * together - count)), constant_values=1).reshape(-1, together)
+    at_once = max(1, SCORES_AT_ONCE // (heads * (tokens.shape[1] + together * size) ** 2))
     parts = []
-    for start in range(0, len(tokens), at_once):
-        here = slice(start, start + at_once)
-        some = torch.from_numpy(tokens[here, :-2]).to(device)
-        parts.append(_log_pairs(network, some, torch.from_numpy(places[here]).to(device), size).cpu().numpy())
-    return np.concatenate(parts)
+    for start in range(0, len(padded), at_once):
+        rows = np.arange(start, min(start + at_once, len(padded)))
+        prefixes = torch.from_numpy(tokens[rows // passes, :-2]).to(device)
+        parts.append(_log_pairs(network, prefixes, torch.from_numpy(padded[rows]).to(device), size).cpu().numpy())
+    return np.concatenate(parts).reshape(samples, passes * together, size, size)[:, :count]
 
 
 def _log_pairs(network: Objective, tokens_BxP: Tensor, places_BxK: Tensor, size: int) -> Tensor:

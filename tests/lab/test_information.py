@@ -14,11 +14,13 @@ from generators.choice import Choice, ChoiceConfig
 from generators.entropy import Floats, pair_entropies
 from generators.errors import UserError
 from generators.markov import Markov, MarkovConfig
+from generators.randomness import Integers
 from generators.task import Batch, Task
 from lab.analysis.analysis import Analysis
+from lab.analysis.contexts import Held, Measured, held_out, measured
 from lab.analysis.entropies import TERMS, Contexts, Surprises, estimates, excess
 from lab.analysis.figures.information import draw
-from lab.analysis.information import Held, Measured, analyse, held_out, measured
+from lab.analysis.information import analyse
 from lab.analysis.pairs import draw_places, has_second_head, log_pairs, source_pairs
 from lab.assembly import assemble
 from lab.stored import StoredRun
@@ -59,7 +61,7 @@ def assert_adds_up(terms: Floats) -> None:
 @pytest.fixture(scope="module")
 def analysed(tiny: Spec, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Analysis]:
     home = tmp_path_factory.mktemp("information")
-    spec = tiny(task=MARKOV, training__steps=40, training__learning_rate=0.02, training__batch_size=8)
+    spec = tiny(task=MARKOV, training__steps=30, training__learning_rate=0.02, training__batch_size=8)
     train(spec, home)
     return home, spec.identity, analyse(StoredRun(home, spec.identity, "best"))
 
@@ -198,14 +200,16 @@ def test_intervals_for_the_source_cover_its_closed_form_whatever_the_model(imper
 def test_second_head_that_marginalises_has_no_gap_and_the_loss_falls_into_its_parts(tiny: Spec) -> None:
     parts = assemble(tiny(task=MARKOV))
     held = held_out(parts.task)
-    every = np.tile(np.arange(1, 23), (40, 1))
-    log_q = log_pairs(parts.network, held.batch.tokens, every)
-    marginal = np.logaddexp.reduce(log_q, axis=2)
-    [found] = measured(parts.task, parts.network, held, marginal)
+
+    def marginalised(tokens: Integers) -> Floats:
+        every = np.tile(np.arange(1, 23), (len(tokens), 1))
+        marginal: Floats = np.logaddexp.reduce(log_pairs(parts.network, tokens, every), axis=2)
+        return marginal
+
+    [found] = measured(parts.task, parts.network, held, marginalised)
     assert found.second is not None
     np.testing.assert_allclose(found.second, 0, atol=1e-6)
-    uniform = np.full_like(marginal, -np.log(8))
-    [found] = measured(parts.task, parts.network, held, uniform)
+    [found] = measured(parts.task, parts.network, held, lambda tokens: np.full((len(tokens), 22, 8), -np.log(8)))
     assert found.second is not None
     loss = found.relative[:, 0] + np.log(8)
     np.testing.assert_allclose(loss, found.relative @ [0, 0, 1, 1, 2] + found.second[:, 0], atol=1e-6)
