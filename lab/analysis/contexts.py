@@ -13,7 +13,8 @@ from lab.analysis.entropies import AFTER, Contexts, Surprises
 from lab.analysis.pairs import Source, draw_places, log_pairs, source_pairs
 from lab.objectives.objective import Objective
 
-CLASSES_MAXIMUM = 256
+CLASSES_MAXIMUM = 260
+"""Bytes, and a few more."""
 SAMPLES = 512
 CONTINUATIONS = 2**17
 """Contexts, of which each is read on with every token, times tokens."""

@@ -267,7 +267,7 @@ def test_lab_analyse_says_the_same_every_time(analysed: tuple[Path, str, Analysi
 
 def test_too_many_tokens_are_refused() -> None:
     task = Choice(ChoiceConfig(spacing_tokens=200, length_tokens=400))
-    with pytest.raises(UserError, match=r"information: the task has \d{3} tokens; .* at most 256 would do"):
+    with pytest.raises(UserError, match=r"information: the task has \d{3} tokens; .* at most 260 would do"):
         held_out(task)
 
 
