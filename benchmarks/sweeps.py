@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from generators.settings import Tree
-from lab.spec import RunSpec
+from lab.spec import RunSpec, parse_spec
 from lab.store import METRICS, TIMING, RunFolder
 from studies.executors import local
 from studies.executors.executor import Outcome
@@ -85,8 +85,8 @@ class Stub(Here[Any]):
     """Writes what a run leaves, of plausible size, and trains nothing."""
 
     def outcomes(self) -> Any:
-        key, spec = self.waiting.popleft()
-        yield key, Outcome(self.made(spec))
+        key, work = self.waiting.popleft()
+        yield key, Outcome(self.made(parse_spec(work.tree, "a stub run")))
 
     def made(self, spec: RunSpec) -> Tree:
         folder = RunFolder(self.home, spec.identity)

@@ -233,7 +233,7 @@ def decode(
     given, forwards = np.zeros_like(lengths), np.zeros_like(lengths)
     live, going = np.arange(size), np.ones(size, dtype=bool)
     steps = np.arange(draft)
-    while going.any():
+    while True:
         hidden = reader.read(block, lengths[live] + given[live], draft)
         stand, follow = chooser.judge(network.unembed(hidden[0], 1), block, by)
         row, place = live[going, None], given[live[going], None] + steps
@@ -246,8 +246,10 @@ def decode(
         if end is not None:
             going[going] = ~((block[going] == end) & stood).any(axis=1)
         going &= given[live] < count
+        if not going.any():
+            break
         block, by = propose(hidden, stand - 1, follow)
-        if 0 < going.sum() < COMPACTED_BELOW * len(live):
+        if going.sum() < COMPACTED_BELOW * len(live):
             rows = np.flatnonzero(going)
             reader.keep(rows)
             live, going, block = live[rows], going[rows], block[rows]

@@ -232,6 +232,10 @@ def examine(study: Study) -> None:
             near = suggestion(declaration.shortcut, list(task.shortcuts))
             raise UserError(f"{source}: shortcut = {declaration.shortcut!r}: the task has no such shortcut; {near}")
         examine_measure(main, task, network, f"{source}: ")
+        if main.analysis:
+            raise UserError(
+                f"{source}: metric = {main.metric!r}: is for claims, as tuning reads validation; give a score or a loss"
+            )
     examine_claims(study)
     labelled = {cell.label: specs[cell] for cell in study.cells}
     for claim in declaration.claims:

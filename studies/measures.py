@@ -15,6 +15,8 @@ import torch
 from generators.errors import UserError
 from generators.settings import Tree, suggestion
 from generators.task import Task
+from lab.analysis.stored import measures_of
+from lab.analysis.table import analysis_of
 from lab.batches import TensorBatch
 from lab.evaluation import SCORES
 from lab.graph import Graph
@@ -25,6 +27,7 @@ from studies.executors.executor import Outcome
 from studies.study import Declaration, Study
 
 Phase = Literal["tune", "confirm"]
+ANALYSIS = "analysis/[a-z_]+/[a-z0-9_]+"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Measure:
     def sign(self) -> float:
         """1 where more is better, -1 where less is."""
         return 1.0 if kind_of(self.metric).better == "more" else -1.0
+
+    @property
+    def analysis(self) -> str | None:
+        """The analysis it is a measure of, if it is one."""
+        return self.metric.split("/")[1].replace("_", "-") if re.fullmatch(ANALYSIS, self.metric) else None
 
     def on(self, split: str) -> "Measure":
         """The same on another split."""
@@ -64,6 +72,13 @@ def training_seconds(measure: Measure, result: Tree, folder: RunFolder, checkpoi
     return float(sum(line["train_seconds"] for line in lines)) if lines else None
 
 
+def analysed(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
+    """What an analysis of the checkpoint says: `analysis/induction_heads/copying`. Workers have taken it already."""
+    assert measure.analysis is not None
+    found = measures_of(folder.path.parent.parent, folder.identity, checkpoint, measure.analysis)
+    return found.get(measure.metric.rpartition("/")[2])
+
+
 @dataclass(frozen=True)
 class Kind:
     """Metrics of one nature: what they are called (a pattern), what is better, and where they are found."""
@@ -78,6 +93,7 @@ KINDS = (
     Kind("|".join((*SCORES, "shortcut/.+")), "more", True, scored),
     Kind("loss_.+", "less", True, scored),
     Kind("seconds", "less", False, training_seconds),
+    Kind(ANALYSIS, "more", False, analysed),
 )
 
 
@@ -99,6 +115,12 @@ def main_measure(declaration: Declaration) -> Measure:
 def measure_of(declaration: Declaration, claim: Claim) -> Measure:
     """What a claim is about."""
     return measure(claim.metric or declaration.metric, claim.split or declaration.split)
+
+
+def analyses_of(declaration: Declaration) -> tuple[tuple[str, str], ...]:
+    """The analyses that claims read, and the checkpoint they are taken of."""
+    names = {measure_of(declaration, claim).analysis for claim in declaration.claims}
+    return tuple((name, declaration.checkpoint) for name in sorted(filter(None, names)))
 
 
 def score_of(
@@ -132,6 +154,9 @@ def examine_measure(wanted: Measure, task: Task, network: Objective, where: str)
     if wanted.split is not None and wanted.split not in splits:
         near = suggestion(wanted.split, splits)
         raise UserError(f"{where}split = {wanted.split!r}: {task.config.kind} has no such test split; {near}")
+    if wanted.analysis:
+        analysis_of(wanted.analysis, f"{where}metric = {wanted.metric!r}: ")
+        return
     if wanted.metric in ("loss_1", "seconds") or wanted.metric in (scores := scores_of(task, wanted.split or "test")):
         return
     metrics = [*scores, *losses_of(task, network), "seconds"]

@@ -24,13 +24,13 @@ from lab.store import TIMING, RunFolder, dump, exclusive, write_whole
 from studies.executors.executor import Executor, Outcome
 from studies.interrupts import interruptible
 from studies.ledger import study_folder
-from studies.search_declaration import Choices, Search, label
+from studies.search_declaration import Choices, Sampler, Search, label
 from studies.study import TUNING_SEED, Range
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 SEARCH = "search.json"
-REDRAWS_MAXIMUM = 200
-"""Proposals in a row that may refuse themselves."""
+OWN_DRAWS, DRAWS_MAXIMUM = 5, 200
+"""Proposals in a row that may refuse themselves: so many of the sampler, which may insist, the others at random."""
 CAVEAT = "A search explores and decides no claim: its front is the best of many. A study with a claim decides one."
 
 
@@ -92,7 +92,8 @@ class Searching:
         self.proposals: list[Proposal] = []
         self.refused = 0
         self.trained = 0
-        self.sampling = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler(search))
+        self.sampler, self.random = sampler(search, search.declaration.sampler), sampler(search, "random")
+        self.sampling = optuna.create_study(directions=["maximize", "minimize"], sampler=self.sampler)
         self.sampling.enqueue_trial(search.first)
 
     def run(self, executor: Executor[tuple[SearchRun, str]]) -> Tree:
@@ -151,7 +152,8 @@ class Searching:
 
     def _ask(self) -> Trial:
         """A proposal that can run. One that cannot is told as failed, and another is drawn at no cost."""
-        for _ in range(REDRAWS_MAXIMUM):
+        for draw in range(DRAWS_MAXIMUM):
+            self.sampling.sampler = self.sampler if draw < OWN_DRAWS else self.random
             trial = self.sampling.ask(distributions(self.search.space))
             reason = self.search.refusal(trial.params)
             if reason is None:
@@ -159,7 +161,7 @@ class Searching:
             self.refused += 1
             self.sampling.tell(trial, state=TrialState.FAIL)
         raise UserError(
-            f"{self.search.source}: space: {REDRAWS_MAXIMUM} proposals in a row cannot run, the last because {reason}; "
+            f"{self.search.source}: space: {DRAWS_MAXIMUM} proposals in a row cannot run, the last because {reason}; "
             "take choices out that refuse each other"
         )
 
@@ -237,10 +239,10 @@ class Searching:
         }
 
 
-def sampler(search: Search) -> optuna.samplers.BaseSampler:
-    """The sampler a file names; its draws depend on the search's name and scale."""
+def sampler(search: Search, name: Sampler) -> optuna.samplers.BaseSampler:
+    """The sampler of a name; its draws depend on the search's name and scale."""
     seed = int(word(f"{search.name} {search.scale}")) % 2**32
-    match search.declaration.sampler:
+    match name:
         case "gp":
             return optuna.samplers.GPSampler(seed=seed)
         case "random":
@@ -294,7 +296,7 @@ def table(tree: Tree) -> list[str]:
     count = len(tree["trials"])
     rows.append(
         f"{count} trials: {len(tree['front'])} on the front, {tree['dominated']} dominated, {tree['failed']} failed; "
-        f"{tree['refused']} proposals refused themselves and cost nothing"
+        f"proposals that refused themselves, at no cost: {tree['refused']}"
     )
     if tree["cost"] == "seconds":
         rows.append("Seconds are those of this machine, as busy as it was.")

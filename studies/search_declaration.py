@@ -20,6 +20,7 @@ TRIED_MAXIMUM = 500
 """Combinations a choice is tried in, before it is said that none with it can run."""
 
 Choices = list[Level]
+Sampler = Literal["tpe", "gp", "random"]
 
 
 class Levels(Settings):
@@ -50,7 +51,7 @@ class SearchDeclaration(Settings):
         default="seconds",
         description="seconds of training, on this machine as it was; or parameters, the same anywhere",
     )
-    sampler: Literal["tpe", "gp", "random"] = "tpe"
+    sampler: Sampler = "tpe"
     trials: int = Field(ge=1, le=10_000)
     batch: int = Field(ge=1, le=1000, description="proposals asked at once; they see the results of earlier batches")
     seeds: int = Field(default=1, ge=1, le=100, description="runs a trial, whose mean it is")

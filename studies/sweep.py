@@ -44,7 +44,7 @@ from studies.ledger import (
 )
 from studies.loading import SMOKE
 from studies.looks import level_at
-from studies.measures import Phase, main_measure, measure_of, score_of
+from studies.measures import Phase, analyses_of, main_measure, measure_of, score_of
 from studies.study import TUNING_SEED, Cell, Declaration, Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -140,6 +140,7 @@ class Sweep:
     def __init__(self, study: Study, home: Path, tell: Callable[[Event], None], shard: Shard = WHOLE) -> None:
         self.study, self.home, self.tell, self.shard = study, home, tell, shard
         self.sign = main_measure(study.declaration).sign
+        self.analyses = analyses_of(study.declaration)
         self.folder = study_folder(home, study.name, study.scale)
         self.place = self.folder if shard == WHOLE else self.folder / SHARDS / f"{shard.number}-of-{shard.count}"
         self.cells = shard.of(study.cells)
@@ -296,7 +297,7 @@ class Sweep:
             self.stored.append((key, Outcome(None, str(error))))
             return
         if stored is None:
-            executor.submit(key, spec)
+            executor.submit(key, spec, self.analyses if phase == "confirm" else ())
         else:
             self.stored.append((key, Outcome(stored)))
 

@@ -16,14 +16,14 @@ ANALYSES = {
 }
 
 
-def analysis_of(name: str) -> Analyse:
+def analysis_of(name: str, where: str = "") -> Analyse:
     """The analysis of that name.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none; `where` it was asked for stands before the sentence.
     """
     if name not in ANALYSES:
-        raise UserError(f"analysis {name!r}: no such analysis; {suggestion(name, list(ANALYSES))}")
+        raise UserError(f"{where}analysis {name!r}: no such analysis; {suggestion(name, list(ANALYSES))}")
     found: Analyse = import_module(ANALYSES[name][0]).analyse
     return found
 

@@ -67,8 +67,10 @@ PAPER: dict[str, dict[int, tuple[float, float]]] = {
     "bytes": {2: (1.98, 1.94), 4: (3.84, 3.67), 8: (7.04, 6.39)},
 }
 """Tokens a forward and times faster at 7B parameters: n = 4 on code, n = 8 on bytes."""
-TURNS = 15
+TURNS = 9
 SAMPLES = 16
+SINGLE = 4
+"""Prompts that are decoded alone, one after the other."""
 Progress = Callable[[str], None]
 
 
@@ -83,8 +85,9 @@ def measure(home: Path, progress: Progress) -> tuple[list[Tree], list[Tree]]:
         batch = stored.parts.task.batch(split, np.arange(SAMPLES))
         prompts, lengths, room = prompts_of(batch)
         room = min(room, answer_tokens(spec, room))
-        for samples in (1, SAMPLES):
-            drafted += speculation(name, stored, prompts[:samples], lengths[:samples], room, drafts)
+        one_by_one = [(prompts[row : row + 1], lengths[row : row + 1]) for row in range(SINGLE)]
+        for batches in (one_by_one, [(prompts, lengths)]):
+            drafted += speculation(name, stored, batches, room, drafts)
         if name == "text":
             for samples in (1, SAMPLES):
                 greedy.append(beside_transformers(stored, prompts[:samples], lengths[:samples], room))
@@ -103,40 +106,46 @@ def answer_tokens(spec: RunSpec, room: int) -> int:
 
 
 def speculation(
-    name: str, stored: StoredRun, prompts: Integers, lengths: Integers, count: int, drafts: tuple[int, ...]
+    name: str, stored: StoredRun, batches: list[tuple[Integers, Integers]], count: int, drafts: tuple[int, ...]
 ) -> list[Tree]:
-    """Rows for one batch of prompts: tokens a forward, times faster than plain decoding, and their ratio."""
+    """Rows for prompts in batches of one size: tokens that a forward pass gave, times faster than plain decoding, and
+    the one over the other."""
     network = stored.parts.network
 
-    def once(k: int) -> tuple[Decoded, float]:
-        before = time.perf_counter()
-        with torch.inference_mode():
-            Reader(network, len(prompts), prompts.shape[1] + k).read(prompts, np.zeros_like(lengths), k)
-        between = time.perf_counter()
-        found = decode(network, prompts, lengths, count, k)
-        return found, time.perf_counter() - between - (between - before)
+    def once(k: int) -> tuple[list[Decoded], float]:
+        found, seconds = [], 0.0
+        for prompts, lengths in batches:
+            before = time.perf_counter()
+            with torch.inference_mode():
+                Reader(network, len(prompts), prompts.shape[1] + k).read(prompts, np.zeros_like(lengths), k)
+            between = time.perf_counter()
+            found.append(decode(network, prompts, lengths, count, k))
+            seconds += time.perf_counter() - between - (between - before)
+        return found, seconds
 
     seconds: dict[int, list[float]] = {k: [] for k in (1, *drafts)}
-    found: dict[int, Decoded] = {}
+    found: dict[int, list[Decoded]] = {}
     for _ in range(TURNS + 1):
         for k, each in seconds.items():
             found[k], taken = once(k)
             each.append(taken)
+    plain = np.concatenate([one.tokens for one in found[1]])
     rows = []
     for k in drafts:
         faster = statistics.median(a / b for a, b in zip(seconds[1][1:], seconds[k][1:], strict=True))
-        per_forward = found[k].tokens_per_forward
+        tokens, forwards = (sum(int(getattr(one, what).sum()) for one in found[k]) for what in ("lengths", "forwards"))
+        accepted, proposed = (sum(getattr(one, what) for one in found[k]) for what in ("accepted", "proposed"))
         rows.append(
             {
                 "run": name,
-                "samples": len(prompts),
+                "samples": len(batches[0][0]),
                 "tokens_each": count,
                 "draft": k,
-                "tokens_per_forward": per_forward,
+                "tokens_per_forward": tokens / forwards,
                 "times_faster": faster,
-                "realised": faster / per_forward,
-                "acceptance": found[k].acceptance.tolist(),
-                "same_as_plain": bool((found[k].tokens == found[1].tokens).all()),
+                "realised": faster / (tokens / forwards),
+                "acceptance": (accepted / np.maximum(1, proposed)).tolist(),
+                "same_as_plain": bool((np.concatenate([one.tokens for one in found[k]]) == plain).all()),
                 "paper_tokens_per_forward": PAPER[name][k][0],
                 "paper_times_faster": PAPER[name][k][1],
             }

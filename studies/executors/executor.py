@@ -33,6 +33,14 @@ class Outcome:
     failure: str | None = None
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a worker is handed: a run's spec, and the analyses to take of it: (name, checkpoint)."""
+
+    tree: Tree
+    analyses: tuple[tuple[str, str], ...] = ()
+
+
 class Executor(Protocol[Key]):
     """Runs are submitted with a key that comes back with their outcome; they start in the order of submission.
 
@@ -52,8 +60,8 @@ class Executor(Protocol[Key]):
     def pending(self) -> bool:
         """Whether an outcome is still to come."""
 
-    def submit(self, key: Key, spec: RunSpec) -> None:
-        """Queue a run; nothing where `stop` was called."""
+    def submit(self, key: Key, spec: RunSpec, analyses: tuple[tuple[str, str], ...] = ()) -> None:
+        """Queue a run, and analyses of it; nothing where `stop` was called."""
 
     def outcomes(self) -> Iterator[tuple[Key, Outcome]]:
         """What ended since the last call, once something has; nothing where nothing is pending."""
@@ -62,7 +70,7 @@ class Executor(Protocol[Key]):
         """Start no further run; those that are running go on to their end. Safe in a signal handler."""
 
 
-def attempt(tree: Tree, home: Path) -> Outcome:
+def attempt(work: Work, home: Path) -> Outcome:
     """One run, whatever becomes of it: what it raises is that run's failure, not the study's.
 
     A run that another process is at is waited for: another study's, or a worker's that has yet to notice that its
@@ -72,7 +80,14 @@ def attempt(tree: Tree, home: Path) -> Outcome:
 
     while True:
         try:
-            return Outcome(train(parse_spec(tree, "the study's run"), home))
+            spec = parse_spec(work.tree, "the study's run")
+            result = train(spec, home)
+            if result["status"] == "complete" and work.analyses:
+                from lab.analysis.stored import measures_of
+
+                for name, checkpoint in work.analyses:
+                    measures_of(home, spec.identity, checkpoint, name)
+            return Outcome(result)
         except Held:
             time.sleep(HELD_SECONDS)
         except (UserError, WorkFailed) as error:

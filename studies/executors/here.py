@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Generic, Self
 
 from lab.spec import RunSpec
-from studies.executors.executor import Key, Outcome, attempt
+from studies.executors.executor import Key, Outcome, Work, attempt
 
 
 class Here(Generic[Key]):
@@ -17,7 +17,7 @@ class Here(Generic[Key]):
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.waiting: deque[tuple[Key, RunSpec]] = deque()
+        self.waiting: deque[tuple[Key, Work]] = deque()
         self.stopped = False
 
     def __enter__(self) -> Self:
@@ -32,13 +32,13 @@ class Here(Generic[Key]):
     def pending(self) -> bool:
         return bool(self.waiting) and not self.stopped
 
-    def submit(self, key: Key, spec: RunSpec) -> None:
-        self.waiting.append((key, spec))
+    def submit(self, key: Key, spec: RunSpec, analyses: tuple[tuple[str, str], ...] = ()) -> None:
+        self.waiting.append((key, Work(spec.tree(), analyses)))
 
     def outcomes(self) -> Iterator[tuple[Key, Outcome]]:
         if self.pending:
-            key, spec = self.waiting.popleft()
-            yield key, attempt(spec.tree(), self.home)
+            key, work = self.waiting.popleft()
+            yield key, attempt(work, self.home)
 
     def stop(self) -> None:
         self.stopped = True

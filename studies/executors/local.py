@@ -15,8 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from generators.settings import Tree
-from studies.executors.executor import Key, attempt
+from studies.executors.executor import Key, Work, attempt
 from studies.executors.workers import Message, Workers
 
 
@@ -50,9 +49,9 @@ class LocalWorkers(Workers[Key, LocalWorker]):
         self.pipes[ours] = worker
         return worker
 
-    def hand(self, worker: LocalWorker, tree: Tree) -> None:
+    def hand(self, worker: LocalWorker, work: Work) -> None:
         with suppress(OSError):
-            worker.pipe.send(tree)
+            worker.pipe.send(work)
 
     def listen(self, seconds: float) -> list[tuple[LocalWorker, Message]]:
         heard: list[tuple[LocalWorker, Message]] = []

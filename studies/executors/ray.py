@@ -15,8 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from generators.errors import UserError
-from generators.settings import Tree
-from studies.executors.executor import Key, Outcome, attempt
+from studies.executors.executor import Key, Outcome, Work, attempt
 from studies.executors.workers import Message, Workers
 
 try:
@@ -49,9 +48,9 @@ class RayWorker:
 
         return None
 
-    def attempt(self, tree: Tree) -> Outcome:
+    def attempt(self, work: Work) -> Outcome:
         """One run."""
-        return attempt(tree, self.home)
+        return attempt(work, self.home)
 
 
 class RayWorkers(Workers[Key, Any]):
@@ -86,8 +85,8 @@ class RayWorkers(Workers[Key, Any]):
         self.answers[worker.ready.remote()] = worker
         return worker
 
-    def hand(self, worker: Any, tree: Tree) -> None:
-        self.answers[worker.attempt.remote(tree)] = worker
+    def hand(self, worker: Any, work: Work) -> None:
+        self.answers[worker.attempt.remote(work)] = worker
 
     def listen(self, seconds: float) -> list[tuple[Any, Message]]:
         answered, _ = ray.wait(list(self.answers), timeout=seconds)

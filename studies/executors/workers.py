@@ -13,9 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar
 
-from generators.settings import Tree
 from lab.spec import RunSpec
-from studies.executors.executor import Key, Outcome
+from studies.executors.executor import Key, Outcome, Work
 
 Worker = TypeVar("Worker", bound=Hashable)
 Message = Outcome | Literal["ready", "died"]
@@ -30,7 +29,7 @@ class Job(Generic[Key]):
     """A run on its way. started: when a worker got it, on this machine's monotonic clock."""
 
     key: Key
-    spec: RunSpec
+    work: Work
     deaths: int = 0
     started: float = 0.0
 
@@ -56,7 +55,7 @@ class Workers(ABC, Generic[Key, Worker]):
         """A new worker, which says "ready" once it is."""
 
     @abstractmethod
-    def hand(self, worker: Worker, tree: Tree) -> None:
+    def hand(self, worker: Worker, work: Work) -> None:
         """Give an idle worker a run; it answers with an Outcome. One that has died meanwhile is no error here."""
 
     @abstractmethod
@@ -80,8 +79,8 @@ class Workers(ABC, Generic[Key, Worker]):
     def pending(self) -> bool:
         return bool(self.running or (self.waiting and not self.stopped))
 
-    def submit(self, key: Key, spec: RunSpec) -> None:
-        self.waiting.append(Job(key, spec))
+    def submit(self, key: Key, spec: RunSpec, analyses: tuple[tuple[str, str], ...] = ()) -> None:
+        self.waiting.append(Job(key, Work(spec.tree(), analyses)))
 
     def stop(self) -> None:
         self.stopped = True
@@ -101,7 +100,7 @@ class Workers(ABC, Generic[Key, Worker]):
             worker, job = self.idle.pop(), self.waiting.popleft()
             job.started = time.monotonic()
             self.running[worker] = job
-            self.hand(worker, job.spec.tree())
+            self.hand(worker, job.work)
         room = self.count - len(self.starting) - len(self.idle) - len(self.running)
         for _ in range(0 if self.stopped else min(room, len(self.waiting) - len(self.starting))):
             self.starting.add(self.start())

@@ -1,6 +1,6 @@
 """Self-speculative decoding against greedy decoding on a thousand prompts, for every wiring of heads, trained.
 
-    python tests/slow/decoding.py --prompts 1000
+    python -m tests.slow.decoding --prompts 1000
 
 For each wiring a model is trained until its heads are right often and wrong often. In double precision every k = 2..n,
 one prompt at a time and sixteen, has to give the tokens of greedy decoding, with and without a token that ends a

@@ -1,10 +1,10 @@
 """A study on a Ray cluster of two nodes, one of which is killed on the way; the bytes must be those of one process.
 
-    unshare --net --pid --fork --kill-child --mount-proc python -m tests.slow.ray_cluster
+    unshare --net --pid --fork --kill-child --mount-proc python -m tests.slow.ray_cluster STUDY.toml
 
 Needs the extra `ray`, and the right to make a network of its own, since Ray listens on every address a machine has:
-here there is only 127.0.0.1, and everything that was started ends with the namespace. Also a wrong token, a wrong
-port and a home that the workers do not see: a sentence, exit code 2, within a bounded time.
+here there is only 127.0.0.1, and everything that was started ends with the namespace. Also a wrong token and
+a wrong port: a sentence, exit code 2, within a bounded time.
 """
 
 import os

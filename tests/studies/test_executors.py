@@ -16,7 +16,7 @@ from generators.settings import Tree
 from lab.spec import RunSpec
 from lab.store import LAST, RunFolder, exclusive
 from lab.training import train
-from studies.executors.executor import Outcome, attempt
+from studies.executors.executor import Outcome, Work, attempt
 from studies.executors.here import Here
 from studies.executors.local import LocalWorkers
 from studies.executors.table import Setup, executor
@@ -44,9 +44,9 @@ class Scripted(Workers[str, int]):
         self.said.append((self.started[-1], "died" if len(self.started) <= self.stillborn else "ready"))
         return self.started[-1]
 
-    def hand(self, worker: int, tree: Tree) -> None:
-        seed = tree["seed"]
-        if tree["training"]["steps"] == 1000:
+    def hand(self, worker: int, work: Work) -> None:
+        seed = work.tree["seed"]
+        if work.tree["training"]["steps"] == 1000:
             return
         self.deaths[seed] = self.deaths.get(seed, 0) + 1
         self.said.append((worker, "died" if self.deaths[seed] <= seed else Outcome({"status": "complete"})))
@@ -127,7 +127,7 @@ def test_what_a_run_raises_is_its_failure(tiny: Spec, tmp_path: Path, monkeypatc
             raise error
 
         monkeypatch.setattr("lab.training.train", fail)
-        assert attempt(tiny().tree(), tmp_path) == Outcome(None, sentence)
+        assert attempt(Work(tiny().tree()), tmp_path) == Outcome(None, sentence)
 
 
 def test_a_run_that_another_process_trains_is_waited_for(
@@ -138,7 +138,7 @@ def test_a_run_that_another_process_trains_is_waited_for(
     held = exclusive(folder.path, "training this run")
     held.__enter__()
     monkeypatch.setattr(time, "sleep", lambda seconds: held.__exit__(None, None, None))
-    assert attempt(spec.tree(), tmp_path).result == folder.result()
+    assert attempt(Work(spec.tree()), tmp_path).result == folder.result()
 
 
 def test_a_damaged_run_in_the_store_is_a_failed_run_and_the_others_go_on(small: Study, tmp_path: Path) -> None:
@@ -169,10 +169,10 @@ def interrupts() -> Iterator[None]:
 def test_ctrl_c_once_lets_the_run_end_and_the_same_command_goes_on(
     small: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(tree: Tree, home: Path) -> Outcome:
+    def interrupted(work: Work, home: Path) -> Outcome:
         if len(list((home / "runs").glob("*"))) == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return attempt(tree, home)
+        return attempt(work, home)
 
     monkeypatch.setattr("studies.executors.here.attempt", interrupted)
     with pytest.raises(WorkFailed, match=r"interrupted after 4 of 28 runs, .* goes on"):
@@ -184,7 +184,7 @@ def test_ctrl_c_once_lets_the_run_end_and_the_same_command_goes_on(
 
 @pytest.mark.usefixtures("interrupts")
 def test_ctrl_c_twice_ends_at_once(small: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(tree: Tree, home: Path) -> Outcome:
+    def interrupted(work: Work, home: Path) -> Outcome:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("this is never reached")
@@ -274,5 +274,5 @@ def test_ctrl_c_on_a_study_with_workers_exits_with_1_and_leaves_no_process(
         list((tmp_path / "home").glob("runs/*/result.json"))
     )
     assert bool(unfinished) == (times == 2)
-    again = lab("study", "run", path, "--home", tmp_path / "home", "--executor", "here")
+    again = lab("study", "run", path, "--scale", "smoke", "--home", tmp_path / "home", "--executor", "here")
     assert again.returncode == 0

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from generators.errors import UserError
+from lab.analysis.analysis import Analysis
 from lab.store import TIMING, RunFolder
+from lab.stored import StoredRun
 from studies.claims import judge
 from studies.executors.executor import Outcome
 from studies.executors.here import Here
@@ -90,3 +93,40 @@ def test_tuning_on_a_loss_takes_the_lowest_of_validation(study_file: Edit, tmp_p
             test = result["scores"]["best"]["test"]
             if entry["phase"] == "confirm":
                 assert (entry["score"], entry["measures"]) == (test["loss_1"], {"accuracy on test": test["accuracy"]})
+
+
+def test_a_claim_may_be_about_an_analysis_which_the_worker_takes_and_keeps(
+    study_file: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in says how many parameters a run has; arms that differ in that alone are then told apart surely."""
+    taken: list[str] = []
+
+    def parameters(run: StoredRun) -> Analysis:
+        taken.append(run.folder.identity)
+        return Analysis(
+            "lookahead", [], {"parameters": float(sum(map(Tensor.numel, run.parts.network.parameters())))}, []
+        )
+
+    monkeypatch.setattr("lab.analysis.table.analysis_of", lambda name, where="": parameters)
+    path = study_file(
+        ('name = "helps"\n', 'name = "helps"\nmetric = "analysis/lookahead/parameters"\n'),
+        (
+            'factor = "objective.n"\ntreatment = 2\ncontrol = 1\nwhere = { "model.width" = "first" }',
+            'factor = "model.width"\ntreatment = 16\ncontrol = 8\nwhere = { "objective.n" = 1 }',
+        ),
+    )
+    study = load(str(path), "cpu", [])
+    home = tmp_path / "home"
+    cells = [state.tree() for state in Sweep(study, home, lambda event: None).run(Here(home))]
+    verdicts = judge(study, scores_for(study, cells))
+    assert verdicts[0].verdict == "supported"
+    assert verdicts[0].contrast is not None
+    assert verdicts[0].contrast.difference > 0
+    assert sorted(taken) == sorted(e["run"] for cell in cells for e in cell["entries"] if e["phase"] == "confirm")
+    Sweep(study, home, lambda event: None).run(Here(home))
+    assert len(taken) == len(set(taken)), "what was taken once is read"
+
+
+def test_an_analysis_is_no_metric_to_tune_by(study_file: Edit) -> None:
+    with pytest.raises(UserError, match="is for claims, as tuning reads validation"):
+        load(str(study_file(('metric = "accuracy"', 'metric = "analysis/lookahead/lookahead_2"'))), "cpu", [])

@@ -108,6 +108,15 @@ def test_proposals_do_not_depend_on_which_run_ended_first(declared: Callable[...
     assert json.loads((tmp_path / "Backwards/studies/small/cpu/search.json").read_text()) == trees[0]
 
 
+@pytest.mark.parametrize("sampler", [pytest.param("gp", marks=pytest.mark.slow), "random"])
+def test_a_sampler_that_insists_on_what_is_refused_does_not_end_the_search(
+    declared: Callable[..., Path], tmp_path: Path, sampler: str
+) -> None:
+    changed = declared(("trials = 6", f'trials = 14\nsampler = "{sampler}"'))
+    tree = searched(load_search(str(changed), "cpu", []), tmp_path, Backwards(tmp_path))
+    assert len(tree["trials"]) == 14
+
+
 def test_refused_settings_cost_no_budget(declared: Callable[..., Path], tmp_path: Path) -> None:
     search = load_search(str(declared()), "cpu", [])
     assert search.refusal(search.first) is not None  # n=2, no layer, one unembedding

@@ -17,7 +17,7 @@ from generators.errors import UserError
 from generators.settings import Tree
 from lab.store import RunFolder, exclusive
 from studies.claims import judge
-from studies.executors.executor import Outcome
+from studies.executors.executor import Outcome, Work
 from studies.executors.here import Here
 from studies.executors.local import LocalWorkers
 from studies.ledger import confirmed, read_ledger, study_folder
@@ -135,7 +135,8 @@ def test_a_run_that_fails_is_a_failed_cell_and_never_a_zero(
 ) -> None:
     """Every run of one cell diverges; the others score."""
 
-    def stub(tree: Tree, home: Path) -> Outcome:
+    def stub(work: Work, home: Path) -> Outcome:
+        tree = work.tree
         bad = tree["model"]["width"] == 16 and tree["objective"]["n"] == 2
         score = {"accuracy": 0.5 + 0.01 * tree["seed"] % 7}
         result: Tree = {"status": "complete", "scores": {"best": {"validation": score, "test": score}}}

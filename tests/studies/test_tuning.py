@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from generators.errors import UserError
-from generators.settings import Tree
-from studies.executors.executor import Outcome
+from studies.executors.executor import Outcome, Work
 from studies.executors.here import Here
 from studies.ledger import read_ledger, study_folder
 from studies.loading import load
@@ -22,7 +21,8 @@ RATE = "training.learning_rate"
 def scored_by_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of training: the nearer a rate is to 0.02, the better, by more than seeds differ."""
 
-    def stub(tree: Tree, home: Path) -> Outcome:
+    def stub(work: Work, home: Path) -> Outcome:
+        tree = work.tree
         rate, seed = tree["training"]["learning_rate"], tree["seed"]
         score = {"accuracy": 1 - abs(rate - 0.02) * 10 + 0.001 * (seed * 7 % 5)}
         return Outcome({"status": "complete", "scores": {"best": {"validation": score, "test": score}}})
