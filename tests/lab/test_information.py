@@ -288,3 +288,45 @@ def test_contexts_weigh_as_many_as_they_were_drawn_from() -> None:
     held = Held(batch, *draw_places(eligible, 3, np.random.default_rng(0)), eligible)
     np.testing.assert_allclose(held.contexts.weights, [3, 3, 3, 1])
     assert held.contexts.samples.tolist() == [0, 0, 0, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("memory", "length"), [(0.05, 64), (0.6, 64), (0.95, 128)])
+def test_intervals_of_a_trained_model_hold_the_closed_form(
+    tiny: Spec, tmp_path: Path, memory: float, length: int
+) -> None:
+    """A model of about 20,000 parameters, trained for half a minute: too little to be perfect, enough to be useful."""
+    task = {"kind": "markov", "memory": memory, "length_tokens": length, "test_samples": 600, "validation_samples": 64}
+    spec = tiny(task=task, model={"width": 24, "layers": 3, "attention_heads": 2, "rotary_base": 100.0},
+                training__steps=500, training__batch_size=16, training__evaluate_every_steps=250)  # fmt: skip
+    train(spec, tmp_path)
+    found = analyse(StoredRun(tmp_path, spec.identity, "last"))
+    terms = {(row["of"], row["quantity"]): row for row in found.rows if row["where"] == "all"}
+    widths = {}
+    for term in TERMS:
+        known = terms["closed form", term]["value"]
+        for of in ("source", "estimate"):
+            assert terms[of, term]["low"] <= known <= terms[of, term]["high"], (of, term, terms[of, term], known)
+        widths[term] = terms["estimate", term]["high"] - terms["estimate", term]["low"]
+    assert max(widths.values()) < 0.2
+    assert 0 < found.measures["kl_pair"] < 0.1
+    assert found.measures["premise_gap"] >= -found.measures["kl_pair"]  # head 2 cannot know more than the source
+    x, y, x_given_y, y_given_x, mutual = (terms["model", term]["value"] for term in TERMS)
+    assert x + y == pytest.approx(x_given_y + 2 * mutual + y_given_x, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_two_tokens_share_what_a_consequential_choice_decides(tiny: Spec, tmp_path: Path) -> None:
+    """The pair of a choice and the first token it decides shares H(Y unseen) - H(Y seen); other pairs nothing."""
+    task = {"kind": "choice", "noise": 0.1, "test_samples": 400, "validation_samples": 64}
+    spec = tiny(task=task, model={"width": 48, "layers": 4, "attention_heads": 2, "rotary_base": 100.0},
+                training__steps=500, training__batch_size=16, training__evaluate_every_steps=250)  # fmt: skip
+    train(spec, tmp_path)
+    found = analyse(StoredRun(tmp_path, spec.identity, "last"))
+    shared = {row["where"]: row["value"] for row in found.rows if row["quantity"].startswith("relative information")}
+    choice = Choice(ChoiceConfig(noise=0.1))
+    decided, first = np.array([3]), np.array([1])
+    told = choice.optimal_loss(decided, first, 2) - choice.optimal_loss(decided, first, 1)
+    assert shared["X is consequential choice"] == pytest.approx(float(told[0]), abs=0.15)
+    assert abs(shared["X is inconsequential choice"]) < 0.1
+    assert abs(shared["X is filler"]) < 0.1
