@@ -258,16 +258,28 @@ class Markov(Task):
             both = self.entropies([1, 2])
             x, y = both.nats
             return Information.of(np.array([x, y, x, y, 0.0]), float(both.error.max()))
-        two_ahead = self.transition @ self.emission
 
         def pairs(belief: Floats) -> Floats:
-            after = (belief @ self.transition)[:, None, :] * self.emission.T
-            return pair_entropies(after @ two_ahead)
+            return pair_entropies(self._pair_after(belief))
 
         if not self.hidden:
             return Information.of(self.stationary @ pairs(np.eye(self.states)), 0.0)
         found = averaged(pairs(belief[:, -1]) for belief in self._sampled_beliefs())
         return Information.of(found.nats, float(found.error.max()))
+
+    def pairs(self, batch: Batch, rows: Integers, places: Integers) -> Floats:
+        """P(x_t, x_t+1 | x_0..x_t-1) float64 [N, V, V], exact, at place t >= 1 [N] of these rows of the batch [N]."""
+        if self.config.lag_tokens > 1:  # they belong to two chains
+            x, y = (self.distribution(batch, lag)[rows, places + lag - 1] for lag in (1, 2))
+            joint: Floats = x[:, :, None] * y[:, None, :]
+            return joint
+        return self._pair_after(self.beliefs(batch.tokens)[rows, places - 1])
+
+    def _pair_after(self, belief: Floats) -> Floats:
+        """Probabilities [..., V, V] of the two tokens of a chain after a state with these probabilities [..., S]."""
+        after = (belief @ self.transition)[..., None, :] * self.emission.T
+        result: Floats = after @ (self.transition @ self.emission)
+        return result
 
     def _entropy_after(self, steps: int) -> float:
         """H(token `steps` later | state): of a source without blur, the token tells the state."""
