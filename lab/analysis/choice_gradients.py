@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,7 +28,6 @@ from generators.task import Batch, Mask
 from lab.batches import TensorBatch
 from lab.objectives.objective import Objective
 
-SAMPLES_AT_ONCE = 64
 SPLITS = 8
 """Pairs of batches: intervals have 7 degrees of freedom."""
 STEP = 1e-3
@@ -46,21 +44,19 @@ class Gradients:
     """What `SPLITS` pairs of batches gave, an array [SPLITS] each.
 
     Attributes:
-        norm, cosine, first_order: of each kind of target for each lag.
-        cosine_of_kind: of each kind, all heads together.
-        useful, forward: of each kind, all heads together: the step taken both ways, and down alone; in nats per unit
-            of learning rate.
-        predicted: g_p . g_1 of each kind, all heads together.
+        norm, cosine, product: of each kind of target for each lag.
+        norm_of_kind, cosine_of_kind, product_of_kind: of each kind, all heads together.
+        useful, downhill: of each kind, all heads together: measured by the step both ways, and by the step down alone.
     """
 
     norm: dict[Pair, Floats]
     cosine: dict[Pair, Floats]
-    first_order: dict[Pair, Floats]
+    product: dict[Pair, Floats]
     norm_of_kind: dict[str, Floats]
     cosine_of_kind: dict[str, Floats]
-    predicted: dict[str, Floats]
+    product_of_kind: dict[str, Floats]
     useful: dict[str, Floats]
-    forward: dict[str, Floats]
+    downhill: dict[str, Floats]
 
 
 def token_losses(network: Objective, batch: TensorBatch, latent: Tensor, lag: int) -> Tensor:
@@ -83,12 +79,10 @@ def measure(
     Args:
         weights: of each lag's loss in what is descended.
     """
-    found: list[dict[str, dict[Pair, float]]] = []
-    for mine, other in pairs:
-        found.append(_measure_pair(network, mine, other, kinds, weights, device))
+    found = [_measure_pair(network, mine, other, kinds, weights, device) for mine, other in pairs]
 
     def gather(name: str) -> dict[Pair, Floats]:
-        keys = found[0][name]
+        keys = dict.fromkeys(key for each in found for key in each[name])
         return {key: np.array([each[name].get(key, 0.0) for each in found]) for key in keys}
 
     def gather_kind(name: str) -> dict[str, Floats]:
@@ -97,8 +91,8 @@ def measure(
     return Gradients(
         gather("norm"),
         gather("cosine"),
-        gather("first_order"),
-        *map(gather_kind, ("norm_of_kind", "cosine_of_kind", "predicted", "useful", "forward")),
+        gather("product"),
+        *map(gather_kind, ("norm_of_kind", "cosine_of_kind", "product_of_kind", "useful", "downhill")),
     )
 
 
@@ -120,7 +114,16 @@ def _measure_pair(
     latent = network.trunk(batch.inputs_BxP)
     result: dict[str, dict[Pair, float]] = {
         name: {}
-        for name in ("norm", "cosine", "first_order", "norm_of_kind", "cosine_of_kind", "predicted", "useful", "forward")
+        for name in (
+            "norm",
+            "cosine",
+            "product",
+            "norm_of_kind",
+            "cosine_of_kind",
+            "product_of_kind",
+            "useful",
+            "downhill",
+        )
     }
     whole: dict[str, Tensor] = {}
     for lag, weight in weights.items():
@@ -133,7 +136,7 @@ def _measure_pair(
             g = flat(weight / count * losses[torch.from_numpy(where).to(device)].sum())
             result["norm"][kind, lag] = float(g.norm())
             result["cosine"][kind, lag] = cosine(g, g_1)
-            result["first_order"][kind, lag] = float(g @ g_1)
+            result["product"][kind, lag] = float(g @ g_1)
             whole[kind] = whole[kind] + g if kind in whole else g
     del latent, losses
     size = float(torch.cat([weight.detach().flatten() for weight in trunk]).norm())
@@ -144,16 +147,16 @@ def _measure_pair(
             up, down = (float(_moved(trunk, sign * e * g, head_1)) for sign in (1, -1))
             result["norm_of_kind"][kind, 0] = float(g.norm())
             result["cosine_of_kind"][kind, 0] = cosine(g, g_1)
-            result["predicted"][kind, 0] = float(g @ g_1)
+            result["product_of_kind"][kind, 0] = float(g @ g_1)
             result["useful"][kind, 0] = (up - down) / (2 * e)
-            result["forward"][kind, 0] = (here - down) / e
+            result["downhill"][kind, 0] = (here - down) / e
     return result
 
 
 def _moved(trunk: list[torch.nn.Parameter], step: Tensor, loss: Callable[[], Tensor]) -> Tensor:
     """The loss a step further; the weights are put back bit for bit."""
     before = [weight.clone() for weight in trunk]
-    for weight, part in zip(trunk, step.split([weight.numel() for weight in trunk]), strict=True):
+    for weight, part in zip(trunk, torch.split(step, [weight.numel() for weight in trunk]), strict=True):
         weight.add_(part.view_as(weight))
     value = loss()
     for weight, old in zip(trunk, before, strict=True):
@@ -164,16 +167,3 @@ def _moved(trunk: list[torch.nn.Parameter], step: Tensor, loss: Callable[[], Ten
 def cosine(a: Tensor, b: Tensor) -> float:
     """Cosine of two vectors [N], 0 where one is zero."""
     return float(F.cosine_similarity(a, b, dim=0))
-
-
-def t_interval(values: Floats) -> tuple[float, float, float]:
-    """The mean of independent values [n], and its 95% t interval."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
-
-
-def share_interval(part: Floats, total: Floats) -> tuple[float, float, float]:
-    """mean part / mean total of independent pairs [n], and a 95% t interval by linearisation (delta method)."""
-    share = part.mean() / total.mean()
-    _, low, high = t_interval((part - share * total) / abs(total.mean()))
-    return float(share), float(share + low), float(share + high)

@@ -15,67 +15,74 @@ and a fifth, on every task, finds choice points without labels (`consequences`),
 Kinds of targets are the task's position classes, with decided tokens told apart by whether the head stands before the
 choice ("decided, choice unseen") or not. The weight counts the unseen and the choices themselves.
 
-Intervals are 95%: of losses and of precision, recall and shares of positions over samples, by the normal approximation
-of the ratio of two sums (linearised); of gradients Student's t over 8 independent pairs of batches, of their shares
-the same with the ratio linearised; of one position's consequence three standard errors' worth over 3 alternatives
-(t, 2 degrees of freedom). Gradients are those of the batches that training would have read next.
+Intervals are 95%. Of losses, precision, recall and shares of positions: over samples, normal, of the ratio of two sums
+linearised; of a share no narrower than the exact binomial one, which has a width also at 0 and 1. Of gradients: Student's
+t over 8 independent pairs of batches; of their shares the same, linearised. Of one position's consequence: Student's t
+over the alternatives drawn. Gradients are of the batches that training would read next, all else of the test split.
 """
 
 import numpy as np
 import torch
-from scipy import stats
 
-from generators.choice import CONSEQUENTIAL, DECIDED, INCONSEQUENTIAL, Choice, implied_weight
-from generators.entropy import Floats
+from generators.choice import CONSEQUENTIAL, DECIDED, INCONSEQUENTIAL, Choice
 from generators.errors import UserError
-from generators.randomness import Integers
 from generators.task import Batch, Mask, Task
-from lab.analysis import choice_gradients, consequences
-from lab.analysis.analysis import Analysis, Row
+from lab.analysis.analysis import Analysis
+from lab.analysis.choice_gradients import SPLITS, Gradients, measure, token_losses
+from lab.analysis.choice_weight import Head, counted_weight, heads_of, weight_in_theory
+from lab.analysis.consequences import CHOICE, unlabelled
+from lab.analysis.estimates import Findings, ratio, t_interval, t_ratio
 from lab.batches import TensorBatch
 from lab.graph import Graph
-from lab.objectives.objective import Objective
 from lab.stored import StoredRun
 
-TEST_SAMPLES = 256
-"""For the losses."""
+LOSS_SAMPLES = 256
 GRADIENT_SAMPLES = 32
-"""Of each of the batches whose gradients are taken."""
-LABELLED_SAMPLES = 32
+"""At most, of each of the batches."""
+FOUND_SAMPLES = 32
 """Whose positions are looked at for choice points without labels."""
-SHOWN = 20
-"""Positions with the largest consequences that are told."""
-SEED = 0
-CHOICE, UNSEEN = "consequential choice", "decided, choice unseen"
-COUNTED = (CHOICE, UNSEEN)
-"""The kinds of targets of a consequential choice that the implied weight counts."""
+SAMPLES_AT_ONCE = 64
+OTHER, UNSEEN, SEEN = (
+    "inconsequential choice",
+    "decided, choice unseen",
+    "decided, choice seen",
+)
 SHORT = {
     CHOICE: "choice",
-    "inconsequential choice": "inconsequential",
+    OTHER: "inconsequential",
     UNSEEN: "unseen",
-    "decided, choice seen": "seen",
+    SEEN: "seen",
     "fixed": "fixed",
     "filler": "filler",
 }
 """Kinds of targets as measures name them."""
+UNITS = {
+    "value": "nats; a number or a share where the quantity says so; useful: nats per unit of learning rate",
+    "reference": "that of value: the closed form, or what the first order predicts",
+    "surprise": "nats",
+}
 
 
 def analyse(run: StoredRun) -> Analysis:
     """All parts on the task `choice`, the last alone on any other.
 
     Raises:
-        UserError: the task has too few test samples for independent batches.
+        UserError: the run has too few samples, or no token behind which others are predicted.
     """
-    rows: list[Row] = []
-    measures: dict[str, float] = {}
-    lines: list[str] = []
+    found = Findings()
     task = run.parts.task
+    if (task.splits["test"] or 0) < 2:
+        raise UserError(
+            f"run {run.folder.identity}: one test sample; choice-points needs at least 2, to tell its error"
+        )
     if isinstance(task, Choice):
-        for part in (weights, losses, gradients):
-            part(run, task, rows, measures, lines)
-    unlabelled(run, rows, measures, lines)
-    units = {"value": "nats, unless the quantity says otherwise", "step_size": "learning rate of plain descent"}
-    return Analysis("choice-points", rows, measures, lines, units)
+        few = TensorBatch.of(held_out(task, 2), run.parts.device, np.arange(2))
+        heads = heads_of(run.parts.network, few)
+        weights(task, heads, found)
+        losses(run, task, heads, found)
+        gradients(run, task, heads, found)
+    unlabelled(run, held_out(task, FOUND_SAMPLES).trimmed(), found)
+    return Analysis("choice-points", found.rows, found.measures, found.lines, UNITS)
 
 
 def held_out(task: Task, most: int) -> Batch:
@@ -83,336 +90,162 @@ def held_out(task: Task, most: int) -> Batch:
     return task.batch("test", np.arange(min(most, task.splits["test"] or most)))
 
 
-def kinds(task: Choice, batch: Batch, lag: int) -> dict[str, Mask]:
-    """Kinds of targets [B, T] for the head that looks `lag` ahead."""
+def kinds_of(task: Choice, batch: Batch, head: Head) -> dict[str, Mask]:
+    """Kinds of targets [B, T] of a head."""
     classes = task.position_classes(batch)
-    decided, seen = classes.pop("decided"), batch.labels["offset"] >= lag
-    return {**classes, UNSEEN: decided & ~seen, "decided, choice seen": decided & seen}
+    decided, seen = classes.pop("decided"), batch.labels["offset"] >= head.unseen
+    return {**classes, UNSEEN: decided & ~seen, SEEN: decided & seen}
 
 
-def counted_weight(labels: dict[str, Integers], lags: tuple[int, ...]) -> dict[int, Integers]:
-    """Of each choice, the predictions that look at it, or at a token that it decides, from before it: by class of what
-    they look at, int64 [B, T] at the choice's position. Counted one (position, head) after the other.
-
-    Args:
-        labels: `class` and `choice` of the tokens [B, T].
-    """
-    classes, choice = labels["class"], labels["choice"]
-    found = {which: np.zeros_like(choice) for which in (CONSEQUENTIAL, INCONSEQUENTIAL, DECIDED)}
-    for lag in lags:
-        for position in range(classes.shape[1] - lag):
-            target = position + lag
-            for row in np.flatnonzero(choice[:, target] > position):
-                found[classes[row, target]][row, choice[row, target]] += 1
-    return found
-
-
-def weight_in_theory(lags: tuple[int, ...], decides: int, spacing: int, before: int, after: int) -> tuple[int, int]:
-    """The same in closed form, of one choice: of the choice itself, and of what it decides.
-
-    The head that looks i ahead sees the targets at the offsets k < i from before the choice, of those that the choice
-    decides: k <= D, k < S where the next choice decides what follows it, and inside the sample. So
-
-        weight = sum over heads of min(i, m),  m = min(D + 1, S)
-
-    which for the heads 1..n is `implied_weight`, m n - m (m - 1)/2 with m = min(D + 1, S, n). The windows of two choices
-    that are nearer than n overlap, but they hold different targets: while each token is decided by one choice, and so
-    D < S, nothing is counted twice and `implied_weight(n, D)` is exact at any spacing. If choices were nearer still, it
-    would count the tokens after the next choice for both; by the last choice before a token, m = S. Near the start of
-    a sample heads have no position to look from, near its end nothing to look at.
-
-    Args:
-        decides, spacing: D and S in tokens; D = 0 for an inconsequential choice.
-        before, after: tokens of the sample in front of the choice, and behind it.
-    """
-    offsets = range(min(decides, spacing - 1, after) + 1)
-    each = [sum(offset < lag <= before + offset for lag in lags) for offset in offsets]
-    return each[0], sum(each[1:])
-
-
-def weights(run: StoredRun, task: Choice, rows: list[Row], measures: dict[str, float], lines: list[str]) -> None:
-    """The counted weight of each position class."""
-    lags, decides, spacing = run.parts.network.lags, task.config.decides_tokens, task.config.spacing_tokens
-    batch = held_out(task, LABELLED_SAMPLES)
-    counts = counted_weight(dict(batch.labels), lags)
+def weights(task: Choice, heads: list[Head], found: Findings) -> None:
+    """The counted weight of each position class, on average over the choices of some samples, and of a choice away from
+    the edges of its sample."""
+    decides, spacing = task.config.decides_tokens, task.config.spacing_tokens
+    labels = held_out(task, FOUND_SAMPLES).labels
+    counts, furthest = counted_weight(labels, heads), max(head.lag for head in heads)
     place = np.arange(task.length)
-    inner = (place >= max(lags)) & (place + min(decides, max(lags) - 1) < task.length)
-    classes = batch.labels["class"]
-    tables = {
-        "consequential choice": (CONSEQUENTIAL, CONSEQUENTIAL),
-        "decided": (DECIDED, CONSEQUENTIAL),
-        "inconsequential choice": (INCONSEQUENTIAL, INCONSEQUENTIAL),
-    }
-    whole = [sum(weight_in_theory(lags, d, spacing, task.length, task.length)) for d in (decides, 0)]
-    for name, (looked_at, chosen) in tables.items():
-        where = classes == chosen
-        if not where.any():
+    inner = (place >= furthest) & (place < task.length - decides)
+    for chosen, name, deciding in ((CONSEQUENTIAL, CHOICE, decides), (INCONSEQUENTIAL, OTHER, 0)):
+        row, at = np.nonzero(labels["class"] == chosen)
+        if not len(at):
             continue
-        part = int(looked_at == DECIDED)
-        deciding = decides if chosen == CONSEQUENTIAL else 0
-        theory = [
-            weight_in_theory(lags, deciding, spacing, int(c), task.length - 1 - int(c))[part] for c in np.nonzero(where)[1]
-        ]
-        counted = counts[looked_at][where]
-        unbroken = weight_in_theory(lags, deciding, spacing, task.length, task.length)[part]
-        rows.append(
-            {
-                "part": "weight",
-                "class": name,
-                "quantity": "predictions a choice, edges of samples included",
-                "value": float(counted.mean()),
-                "reference": float(np.mean(theory)),
-                "away_from_edges": float(unbroken),
-            }
-        )
-    total = counts[CONSEQUENTIAL] + counts[DECIDED]
-    for name, sums, chosen, expected in (
-        ("choice", total, CONSEQUENTIAL, whole[0]),
-        ("inconsequential", counts[INCONSEQUENTIAL], INCONSEQUENTIAL, whole[1]),
-    ):
-        where = (classes == chosen) & inner
-        if where.any():
-            measures[f"implied_weight_{name}"] = float(sums[where].mean())
-            measures[f"implied_weight_{name}_theory"] = float(expected)
-    n = len(lags)
-    closed = implied_weight(n, decides) if lags == tuple(range(1, n + 1)) else whole[0]
-    counted = measures.get("implied_weight_choice", float("nan"))
-    lines.append(
-        f"A consequential choice is counted {counted:g} times by {n} heads (theory {closed}), an inconsequential one "
-        f"{measures.get('implied_weight_inconsequential', float('nan')):g} times (theory {whole[1]})."
+        theory = [weight_in_theory(heads, deciding, spacing, c, task.length - 1 - c) for c in at.tolist()]
+        whole = weight_in_theory(heads, deciding, spacing)
+        looked_at = {name: chosen, "decided": DECIDED} if deciding else {name: chosen}
+        for part, (kind, which) in enumerate(looked_at.items()):
+            found.add(
+                "weight",
+                "number of predictions of a choice, edges of samples included",
+                float(counts[which][row, at].mean()),
+                **{"class": kind},
+                reference=float(np.mean([each[part] for each in theory])),
+                reference_inside=float(whole[part]),
+            )
+        total = np.sum([counts[which][row, at] for which in looked_at.values()], axis=0)
+        found.measures[f"implied_weight_{SHORT[name]}_theory"] = float(sum(whole))
+        if inner[at].any():
+            found.measures[f"implied_weight_{SHORT[name]}"] = float(total[inner[at]].mean())
+    found.lines.append(
+        f"Away from the edges of its sample, a consequential choice is counted "
+        f"{found.measures.get('implied_weight_choice', float('nan')):g} times by {len(heads)} heads (theory "
+        f"{found.measures['implied_weight_choice_theory']:g}), an inconsequential one {len(heads)} times."
     )
 
 
-def losses(run: StoredRun, task: Choice, rows: list[Row], measures: dict[str, float], lines: list[str]) -> None:
+def losses(run: StoredRun, task: Choice, heads: list[Head], found: Findings) -> None:
     """Each head's loss at each kind of target, beside its optimum."""
-    network, device = run.parts.network, run.parts.device
-    batch = held_out(task, TEST_SAMPLES)
-    whole = TensorBatch.of(batch, device, np.arange(len(batch)))
-    gaps: dict[str, list[float]] = {}
-    for lag in network.lags:
+    network = run.parts.network
+    batch = held_out(task, LOSS_SAMPLES)
+    whole = TensorBatch.of(batch, run.parts.device, np.arange(len(batch)))
+    pieces = whole.split(-(-len(batch) // SAMPLES_AT_ONCE))
+    excess: dict[str, list[float]] = {}
+    for head in heads:
         with torch.no_grad():
-            pieces = whole.split(-(-len(batch) // choice_gradients.SAMPLES_AT_ONCE))
-            each = [
-                choice_gradients.token_losses(network, piece, network.trunk(piece.inputs_BxP), lag) for piece in pieces
-            ]
+            each = [token_losses(network, piece, network.trunk(piece.inputs_BxP), head.lag) for piece in pieces]
         loss = torch.cat(each).double().cpu().numpy()
-        best = task.optimal_loss(batch.labels["class"], batch.labels["offset"], lag)[:, lag:]
-        for kind, mask in kinds(task, batch, lag).items():
-            where = mask[:, lag:]
-            if not where.any():
-                continue
-            mean, low, high = ratio_interval((loss * where).sum(axis=1), where.sum(axis=1))
-            optimum = float(best[where].mean())
-            gaps.setdefault(kind, []).append(mean - optimum)
-            rows.append(
-                {
-                    "part": "loss",
-                    "head": lag,
-                    "class": kind,
-                    "quantity": "mean loss",
-                    "value": mean,
-                    "low": low,
-                    "high": high,
-                    "reference": optimum,
-                    "targets": int(where.sum()),
-                }
-            )
-    for kind, some in gaps.items():
-        measures[f"excess_loss_{SHORT[kind]}"] = float(np.mean(some))
-    worst = max(gaps, key=lambda kind: float(np.mean(gaps[kind])))
-    lines.append(
-        "Above the closed-form optimum, on average over heads: "
-        + ", ".join(f"{kind} {np.mean(some):+.4f}" for kind, some in gaps.items())
-        + f" nats a target; most at {worst}."
-    )
-
-
-def gradients(run: StoredRun, task: Choice, rows: list[Row], measures: dict[str, float], lines: list[str]) -> None:
-    """Norm, cosine and use of the gradient of each head and kind of target."""
-    network, splits = run.parts.network, choice_gradients.SPLITS
-    available = task.splits["test"] or 0
-    size = min(GRADIENT_SAMPLES, available // splits)
-    if size < 1:
-        raise UserError(
-            f"run {run.folder.identity}: task.test_samples = {available}, and the gradients of choice-points need "
-            f"{splits} independent batches; a run with at least {splits} would do"
-        )
-    first = run.step * run.spec.training.batch_size
-    mine = task.batch("train", np.arange(first, first + size * splits), run.spec.seed)
-    other = held_out(task, size * splits)
-    pieces = np.arange(size * splits).reshape(splits, size)
-    found = choice_gradients.measure(
-        network,
-        [(mine.take(piece), other.take(piece)) for piece in pieces],
-        lambda batch, lag: kinds(task, batch, lag),
-        loss_weights(network, mine.take(pieces[0]), run),
-        run.parts.device,
-    )
-    for name, table in (("norm", found.norm), ("cosine to head 1", found.cosine), ("product", found.first_order)):
-        for (kind, lag), values in table.items():
-            mean, low, high = choice_gradients.t_interval(values)
-            rows.append(
-                {"part": "gradient", "head": lag, "class": kind, "quantity": name, "value": mean, "low": low, "high": high}
-            )
-    total = sum(found.useful.values(), np.zeros(splits))
-    whole, low, high = choice_gradients.t_interval(total)
-    measures["useful_gradient"] = whole
-    certain = low > 0 or high < 0
-    for kind, values in found.useful.items():
-        use, use_low, use_high = choice_gradients.t_interval(values)
-        row: Row = {
-            "part": "useful",
-            "class": kind,
-            "quantity": "fall of head 1's loss per unit of learning rate",
-            "value": use,
-            "low": use_low,
-            "high": use_high,
-            "reference": float(found.predicted[kind].mean()),
-            "downhill_alone": float(found.forward[kind].mean()),
-        }
-        if certain:
-            share, share_low, share_high = choice_gradients.share_interval(values, total)
-            row |= {"share": share, "share_low": share_low, "share_high": share_high}
-            measures[f"useful_share_{SHORT[kind]}"] = share
-        rows.append(row)
-        measures[f"useful_{SHORT[kind]}"] = use
-        measures[f"norm_{SHORT[kind]}"] = float(found.norm_of_kind[kind].mean())
-        measures[f"cosine_{SHORT[kind]}_to_head_1"] = float(found.cosine_of_kind[kind].mean())
-    if not certain:
-        lines.append(
-            f"A step along the whole gradient changes head 1's loss on other samples by no more than chance "
-            f"({whole:.3g}, from {low:.3g} to {high:.3g} per unit of learning rate), so there are no shares to give."
-        )
-        return
-    counted = sum((found.useful[kind] for kind in COUNTED if kind in found.useful), np.zeros(splits))
-    further = sum((v for (_, lag), v in found.first_order.items() if lag > 1), np.zeros(splits))
-    for name, part in (("counted", counted), ("further_heads", further)):
-        share, share_low, share_high = choice_gradients.share_interval(part, total)
-        measures[f"useful_share_{name}"] = share
-        rows.append(
-            {
-                "part": "useful",
-                "class": "all that the implied weight counts" if name == "counted" else "heads from the second on",
-                "quantity": "share",
-                "share": share,
-                "share_low": share_low,
-                "share_high": share_high,
-            }
-        )
-        if name == "counted":
-            lines.append(
-                f"Of what a small step along the gradient gives head 1, {share:.1%} ({share_low:.1%} to "
-                f"{share_high:.1%}) comes from the predictions that the implied weight counts, "
-                f"{measures['useful_share_choice']:.1%} from the choices themselves"
-                f"; a negative share is a part that makes head 1 worse."
-            )
-
-
-def loss_weights(network: Objective, batch: Batch, run: StoredRun) -> dict[int, float]:
-    """The weight of each lag's loss in what is descended at the run's step; heads that are not trained then are absent."""
-    step = min(run.step, run.spec.training.steps - 1)
-    tensors = TensorBatch.of(batch, run.parts.device, np.arange(len(batch)), step)
-    with torch.no_grad():
-        by_name = {term.name: term.weight for term in network.terms(network.latent(tensors), tensors, Graph())}
-    return {lag: by_name[f"loss_{lag}"] for lag in network.lags if f"loss_{lag}" in by_name}
-
-
-def unlabelled(run: StoredRun, rows: list[Row], measures: dict[str, float], lines: list[str]) -> None:
-    """Choice points as positions on which the model's later losses depend."""
-    task = run.parts.task
-    batch = held_out(task, LABELLED_SAMPLES).trimmed()
-    found = consequences.consequences(run.parts.network, batch, run.parts.device, SEED)
-    if not len(found.nats):
-        raise UserError(
-            f"run {run.folder.identity}: task {task.config.kind} has no target with another one of its sample within "
-            f"{consequences.WINDOW} tokens after it, and choice-points needs a token whose later tokens are predicted"
-        )
-    where = found.sample, found.place
-    share, low, high = over_samples(found.found, np.ones_like(found.found), found.sample)
-    measures["choice_point_share"] = share
-    measures["mean_consequence"] = float(found.nats.mean())
-    rows.append(
-        {"part": "found", "quantity": "share of positions", "value": share, "low": low, "high": high}
-    )
-    half = stats.t.ppf(0.975, consequences.ALTERNATIVES - 1) * found.error
-    classes = {name: mask[where] for name, mask in task.position_classes(batch).items()}
-    for rank in np.argsort(-found.nats, kind="stable")[:SHOWN]:
-        sample, place = int(found.sample[rank]), int(found.place[rank])
-        start = max(0, place - 12)
-        rows.append(
-            {
-                "part": "position",
-                "quantity": "consequence",
-                "class": next((name for name, mask in classes.items() if mask[rank]), ""),
-                "sample": sample,
-                "position": place,
-                "token": task.vocabulary[batch.tokens[sample, place]],
-                "before": task.text(batch.tokens[sample, start:place]),
-                "after": task.text(batch.tokens[sample, place + 1 : place + 1 + consequences.WINDOW]),
-                "value": float(found.nats[rank]),
-                "low": float(found.nats[rank] - half[rank]),
-                "high": float(found.nats[rank] + half[rank]),
-                "surprise": float(found.surprise[rank]),
-            }
-        )
-    for name, mask in classes.items():
-        if mask.any():
-            mean, low, high = over_samples(found.nats * mask, mask, found.sample)
-            rows.append(
-                {
-                    "part": "found",
-                    "class": name,
-                    "quantity": "mean consequence",
-                    "value": mean,
-                    "low": low,
-                    "high": high,
-                    "share_found": float(found.found[mask].mean()),
-                }
-            )
-    lines.append(
-        f"Without labels, {share:.1%} of positions are choice points: replacing the token by another that the model "
-        f"holds possible costs the next {consequences.WINDOW} tokens more than {consequences.THRESHOLD:g} nat."
-    )
-    if isinstance(task, Choice):
-        truth = classes[CHOICE]
-        detection(found, truth, classes, rows, measures, lines)
-
-
-def detection(
-    found: consequences.Consequences,
-    truth: Mask,
-    classes: dict[str, Mask],
-    rows: list[Row],
-    measures: dict[str, float],
-    lines: list[str],
-) -> None:
-    """Precision and recall of what was found against the consequential choices, and what the others are."""
-    hits = found.found & truth
-    measures["average_precision"] = consequences.average_precision(found.nats, truth)
-    for name, among in (("precision", found.found), ("recall", truth)):
-        if among.any():
-            value, low, high = over_samples(hits, among, found.sample)
-            measures[name] = value
-            rows.append({"part": "found", "quantity": name, "value": value, "low": low, "high": high})
-    false = found.found & ~truth
-    split = {name: int((false & mask).sum()) for name, mask in classes.items() if name != CHOICE}
-    for name, count in split.items():
-        rows.append({"part": "found", "class": name, "quantity": "false positives", "value": float(count)})
-    lines.append(
-        f"Against the labels: precision {measures.get('precision', float('nan')):.1%}, recall "
-        f"{measures.get('recall', float('nan')):.1%}; of {int(false.sum())} false positives "
-        + ", ".join(f"{count} are {name}" for name, count in split.items())
+        best = task.optimal_loss(batch.labels["class"], batch.labels["offset"], head.unseen)[:, head.lag :]
+        for kind, mask in kinds_of(task, batch, head).items():
+            where = mask[:, head.lag :]
+            if where.any():
+                estimate = ratio((loss * where).sum(axis=1), where.sum(axis=1))
+                optimum, targets = float(best[where].mean()), int(where.sum())
+                found.add(
+                    "loss",
+                    "mean loss",
+                    estimate,
+                    head=head.lag,
+                    **{"class": kind},
+                    reference=optimum,
+                    targets=targets,
+                )
+                excess.setdefault(kind, []).append(estimate[0] - optimum)
+    for kind, some in excess.items():
+        found.measures[f"excess_loss_{SHORT[kind]}"] = float(np.mean(some))
+    found.lines.append(
+        "Loss above the closed-form optimum in nats a target, on average over heads: "
+        + ", ".join(f"{np.mean(some):+.4f} {kind}" for kind, some in excess.items())
         + "."
     )
 
 
-def over_samples(values: Floats | Mask, counts: Mask, sample: Integers) -> tuple[float, float, float]:
-    """Sum of values over sum of counts, of N positions, and its interval over samples."""
-    return ratio_interval(np.bincount(sample, values), np.bincount(sample, counts))
+def gradients(run: StoredRun, task: Choice, heads: list[Head], found: Findings) -> None:
+    """Norm, cosine and use of the gradient of each head and kind of target.
+
+    Raises:
+        UserError: there are fewer test samples than batches.
+    """
+    available = task.splits["test"] or 0
+    size = min(GRADIENT_SAMPLES, available // SPLITS)
+    if size < 1:
+        raise UserError(
+            f"run {run.folder.identity}: task.test_samples = {available}; choice-points needs at least {SPLITS}, to "
+            "measure gradients on so many independent batches"
+        )
+    first = run.step * run.spec.training.batch_size
+    mine = task.batch("train", np.arange(first, first + size * SPLITS), run.spec.seed)
+    other = held_out(task, size * SPLITS)
+    pieces = np.arange(size * SPLITS).reshape(SPLITS, size)
+    by_lag = {head.lag: head for head in heads}
+    measured = measure(
+        run.parts.network,
+        [(mine.take(piece), other.take(piece)) for piece in pieces],
+        lambda batch, lag: kinds_of(task, batch, by_lag[lag]),
+        loss_weights(run, mine.take(pieces[0])),
+        run.parts.device,
+    )
+    for name in ("norm", "cosine", "product"):
+        for (kind, lag), values in getattr(measured, name).items():
+            found.add("gradient", name, t_interval(values), head=lag, **{"class": kind})
+    useful(measured, found)
 
 
-def ratio_interval(sums: Floats, counts: Floats) -> tuple[float, float, float]:
-    """Sum of sums [B] over sum of counts [B] of independent samples, and its 95% interval, linearised and normal."""
-    ratio = sums.sum() / counts.sum()
-    error = np.sqrt(len(sums)) * np.std(sums - ratio * counts, ddof=1) / counts.sum() if len(sums) > 1 else np.nan
-    return float(ratio), float(ratio - 1.96 * error), float(ratio + 1.96 * error)
+def useful(measured: Gradients, found: Findings) -> None:
+    """What a step along each kind's gradient gives head 1, and the shares where they have a sum to be shares of."""
+    total = np.sum(list(measured.useful.values()), axis=0)
+    counted = np.sum([measured.useful[kind] for kind in (CHOICE, UNSEEN) if kind in measured.useful], axis=0)
+    further = np.sum([values for (_, lag), values in measured.product.items() if lag > 1] or [0 * total], axis=0)
+    for kind, values in measured.useful.items():
+        found.add(
+            "useful",
+            "fall of head 1's loss by a step",
+            t_interval(values),
+            **{"class": kind},
+            reference=float(measured.product_of_kind[kind].mean()),
+            downhill=float(measured.downhill[kind].mean()),
+        )
+        found.measures[f"useful_{SHORT[kind]}"] = float(values.mean())
+        found.measures[f"norm_{SHORT[kind]}"] = float(measured.norm_of_kind[kind].mean())
+        found.measures[f"cosine_{SHORT[kind]}_to_head_1"] = float(measured.cosine_of_kind[kind].mean())
+    whole, low, high = t_interval(total)
+    found.add("useful", "fall of head 1's loss by a step", (whole, low, high), **{"class": "all"})
+    found.measures["useful_gradient"] = whole
+    if low <= 0 <= high:
+        found.lines.append(
+            "A small step along the whole gradient changes head 1's loss on other samples by no more than chance "
+            f"({whole:.3g} nats per unit of learning rate, {low:.3g} to {high:.3g}), so there is nothing to share out."
+        )
+        return
+    shares = {SHORT[kind]: (kind, values) for kind, values in measured.useful.items()}
+    shares |= {
+        "counted": ("all that the implied weight counts", counted),
+        "further": ("heads after the first", further),
+    }
+    for short, (kind, values) in shares.items():
+        found.add("share", "share of the useful gradient", t_ratio(values, total), **{"class": kind})
+        found.measures[f"useful_share_{short}"] = float(values.mean() / total.mean())
+    share, low, high = t_ratio(counted, total)
+    found.lines.append(
+        f"Of what a small step along the gradient gives head 1 on other samples, {share:.1%} ({low:.1%} to {high:.1%}) "
+        f"comes from the predictions that the implied weight counts, {found.measures['useful_share_choice']:.1%} from "
+        "the consequential choices alone; a negative share is a part whose step makes head 1 worse."
+    )
+
+
+def loss_weights(run: StoredRun, batch: Batch) -> dict[int, float]:
+    """The weight of each lag's loss in what is descended at the run's step; a lag that is not trained then is absent."""
+    network = run.parts.network
+    step = min(run.step, run.spec.training.steps - 1)
+    tensors = TensorBatch.of(batch, run.parts.device, np.arange(len(batch)), step)
+    with torch.no_grad():
+        weight = {term.name: term.weight for term in network.terms(network.latent(tensors), tensors, Graph())}
+    return {lag: weight[f"loss_{lag}"] for lag in network.lags if f"loss_{lag}" in weight}

@@ -20,23 +20,32 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import stats
 from torch import Tensor
 from torch.nn import functional as F
 
+from generators.choice import Choice
 from generators.entropy import Floats
+from generators.errors import UserError
 from generators.randomness import Integers
 from generators.task import Batch, Mask
+from lab.analysis.estimates import Findings, average_precision, over_samples, proportion
 from lab.objectives.objective import Objective
+from lab.stored import StoredRun
 
 WINDOW = 8
 """W, tokens after the one that is replaced whose loss is summed; fewer at the end of a sample."""
-ALTERNATIVES = 3
+ALTERNATIVES = 4
 """Drawn for each position."""
 THRESHOLD = 1.0
 """Nats above which a position is a choice point."""
 TOKENS_READ = 200_000
 """About so many are read with a token replaced; of longer samples, fewer positions are looked at."""
 SEQUENCES_AT_ONCE = 64
+SHOWN = 20
+"""Positions with the largest consequences that are told."""
+SEED = 0
+CHOICE = "consequential choice"
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ def consequences(network: Objective, batch: Batch, device: torch.device, seed: i
     sample, place = positions(batch.loss, np.random.default_rng(seed))
     tokens_BxT = torch.from_numpy(batch.tokens).to(device)
     carries_BxT = torch.from_numpy(batch.loss).to(device)
-    log_q_BxPxV = torch.cat([log_next(network, part) for part in tokens_BxT.split(SEQUENCES_AT_ONCE)])
+    log_q_BxPxV = torch.cat([log_next(network, part) for part in torch.split(tokens_BxT, SEQUENCES_AT_ONCE)])
     log_q_NxV = log_q_BxPxV[sample, place - 1]
     true_Nx1 = tokens_BxT[sample, place][:, None]
     surprise_N = -log_q_NxV.gather(1, true_Nx1)[:, 0].double().cpu()
@@ -128,7 +137,66 @@ def later_loss(log_q_RxPxV: Tensor, tokens_RxL: Tensor, counted_RxL: Tensor, pla
     return total_R
 
 
-def average_precision(score: Floats, truth: Mask) -> float:
-    """Of a ranking by `score` [N], highest first: the mean over what is true of the precision down to it."""
-    true = truth[np.argsort(-score, kind="stable")]
-    return float((true.cumsum() / np.arange(1, len(true) + 1))[true].mean()) if true.any() else float("nan")
+def unlabelled(run: StoredRun, batch: Batch, found: Findings) -> None:
+    """The choice points among held-out samples, and the positions with the largest consequences.
+
+    Raises:
+        UserError: no token has another one behind it that is predicted.
+    """
+    task = run.parts.task
+    what = consequences(run.parts.network, batch, run.parts.device, SEED)
+    if not len(what.nats):
+        raise UserError(
+            f"run {run.folder.identity}: task {task.config.kind} has samples with one predicted token; choice-points "
+            f"needs tokens that have another one within {WINDOW} after them"
+        )
+    share = proportion(what.found, np.ones_like(what.found), what.sample)
+    found.add("found", "share of positions", share)
+    found.measures |= {"choice_point_share": share[0], "mean_consequence": float(what.nats.mean())}
+    found.lines.append(
+        f"Without labels, {share[0]:.1%} of positions are choice points: to put there another token that the model "
+        f"holds possible costs the next {WINDOW} more than {THRESHOLD:g} nat."
+    )
+    classes = {name: mask[what.sample, what.place] for name, mask in task.position_classes(batch).items()}
+    for name, mask in classes.items():
+        if mask.any():
+            found.add("found", "mean consequence", over_samples(what.nats, mask, what.sample), **{"class": name})
+            found.add("found", "share found", proportion(what.found, mask, what.sample), **{"class": name})
+    half = stats.t.ppf(0.975, ALTERNATIVES - 1) * what.error
+    for rank in np.argsort(-what.nats, kind="stable")[:SHOWN].tolist():
+        sample, place, nats = int(what.sample[rank]), int(what.place[rank]), float(what.nats[rank])
+        tokens = batch.tokens[sample]
+        found.add(
+            "position",
+            "consequence",
+            (nats, nats - float(half[rank]), nats + float(half[rank])),
+            **{"class": next(name for name, mask in classes.items() if mask[rank])},
+            sample=sample,
+            position=place,
+            token=task.text(tokens[place : place + 1]),
+            before=task.text(tokens[max(0, place - WINDOW) : place]),
+            after=task.text(tokens[place + 1 : place + 1 + WINDOW]),
+            surprise=float(what.surprise[rank]),
+        )
+    if isinstance(task, Choice):
+        detection(what, classes, found)
+
+
+def detection(what: Consequences, classes: dict[str, Mask], found: Findings) -> None:
+    """Precision and recall of what was found against the consequential choices, and what the false ones are."""
+    truth = classes[CHOICE]
+    if not truth.any():
+        return
+    found.measures["average_precision"] = average_precision(what.nats, truth)
+    told = []
+    for name, among in (("precision", what.found), ("recall", truth)):
+        if among.any():
+            estimate = proportion(truth & what.found, among, what.sample)
+            found.measures[name] = estimate[0]
+            found.add("found", name, estimate)
+            told.append(f"{name} {estimate[0]:.1%} ({estimate[1]:.1%} to {estimate[2]:.1%})")
+    false = {name: int((what.found & mask).sum()) for name, mask in classes.items() if name != CHOICE}
+    for name, count in false.items():
+        found.add("found", "number of false positives", count, **{"class": name})
+    each = ", ".join(f"{count} {name}" for name, count in false.items() if count) or "none"
+    found.lines.append(f"Against the consequential choices: {', '.join(told)}; false ones: {each}.")
