@@ -16,9 +16,10 @@ Kinds of targets are the task's position classes, with decided tokens told apart
 choice ("decided, choice unseen") or not. The weight counts the unseen and the choices themselves.
 
 Intervals are 95%. Of losses, precision, recall and shares of positions: over samples, normal, of the ratio of two sums
-linearised; of a share no narrower than the exact binomial one, which has a width also at 0 and 1. Of gradients: Student's
-t over 8 independent pairs of batches; of their shares the same, linearised. Of one position's consequence: Student's t
-over the alternatives drawn. Gradients are of the batches that training would read next, all else of the test split.
+linearised; of a share no narrower than the exact binomial one, which has a width also at 0 and 1. Of gradients:
+Student's t over 8 independent pairs of batches; of their shares the same, linearised. Of one position's consequence:
+Student's t over the alternatives drawn. Gradients are of the batches that training would read next, all else of the
+test split.
 """
 
 import numpy as np
@@ -242,7 +243,7 @@ def useful(measured: Gradients, found: Findings) -> None:
 
 
 def loss_weights(run: StoredRun, batch: Batch) -> dict[int, float]:
-    """The weight of each lag's loss in what is descended at the run's step; a lag that is not trained then is absent."""
+    """The weight of each lag's loss in what is descended at the run's step; a lag not trained then is absent."""
     network = run.parts.network
     step = min(run.step, run.spec.training.steps - 1)
     tensors = TensorBatch.of(batch, run.parts.device, np.arange(len(batch)), step)

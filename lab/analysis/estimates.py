@@ -59,7 +59,8 @@ def ratio(sums: Floats, counts: Floats) -> Interval:
 
 def over_samples(values: Floats | Mask, counted: Mask, sample: Integers) -> Interval:
     """The mean of values [N] over the counted positions, those of one sample being not independent."""
-    return ratio(np.bincount(sample, values * counted), np.bincount(sample, counted.astype(np.float64)))
+    sums, counts = (np.bincount(sample, each).astype(np.float64) for each in (values * counted, counted))
+    return ratio(sums, counts)
 
 
 def proportion(true: Mask, counted: Mask, sample: Integers) -> Interval:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from lab.analysis.choice_points import analyse, kinds_of, loss_weights
 from lab.analysis.choice_weight import Head, counted_weight, heads_of, weight_in_theory
 from lab.analysis.consequences import consequences, positions
 from lab.analysis.estimates import average_precision, proportion, ratio, t_ratio
+from lab.analysis.figures.choice_points import draw
 from lab.batches import TensorBatch
 from lab.loss import joint
 from lab.stored import StoredRun
@@ -180,7 +182,10 @@ def test_the_analysis_of_a_choice_run_has_all_parts_and_the_weight_of_the_theory
     kinds = {row["class"] for row in found["rows"] if row["part"] == "useful"} - {"all"}
     if shares:
         assert sum(shares[: len(kinds)]) == pytest.approx(1)
-    assert analyse(run) == analyse(run)
+    figure = draw(found["rows"])
+    assert figure == draw(found["rows"])
+    assert ElementTree.fromstring(figure).find("{http://www.w3.org/2000/svg}title") is not None
+    assert "consequential choice, head 3" in figure
 
 
 def test_modules_that_are_told_the_tokens_between_have_no_implied_weight(tiny: Spec, tmp_path: Path) -> None:
@@ -189,6 +194,7 @@ def test_modules_that_are_told_the_tokens_between_have_no_implied_weight(tiny: S
     found = analyse(StoredRun(tmp_path, spec.identity, "last"))
     assert found.measures["implied_weight_choice"] == 3 == found.measures["implied_weight_inconsequential"]
     assert not [row for row in found.rows if row.get("class") == "decided, choice unseen"]
+    assert analyse(StoredRun(tmp_path, spec.identity, "last")) == found
 
 
 def test_too_few_test_samples_for_independent_batches_are_refused_in_a_sentence(
