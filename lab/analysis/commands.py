@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import torch
 import typer
 
 from generators.options import Json, answer
@@ -27,6 +28,7 @@ def analyse_command(
     as_json: Json = False,
 ) -> None:
     """Measure why a stored run does what it does: estimates with their errors, on any checkpoint."""
+    torch.set_num_threads(1)
     stored = StoredRun(home, run, checkpoint)
     found = analyse(name, stored)
     value = {"run": stored.folder.identity, "checkpoint": checkpoint, "step": stored.step, **found.tree()}
