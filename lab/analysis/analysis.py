@@ -1,6 +1,6 @@
 """The contract of an analysis: a stored run at a checkpoint -> what was measured, tidy, with its error."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,3 +38,5 @@ class Analysis:
 
 
 Analyse = Callable[[StoredRun], Analysis]
+Draw = Callable[[Sequence[Row]], str]
+"""Rows -> an SVG."""

@@ -1,13 +1,15 @@
 """lab analyse."""
 
+from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
 from generators.options import Json, answer
-from lab.analysis.table import ANALYSES, analyse
+from lab.analysis.table import ANALYSES, analyse, figure_of
 from lab.options import DEFAULT_HOME, Home
+from lab.store import write_whole
 from lab.stored import StoredRun
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
@@ -24,6 +26,7 @@ def analyse_command(
     run: Annotated[str, typer.Argument(help="a run's identity, or the start of it")],
     name: Annotated[str, typer.Argument(metavar="ANALYSIS", help=f"one of {NAMES}")],
     checkpoint: Annotated[str, typer.Option(help="best, last, or a step whose weights were kept")] = "best",
+    figure: Annotated[Path | None, typer.Option(help="write what was measured as an SVG here")] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
@@ -32,4 +35,7 @@ def analyse_command(
     stored = StoredRun(home, run, checkpoint)
     found = analyse(name, stored)
     value = {"run": stored.folder.identity, "checkpoint": checkpoint, "step": stored.step, **found.tree()}
+    if figure is not None:
+        write_whole(figure, figure_of(name)(found.rows).encode())
+        value["figure"] = str(figure)
     answer(value, as_json, "\n".join(found.lines))

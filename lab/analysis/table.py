@@ -4,7 +4,7 @@ from importlib import import_module
 
 from generators.errors import UserError
 from generators.settings import suggestion
-from lab.analysis.analysis import Analyse, Analysis
+from lab.analysis.analysis import Analyse, Analysis, Draw
 from lab.stored import StoredRun
 
 # name -> (module, what it answers)
@@ -25,6 +25,13 @@ def analysis_of(name: str, where: str = "") -> Analyse:
     if name not in ANALYSES:
         raise UserError(f"{where}analysis {name!r}: no such analysis; {suggestion(name, list(ANALYSES))}")
     found: Analyse = import_module(ANALYSES[name][0]).analyse
+    return found
+
+
+def figure_of(name: str) -> Draw:
+    """What draws the rows of an analysis."""
+    module = ANALYSES[name][0].rpartition(".")[2]
+    found: Draw = import_module(f"lab.analysis.figures.{module}").draw
     return found
 
 

@@ -26,7 +26,9 @@ def draw(rows: Sequence[Row]) -> str:
         ("found", "mean consequence", "Mean consequence of a token (nats)"),
     ]
     chosen = [(title, some) for part, what, title in panels if (some := _of(rows, part, what))]
-    with matplotlib.rc_context({**sns.axes_style("whitegrid"), **STYLE}):
+    style: dict[str, object] = {**sns.axes_style("whitegrid"), **STYLE}
+    with matplotlib.rc_context():
+        matplotlib.rcParams.update(style)
         heights = [1 + len(some) for _, some in chosen]
         figure = Figure(figsize=(6.4, 0.26 * sum(heights) + 0.7 * len(chosen)), layout="constrained")
         axes = figure.subplots(len(chosen), 1, squeeze=False, height_ratios=heights)[:, 0]
