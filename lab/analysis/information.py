@@ -19,9 +19,10 @@ The premise gap, H(p_Y, q2) - H(p_Y, q_Y) with q_Y = sum_x q1(x | c) q1(y | x, c
 the next-token path already does (Mehra et al., arXiv 2502.09419); KL(q_Y || q2) is how far the two are apart. A token's
 own relative information is log q1(y | x, c) - log q2(y | c): what a two-token loss counts twice. It is averaged by the
 class of position and by the token, of X and of Y, over all pairs; without a second head q_Y stands for q2, over the
-places drawn.
+places drawn. Tokens are named because their means are the largest, so those means flatter; their intervals do not know.
 
-Intervals are 95%, over samples as `entropies` has it. Places are drawn uniformly in each sample.
+Intervals are 95%, over samples as `entropies` has it; they are not about other seeds. Places are drawn uniformly in
+each sample, the same ones for every run of a task.
 """
 
 from collections.abc import Iterator

@@ -9,9 +9,9 @@ that is a function of c is nothing then. The rest is whitened, so that a probe d
 scale of a latent, and fits fast.
 
 Fitted is mean cross-entropy + ridge/2 (|table - table_0|^2 + |weight|^2), convex, by L-BFGS to convergence. table_0 are
-smoothed frequencies, so an infinite ridge is the context's own frequencies and no latent at all. The ridge is the best
-of `RIDGES`, or infinite, on a quarter of the samples, by short fits to the others, each from where the last ended; the
-probe is then fitted to all of them. Both are blind to what it is scored on.
+smoothed frequencies, so an infinite ridge is the context's own frequencies and no latent at all. Smoothing and ridge,
+of `RIDGES` or infinite, are the best on a quarter of the samples, by short fits to the others, each from where the last
+ended; the probe is then fitted to all of them. Both are blind to what it is scored on.
 """
 
 from dataclasses import dataclass, replace
@@ -26,8 +26,8 @@ ITERATIONS = 150
 CHOOSING_ITERATIONS = 20
 TOLERANCE = 1e-6
 """Nats that an iteration has to gain."""
-SMOOTHING = 1.0
-"""Observations that each context has of the frequencies of all."""
+SMOOTHINGS = (1.0, 3.0, 10.0, 30.0)
+"""Observations of the frequencies of all that are added to those of each context."""
 FLOOR = 1e-6
 """Of the variance along the latent's widest direction: what is narrower is rounding."""
 CHOOSING = 4
@@ -80,16 +80,18 @@ def fit(given: Given, contexts: int, classes: int) -> Probe:
     most, rest = given.where(~chooses_N), given.where(chooses_N)
     mean_CxD, whiten_DxK = whitening(given, contexts)
     nothing_KxV = torch.zeros(whiten_DxK.shape[1], classes, device=given.latent_NxD.device)
-    bare = Probe(mean_CxD, whiten_DxK, frequencies(most, contexts, classes), nothing_KxV)
-    probe = best = bare
-    lowest, chosen = bare.nats(rest), None
+    tables = {smoothing: frequencies(most, contexts, classes, smoothing) for smoothing in SMOOTHINGS}
+    bare = {each: Probe(mean_CxD, whiten_DxK, table_CxV, nothing_KxV) for each, table_CxV in tables.items()}
+    smoothing = min(SMOOTHINGS, key=lambda each: bare[each].nats(rest))
+    probe = best = bare[smoothing]
+    lowest, chosen = best.nats(rest), None
     for ridge in RIDGES:
-        probe = minimised(probe, bare.table_CxV, most, ridge, CHOOSING_ITERATIONS)
+        probe = minimised(probe, tables[smoothing], most, ridge, CHOOSING_ITERATIONS)
         if (nats := probe.nats(rest)) >= lowest:
             break
         lowest, chosen, best = nats, ridge, probe
-    table_CxV = frequencies(given, contexts, classes)
-    start = replace(best, table_CxV=best.table_CxV - bare.table_CxV + table_CxV)
+    table_CxV = frequencies(given, contexts, classes, smoothing)
+    start = replace(best, table_CxV=best.table_CxV - tables[smoothing] + table_CxV)
     return start if chosen is None else minimised(start, table_CxV, given, chosen, ITERATIONS)
 
 
@@ -108,12 +110,12 @@ def whitening(given: Given, contexts: int) -> tuple[Tensor, Tensor]:
     return mean_CxD.float(), (direction_DxD[:, kept] / variance_D[kept].sqrt()).float()
 
 
-def frequencies(given: Given, contexts: int, classes: int) -> Tensor:
+def frequencies(given: Given, contexts: int, classes: int, smoothing: float) -> Tensor:
     """Logarithms of smoothed frequencies of the classes in each context [C, V]."""
     pairs_N = given.context_N * classes + given.class_N
     count_CxV = torch.bincount(pairs_N, minlength=contexts * classes).view(contexts, classes).double()
     share_V = (count_CxV.sum(dim=0) + 1 / classes) / (count_CxV.sum() + 1)
-    smoothed_CxV = count_CxV + SMOOTHING * share_V
+    smoothed_CxV = count_CxV + smoothing * share_V
     return (smoothed_CxV / smoothed_CxV.sum(dim=1, keepdim=True)).log().float()
 
 

@@ -217,7 +217,10 @@ def test_second_head_that_marginalises_has_no_gap_and_the_loss_falls_into_its_pa
     assert found.second[:, 0].std() > 1e-3
 
 
-def test_where_the_source_is_not_known_the_tokens_that_came_stand_for_it(tiny: Spec) -> None:
+def test_where_the_source_is_not_known_the_tokens_that_came_stand_for_it(
+    tiny: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.analysis.contexts.CONTINUATIONS", 2**13)
     parts = assemble(tiny())
     held = held_out(parts.task)
     found = Measured.joined(list(measured(parts.task, parts.network, held, None)))
@@ -263,6 +266,21 @@ def test_lab_analyse_says_the_same_every_time(analysed: tuple[Path, str, Analysi
     assert done.returncode == 0
     assert json.loads(done.stdout)["measures"] == dict(found.measures)
     assert "premise gap" in lab("analyse", identity, "information", "--home", home).stdout
+
+
+def test_run_without_second_head_has_everything_but_the_gap(tiny: Spec, tmp_path: Path) -> None:
+    spec = tiny(task=MARKOV, objective__n=1, training__steps=4)
+    train(spec, tmp_path)
+    found = analyse(StoredRun(tmp_path, spec.identity, "best"))
+    assert not {"premise_gap", "premise_kl", "two_token_loss"} & set(found.measures)
+    pairs = [row for row in found.rows if row["quantity"] == "relative information of a pair"]
+    assert pairs[0]["of"] == "model"
+    # 40 samples have 22 places each, and all of them are drawn: what came is the estimate's own relative information.
+    assert pairs[0]["contexts"] == 40 * 22
+    [estimate] = [row for row in found.rows if row["of"] == "estimate" and row["quantity"] == "I(X;Y)"]
+    assert pairs[0]["value"] == pytest.approx(estimate["value"])
+    assert "No head reads the second token" in found.lines[-3]
+    assert draw(found.rows)
 
 
 def test_too_many_tokens_are_refused() -> None:
