@@ -25,6 +25,7 @@ from optuna.trial import Trial, TrialState
 from generators.errors import UserError, WorkFailed
 from generators.randomness import word
 from generators.settings import Tree
+from lab.analysis.stored import place_of
 from lab.store import RunFolder, dump, exclusive, write_whole
 from studies.claims import judge
 from studies.declared_claims import Claim
@@ -296,8 +297,10 @@ class Sweep:
         except UserError as error:  # a damaged run is a failed one; the others have nothing to do with it
             self.stored.append((key, Outcome(None, str(error))))
             return
-        if stored is None:
-            executor.submit(key, spec, self.analyses if phase == "confirm" else ())
+        analyses = self.analyses if phase == "confirm" else ()
+        to_take = any(not place_of(self.home, spec.identity, of, name).exists() for name, of in analyses)
+        if stored is None or (to_take and stored["status"] == "complete"):
+            executor.submit(key, spec, analyses)
         else:
             self.stored.append((key, Outcome(stored)))
 

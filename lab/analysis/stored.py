@@ -9,13 +9,18 @@ from lab.store import dump, write_whole
 from lab.stored import StoredRun
 
 
+def place_of(home: Path, run: str, checkpoint: str, name: str) -> Path:
+    """Where an analysis of a run's checkpoint is kept."""
+    return home / "runs" / run / f"analysis-{name}-{checkpoint}.json"
+
+
 def measures_of(home: Path, run: str, checkpoint: str, name: str) -> dict[str, float]:
     """What an analysis says of a run's checkpoint, by name; taken now where it was not yet.
 
     Raises:
         UserError: there is no such run, checkpoint or analysis, or the run is none it can look at.
     """
-    path = home / "runs" / run / f"analysis-{name}-{checkpoint}.json"
+    path = place_of(home, run, checkpoint, name)
     if path.exists():
         try:
             stored: dict[str, float] = json.loads(path.read_bytes())["measures"]

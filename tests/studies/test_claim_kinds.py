@@ -148,4 +148,4 @@ def test_the_seeds_of_a_study_are_one_of_its_looks_and_the_first_can_decide() ->
 def test_a_look_is_judged_at_its_share_of_the_level() -> None:
     found = judged(study_of(DIFFERENCE, looks=[5, 10]), 0.2, 0.3)
     assert found.level == 0.025
-    assert found.reason == "p = 0.00794 after correction over 1 claims, level 0.025"
+    assert found.reason == "p = 0.00794 after correction over 1 claim, level 0.025"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from generators.settings import Tree
+from lab.spec import parse_spec
 from lab.store import RunFolder
 from studies.executors.executor import Outcome
 from studies.executors.here import Here
@@ -76,8 +77,8 @@ class Backwards(Here[Any]):
 
     def outcomes(self) -> Any:
         while self.waiting:
-            key, spec = self.waiting.pop()
-            tree = spec.canonical()
+            key, work = self.waiting.pop()
+            tree = parse_spec(work.tree, "a stub run").canonical()
             quality = tree["model"]["width"] / 100 + tree["training"]["learning_rate"]
             scores = {"validation": {"accuracy": quality}, "test": {"accuracy": quality / 2}}
             yield (

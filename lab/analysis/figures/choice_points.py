@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 from io import StringIO
+from typing import Any
 
 import matplotlib
 import seaborn as sns
@@ -12,7 +13,12 @@ from matplotlib.figure import Figure
 
 from lab.analysis.analysis import Row
 
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "choice-points", "font.size": 11, "axes.titlelocation": "left"}
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "choice-points",
+    "font.size": 11,
+    "axes.titlelocation": "left",
+}
 INK = "#1f3a5f"
 TITLE = "Choice points: useful gradient and consequence by kind of token"
 
@@ -26,9 +32,8 @@ def draw(rows: Sequence[Row]) -> str:
         ("found", "mean consequence", "Mean consequence of a token (nats)"),
     ]
     chosen = [(title, some) for part, what, title in panels if (some := _of(rows, part, what))]
-    style: dict[str, object] = {**sns.axes_style("whitegrid"), **STYLE}
-    with matplotlib.rc_context():
-        matplotlib.rcParams.update(style)
+    with matplotlib.rc_context(sns.axes_style("whitegrid")):
+        matplotlib.rcParams.update(STYLE)
         heights = [1 + len(some) for _, some in chosen]
         figure = Figure(figsize=(6.4, 0.26 * sum(heights) + 0.7 * len(chosen)), layout="constrained")
         axes = figure.subplots(len(chosen), 1, squeeze=False, height_ratios=heights)[:, 0]
