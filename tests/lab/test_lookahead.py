@@ -72,19 +72,18 @@ def mixed_from_two_ahead(x_BxPxD: Tensor, _: object) -> Tensor:
 
 
 def test_a_latent_that_holds_a_later_token_is_read_and_the_control_is_not() -> None:
-    # The last two positions have no x_{t+2} among their inputs, and the very last has no target there either: one of
-    # 22 targets cannot be read.
-    rows = looked(8, mixed_from_two_ahead, 100)
+    # The latent of the last of 22 positions with a target two ahead does not hold it: that is no input.
+    rows = looked(8, mixed_from_two_ahead, 60)
     assert found(rows, "plain", 2)["value"] > 0.99 * 21 / 22
     assert found(rows, "accuracy", 2)["value"] > 0.99 * 21 / 22
-    fitting = seen(hand_made(8, mixed_from_two_ahead), sequences(100, 24, 8, 0), CPU)
+    fitting = seen(hand_made(8, mixed_from_two_ahead), sequences(60, 24, 8, 0), CPU)
     commonest = float(torch.bincount(control_classes(fitting, 8)).max()) / 8
     assert found(rows, "control", 2)["value"] < commonest + 0.05
     assert found(rows, "selectivity", 2)["value"] > 0.4
-    for lag in (1, 3, 4):  # independent tokens: nothing of these is there
+    for lag in (1, 3, 4):  # independent tokens: nothing of these is there, and 60 samples cost a probe of it little
         gain = found(rows, "gain", lag)
         assert gain["low"] <= 0.0
-        assert gain["high"] >= -0.002
+        assert gain["high"] >= -0.01
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -98,7 +97,7 @@ def test_noise_gains_nothing(seed: int) -> None:
 
 
 def test_the_current_token_gains_nothing_over_itself() -> None:
-    rows = looked(6, mixed_from_two_ahead)
+    rows = looked(6, mixed_from_two_ahead, 40)
     for lag in (1, 2, 3, 4):
         gain = found(rows, "gain", lag, "embedding")
         assert gain["value"] == pytest.approx(0, abs=1e-6)
@@ -113,7 +112,7 @@ def test_the_gain_is_what_the_source_has_and_no_more() -> None:
         return torch.cat((x_BxPxD, x_BxPxD.roll(1, dims=1)), dim=2)
 
     network = hand_made(8, with_the_one_before)
-    fitting, scoring = (seen(network, task.batch(split, np.arange(300)), CPU) for split in ("validation", "test"))
+    fitting, scoring = (seen(network, task.batch(split, np.arange(150)), CPU) for split in ("validation", "test"))
     rows = probed(fitting, scoring, 8)
     information = task.unigram_entropy - task.entropies([1, 2, 3, 4]).nats
     for lag in (1, 3):
@@ -169,7 +168,7 @@ def penalised(probe: Probe, given: Given, ridge: float) -> float:
 
 
 def test_a_probe_depends_neither_on_the_basis_nor_on_the_scale_of_a_latent() -> None:
-    batch = sequences(80, 24, 6, 3)
+    batch = sequences(40, 24, 6, 3)
     matrix = torch.randn(12, 12, generator=torch.Generator().manual_seed(2))
     gains = []
     for change in (torch.eye(12), 100 * matrix):
@@ -221,7 +220,7 @@ def test_no_sample_is_fitted_and_scored(tiny: Spec, task: dict[str, Any]) -> Non
 
 def test_a_stored_run_is_analysed(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookahead, "SAMPLES", 60)
-    monkeypatch.setattr(lookahead, "POSITIONS", 500)
+    monkeypatch.setattr(lookahead, "POSITIONS", 250)
     (tmp_path / "spec.toml").write_text(SPEC)
     run = json.loads(lab("train", tmp_path / "spec.toml", "--home", tmp_path, "--json").stdout)["run"]
     answer = json.loads(lab("analyse", run, "lookahead", "--home", tmp_path, "--json").stdout)
