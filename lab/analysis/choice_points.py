@@ -13,7 +13,10 @@ parts say what becomes of it:
 and a fifth, on every task, finds choice points without labels (`consequences`), on `choice` with precision and recall.
 
 Kinds of targets are the task's position classes, with decided tokens told apart by whether the head stands before the
-choice ("decided, choice unseen") or not. The weight counts the unseen and the choices themselves.
+choice ("decided, choice unseen") or not. The weight counts the unseen and the choices themselves. A share is
+one kind's part of the sum of what all kinds give; it is negative where a step along that kind's gradient makes the next
+token worse, and the others then add up to more than one. Shares are given only where the sum is above zero by its own
+interval.
 
 Intervals are 95%. Of losses, precision, recall and shares of positions: over samples, normal, of the ratio of two sums
 linearised; of a share no narrower than the exact binomial one, which has a width also at 0 and 1. Of gradients:
@@ -220,9 +223,9 @@ def useful(measured: Gradients, found: Findings) -> None:
     whole, low, high = t_interval(total)
     found.add("useful", "fall of head 1's loss by a step", (whole, low, high), **{"class": "all"})
     found.measures["useful_gradient"] = whole
-    if low <= 0 <= high:
+    if low <= 0:
         found.lines.append(
-            "A small step along the whole gradient changes head 1's loss on other samples by no more than chance "
+            "It is not certain that a small step along the whole gradient lowers head 1's loss on other samples "
             f"({whole:.3g} nats per unit of learning rate, {low:.3g} to {high:.3g}), so there is nothing to share out."
         )
         return

@@ -27,13 +27,18 @@ def draw(rows: Sequence[Row]) -> str:
     """An SVG with a panel for what of the useful gradient comes from each kind, where it was measured, and one for the
     mean consequence of each class; dots are estimates, lines 95% intervals, hollow dots what the theory says."""
     panels = [
-        ("useful", "fall of head 1's loss by a step", "Head 1's loss falls by (nats per unit of learning rate)"),
+        ("useful", "fall of head 1's loss by a step", "Use to head 1, nats per learning rate"),
         ("loss", "mean loss", "Loss of each head (nats); hollow: optimum"),
         ("found", "mean consequence", "Mean consequence of a token (nats)"),
     ]
     chosen = [(title, some) for part, what, title in panels if (some := _of(rows, part, what))]
+<<<<<<< HEAD
     with matplotlib.rc_context(sns.axes_style("whitegrid")):
         matplotlib.rcParams.update(STYLE)
+=======
+    style: Any = {**sns.axes_style("whitegrid"), **STYLE}
+    with matplotlib.rc_context(style):
+>>>>>>> an-choice
         heights = [1 + len(some) for _, some in chosen]
         figure = Figure(figsize=(6.4, 0.26 * sum(heights) + 0.7 * len(chosen)), layout="constrained")
         axes = figure.subplots(len(chosen), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -70,6 +75,8 @@ def _dots(axes: Axes, title: str, rows: list[Row]) -> None:
         axes.plot(reference, place, "o", markersize=8, markerfacecolor="none", color=INK)
     axes.plot([row["value"] for row in rows], place, "o", markersize=4, color=INK)
     axes.axvline(0, color="#777777", linewidth=1)
+    axes.locator_params(axis="x", nbins=4)
+    axes.ticklabel_format(axis="x", scilimits=(-2, 4))
     axes.set_yticks(place, [_label(row) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_title(title, fontsize=11)
