@@ -13,12 +13,7 @@ from matplotlib.figure import Figure
 
 from lab.analysis.analysis import Row
 
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "choice-points",
-    "font.size": 11,
-    "axes.titlelocation": "left",
-}
+STYLE = {"svg.fonttype": "none", "svg.hashsalt": "choice-points", "font.size": 11, "axes.titlelocation": "left"}
 INK = "#1f3a5f"
 TITLE = "Choice points: useful gradient and consequence by kind of token"
 
@@ -32,13 +27,8 @@ def draw(rows: Sequence[Row]) -> str:
         ("found", "mean consequence", "Mean consequence of a token (nats)"),
     ]
     chosen = [(title, some) for part, what, title in panels if (some := _of(rows, part, what))]
-<<<<<<< HEAD
-    with matplotlib.rc_context(sns.axes_style("whitegrid")):
-        matplotlib.rcParams.update(STYLE)
-=======
     style: Any = {**sns.axes_style("whitegrid"), **STYLE}
     with matplotlib.rc_context(style):
->>>>>>> an-choice
         heights = [1 + len(some) for _, some in chosen]
         figure = Figure(figsize=(6.4, 0.26 * sum(heights) + 0.7 * len(chosen)), layout="constrained")
         axes = figure.subplots(len(chosen), 1, squeeze=False, height_ratios=heights)[:, 0]
