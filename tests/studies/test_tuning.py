@@ -42,6 +42,7 @@ def test_a_trial_is_judged_by_the_mean_over_its_seeds(study_file: Edit, tmp_path
         assert cell["winner"] == tuned[0 if means[0] > means[1] else 3]["settings"]
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_trial_that_loses_to_the_best_is_pruned_and_never_wins(study_file: Edit, tmp_path: Path) -> None:
     study = load(str(study_file(("trials = 2", 'trials = 6\nseeds = 8\npruner = "wilcoxon"'))), "cpu", [])
     events: list[Event] = []
