@@ -164,6 +164,11 @@ class Task(ABC):
         agrees: Mask = (answers == np.where(batch.scored, batch.tokens, -1)).all(axis=1)
         return agrees
 
+    @property
+    def test_split(self) -> str:
+        """The split called test, or the first of several."""
+        return next(name for name in self.splits if name.partition("/")[0] == "test")
+
     def position_classes(self, batch: Batch) -> dict[str, Mask]:
         """Kinds of positions [B, T] by which figures are told apart; each position is of one kind."""
         return {"scored": batch.scored, "not scored": ~batch.scored}

@@ -165,8 +165,8 @@ class Text(Task):
         return b"".join(self.library.spelling[token] for token in tokens if token != self.padding)
 
     def position_classes(self, batch: Batch) -> dict[str, Mask]:
-        """Tokens that begin with a letter or digit, behind another such token or not, and all others."""
-        word = np.array([spelled[:1].isalnum() for spelled in self.library.spelling])[batch.tokens]
+        """Tokens that begin with a letter or digit, behind another such token or not, and all others, padding too."""
+        word = np.array([*(spelled[:1].isalnum() for spelled in self.library.spelling), False])[batch.tokens]
         inside = np.zeros_like(word)
         inside[:, 1:] = word[:, 1:] & word[:, :-1]
         return {"begins a word": word & ~inside, "inside a word": inside, "between words": ~word}

@@ -50,7 +50,9 @@ def classes_of(task: Task, batch: Batch, found: Decoded) -> dict[str, Mask]:
 
 
 RunName = Annotated[str, typer.Argument(help="a run's identity, or the start of it")]
-Split = Annotated[str, typer.Option(help="a held-out split of the run's task")]
+Split = Annotated[
+    str | None, typer.Option(help="a held-out split of the run's task; by default test, or the first of those")
+]
 Checkpoint = Annotated[str, typer.Option(help="best, last, or a step whose weights were kept")]
 
 
@@ -95,7 +97,7 @@ def train_command(
 @app.command("score")
 def score_command(
     run: RunName,
-    split: Split = "test",
+    split: Split = None,
     checkpoint: Checkpoint = "best",
     posed: Annotated[bool, typer.Option("--items", help="put items of the split as generation and as choice")] = False,
     options: Annotated[int, typer.Option(help="with --items: the answer and so many less one to mistake for it")] = 4,
@@ -105,6 +107,7 @@ def score_command(
     """Score a stored run on a split of its task, beside the task's shortcuts."""
     stored = StoredRun(home, run, checkpoint)
     parts = stored.parts
+    split = split or parts.task.test_split
     size_of(parts.task, split)
     if posed:
         found = score_items(parts, items(parts.task, split, options=options))
@@ -125,7 +128,7 @@ def score_command(
 def decode_command(
     run: RunName,
     draft: Annotated[int, typer.Option(min=1, help="tokens a forward pass may give: heads 2..K propose")] = 1,
-    split: Split = "test",
+    split: Split = None,
     samples: Annotated[int, typer.Option(min=1, help="prompts, from the start of the split")] = 16,
     count: Annotated[int | None, typer.Option(min=1, help="tokens to decode; as many as a sample has room for")] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy; above it, samples")] = 0.0,
@@ -137,6 +140,7 @@ def decode_command(
     """Continue prompts of a held-out split, with the run's own heads as drafters, and time it beside plain decoding."""
     stored = StoredRun(home, run, checkpoint)
     task, network = stored.parts.task, stored.parts.network
+    split = split or task.test_split
     batch = task.batch(split, np.arange(min(samples, size_of(task, split))))
     prompts, lengths, room = prompts_of(batch)
     if count is not None and count > room:

@@ -24,15 +24,16 @@ class Analysis:
     measures: Mapping[str, float]
     lines: list[str]
     units: Mapping[str, str] = field(default_factory=dict)
-    """Column or measure -> its unit, where it has one."""
+    """Column or measure (`useful_*`: those that begin so) -> its unit, where it has one."""
 
     def tree(self) -> Tree:
-        """As JSON types."""
+        """As JSON types, the same columns in every row: None where a row has nothing there."""
+        columns = dict.fromkeys(key for row in self.rows for key in row)
         return {
             "analysis": self.kind,
             "measures": dict(self.measures),
             "units": dict(self.units),
-            "rows": self.rows,
+            "rows": [{column: row.get(column) for column in columns} for row in self.rows],
             "lines": self.lines,
         }
 

@@ -62,6 +62,12 @@ SHORT = {
 """Kinds of targets as measures name them."""
 UNITS = {
     "value": "nats; a number or a share where the quantity says so; useful: nats per unit of learning rate",
+    "implied_weight_*": "predictions",
+    "excess_loss_*": "nats a target",
+    "useful_*": "nats per unit of learning rate",
+    "useful_share_*": "share",
+    "norm_*": "nats per unit of weights",
+    "mean_consequence": "nats",
     "reference": "that of value: the closed form, or what the first order predicts",
     "surprise": "nats",
 }
@@ -75,7 +81,7 @@ def analyse(run: StoredRun) -> Analysis:
     """
     found = Findings()
     task = run.parts.task
-    if (task.splits["test"] or 0) < 2:
+    if (task.splits[task.test_split] or 0) < 2:
         raise UserError(
             f"run {run.folder.identity}: one test sample; choice-points needs at least 2, to tell its error"
         )
@@ -91,7 +97,7 @@ def analyse(run: StoredRun) -> Analysis:
 
 def held_out(task: Task, most: int) -> Batch:
     """The first samples of the test split, at most so many."""
-    return task.batch("test", np.arange(min(most, task.splits["test"] or most)))
+    return task.batch(task.test_split, np.arange(min(most, task.splits[task.test_split] or most)))
 
 
 def kinds_of(task: Choice, batch: Batch, head: Head) -> dict[str, Mask]:

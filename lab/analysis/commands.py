@@ -6,6 +6,7 @@ from typing import Annotated
 import torch
 import typer
 
+from generators.errors import UserError
 from generators.options import Json, answer
 from lab.analysis.table import ANALYSES, analyse, figure_of
 from lab.options import DEFAULT_HOME, Home
@@ -32,6 +33,8 @@ def analyse_command(
 ) -> None:
     """Measure why a stored run does what it does: estimates with their errors, on any checkpoint."""
     torch.set_num_threads(1)
+    if figure is not None and (figure.suffix != ".svg" or not figure.absolute().parent.is_dir()):
+        raise UserError(f"--figure {figure}: should be a file that ends in .svg, in a folder that is there")
     stored = StoredRun(home, run, checkpoint)
     found = analyse(name, stored)
     value = {"run": stored.folder.identity, "checkpoint": checkpoint, "step": stored.step, **found.tree()}

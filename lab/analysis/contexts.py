@@ -83,7 +83,7 @@ def held_out(task: Task) -> Held:
             f"information: the task has {size} tokens; every context is read on with each of them, "
             f"so a run with a vocabulary of at most {CLASSES_MAXIMUM} would do"
         )
-    split = next(name for name in task.splits if name.startswith("test"))
+    split = task.test_split
     samples = min(task.splits[split] or SAMPLES, SAMPLES, max(2, CONTINUATIONS // size))
     batch = task.batch(split, np.arange(samples)).trimmed()
     eligible = np.zeros_like(batch.loss)

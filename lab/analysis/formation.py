@@ -17,7 +17,7 @@ class Formation:
     Attributes:
         step: of the first evaluation at or above half-way; after: of the one before it, or 0.
         jump: the largest fall of loss_1, in nats, from one evaluation to the next: over the interval in which half-way
-            was passed, or the one before or behind it; None where there is no interval.
+            was passed, or the one before or behind it; None where it was passed before the first evaluation.
         blind, half, final: accuracies.
     """
 
@@ -49,4 +49,5 @@ def formation(lines: Sequence[Tree]) -> Formation | None:
     around = seen[max(0, first - 2) : first + 2]
     falls = [before["loss_1"] - after["loss_1"] for before, after in pairwise(around)]
     after = seen[first - 1]["step"] if first else 0
-    return Formation(seen[first]["step"], after, max(falls, default=None), blind, half, final)
+    jump = max(falls, default=None) if first else None  # before the first evaluation nothing was measured
+    return Formation(seen[first]["step"], after, jump, blind, half, final)

@@ -88,7 +88,8 @@ def analyse(run: StoredRun) -> Analysis:
             f"analysis lookahead: needs {POSITIONS_MINIMUM} targets two tokens ahead among {SAMPLES} samples, and task "
             f"{task.config.kind} of this run has fewer; more of task.validation_samples and task.test_samples would do"
         )
-    units = {"gain": "nats", "value": "nats, or a share for accuracy, control and selectivity"}
+    units = {"value": "nats, or a share for accuracy, control and selectivity"}
+    units |= {"lookahead_*": "nats", "selectivity_2": "share"}
     return Analysis("lookahead", rows, measures, sentences(rows, list(fitting.latents), last), units)
 
 

@@ -494,3 +494,7 @@ def test_two_questions_are_too_few_for_three_groups() -> None:
 
 def test_the_table_of_tasks_knows_it() -> None:
     assert TASKS.config({"kind": "polynomial", "p": 5}, "a spec") == PolynomialConfig(p=5)
+
+
+def test_the_first_of_several_test_splits_stands_for_test(task: Polynomial) -> None:
+    assert task.test_split == "test/m=1"

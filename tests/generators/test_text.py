@@ -270,6 +270,9 @@ def test_position_classes_tell_the_beginning_of_a_word_from_its_inside() -> None
     blank = np.ones_like(tokens, bool)
     classes = task.position_classes(Batch(tokens=tokens, loss=blank, scored=blank))
     shown = {name: "".join("x" if here else "." for here in mask[0]) for name, mask in classes.items()}
+    padded = np.array([[ord("a"), task.padding]])
+    classes = task.position_classes(Batch(tokens=padded, loss=padded > 0, scored=padded > 0))
+    assert classes["between words"].tolist() == [[False, True]]
     assert shown == {
         "begins a word": "x...x...x......x",
         "inside a word": ".xx..xx..x......",
