@@ -8,22 +8,16 @@ cell, its sampler's seed and the scores so far, never on the number of workers o
 import json
 import shutil
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState
 
 from generators.errors import UserError, WorkFailed
-from generators.randomness import word
 from generators.settings import Tree
 from lab.analysis.stored import place_of
 from lab.store import RunFolder, dump, exclusive, write_whole
@@ -47,13 +41,10 @@ from studies.loading import SMOKE
 from studies.looks import level_at
 from studies.measures import Phase, analyses_of, main_measure, measure_of, score_of
 from studies.study import TUNING_SEED, Cell, Declaration, Study
+from studies.tuning import storage_at, tuning_of
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 LEDGER_EVERY_SECONDS = 2.0
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-SAMPLERS = {"tpe": optuna.samplers.TPESampler, "gp": optuna.samplers.GPSampler}
-PRUNERS = {"none": optuna.pruners.NopPruner, "wilcoxon": optuna.pruners.WilcoxonPruner}
 
 
 @dataclass
@@ -116,19 +107,6 @@ class Shard:
 
 
 WHOLE = Shard(1, 1)
-
-
-class Journal(JournalFileBackend):
-    """Optuna's journal without its lock and its flush to the disk: one process writes it, and anew at every start."""
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        with self.path.open("ab") as file:
-            file.write("".join(json.dumps(log) + "\n" for log in logs).encode())
-
-    def __init__(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
-        super().__init__(str(path))
-        self.path = path
 
 
 Key = tuple[CellState, Entry, Trial | None]
@@ -196,21 +174,9 @@ class Sweep:
             looks = read_looks(self.folder)
             level_at(declaration.level, self.study.seeds, declaration.looks, looks, self.study.source)
         (self.folder / VERDICTS).unlink(missing_ok=True)
-        storage = JournalStorage(Journal(self.place / JOURNAL))
-        self.states = [CellState(cell, self._tuning(cell, storage)) for cell in self.cells]
+        storage = storage_at(self.place / JOURNAL)
+        self.states = [CellState(cell, tuning_of(self.study, cell, self.sign, storage)) for cell in self.cells]
         write_whole(self.place / STUDY, dump(stored_form(self.study)))
-
-    def _tuning(self, cell: Cell, storage: JournalStorage) -> optuna.Study:
-        """The optuna study of one cell. Its first trial is the middle of the ranges."""
-        seed = int(word(f"{self.study.name} {cell.label}")) % 2**32
-        sampler = SAMPLERS[self.study.declaration.tuning.sampler](seed=seed, n_startup_trials=3)
-        direction = StudyDirection.MAXIMIZE if self.sign > 0 else StudyDirection.MINIMIZE
-        pruner = PRUNERS[self.study.declaration.tuning.pruner]()
-        tuning = optuna.create_study(
-            storage=storage, sampler=sampler, pruner=pruner, study_name=cell.label, direction=direction
-        )
-        tuning.enqueue_trial(self.study.middle)
-        return tuning
 
     def _run(self, executor: Executor[Key]) -> None:
         for state in self.states:

@@ -60,6 +60,21 @@ def test_a_trial_that_loses_to_the_best_is_pruned_and_never_wins(study_file: Edi
         assert cell["winner"][RATE] == min(whole, key=lambda rate: abs(rate - 0.02))
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_each_sampler_proposes_the_same_again_and_closes_in(study_file: Edit, tmp_path: Path, sampler: str) -> None:
+    study = load(str(study_file(("trials = 2", f'trials = 7\nsampler = "{sampler}"'))), "cpu", [])
+    proposed = []
+    for home in (tmp_path / "one", tmp_path / "two"):
+        Sweep(study, home, lambda event: None).run(Here(home))
+        cells = read_ledger(home, study)
+        proposed.append([e["settings"][RATE] for c in cells for e in c["entries"] if e["phase"] == "tune"])
+    assert proposed[0] == proposed[1]
+    assert len(set(proposed[0])) > 4 * 5, "cells are tuned each by itself"
+    for cell in cells:
+        first, *others = (e["settings"][RATE] for e in cell["entries"] if e["phase"] == "tune")
+        assert abs(cell["winner"][RATE] - 0.02) < min(abs(first - 0.02), *(abs(one - 0.02) for one in others)) + 1e-12
+
+
 def test_a_pruner_needs_seeds_to_tell_trials_apart(study_file: Edit) -> None:
     with pytest.raises(UserError, match=r'pruner = "wilcoxon" with seeds = 2.* at least 5 seeds'):
         load(str(study_file(("trials = 2", 'trials = 2\nseeds = 2\npruner = "wilcoxon"'))), "cpu", [])
