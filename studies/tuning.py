@@ -1,4 +1,4 @@
-"""Optuna, a cell at a time: it proposes settings, prunes trials where that is declared, and keeps them for its tools."""
+"""Optuna, a cell at a time: it proposes settings, prunes trials where that is declared, keeps them for its tools."""
 
 import json
 import warnings
