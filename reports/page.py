@@ -2,43 +2,30 @@
 
 import json
 import shlex
-from base64 import b64encode
-from hashlib import sha256
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from generators.settings import Tree
 from lab.store import RunFolder
 from reports import figures, tables, words
+from reports.html import filled
 from reports.results import UNFINISHED, Results, rows_of
 from reports.summaries import scores, trials
 from studies.claims import Judgement
 from studies.declared_claims import EFFECTS
 from studies.study import TUNING_SEED, Study
 
-TEMPLATES = Path(__file__).parent / "templates"
-
 
 def render(results: Results, judgements: list[Judgement], home: Path) -> str:
     """The page, as text."""
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     study = results.study
-    return environment.get_template("page.html").render(
+    return filled(
+        "page.html",
+        study.declaration.title,
         study=study,
         declaration=study.declaration,
         scale=study.declaration.scales[study.scale],
-        script=Markup(script),
-        script_digest=b64encode(sha256(script.encode()).digest()).decode(),
-        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         answer=words.answer(results, judgements),
         cautions=words.cautions(results, home),
         verdicts=[verdict(results, one) for one in judgements],
@@ -59,7 +46,7 @@ def verdict(results: Results, judgement: Judgement) -> Tree:
         "text": claim.text,
         "paper": claim.paper,
         "effect": EFFECTS[claim.kind],
-        "difference": words.signed(found.difference) if found else "not tested",
+        "difference": words.signed(found.difference, found.low, found.high) if found else "not tested",
         "beside": ", ".join(part for part in (beside, margin) if part),
         "reason": "; ".join(part for part in (judgement.reason, judgement.outlook) if part),
         "arms": [(arm.cell, f"{arm.mean:.3f}" if arm.seeds else "no score yet") for arm in arms],

@@ -51,6 +51,11 @@ class Results:
         return int((self.runs["status"] != UNFINISHED).sum())
 
     @property
+    def complete(self) -> int:
+        """Runs that came to a score."""
+        return int((self.runs["status"] == COMPLETE).sum())
+
+    @property
     def failed(self) -> pd.DataFrame:
         """Runs that ended without a score."""
         return self.runs[~self.runs["status"].isin([COMPLETE, UNFINISHED])]
