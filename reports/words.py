@@ -13,7 +13,7 @@ from reports.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.summaries import scores
 from studies.claims import Judgement
 from studies.loading import SMOKE
-from studies.measures import Measure
+from studies.measures import Measure, main_measure, measure_of
 from studies.statistics import SEEDS_MINIMUM, Contrast
 
 MISSING = "–"
@@ -58,6 +58,11 @@ def signed(value: float, *beside: float) -> str:
     largest = max((abs(each) for each in (value, *beside) if np.isfinite(each)), default=0.0)
     decimals = 3 if largest == 0 else min(9, max(3, 1 - floor(log10(largest))))
     return minus(f"{value:+.{decimals}f}")
+
+
+def plain(value: float) -> str:
+    """A value of a measure: three decimals, or two digits where it is smaller than they show."""
+    return signed(value)[1:] if value >= 0 else signed(value)
 
 
 def measured(measure: Measure) -> str:
@@ -174,6 +179,8 @@ def span(found: Contrast) -> str:
 def beside_shortcut(results: Results, judgement: Judgement) -> str:
     """The arms of a claim read against the shortcut; empty where it is not known."""
     name = results.study.declaration.shortcut
+    if measure_of(results.study.declaration, judgement.claim) != main_measure(results.study.declaration):
+        return ""  # it is a score that the shortcut has
     table = scores(results)
     arms = [table[label] for label in judgement.cells]
     if name is None or not all(np.isfinite(arm.shortcut) for arm in arms):
