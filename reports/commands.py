@@ -1,4 +1,4 @@
-"""lab report, lab dashboard."""
+"""lab report, lab compare, lab results, lab dashboard."""
 
 import signal
 import sys
@@ -12,11 +12,14 @@ import typer
 from generators.errors import UserError
 from generators.options import Json, answer, note
 from lab.options import DEFAULT_HOME, Home
+from lab.store import write_whole
+from reports.comparison import Side, compare
 from reports.dashboard import Board
 from reports.index import INDEX, Chapter, judged, page_name, write_index, write_page
 from reports.page import render
 from reports.searches import sources
 from reports.server import dashboard, listen, serve
+from reports.tidy import every_run, examine_format, write_frame
 from studies.commands import StoredScale, sentence
 from studies.ledger import STUDY, study_folder
 from studies.study import Study
@@ -70,6 +73,52 @@ def report_command(
     }
     lines = [f"{name}: {entry.answer}" for name, entry in pages.items()]
     answer(value, as_json, "\n".join([*lines, f"index: {folder / INDEX}"]))
+
+
+@app.command("compare")
+def compare_command(
+    first: Annotated[str, typer.Argument(metavar="STUDY[@SCALE]", help="by default the scale that ran last")],
+    second: Annotated[str, typer.Argument(metavar="STUDY[@SCALE]", help="another study, or the same at another scale")],
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="by default under reports in the home")] = None,
+    home: Home = DEFAULT_HOME,
+    second_home: Annotated[
+        Path | None, typer.Option(file_okay=False, help="the home of the second, if it is another")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Two studies side by side on one page: verdicts, effects, and what differs in their settings."""
+    one, other = side(home, first), side(second_home or home, second)
+    if (one.home.resolve(), one.name) == (other.home.resolve(), other.name):
+        raise UserError(f"{first} and {second}: the same study at the same scale; give another scale or --second-home")
+    path = (out or home / "reports" / f"{one.name}-{other.name}.html".replace("@", "-")).absolute()
+    make_place(path.parent, out)
+    compared = compare(one, other)
+    write_whole(path, compared.page.encode())
+    answer({"comparison": str(path), "claims": compared.claims}, as_json, f"{compared.said}\npage: {path}")
+
+
+def side(home: Path, name: str) -> Side:
+    """A study to compare, from `STUDY` or `STUDY@SCALE`."""
+    stem, _, scale = name.partition("@")
+    return Side(home, find_study(home, stem, scale or None))
+
+
+@app.command("results")
+def results_command(
+    names: Names = None,
+    scale: StoredScale = None,
+    out: Annotated[Path, typer.Option(dir_okay=False, help="FILE.csv or FILE.parquet")] = Path("runs.csv"),
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Every run of studies as one table: its cell, seed, settings, scores, parameters, times and machine."""
+    examine_format(out)
+    make_place(out.absolute().parent, out)
+    studies = stored_studies(home, names, scale)
+    frame = every_run(home, studies)
+    write_frame(frame, out)
+    value = {"results": str(out.absolute()), "studies": [study.name for study in studies], "runs": len(frame)}
+    answer(value, as_json, f"{len(frame)} runs, {len(frame.columns)} columns: {out}")
 
 
 def make_place(folder: Path, out: Path | None) -> None:

@@ -53,6 +53,13 @@ class Entry:
     complete: int
     minutes: float
 
+    def lines(self, start: int = 1) -> list[Line]:
+        """Its claims, as the scoreboard numbers them."""
+        return [
+            Line(number, self.study, one, self.minutes, self.ended, self.page)
+            for number, one in enumerate(self.judgements, start)
+        ]
+
 
 @dataclass
 class Index:
@@ -66,11 +73,10 @@ class Index:
     @property
     def lines(self) -> list[Line]:
         """The scoreboard: every claim, in the order of the chapters."""
-        rows = ((entry, one) for entry in self.entries.values() for one in entry.judgements)
-        return [
-            Line(number, entry.study, one, entry.minutes, entry.ended, entry.page)
-            for number, (entry, one) in enumerate(rows, start=1)
-        ]
+        found: list[Line] = []
+        for entry in self.entries.values():
+            found += entry.lines(len(found) + 1)
+        return found
 
 
 def page_name(study: Study) -> str:
@@ -88,10 +94,15 @@ def write_page(home: Path, study: Study, path: Path) -> Entry:
     """Write a study's page."""
     results, judgements = judged(home, study)
     write_whole(path, page.render(results, judgements, home).encode())
+    return entry_of(results, judgements, home, path.name)
+
+
+def entry_of(results: Results, judgements: list[Judgement], home: Path, page: str = "") -> Entry:
+    """What an index says of a study."""
     seconds = results.runs[["train_seconds", "evaluate_seconds"]].sum().sum()
     return Entry(
-        study=study,
-        page=path.name,
+        study=results.study,
+        page=page,
         answer=words.answer(results, judgements),
         cautions=words.cautions(results, home),
         judgements=judgements,

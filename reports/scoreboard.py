@@ -34,7 +34,7 @@ SHAPES = {"supported": "^", "contradicted": "v", "inconclusive": "o"}
 @dataclass(frozen=True)
 class Line:
     """A claim on the scoreboard. number: its row. minutes: of one core, for all runs of its study. page: where the
-    study's own page is."""
+    study's own page is. label: what the study is called, if not by its name."""
 
     number: int
     study: Study
@@ -42,6 +42,7 @@ class Line:
     minutes: float
     ended: int
     page: str
+    label: str = ""
 
     @property
     def deviation(self) -> float:
@@ -52,7 +53,7 @@ class Line:
 
     @property
     def name(self) -> str:
-        return f"{self.study.name}: {words.spoken(self.judgement.claim.name)}"
+        return f"{self.label or self.study.name}: {words.spoken(self.judgement.claim.name)}"
 
     @property
     def measure(self) -> str:
@@ -87,7 +88,7 @@ def claims(lines: Sequence[Line]) -> Table:
                 Value(line.study.name, link=line.page),
                 word(one.claim.text),
                 word(one.claim.paper),
-                *_measured(found),
+                *measured(found),
                 seeds,
                 number(line.minutes, ",.0f" if line.minutes >= 10 else ".1f"),
             ]
@@ -95,7 +96,7 @@ def claims(lines: Sequence[Line]) -> Table:
     return table
 
 
-def _measured(found: Contrast | None) -> tuple[Value, Value]:
+def measured(found: Contrast | None) -> tuple[Value, Value]:
     """The effect and its interval, as the table shows them."""
     if found is None:
         return Value("not tested"), Value(MISSING)
