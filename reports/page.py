@@ -92,7 +92,8 @@ def other(results: Results, measure: Measure) -> Tree:
     """Another measure that claims are about: its figure and its table."""
     drawn = figures.score_by_size(results, measure) if len(results.scored(measure)) else []
     table = tables.measure_table(results, measure)
-    return {"name": measure.name, "figures": [Markup(svg) for svg in drawn], "table": table}
+    seeds = tables.seed_table(results, measure)
+    return {"name": measure.name, "figures": [Markup(svg) for svg in drawn], "table": table, "seed_table": seeds}
 
 
 def method(results: Results, home: Path) -> Tree:

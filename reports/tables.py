@@ -82,20 +82,20 @@ def measure_table(results: Results, measure: Measure) -> Table:
     return table
 
 
-def seed_table(results: Results) -> Table:
-    """The score of every confirming run, and what else was measured: the data behind the score figures."""
-    others = columns_under(results.runs, "measure")
+def seed_table(results: Results, measure: Measure | None = None) -> Table:
+    """A measure, by default the score, of every confirming run: the data behind its figure."""
+    title = measure.name if measure else "score"
     form = [
         *factor_columns(results),
-        *columns("number", "seed", "score", *others),
+        *columns("number", "seed", title),
         Column("status", "word"),
         Column("run", "code"),
     ]
-    table = Table("Score of every confirming run, and its identity", form)
+    table = Table(f"{title[0].upper()}{title[1:]} of every confirming run, and its identity", form)
+    column = results.column_of(measure) if measure else "score"
     for run in rows_of(results.runs[results.runs["phase"] == "confirm"]):
-        besides = [number(run[column], ".4g") for column in others.values()]
-        values = [number(run["seed"], "d"), number(run["score"], ".4f"), *besides, word(run["status"])]
-        values.append(Value(run["run"]))
+        value = number(run["score"], ".4f") if column == "score" else number(run.get(column), ".4g")
+        values = [number(run["seed"], "d"), value, word(run["status"]), Value(run["run"])]
         table.rows.append([*factor_values(results, run["cell"]), *values])
     return table
 
