@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -53,10 +54,15 @@ class Entry:
     complete: int
     minutes: float
 
+    @property
+    def link(self) -> str:
+        """Its page, from one beside it."""
+        return quote(self.page)
+
     def lines(self, start: int = 1) -> list[Line]:
         """Its claims, as the scoreboard numbers them."""
         return [
-            Line(number, self.study, one, self.minutes, self.ended, self.page)
+            Line(number, self.study, one, self.minutes, self.ended, self.link)
             for number, one in enumerate(self.judgements, start)
         ]
 

@@ -33,15 +33,15 @@ SHAPES = {"supported": "^", "contradicted": "v", "inconclusive": "o"}
 
 @dataclass(frozen=True)
 class Line:
-    """A claim on the scoreboard. number: its row. minutes: of one core, for all runs of its study. page: where the
-    study's own page is. label: what the study is called, if not by its name."""
+    """A claim on the scoreboard. number: its row. minutes: of one core, for all runs of its study. link: to the
+    study's own page. label: what the study is called, if not by its name."""
 
     number: int
     study: Study
     judgement: Judgement
     minutes: float
     ended: int
-    page: str
+    link: str
     label: str = ""
 
     @property
@@ -85,7 +85,7 @@ def claims(lines: Sequence[Line]) -> Table:
             [
                 number(line.number, "d"),
                 Value(one.verdict, words.VERDICTS.index(one.verdict), verdict=one.verdict),
-                Value(line.study.name, link=line.page),
+                Value(line.study.name, link=line.link),
                 word(one.claim.text),
                 word(one.claim.paper),
                 *measured(found),
