@@ -18,8 +18,8 @@ from reports.page import render
 from reports.results import COMPLETE, read_results
 from reports.searches import sources
 from reports.server import dashboard, listen, serve
-from studies.claims import judge
-from studies.commands import Name, StoredScale, sentence
+from studies.claims import judge, sentence
+from studies.commands import Name, StoredScale
 from studies.ledger import study_folder
 from studies.sweep import find_study, scores_for
 
