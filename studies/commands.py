@@ -1,4 +1,4 @@
-"""lab study list|show|run|search|status, lab claims. Where a study is asked for, a collection may be named.
+"""lab study list|show|run|status|search|pack|unpack, lab claims. Where a study is asked for, a collection may be named.
 
 Each command imports what it needs when it is called: to ask how far a study is should not take loading torch.
 """
@@ -14,6 +14,7 @@ from studies.collection import collections, is_collection, load_collection
 from studies.collection_commands import again, collection_status, expanded, run_collection_command, show_collection
 from studies.ledger import counted, ledger_cells, read_ledger, stored_study, study_folder
 from studies.search_commands import search_command
+from studies.sharing_commands import pack_command, unpack_command
 
 if TYPE_CHECKING:
     from studies.sweep import Shard
@@ -22,6 +23,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 study_app = typer.Typer(no_args_is_help=True, help="Questions, declared as data and swept.")
 app.add_typer(study_app, name="study")
 study_app.command("search")(search_command)
+study_app.command("pack")(pack_command)
+study_app.command("unpack")(unpack_command)
 
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="a name of the catalog, or the path of a study file")]
 Scale = Annotated[str, typer.Option(help="smoke: seconds, to see it run; cpu: minutes; gpu: the paper's sizes")]

@@ -39,7 +39,7 @@ from studies.ledger import (
     stored_study,
     study_folder,
 )
-from studies.loading import SMOKE
+from studies.loading import CATALOG, SMOKE
 from studies.looks import level_at
 from studies.measures import Phase, analyses_of, main_measure, measure_of, score_of
 from studies.study import TUNING_SEED, Cell, Declaration, Study
@@ -298,6 +298,8 @@ class Sweep:
 def stored_form(study: Study) -> Tree:
     """What is needed to read a study again, and to run it again."""
     plain = {each.name: getattr(study, each.name) for each in fields(study) if each.name != "declaration"}
+    if Path(study.source).parent == CATALOG:
+        plain["source"] = f"studies/catalog/{study.name}.toml"  # wherever the lab is installed
     return plain | {"declaration": study.declaration.model_dump(mode="json"), "runs": study.runs}
 
 
