@@ -1,4 +1,4 @@
-"""lab report, lab dashboard."""
+"""lab report, lab compare, lab results, lab dashboard."""
 
 import signal
 import sys
@@ -13,15 +13,22 @@ from generators.errors import UserError
 from generators.options import Json, answer, note
 from lab.options import DEFAULT_HOME, Home
 from lab.store import write_whole
+from reports.comparison import Side, compare
 from reports.dashboard import Board
+from reports.index import INDEX, Chapter, judged, page_name, write_index, write_page
 from reports.page import render
-from reports.results import COMPLETE, read_results
 from reports.searches import sources
 from reports.server import dashboard, listen, serve
-from studies.claims import judge, sentence
-from studies.commands import Name, StoredScale
-from studies.ledger import study_folder
-from studies.sweep import find_study, scores_for
+from reports.tidy import every_run, examine_format, write_frame
+from studies.claims import sentence
+from studies.commands import StoredScale
+from studies.ledger import STUDY, study_folder
+from studies.study import Study
+from studies.sweep import find_study
+
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[STUDY]...", help="catalog names; by default every study that ran")
+]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -33,28 +40,111 @@ def group() -> None:
 
 @app.command("report")
 def report_command(
-    name: Name,
+    names: Names = None,
     scale: StoredScale = None,
     out: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="by default reports/STUDY-SCALE.html under the lab's home")
+        Path | None,
+        typer.Option(help="the file of one study's page, or the folder of several; by default reports under the home"),
     ] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Write a study's page: one self-contained HTML file, the answer first."""
-    study = find_study(home, name, scale)
-    results = read_results(home, study)
-    verdicts = judge(study, scores_for(study, results.cells))
-    path = (out or home / "reports" / f"{study.name}-{study.scale}.html").absolute()
+    """Write a study's page: one self-contained HTML file, the answer first. Of several, or of all that ran, also the
+    index of their claims."""
+    studies = stored_studies(home, names, scale)
+    if names and len(studies) == 1:
+        study = studies[0]
+        path = (out or home / "reports" / page_name(study)).absolute()
+        if path.is_dir():
+            path = path / page_name(study)
+        make_place(path.parent, out)
+        entry = write_page(home, study, path)
+        value = {"report": str(path), "study": study.name, "scale": study.scale, "runs": entry.complete}
+        lines = [*map(sentence, entry.judgements), f"{entry.complete} of {study.runs} runs complete", f"page: {path}"]
+        answer(value | {"verdicts": [one.tree() for one in entry.judgements]}, as_json, "\n".join(lines))
+        return
+    folder = (out or home / "reports").absolute()
+    make_place(folder, out)
+    chapter = Chapter("The studies", "", studies)
+    index = write_index(home, folder, "Studies of multi-token prediction", "What became of each claim?", [chapter])
+    pages = {entry.page: entry for entry in index.entries.values()}
+    value = {
+        "index": str(folder / INDEX),
+        "pages": {name: [one.tree() for one in entry.judgements] for name, entry in pages.items()},
+    }
+    lines = [f"{name}: {entry.answer}" for name, entry in pages.items()]
+    answer(value, as_json, "\n".join([*lines, f"index: {folder / INDEX}"]))
+
+
+@app.command("compare")
+def compare_command(
+    first: Annotated[str, typer.Argument(metavar="STUDY[@SCALE]", help="by default the scale that ran last")],
+    second: Annotated[str, typer.Argument(metavar="STUDY[@SCALE]", help="another study, or the same at another scale")],
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="by default under reports in the home")] = None,
+    home: Home = DEFAULT_HOME,
+    second_home: Annotated[
+        Path | None, typer.Option(file_okay=False, help="the home of the second, if it is another")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Two studies side by side on one page: verdicts, effects, and what differs in their settings."""
+    one, other = side(home, first), side(second_home or home, second)
+    if (one.home.resolve(), one.name) == (other.home.resolve(), other.name):
+        raise UserError(f"{first} and {second}: the same study at the same scale; give another scale or --second-home")
+    path = (out or home / "reports" / f"{one.name}-{other.name}.html".replace("@", "-")).absolute()
+    make_place(path.parent, out)
+    compared = compare(one, other)
+    write_whole(path, compared.page.encode())
+    answer({"comparison": str(path), "claims": compared.claims}, as_json, f"{compared.said}\npage: {path}")
+
+
+def side(home: Path, name: str) -> Side:
+    """A study to compare, from `STUDY` or `STUDY@SCALE`."""
+    stem, _, scale = name.partition("@")
+    return Side(home, find_study(home, stem, scale or None))
+
+
+@app.command("results")
+def results_command(
+    names: Names = None,
+    scale: StoredScale = None,
+    out: Annotated[Path, typer.Option(dir_okay=False, help="FILE.csv or FILE.parquet")] = Path("runs.csv"),
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Every run of studies as one table: its cell, seed, settings, scores, parameters, times and machine."""
+    examine_format(out)
+    make_place(out.absolute().parent, out)
+    studies = stored_studies(home, names, scale)
+    frame = every_run(home, studies)
+    write_frame(frame, out)
+    value = {"results": str(out.absolute()), "studies": [study.name for study in studies], "runs": len(frame)}
+    answer(value, as_json, f"{len(frame)} runs, {len(frame.columns)} columns: {out}")
+
+
+def make_place(folder: Path, out: Path | None) -> None:
+    """The folder that a page goes to.
+
+    Raises:
+        UserError: there can be none.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--out {path}: no folder can be made there ({error.strerror}); give another path") from None
-    write_whole(path, render(results, verdicts, home).encode())
-    complete = int((results.runs["status"] == COMPLETE).sum())
-    value = {"report": str(path), "study": study.name, "scale": study.scale, "runs": complete}
-    lines = [*map(sentence, verdicts), f"{complete} of {study.runs} runs complete", f"page: {path}"]
-    answer(value | {"verdicts": [one.tree() for one in verdicts]}, as_json, "\n".join(lines))
+        raise UserError(f"--out {out}: no folder can be made there ({error.strerror}); give another path") from None
+
+
+def stored_studies(home: Path, names: list[str] | None, scale: str | None) -> list[Study]:
+    """The studies of these names as they last ran, or every one that did.
+
+    Raises:
+        UserError: one of them never ran, or none did.
+    """
+    every = sorted({path.parents[1].name for path in home.glob(f"studies/*/{scale or '*'}/{STUDY}")})
+    if not (names or every):
+        at = f" at scale {scale}" if scale else ""
+        raise UserError(f"no study ran{at} under {home}; start with: lab study run quick")
+    return [find_study(home, name, scale) for name in dict.fromkeys(names or every)]
 
 
 @app.command("dashboard")
@@ -72,9 +162,7 @@ def dashboard_command(
         if study_folder(home, name, scale) not in board.shown:
             raise UserError(f"no study {name!r} at scale {scale!r} is shown here")
         with drawing:  # matplotlib draws one figure at a time
-            study = find_study(home, name, scale)
-            results = read_results(home, study)
-            return render(results, judge(study, scores_for(study, results.cells)), home)
+            return render(*judged(home, find_study(home, name, scale)), home)
 
     try:
         board = Board(lambda: sources(home, name, scale))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor, log10
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from reports.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.summaries import scores
 from studies.claims import Judgement
 from studies.loading import SMOKE
-from studies.statistics import SEEDS_MINIMUM
+from studies.measures import Measure, main_measure, measure_of
+from studies.statistics import SEEDS_MINIMUM, Contrast
 
 MISSING = "–"
 METRICS = {
@@ -21,16 +23,19 @@ METRICS = {
     "accuracy_unexplained": "accuracy on the scored tokens that every shortcut gets wrong",
     "above_shortcuts": "accuracy less that of the best shortcut",
 }
+VERDICTS = ("supported", "contradicted", "inconclusive")
 NAMED = 5
 """Failures that are told one by one."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """One entry of a table: what is read, and what it is sorted by."""
+    """One entry of a table: what is read, what it is sorted by, where it leads; or the verdict that it is."""
 
     text: str
     order: float | str | None = None
+    link: str = ""
+    verdict: str = ""
 
 
 def number(value: object, form: str = ".3f") -> Value:
@@ -46,11 +51,23 @@ def word(value: object) -> Value:
     return Value(str(value), float(value) if plain else None)  # type: ignore[arg-type]
 
 
-def signed(value: float) -> str:
-    """A difference, with its sign."""
+def signed(value: float, *beside: float) -> str:
+    """A difference, with its sign; with as many decimals as two digits of the largest of those beside it take."""
     if not np.isfinite(value):
         return "∞" if value > 0 else "−∞"
-    return minus(f"{value:+.3f}")
+    largest = max((abs(each) for each in (value, *beside) if np.isfinite(each)), default=0.0)
+    decimals = 3 if largest == 0 else min(9, max(3, 1 - floor(log10(largest))))
+    return minus(f"{value:+.{decimals}f}")
+
+
+def plain(value: float) -> str:
+    """A value of a measure: three decimals, or two digits where it is smaller than they show."""
+    return signed(value)[1:] if value >= 0 else signed(value)
+
+
+def measured(measure: Measure) -> str:
+    """A measure as an effect on it is read: of losses and seconds, where less is better, a positive one is less."""
+    return measure.name if measure.sign > 0 else f"{measure.name}, less being better"
 
 
 def minus(text: str) -> str:
@@ -95,15 +112,24 @@ def answer(results: Results, judgements: list[Judgement]) -> str:
     """What became of the claims, all in one sentence."""
     if not results.ended:
         return "No run has ended yet, so there is no answer yet."
+    told = tally(judgements)
+    return f"So far, {told}." if results.ended < results.study.runs else sentence(told)
+
+
+def sentence(told: str) -> str:
+    """Words as a sentence."""
+    return f"{told[0].upper()}{told[1:]}."
+
+
+def tally(judgements: Sequence[Judgement]) -> str:
+    """How many claims there are of each verdict."""
     verdicts = [one.verdict for one in judgements]
-    counts = {one: verdicts.count(one) for one in ("supported", "contradicted", "inconclusive") if one in verdicts}
+    counts = {one: verdicts.count(one) for one in VERDICTS if one in verdicts}
     if len(counts) == 1:
         many = {1: "the claim is", 2: "both claims are"}.get(len(verdicts), f"all {len(verdicts)} claims are")
-        told = f"{many} {verdicts[0]}"
-    else:
-        parts = [f"{count} {'is' if count == 1 else 'are'} {one}" for one, count in counts.items()]
-        told = f"of {len(verdicts)} claims, {listing(parts)}"
-    return f"So far, {told}." if results.ended < results.study.runs else f"{told[0].upper()}{told[1:]}."
+        return f"{many} {verdicts[0]}"
+    parts = [f"{count} {'is' if count == 1 else 'are'} {one}" for one, count in counts.items()]
+    return f"of {len(verdicts)} claims, {listing(parts)}"
 
 
 def cautions(results: Results, home: Path) -> list[str]:
@@ -141,12 +167,20 @@ def interval(judgement: Judgement) -> str:
     found, level = judgement.contrast, judgement.level
     if found is None or level is None:
         return ""
-    return f"{100 * (1 - level):.4g}% interval {signed(found.low)} to {signed(found.high)}"
+    return f"{100 * (1 - level):.4g}% interval {span(found)}"
+
+
+def span(found: Contrast) -> str:
+    """An interval's ends."""
+    low, high = (signed(end, found.low, found.high) for end in (found.low, found.high))
+    return f"{low} to {high}"
 
 
 def beside_shortcut(results: Results, judgement: Judgement) -> str:
     """The arms of a claim read against the shortcut; empty where it is not known."""
     name = results.study.declaration.shortcut
+    if measure_of(results.study.declaration, judgement.claim) != main_measure(results.study.declaration):
+        return ""  # it is a score that the shortcut has
     table = scores(results)
     arms = [table[label] for label in judgement.cells]
     if name is None or not all(np.isfinite(arm.shortcut) for arm in arms):
