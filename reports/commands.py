@@ -20,7 +20,8 @@ from reports.page import render
 from reports.searches import sources
 from reports.server import dashboard, listen, serve
 from reports.tidy import every_run, examine_format, write_frame
-from studies.commands import StoredScale, sentence
+from studies.claims import sentence
+from studies.commands import StoredScale
 from studies.ledger import STUDY, study_folder
 from studies.study import Study
 from studies.sweep import find_study
