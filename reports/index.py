@@ -4,7 +4,7 @@ The page stands in a folder beside the pages of its studies, which it links to b
 """
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -26,19 +26,13 @@ INDEX = "index.html"
 
 @dataclass(frozen=True)
 class Chapter:
-    """A part of an index. studies: those that ran. absent: names of those that did not, at `scale`."""
+    """A part of an index. studies: those that ran. absent: those that did not, by name, with the command that runs
+    each."""
 
     title: str
     text: str
     studies: Sequence[Study]
-    absent: Sequence[str] = ()
-    scale: str = "cpu"
-
-    @property
-    def missing(self) -> list[tuple[str, str]]:
-        """Each study that never ran, with the command that runs it."""
-        at = "" if self.scale == "cpu" else f" --scale {self.scale}"
-        return [(name, f"lab study run {shlex.quote(name)}{at}") for name in self.absent]
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,11 +63,12 @@ class Entry:
 
 @dataclass
 class Index:
-    """Studies in chapters. entries: by study, once their pages are written."""
+    """Studies in chapters. asked: the names it was asked for by. entries: by study, once their pages are written."""
 
     title: str
     sentence: str
     chapters: Sequence[Chapter]
+    asked: Sequence[str]
     entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
 
     @property
@@ -118,15 +113,13 @@ def entry_of(results: Results, judgements: list[Judgement], home: Path, page: st
     )
 
 
-def write_index(home: Path, folder: Path, title: str, sentence: str, chapters: Sequence[Chapter]) -> Index:
+def write_index(home: Path, folder: Path, index: Index) -> None:
     """Write the page of every study of the chapters into a folder, and the index beside them."""
-    index = Index(title, sentence, chapters)
-    for study in (study for chapter in chapters for study in chapter.studies):
+    for study in (study for chapter in index.chapters for study in chapter.studies):
         key = study.name, study.scale
         if key not in index.entries:
             index.entries[key] = write_page(home, study, folder / page_name(study))
     write_whole(folder / INDEX, render(index).encode())
-    return index
 
 
 def render(index: Index) -> str:
@@ -155,7 +148,7 @@ def chapter(index: Index, one: Chapter) -> Tree:
         lines.setdefault((line.study.name, line.study.scale), []).append(line)
     keys = [(study.name, study.scale) for study in one.studies]
     shown = [(index.entries[key], [claim(line) for line in lines.get(key, [])]) for key in keys]
-    return {"title": one.title, "text": one.text, "studies": shown, "missing": one.missing}
+    return {"title": one.title, "text": one.text, "studies": shown, "absent": one.absent}
 
 
 def claim(line: Line) -> Tree:
@@ -178,7 +171,6 @@ def cautions(entries: Iterable[Entry]) -> Iterator[tuple[str, list[Entry]]]:
 def commands(index: Index) -> list[str]:
     """The commands that write this page, and its data, again."""
     scales = {study.scale for chapter in index.chapters for study in chapter.studies}
-    names = [shlex.quote(study.name) for chapter in index.chapters for study in chapter.studies]
     at = f" --scale {scales.pop()}" if len(scales) == 1 else ""
-    said = " ".join(dict.fromkeys(names))
-    return [f"lab report {said}{at}", f"lab results {said}{at} --out runs.csv"]
+    said = " ".join(["", *map(shlex.quote, index.asked)])
+    return [f"lab report{said}{at}", f"lab results{said}{at} --out runs.csv"]
