@@ -170,7 +170,8 @@ def stored_studies(home: Path, names: list[str] | None, scale: str | None) -> li
         UserError: one of them never ran, or none did.
     """
     names = expanded(names or [], scale, home)
-    every = sorted({path.parents[1].name for path in home.glob(f"studies/*/{scale or '*'}/{STUDY}")})
+    root = home / "studies"
+    every = sorted({path.relative_to(root).parts[0] for path in root.glob(f"*/{scale or '*'}/**/{STUDY}")})
     if not (names or every):
         at = f" at scale {scale}" if scale else ""
         raise UserError(f"no study ran{at} under {home}; start with: lab study run quick")
