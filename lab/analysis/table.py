@@ -7,12 +7,15 @@ from generators.settings import suggestion
 from lab.analysis.analysis import Analyse, Analysis, Draw
 from lab.stored import StoredRun
 
+SAMPLES = "samples"
+"""Taken of one run of every study, to be shown."""
 # name -> (module, what it answers)
 ANALYSES = {
     "choice-points": ("lab.analysis.choice_points", "where the loss and the useful gradient of each head come from"),
     "information": ("lab.analysis.information", "entropies and mutual information of the next two tokens"),
     "induction-heads": ("lab.analysis.induction_heads", "which attention heads match prefixes and copy"),
     "lookahead": ("lab.analysis.lookahead", "what the latent of each layer knows of later tokens"),
+    SAMPLES: ("lab.analysis.samples", "held-out samples, token by token: drafts that stood, losses of heads"),
 }
 
 
