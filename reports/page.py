@@ -13,6 +13,7 @@ from generators.settings import Tree
 from lab.store import RunFolder
 from reports import figures, tables, words
 from reports.results import UNFINISHED, Results, rows_of
+from reports.samples import read_samples
 from reports.summaries import scores, trials
 from studies.claims import Judgement
 from studies.declared_claims import EFFECTS
@@ -43,6 +44,7 @@ def render(results: Results, judgements: list[Judgement], home: Path) -> str:
         cautions=words.cautions(results, home),
         verdicts=[verdict(results, one) for one in judgements],
         evidence=evidence(results, judgements),
+        samples=read_samples(results, home),
         method=method(results, home),
     )
 
