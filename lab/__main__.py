@@ -15,6 +15,7 @@ COMMANDS = {
     "claims": ("studies.commands", "the verdict on every claim of a study"),
     "report": ("reports.commands", "write a study's page: one self-contained HTML file"),
     "dashboard": ("reports.commands", "studies in the browser, run by run, also while they run"),
+    "tensorboard": ("reports.tensorboard", "the curves of studies as TensorBoard event files"),
     "data": ("generators.commands", "tasks: list them, show samples, check them against their oracles"),
     "objective": ("lab.objective_commands", "objectives: list them, show settings, check one of your own"),
     "train": ("lab.commands", "train one run from a spec file, or take it up where it stands"),

@@ -13,12 +13,13 @@ from generators.errors import UserError
 from generators.options import Json, answer, note
 from lab.options import DEFAULT_HOME, Home
 from lab.store import write_whole
-from reports.dashboard import Board
+from reports.dashboard import Board, StudySource
 from reports.page import render
 from reports.results import COMPLETE, read_results
 from reports.searches import sources
 from reports.server import dashboard, listen, serve
-from studies.claims import judge
+from reports.watching import REFRESH_SECONDS, watch
+from studies.claims import Judgement, judge
 from studies.commands import Name, StoredScale, sentence
 from studies.ledger import study_folder
 from studies.sweep import find_study, scores_for
@@ -38,22 +39,36 @@ def report_command(
     out: Annotated[
         Path | None, typer.Option(dir_okay=False, help="by default reports/STUDY-SCALE.html under the lab's home")
     ] = None,
+    watching: Annotated[
+        bool, typer.Option("--watch", help="write it anew while the study runs, until it ends")
+    ] = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
     """Write a study's page: one self-contained HTML file, the answer first."""
-    study = find_study(home, name, scale)
-    results = read_results(home, study)
-    verdicts = judge(study, scores_for(study, results.cells))
-    path = (out or home / "reports" / f"{study.name}-{study.scale}.html").absolute()
+    first = find_study(home, name, scale)
+    path = (out or home / "reports" / f"{first.name}-{first.scale}.html").absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {path}: no folder can be made there ({error.strerror}); give another path") from None
-    write_whole(path, render(results, verdicts, home).encode())
-    complete = int((results.runs["status"] == COMPLETE).sum())
-    value = {"report": str(path), "study": study.name, "scale": study.scale, "runs": complete}
-    lines = [*map(sentence, verdicts), f"{complete} of {study.runs} runs complete", f"page: {path}"]
+
+    def write(refresh_seconds: int | None = None) -> tuple[list[Judgement], str, int]:
+        study = find_study(home, name, first.scale)
+        results = read_results(home, study)
+        verdicts = judge(study, scores_for(study, results.cells))
+        write_whole(path, render(results, verdicts, home, refresh_seconds).encode())
+        complete = int((results.runs["status"] == COMPLETE).sum())
+        return verdicts, f"{complete} of {study.runs} runs complete", complete
+
+    if watching:
+        watch(
+            StudySource(home, first.name, first.scale),
+            lambda: f"{write(REFRESH_SECONDS)[1]}, page written anew: {path}; Ctrl-C ends it",
+        )
+    verdicts, said, complete = write()
+    value = {"report": str(path), "study": first.name, "scale": first.scale, "runs": complete}
+    lines = [*map(sentence, verdicts), said, f"page: {path}"]
     answer(value | {"verdicts": [one.tree() for one in verdicts]}, as_json, "\n".join(lines))
 
 

@@ -22,8 +22,8 @@ from studies.study import TUNING_SEED, Study
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(results: Results, judgements: list[Judgement], home: Path) -> str:
-    """The page, as text."""
+def render(results: Results, judgements: list[Judgement], home: Path, refresh_seconds: int | None = None) -> str:
+    """The page, as text; while its study runs, one that a browser reads again after so many seconds."""
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -34,6 +34,7 @@ def render(results: Results, judgements: list[Judgement], home: Path) -> str:
     )
     study = results.study
     return environment.get_template("page.html").render(
+        refresh_seconds=refresh_seconds,
         study=study,
         declaration=study.declaration,
         scale=study.declaration.scales[study.scale],
