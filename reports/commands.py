@@ -15,15 +15,15 @@ from lab.options import DEFAULT_HOME, Home
 from lab.store import write_whole
 from reports.comparison import Side, compare
 from reports.dashboard import Board
-from reports.index import INDEX, Chapter, judged, page_name, write_index, write_page
+from reports.index import judged
 from reports.page import render
 from reports.searches import sources
 from reports.server import dashboard, listen, serve
 from reports.tidy import every_run, examine_format, write_frame
-from studies.claims import sentence
+from reports.watching import watch
+from reports.writing import Writing, stored_studies
 from studies.commands import StoredScale
-from studies.ledger import STUDY, study_folder
-from studies.study import Study
+from studies.ledger import study_folder
 from studies.sweep import find_study
 
 Names = Annotated[
@@ -46,34 +46,19 @@ def report_command(
         Path | None,
         typer.Option(help="the file of one study's page, or the folder of several; by default reports under the home"),
     ] = None,
+    watching: Annotated[
+        bool, typer.Option("--watch", help="write it anew while the study runs, until it ends")
+    ] = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Write a study's page: one self-contained HTML file, the answer first. Of several, or of all that ran, also the
-    index of their claims."""
-    studies = stored_studies(home, names, scale)
-    if names and len(studies) == 1:
-        study = studies[0]
-        path = (out or home / "reports" / page_name(study)).absolute()
-        if path.is_dir():
-            path = path / page_name(study)
-        make_place(path.parent, out)
-        entry = write_page(home, study, path)
-        value = {"report": str(path), "study": study.name, "scale": study.scale, "runs": entry.complete}
-        lines = [*map(sentence, entry.judgements), f"{entry.complete} of {study.runs} runs complete", f"page: {path}"]
-        answer(value | {"verdicts": [one.tree() for one in entry.judgements]}, as_json, "\n".join(lines))
-        return
-    folder = (out or home / "reports").absolute()
-    make_place(folder, out)
-    chapter = Chapter("The studies", "", studies)
-    index = write_index(home, folder, "Studies of multi-token prediction", "What became of each claim?", [chapter])
-    pages = {entry.page: entry for entry in index.entries.values()}
-    value = {
-        "index": str(folder / INDEX),
-        "pages": {name: [one.tree() for one in entry.judgements] for name, entry in pages.items()},
-    }
-    lines = [f"{name}: {entry.answer}" for name, entry in pages.items()]
-    answer(value, as_json, "\n".join([*lines, f"index: {folder / INDEX}"]))
+    """Write a study's page: one self-contained HTML file, the answer first. Of several, of a collection, or of all that
+    ran, also the index of their claims."""
+    writing = Writing(home, names or [], scale, out)
+    if watching:
+        watch(writing)
+    value, lines = writing.write()
+    answer(value, as_json, "\n".join(lines))
 
 
 @app.command("compare")
@@ -132,19 +117,6 @@ def make_place(folder: Path, out: Path | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {out}: no folder can be made there ({error.strerror}); give another path") from None
-
-
-def stored_studies(home: Path, names: list[str] | None, scale: str | None) -> list[Study]:
-    """The studies of these names as they last ran, or every one that did.
-
-    Raises:
-        UserError: one of them never ran, or none did.
-    """
-    every = sorted({path.parents[1].name for path in home.glob(f"studies/*/{scale or '*'}/{STUDY}")})
-    if not (names or every):
-        at = f" at scale {scale}" if scale else ""
-        raise UserError(f"no study ran{at} under {home}; start with: lab study run quick")
-    return [find_study(home, name, scale) for name in dict.fromkeys(names or every)]
 
 
 @app.command("dashboard")

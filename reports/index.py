@@ -5,7 +5,7 @@ The page stands in a folder beside the pages of its studies, which it links to b
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -69,12 +69,12 @@ class Entry:
 
 @dataclass
 class Index:
-    """Studies in chapters. entries: by study, once their pages are written."""
+    """Studies in chapters. entries: those of the studies of the chapters, by name and scale, in their order."""
 
     title: str
     sentence: str
     chapters: Sequence[Chapter]
-    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    entries: dict[tuple[str, str], Entry]
 
     @property
     def lines(self) -> list[Line]:
@@ -96,10 +96,10 @@ def judged(home: Path, study: Study) -> tuple[Results, list[Judgement]]:
     return results, judge(study, scores_for(study, results.cells))
 
 
-def write_page(home: Path, study: Study, path: Path) -> Entry:
+def write_page(home: Path, study: Study, path: Path, refresh_seconds: int | None = None) -> Entry:
     """Write a study's page."""
     results, judgements = judged(home, study)
-    write_whole(path, page.render(results, judgements, home).encode())
+    write_whole(path, page.render(results, judgements, home, refresh_seconds).encode())
     return entry_of(results, judgements, home, path.name)
 
 
@@ -118,24 +118,32 @@ def entry_of(results: Results, judgements: list[Judgement], home: Path, page: st
     )
 
 
-def write_index(home: Path, folder: Path, title: str, sentence: str, chapters: Sequence[Chapter]) -> Index:
-    """Write the page of every study of the chapters into a folder, and the index beside them."""
-    index = Index(title, sentence, chapters)
-    for study in (study for chapter in chapters for study in chapter.studies):
-        key = study.name, study.scale
-        if key not in index.entries:
-            index.entries[key] = write_page(home, study, folder / page_name(study))
-    write_whole(folder / INDEX, render(index).encode())
+def write_index(
+    folder: Path,
+    title: str,
+    sentence: str,
+    chapters: Sequence[Chapter],
+    entries: dict[tuple[str, str], Entry],
+    refresh_seconds: int | None = None,
+) -> Index:
+    """Write the index of the chapters into the folder that the pages of their studies stand in.
+
+    Args:
+        entries: of the studies of the chapters, by name and scale.
+    """
+    index = Index(title, sentence, chapters, entries)
+    write_whole(folder / INDEX, render(index, refresh_seconds).encode())
     return index
 
 
-def render(index: Index) -> str:
+def render(index: Index, refresh_seconds: int | None = None) -> str:
     """The index, as text."""
     lines = index.lines
     verdicts: list[str] = [line.judgement.verdict for line in lines]
     return filled(
         "index.html",
         index.title,
+        refresh_seconds,
         sentence=index.sentence,
         answer=words.sentence(words.tally([line.judgement for line in lines])) if lines else "No study has run yet.",
         counts=[(verdict, verdicts.count(verdict)) for verdict in words.VERDICTS],

@@ -7,7 +7,9 @@ import pytest
 from torch import Tensor
 
 from generators.errors import UserError
+from lab.analysis import samples
 from lab.analysis.analysis import Analysis
+from lab.analysis.table import SAMPLES
 from lab.store import TIMING, RunFolder
 from lab.stored import StoredRun
 from studies.claims import judge
@@ -107,7 +109,8 @@ def test_a_claim_may_be_about_an_analysis_which_the_worker_takes_and_keeps(
             "lookahead", [], {"parameters": float(sum(map(Tensor.numel, run.parts.network.parameters())))}, []
         )
 
-    monkeypatch.setattr("lab.analysis.table.analysis_of", lambda name, where="": parameters)
+    standing_in = {"lookahead": parameters, SAMPLES: samples.analyse}
+    monkeypatch.setattr("lab.analysis.table.analysis_of", lambda name, where="": standing_in[name])
     path = study_file(
         ('name = "helps"\n', 'name = "helps"\nmetric = "analysis/lookahead/parameters"\n'),
         (
