@@ -89,7 +89,7 @@ def _mean_mark(page: Sheet, place: Place, row: CellScore, x: float) -> None:
 
 
 def _said(row: CellScore) -> str:
-    mean = f"{row.cell}: mean {plain(row.mean)}"
+    mean = f"{row.cell}: mean {plain(row.mean, row.low, row.high)}"
     return f"{mean}, interval {plain(row.low)} to {plain(row.high)}, {plural(row.seeds, 'seed')}"
 
 

@@ -58,7 +58,10 @@ def verdict(results: Results, judgement: Judgement) -> Tree:
         "reason": "; ".join(part for part in (judgement.reason, judgement.outlook) if part),
         "measure": measure.name,
         "direction": "" if measure.sign > 0 else "less is better, so that a positive effect is less",
-        "arms": [(arm.cell, words.plain(arm.mean) if arm.seeds else "no score yet") for arm in arms],
+        "arms": [
+            (arm.cell, words.plain(arm.mean, *(each.mean for each in arms)) if arm.seeds else "no score yet")
+            for arm in arms
+        ],
         "shortcut": words.beside_shortcut(results, judgement),
     }
 

@@ -22,6 +22,7 @@ METRICS = {
     "exact": "share of samples with every scored token right",
     "accuracy_unexplained": "accuracy on the scored tokens that every shortcut gets wrong",
     "above_shortcuts": "accuracy less that of the best shortcut",
+    "loss_1": "mean cross-entropy of the next token in nats, less being better",
 }
 VERDICTS = ("supported", "contradicted", "inconclusive")
 NAMED = 5
@@ -60,9 +61,9 @@ def signed(value: float, *beside: float) -> str:
     return minus(f"{value:+.{decimals}f}")
 
 
-def plain(value: float) -> str:
-    """A value of a measure: three decimals, or two digits where it is smaller than they show."""
-    return signed(value)[1:] if value >= 0 else signed(value)
+def plain(value: float, *beside: float) -> str:
+    """A value of a measure, with the decimals of `signed`."""
+    return signed(value, *beside).removeprefix("+")
 
 
 def measured(measure: Measure) -> str:
