@@ -106,7 +106,7 @@ def test_several_studies_and_none_named_write_each_page_and_the_index(
     home = tmp_path / "home"
     for stored in (usual_store, half_done):
         shutil.copytree(stored.home, home, dirs_exist_ok=True)
-    monkeypatch.setattr("reports.page.render", lambda results, judgements, home: f"page of {results.study.name}")
+    monkeypatch.setattr("reports.page.render", lambda results, *_: f"page of {results.study.name}")
     listed: list[list[str]] = [[], ["small", "<b>half"]]
     for arguments in listed:
         out = tmp_path / "out" / str(len(arguments))
