@@ -17,6 +17,7 @@ COMMANDS = {
     "compare": ("reports.commands", "two studies side by side: verdicts, effects and what differs in their settings"),
     "results": ("reports.commands", "every run of studies as one table: CSV or Parquet"),
     "dashboard": ("reports.commands", "studies in the browser, run by run, also while they run"),
+    "tensorboard": ("reports.tensorboard", "the curves of studies as TensorBoard event files"),
     "data": ("generators.commands", "tasks: list them, show samples, check them against their oracles"),
     "objective": ("lab.objective_commands", "objectives: list them, show settings, check one of your own"),
     "train": ("lab.commands", "train one run from a spec file, or take it up where it stands"),

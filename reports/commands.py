@@ -15,24 +15,20 @@ from lab.options import DEFAULT_HOME, Home
 from lab.store import write_whole
 from reports.comparison import Side, compare
 from reports.dashboard import Board
-from reports.index import INDEX, Chapter, Index, judged, page_name, write_index, write_page
+from reports.index import judged
 from reports.page import render
 from reports.searches import sources
 from reports.server import dashboard, listen, serve
 from reports.tidy import every_run, examine_format, write_frame
-from studies.claims import sentence
-from studies.collection import Collection, is_collection, load_collection
-from studies.collection_commands import again, expanded, members_stored
+from reports.watching import watch
+from reports.writing import Writing, stored_studies
 from studies.commands import StoredScale
-from studies.ledger import STUDY, study_folder
-from studies.study import Study
+from studies.ledger import study_folder
 from studies.sweep import find_study
 
 Names = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[STUDY]...", help="studies or collections; by default every study that ran"),
+    list[str] | None, typer.Argument(metavar="[STUDY]...", help="catalog names; by default every study that ran")
 ]
-TITLE = "Studies of multi-token prediction"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -50,38 +46,19 @@ def report_command(
         Path | None,
         typer.Option(help="the file of one study's page, or the folder of several; by default reports under the home"),
     ] = None,
+    watching: Annotated[
+        bool, typer.Option("--watch", help="write it anew while the study runs, until it ends")
+    ] = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
     """Write a study's page: one self-contained HTML file, the answer first. Of several, of a collection, or of all that
     ran, also the index of their claims."""
-    asked = names or []
-    if len(asked) == 1 and not is_collection(asked[0]):
-        study = find_study(home, asked[0], scale)
-        path = (out or home / "reports" / page_name(study)).absolute()
-        if path.is_dir():
-            path = path / page_name(study)
-        make_place(path.parent, out)
-        entry = write_page(home, study, path)
-        value = {"report": str(path), "study": study.name, "scale": study.scale, "runs": entry.complete}
-        lines = [*map(sentence, entry.judgements), f"{entry.complete} of {study.runs} runs complete", f"page: {path}"]
-        answer(value | {"verdicts": [one.tree() for one in entry.judgements]}, as_json, "\n".join(lines))
-        return
-    if len(asked) == 1:
-        index = index_of(load_collection(asked[0]), home, scale)
-    else:
-        studies = stored_studies(home, names, scale)
-        index = Index(TITLE, "What became of each claim?", [Chapter("The studies", "", studies)], asked)
-    folder = (out or home / "reports").absolute()
-    make_place(folder, out)
-    write_index(home, folder, index)
-    pages = {entry.page: entry for entry in index.entries.values()}
-    value = {
-        "index": str(folder / INDEX),
-        "pages": {name: [one.tree() for one in entry.judgements] for name, entry in pages.items()},
-    }
-    lines = [f"{name}: {entry.answer}" for name, entry in pages.items()]
-    answer(value, as_json, "\n".join([*lines, f"index: {folder / INDEX}"]))
+    writing = Writing(home, names or [], scale, out)
+    if watching:
+        watch(writing)
+    value, lines = writing.write()
+    answer(value, as_json, "\n".join(lines))
 
 
 @app.command("compare")
@@ -130,27 +107,6 @@ def results_command(
     answer(value, as_json, f"{len(frame)} runs, {len(frame.columns)} columns: {out}")
 
 
-def index_of(collection: Collection, home: Path, scale: str | None) -> Index:
-    """A collection as an index, its pages still to be written.
-
-    Raises:
-        UserError: none of its studies ran.
-    """
-    there = set(members_stored(collection.name, scale, home))
-    chapters = []
-    for chapter in collection.chapters:
-        names = [member.study for member in chapter.studies]
-        absent = {
-            member.study: again(member.study, scale or "cpu") + "".join(f" --set {key}=..." for key in member.needs)
-            for member in chapter.studies
-            if member.study not in there
-        }
-        ran = [find_study(home, name, scale) for name in names if name in there]
-        chapters.append(Chapter(chapter.title, chapter.text, ran, absent))
-    declared = collection.declaration
-    return Index(declared.title, declared.question, chapters, [collection.name])
-
-
 def make_place(folder: Path, out: Path | None) -> None:
     """The folder that a page goes to.
 
@@ -161,21 +117,6 @@ def make_place(folder: Path, out: Path | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {out}: no folder can be made there ({error.strerror}); give another path") from None
-
-
-def stored_studies(home: Path, names: list[str] | None, scale: str | None) -> list[Study]:
-    """The studies of these names as they last ran, or every one that did.
-
-    Raises:
-        UserError: one of them never ran, or none did.
-    """
-    names = expanded(names or [], scale, home)
-    root = home / "studies"
-    every = sorted({path.relative_to(root).parts[0] for path in root.glob(f"*/{scale or '*'}/**/{STUDY}")})
-    if not (names or every):
-        at = f" at scale {scale}" if scale else ""
-        raise UserError(f"no study ran{at} under {home}; start with: lab study run quick")
-    return [find_study(home, name, scale) for name in dict.fromkeys(names or every)]
 
 
 @app.command("dashboard")

@@ -13,8 +13,8 @@ from markupsafe import Markup
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def filled(template: str, title: str, **values: object) -> str:
-    """A page, as text."""
+def filled(template: str, title: str, refresh_seconds: int | None = None, **values: object) -> str:
+    """A page, as text; one that a browser reads again after so many seconds, if they are given."""
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -25,6 +25,7 @@ def filled(template: str, title: str, **values: object) -> str:
     )
     return environment.get_template(template).render(
         title=title,
+        refresh_seconds=refresh_seconds,
         script=Markup(script),
         script_digest=b64encode(sha256(script.encode()).digest()).decode(),
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),

@@ -63,13 +63,14 @@ class Entry:
 
 @dataclass
 class Index:
-    """Studies in chapters. asked: the names it was asked for by. entries: by study, once their pages are written."""
+    """Studies in chapters. asked: the names it was asked for by. entries: those of the studies of the chapters, by name
+    and scale, in their order."""
 
     title: str
     sentence: str
     chapters: Sequence[Chapter]
     asked: Sequence[str]
-    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    entries: dict[tuple[str, str], Entry]
 
     @property
     def lines(self) -> list[Line]:
@@ -91,10 +92,10 @@ def judged(home: Path, study: Study) -> tuple[Results, list[Judgement]]:
     return results, judge(study, scores_for(study, results.cells))
 
 
-def write_page(home: Path, study: Study, path: Path) -> Entry:
+def write_page(home: Path, study: Study, path: Path, refresh_seconds: int | None = None) -> Entry:
     """Write a study's page."""
     results, judgements = judged(home, study)
-    write_whole(path, page.render(results, judgements, home).encode())
+    write_whole(path, page.render(results, judgements, home, refresh_seconds).encode())
     return entry_of(results, judgements, home, path.name)
 
 
@@ -113,22 +114,19 @@ def entry_of(results: Results, judgements: list[Judgement], home: Path, page: st
     )
 
 
-def write_index(home: Path, folder: Path, index: Index) -> None:
-    """Write the page of every study of the chapters into a folder, and the index beside them."""
-    for study in (study for chapter in index.chapters for study in chapter.studies):
-        key = study.name, study.scale
-        if key not in index.entries:
-            index.entries[key] = write_page(home, study, folder / page_name(study))
-    write_whole(folder / INDEX, render(index).encode())
+def write_index(folder: Path, index: Index, refresh_seconds: int | None = None) -> None:
+    """Write the index into the folder that the pages of its studies stand in."""
+    write_whole(folder / INDEX, render(index, refresh_seconds).encode())
 
 
-def render(index: Index) -> str:
+def render(index: Index, refresh_seconds: int | None = None) -> str:
     """The index, as text."""
     lines = index.lines
     verdicts: list[str] = [line.judgement.verdict for line in lines]
     return filled(
         "index.html",
         index.title,
+        refresh_seconds,
         sentence=index.sentence,
         answer=words.sentence(words.tally([line.judgement for line in lines])) if lines else "No study has run yet.",
         counts=[(verdict, verdicts.count(verdict)) for verdict in words.VERDICTS],

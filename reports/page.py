@@ -12,6 +12,7 @@ from reports import figures, tables, words
 from reports.html import filled
 from reports.places import drawn_cells
 from reports.results import UNFINISHED, Results, rows_of
+from reports.samples import read_samples
 from reports.summaries import scores, trials
 from studies.claims import Judgement
 from studies.declared_claims import EFFECTS
@@ -19,12 +20,13 @@ from studies.measures import Measure, main_measure, measure_of
 from studies.study import TUNING_SEED, Study
 
 
-def render(results: Results, judgements: list[Judgement], home: Path) -> str:
-    """The page, as text."""
+def render(results: Results, judgements: list[Judgement], home: Path, refresh_seconds: int | None = None) -> str:
+    """The page, as text; while its study runs, one that a browser reads again after so many seconds."""
     study = results.study
     return filled(
         "page.html",
         study.declaration.title,
+        refresh_seconds=refresh_seconds,
         study=study,
         declaration=study.declaration,
         scale=study.declaration.scales[study.scale],
@@ -32,6 +34,7 @@ def render(results: Results, judgements: list[Judgement], home: Path) -> str:
         cautions=words.cautions(results, home),
         verdicts=[verdict(results, one) for one in judgements],
         evidence=evidence(results, judgements),
+        samples=read_samples(results, home),
         method=method(results, home),
     )
 

@@ -28,6 +28,8 @@ from studies.study import Declaration, Study
 
 Phase = Literal["tune", "confirm"]
 ANALYSIS = "analysis/[a-z_]+/[a-z0-9_]+"
+SHOWN_SEED = 0
+"""Of the run whose samples are shown."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,12 @@ def analyses_of(declaration: Declaration) -> tuple[tuple[str, str], ...]:
     """The analyses that claims read, and the checkpoint they are taken of."""
     names = {measure_of(declaration, claim).analysis for claim in declaration.claims}
     return tuple((name, declaration.checkpoint) for name in sorted(filter(None, names)))
+
+
+def cells_shown(study: Study) -> frozenset[str]:
+    """Labels of the cells whose first run reports show samples of: those that predict the most tokens."""
+    heads = {cell.label: getattr(study.spec(cell, study.middle, 0).objective, "n", 1) for cell in study.cells}
+    return frozenset(label for label, n in heads.items() if n == max(heads.values()))
 
 
 def score_of(

@@ -21,7 +21,9 @@ from pydantic import ValidationError
 from generators.errors import UserError, WorkFailed
 from generators.settings import Tree
 from lab.analysis.stored import place_of
+from lab.analysis.table import SAMPLES
 from lab.store import RunFolder, dump, exclusive, write_whole
+from lab.stored import CHECKPOINTS
 from studies.claims import judge
 from studies.declared_claims import Claim
 from studies.executors.executor import Executor, Outcome
@@ -41,7 +43,7 @@ from studies.ledger import (
 )
 from studies.loading import CATALOG, SMOKE
 from studies.looks import level_at
-from studies.measures import Phase, analyses_of, main_measure, measure_of, score_of
+from studies.measures import SHOWN_SEED, Phase, analyses_of, cells_shown, main_measure, measure_of, score_of
 from studies.study import TUNING_SEED, Cell, Declaration, Study
 from studies.tuning import storage_at, tuning_of
 
@@ -126,6 +128,7 @@ class Sweep:
         self.study, self.home, self.tell, self.shard = study, home, tell, shard
         self.sign = main_measure(study.declaration).sign
         self.analyses = analyses_of(study.declaration)
+        self.shown = cells_shown(study)
         self.folder = study_folder(home, study.name, study.scale)
         self.place = self.folder if shard == WHOLE else self.folder / SHARDS / f"{shard.number}-of-{shard.count}"
         self.cells = shard.of(study.cells)
@@ -270,11 +273,19 @@ class Sweep:
             self.stored.append((key, Outcome(None, str(error))))
             return
         analyses = self.analyses if phase == "confirm" else ()
+        if (phase, seed) == ("confirm", SHOWN_SEED) and state.cell.label in self.shown:
+            analyses += self._samples(spec.identity, trained=stored is not None)
         to_take = any(not place_of(self.home, spec.identity, of, name).exists() for name, of in analyses)
         if stored is None or (to_take and stored["status"] == "complete"):
             executor.submit(key, spec, analyses)
         else:
             self.stored.append((key, Outcome(stored)))
+
+    def _samples(self, run: str, *, trained: bool) -> tuple[tuple[str, str], ...]:
+        """What is shown of a run; nothing where its weights were taken away."""
+        checkpoint = self.study.declaration.checkpoint
+        gone = trained and not (RunFolder(self.home, run).path / CHECKPOINTS[checkpoint]).exists()
+        return () if gone else ((SAMPLES, checkpoint),)
 
     def _ended(self, key: Key, outcome: Outcome, executor: Executor[Key], *, trained: bool) -> None:
         state, entry, trial = key

@@ -7,6 +7,8 @@ from generators.settings import suggestion
 from lab.analysis.analysis import Analyse, Analysis, Draw
 from lab.stored import StoredRun
 
+SAMPLES = "samples"
+"""Taken of one run of every study, to be shown."""
 # name -> (module, what it answers)
 ANALYSES = {
     "choice-points": ("lab.analysis.choice_points", "where the loss and the useful gradient of each head come from"),
@@ -16,6 +18,7 @@ ANALYSES = {
     "decoding": ("lab.analysis.decoding", "what the further heads are worth as drafters"),
     "items": ("lab.analysis.items", "held-out items generated, and the same chosen among options"),
     "step": ("lab.analysis.step", "memory and time of a training step beside one token's"),
+    SAMPLES: ("lab.analysis.samples", "held-out samples, token by token: drafts that stood, losses of heads"),
 }
 
 

@@ -10,6 +10,7 @@ Whichever it is, a run is the same bytes: nothing of it depends on where it happ
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -70,6 +71,17 @@ class Executor(Protocol[Key]):
         """Start no further run; those that are running go on to their end. Safe in a signal handler."""
 
 
+def take(analyses: tuple[tuple[str, str], ...], home: Path, run: str) -> None:
+    """Analyses of a complete run. Samples are only shown: where they cannot be taken, that is no failure of the run,
+    and `lab analyse` says why."""
+    from lab.analysis.stored import measures_of
+    from lab.analysis.table import SAMPLES
+
+    for name, checkpoint in analyses:
+        with suppress(Exception) if name == SAMPLES else nullcontext():
+            measures_of(home, run, checkpoint, name)
+
+
 def attempt(work: Work, home: Path) -> Outcome:
     """One run, whatever becomes of it: what it raises is that run's failure, not the study's.
 
@@ -83,10 +95,7 @@ def attempt(work: Work, home: Path) -> Outcome:
             spec = parse_spec(work.tree, "the study's run")
             result = train(spec, home)
             if result["status"] == "complete" and work.analyses:
-                from lab.analysis.stored import measures_of
-
-                for name, checkpoint in work.analyses:
-                    measures_of(home, spec.identity, checkpoint, name)
+                take(work.analyses, home, spec.identity)
             return Outcome(result)
         except Held:
             time.sleep(HELD_SECONDS)

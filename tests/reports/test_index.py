@@ -109,7 +109,7 @@ def test_several_studies_and_none_named_write_each_page_and_the_index(
     home = tmp_path / "home"
     for stored in (usual_store, half_done):
         shutil.copytree(stored.home, home, dirs_exist_ok=True)
-    monkeypatch.setattr("reports.page.render", lambda results, judgements, home: f"page of {results.study.name}")
+    monkeypatch.setattr("reports.page.render", lambda results, *_: f"page of {results.study.name}")
     listed: list[list[str]] = [[], ["small", "<b>half"]]
     for arguments in listed:
         out = tmp_path / "out" / str(len(arguments))
@@ -133,6 +133,7 @@ def test_an_index_of_studies_that_never_ran_says_so() -> None:
         "Does it help?",
         [Chapter("Section 4", "", studies, {"star": "lab study run star --scale gpu"})],
         ["star"],
+        {},
     )
     text = Reader(render(index)).text
     assert "No study has run yet." in text
@@ -151,7 +152,7 @@ def test_names_within_the_index_are_unique_and_its_figure_says_what_it_shows(pag
 def test_a_collection_is_an_index_by_chapters_that_names_what_never_ran(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reports.page.render", lambda results, judgements, home: "a page")
+    monkeypatch.setattr("reports.page.render", lambda *given: "a page")
     home = store(name="quick").home
     with pytest.raises(SystemExit) as stopped:
         app(["report", "paper", "--home", str(home), "--out", str(tmp_path)], prog_name="lab")

@@ -7,7 +7,9 @@ import pytest
 from torch import Tensor
 
 from generators.errors import UserError
+from lab.analysis import samples
 from lab.analysis.analysis import Analysis
+from lab.analysis.table import SAMPLES
 from lab.store import TIMING, RunFolder
 from lab.stored import StoredRun
 from studies.claims import judge
@@ -45,6 +47,15 @@ def test_a_loss_and_seconds_are_the_better_the_less(study_file: Edit) -> None:
     for metric, sign in {"loss_1": -1, "seconds": -1, "exact": 1, "shortcut/name_before": 1}.items():
         study = load(str(study_file(('metric = "accuracy"', f'metric = "{metric}"'))), "cpu", [])
         assert main_measure(study.declaration).sign == sign
+
+
+def test_of_analyses_what_a_step_costs_is_the_better_the_less() -> None:
+    for metric, sign in {
+        "step/time_ratio": -1,
+        "step/peak_megabytes_joint": -1,
+        "decoding/tokens_per_forward": 1,
+    }.items():
+        assert Measure(f"analysis/{metric}", None).sign == sign
 
 
 def test_seconds_are_those_of_training_and_have_no_split(study_file: Edit, tmp_path: Path) -> None:
@@ -107,7 +118,8 @@ def test_a_claim_may_be_about_an_analysis_which_the_worker_takes_and_keeps(
             "lookahead", [], {"parameters": float(sum(map(Tensor.numel, run.parts.network.parameters())))}, []
         )
 
-    monkeypatch.setattr("lab.analysis.table.analysis_of", lambda name, where="": parameters)
+    standing_in = {"lookahead": parameters, SAMPLES: samples.analyse}
+    monkeypatch.setattr("lab.analysis.table.analysis_of", lambda name, where="": standing_in[name])
     path = study_file(
         ('name = "helps"\n', 'name = "helps"\nmetric = "analysis/lookahead/parameters"\n'),
         (

@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 from lab.analysis.analysis import Row
 from lab.analysis.figures.drawing import INK, styled, svg_of
 
+NAMES = {"exact_match": "exact match", "rouge_l": "ROUGE-L F1"}
 TITLE = "The same items generated and chosen"
 
 
 def draw(rows: Sequence[Row]) -> str:
     """An SVG of the rows of `lab.analysis.items`: dots are means with 95% intervals over items, the tick is chance."""
-    names = [f"{row['part']}: {row['quantity'].replace('_', ' ')}" for row in rows]
+    names = [f"{row['part']}: {NAMES.get(row['quantity'], row['quantity'])}" for row in rows]
     place = range(len(rows))
     with styled("items"):
         figure = Figure(figsize=(5.6, 0.8 + 0.5 * len(rows)), layout="constrained")

@@ -23,6 +23,7 @@ def draw(rows: Sequence[Row]) -> str:
         axes.bar_label(bars, fmt="%.2f", padding=3)
         axes.axvline(1, color="black", linewidth=1)
         axes.margins(x=0.12)
+        axes.grid(visible=False, axis="y")
         axes.set_yticks(place, names)
         axes.set(xlabel="times what n = 1 takes", title=TITLE, ylim=(len(ratios) - 0.5, -0.5))
         sns.despine(ax=axes, left=True)
