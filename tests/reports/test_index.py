@@ -125,7 +125,7 @@ def test_several_studies_and_none_named_write_each_page_and_the_index(
 
 def test_an_index_of_studies_that_never_ran_says_so() -> None:
     studies: list[Study] = []
-    index = Index("All", "Does it help?", [Chapter("Section 4", "", studies, ["star"], scale="gpu")])
+    index = Index("All", "Does it help?", [Chapter("Section 4", "", studies, ["star"], scale="gpu")], {})
     text = Reader(render(index)).text
     assert "No study has run yet." in text
     assert "lab study run star --scale gpu" in text
