@@ -13,7 +13,7 @@ from reports.words import plural
 from studies.claims import sentence
 from studies.collection import is_collection, load_collection
 from studies.collection_commands import again, expanded
-from studies.ledger import STUDY
+from studies.ledger import STUDY, VERDICTS
 from studies.study import Study
 from studies.sweep import find_study
 
@@ -61,7 +61,7 @@ class Writing:
     @property
     def ended(self) -> bool:
         """Whether every study asked for was judged, those of a collection that never ran left aside."""
-        return all(source.verdicts() for source in self.sources)
+        return all((source.folder / VERDICTS).exists() for source in self.sources)
 
     @cached_property
     def place(self) -> Path:
