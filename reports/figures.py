@@ -30,9 +30,10 @@ SLOT = 0.76
 def score_by_size(results: Results, measure: Measure | None = None) -> list[str]:
     """A measure, by default the study's, against the first factor: every seed a mark, the mean of a cell with its
     interval, the shortcut a line."""
-    measure = measure or main_measure(results.study.declaration)
+    main = main_measure(results.study.declaration)
+    measure = measure or main
     table, drawn = scores(results, measure), []
-    stem = re.sub("[^a-z0-9]+", "-", measure.name)
+    stem = "scores" if measure == main else re.sub("[^a-z0-9]+", "-", measure.name)
     for index, (name, members) in enumerate(panels(places(results.study), by_x=False).items()):
         with sheet(f"{stem}-{index}", 330) as page:
             drawn.append(_score_panel(results, page, name, members, measure, table))
