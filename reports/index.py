@@ -4,8 +4,8 @@ The page stands in a folder beside the pages of its studies, which it links to b
 """
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,19 +26,13 @@ INDEX = "index.html"
 
 @dataclass(frozen=True)
 class Chapter:
-    """A part of an index. studies: those that ran. absent: names of those that did not, at `scale`."""
+    """A part of an index. studies: those that ran. absent: those that did not, by name, with the command that runs
+    each."""
 
     title: str
     text: str
     studies: Sequence[Study]
-    absent: Sequence[str] = ()
-    scale: str = "cpu"
-
-    @property
-    def missing(self) -> list[tuple[str, str]]:
-        """Each study that never ran, with the command that runs it."""
-        at = "" if self.scale == "cpu" else f" --scale {self.scale}"
-        return [(name, f"lab study run {shlex.quote(name)}{at}") for name in self.absent]
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,11 +63,13 @@ class Entry:
 
 @dataclass
 class Index:
-    """Studies in chapters. entries: those of the studies of the chapters, by name and scale, in their order."""
+    """Studies in chapters. asked: the names it was asked for by. entries: those of the studies of the chapters, by name
+    and scale, in their order."""
 
     title: str
     sentence: str
     chapters: Sequence[Chapter]
+    asked: Sequence[str]
     entries: dict[tuple[str, str], Entry]
 
     @property
@@ -118,22 +114,9 @@ def entry_of(results: Results, judgements: list[Judgement], home: Path, page: st
     )
 
 
-def write_index(
-    folder: Path,
-    title: str,
-    sentence: str,
-    chapters: Sequence[Chapter],
-    entries: dict[tuple[str, str], Entry],
-    refresh_seconds: int | None = None,
-) -> Index:
-    """Write the index of the chapters into the folder that the pages of their studies stand in.
-
-    Args:
-        entries: of the studies of the chapters, by name and scale.
-    """
-    index = Index(title, sentence, chapters, entries)
+def write_index(folder: Path, index: Index, refresh_seconds: int | None = None) -> None:
+    """Write the index into the folder that the pages of its studies stand in."""
     write_whole(folder / INDEX, render(index, refresh_seconds).encode())
-    return index
 
 
 def render(index: Index, refresh_seconds: int | None = None) -> str:
@@ -163,7 +146,7 @@ def chapter(index: Index, one: Chapter) -> Tree:
         lines.setdefault((line.study.name, line.study.scale), []).append(line)
     keys = [(study.name, study.scale) for study in one.studies]
     shown = [(index.entries[key], [claim(line) for line in lines.get(key, [])]) for key in keys]
-    return {"title": one.title, "text": one.text, "studies": shown, "missing": one.missing}
+    return {"title": one.title, "text": one.text, "studies": shown, "absent": one.absent}
 
 
 def claim(line: Line) -> Tree:
@@ -186,7 +169,6 @@ def cautions(entries: Iterable[Entry]) -> Iterator[tuple[str, list[Entry]]]:
 def commands(index: Index) -> list[str]:
     """The commands that write this page, and its data, again."""
     scales = {study.scale for chapter in index.chapters for study in chapter.studies}
-    names = [shlex.quote(study.name) for chapter in index.chapters for study in chapter.studies]
     at = f" --scale {scales.pop()}" if len(scales) == 1 else ""
-    said = " ".join(dict.fromkeys(names))
-    return [f"lab report {said}{at}", f"lab results {said}{at} --out runs.csv"]
+    said = " ".join(["", *map(shlex.quote, index.asked)])
+    return [f"lab report{said}{at}", f"lab results{said}{at} --out runs.csv"]

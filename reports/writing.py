@@ -8,11 +8,11 @@ from pathlib import Path
 from generators.errors import UserError
 from generators.settings import Tree
 from reports.dashboard import StudySource
-from reports.index import INDEX, Chapter, Entry, page_name, write_index, write_page
+from reports.index import INDEX, Chapter, Entry, Index, page_name, write_index, write_page
 from reports.words import plural
 from studies.claims import sentence
 from studies.collection import is_collection, load_collection
-from studies.collection_commands import expanded
+from studies.collection_commands import again, expanded
 from studies.ledger import STUDY, VERDICTS
 from studies.study import Study
 from studies.sweep import find_study
@@ -24,7 +24,8 @@ def stored_studies(home: Path, names: list[str] | None, scale: str | None) -> li
     Raises:
         UserError: one of them never ran, or none did.
     """
-    every = sorted({path.parents[1].name for path in home.glob(f"studies/*/{scale or '*'}/{STUDY}")})
+    root = home / "studies"
+    every = sorted({path.relative_to(root).parts[0] for path in root.glob(f"*/{scale or '*'}/**/{STUDY}")})
     if not (names or every):
         at = f" at scale {scale}" if scale else ""
         raise UserError(f"no study ran{at} under {home}; start with: lab study run quick")
@@ -108,7 +109,8 @@ class Writing:
         if len(self.names) == 1:
             declaration = load_collection(self.names[0]).declaration
             title, asked = declaration.title, declaration.question
-        index = write_index(self.place, title, asked, list(self.chapters(entries)), entries, refresh_seconds)
+        index = Index(title, asked, list(self.chapters(entries)), self.names, entries)
+        write_index(self.place, index, refresh_seconds)
         value = {
             "index": str(self.place / INDEX),
             "pages": {one.page: [each.tree() for each in one.judgements] for one in entries.values()},
@@ -126,6 +128,10 @@ class Writing:
             return
         scale = self.scale or next(iter(studies.values())).scale
         for one in load_collection(self.names[0]).chapters:
-            names = [member.study for member in one.studies]
-            ran = [studies[name] for name in names if name in studies]
-            yield Chapter(one.title, one.text, ran, [name for name in names if name not in studies], scale)
+            ran = [studies[member.study] for member in one.studies if member.study in studies]
+            absent = {
+                member.study: again(member.study, scale) + "".join(f" --set {key}=..." for key in member.needs)
+                for member in one.studies
+                if member.study not in studies
+            }
+            yield Chapter(one.title, one.text, ran, absent)

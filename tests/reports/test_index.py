@@ -12,6 +12,7 @@ import pytest
 from reports.commands import app
 from reports.index import Chapter, Entry, Index, entry_of, judged, page_name, render
 from reports.scoreboard import drawn
+from studies.collection import load_collection
 from studies.study import Study
 from tests.reports.conftest import Store, Stored, usual
 from tests.reports.drawn import Drawn
@@ -22,10 +23,10 @@ def entry(stored: Stored) -> Entry:
     return entry_of(*judged(stored.home, stored.study), stored.home, page_name(stored.study))
 
 
-def index_of(*stored: Stored, absent: tuple[str, ...] = ()) -> Index:
+def index_of(*stored: Stored, absent: dict[str, str] | None = None) -> Index:
     entries = {(one.study.name, one.study.scale): entry(one) for one in stored}
-    chapter = Chapter("Section 4", "Of induction.", [one.study for one in stored], absent)
-    return Index("All of it", "Does it help?", [chapter], entries)
+    chapter = Chapter("Section 4", "Of induction.", [one.study for one in stored], absent or {})
+    return Index("All of it", "Does it help?", [chapter], ["small", "<b>half"], entries)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,9 @@ def half_done(store: Store) -> Stored:
 
 @pytest.fixture(scope="module")
 def page(usual_store: Stored, half_done: Stored) -> str:
-    return render(index_of(usual_store, half_done, absent=("star", "far away")))
+    return render(
+        index_of(usual_store, half_done, absent={"star": "lab study run star", "far away": "lab study run 'far away'"})
+    )
 
 
 def test_the_first_thing_said_is_how_many_claims_hold(page: str) -> None:
@@ -125,7 +128,13 @@ def test_several_studies_and_none_named_write_each_page_and_the_index(
 
 def test_an_index_of_studies_that_never_ran_says_so() -> None:
     studies: list[Study] = []
-    index = Index("All", "Does it help?", [Chapter("Section 4", "", studies, ["star"], scale="gpu")], {})
+    index = Index(
+        "All",
+        "Does it help?",
+        [Chapter("Section 4", "", studies, {"star": "lab study run star --scale gpu"})],
+        ["star"],
+        {},
+    )
     text = Reader(render(index)).text
     assert "No study has run yet." in text
     assert "lab study run star --scale gpu" in text
@@ -138,3 +147,22 @@ def test_names_within_the_index_are_unique_and_its_figure_says_what_it_shows(pag
     assert description is not None
     assert "1 small: helps: +0.450" in description[1]
     assert "4 &lt;b&gt;half: same: not tested" in description[1]
+
+
+def test_a_collection_is_an_index_by_chapters_that_names_what_never_ran(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reports.page.render", lambda *given: "a page")
+    home = store(name="quick").home
+    with pytest.raises(SystemExit) as stopped:
+        app(["report", "paper", "--home", str(home), "--out", str(tmp_path)], prog_name="lab")
+    assert stopped.value.code == 0
+    text = Reader((tmp_path / "index.html").read_text()).text
+    declared = load_collection("paper").declaration
+    assert declared.question in text
+    for chapter in declared.chapters:
+        assert f"{chapter.title} {chapter.text}" in text
+        for member in chapter.studies:
+            assert member.study == "quick" or f"{member.study}: lab study run {member.study}" in text
+    assert "lab report paper --scale cpu" in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "quick-cpu.html"]

@@ -3,8 +3,8 @@
     python -m tests.slow.browser AXE.min.js PAGE.html... [--pictures FOLDER]
 
 Each page is looked at light and dark, 1280 and 390 pixels wide. Needs chromium and chromedriver, and the one file of
-axe-core (npm package of that name). A violation that axe calls serious or critical fails, and so does anything that
-the browser logs, a page wider than its window, and a table that Enter on a column's name leaves unsorted.
+axe-core (npm package of that name). What axe finds is a fault, and so is anything that the browser logs, a page wider
+than its window, and a table that Enter on a column's name leaves unsorted.
 """
 
 import argparse
