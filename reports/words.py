@@ -77,8 +77,9 @@ def minus(text: str) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """`1 run`, `2 runs`, `2 studies`."""
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count} {many}"
 
 
 def spoken(name: str) -> str:
