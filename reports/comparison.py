@@ -164,8 +164,11 @@ def claims(labels: tuple[str, str], pairs: dict[str, tuple[Judgement | None, Jud
             if one is None:
                 row += [Value("not claimed"), *[Value(MISSING)] * 3]
             else:
-                verdict = Value(one.verdict, words.VERDICTS.index(one.verdict), verdict=one.verdict)
-                row += [verdict, *scoreboard.measured(one.contrast), Value(str(len(one.by_seed)), len(one.by_seed))]
+                row += [
+                    words.stands(one),
+                    *scoreboard.measured(one.contrast),
+                    Value(str(len(one.by_seed)), len(one.by_seed)),
+                ]
         table.rows.append(row)
     return table
 

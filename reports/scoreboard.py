@@ -84,7 +84,7 @@ def claims(lines: Sequence[Line]) -> Table:
         table.rows.append(
             [
                 number(line.number, "d"),
-                Value(one.verdict, words.VERDICTS.index(one.verdict), verdict=one.verdict),
+                words.stands(one),
                 Value(line.study.name, link=line.link),
                 word(one.claim.text),
                 word(one.claim.paper),
@@ -99,7 +99,7 @@ def claims(lines: Sequence[Line]) -> Table:
 def measured(found: Contrast | None) -> tuple[Value, Value]:
     """The effect and its interval, as the table shows them."""
     if found is None:
-        return Value("not tested"), Value(MISSING)
+        return Value(MISSING), Value(MISSING)
     effect = words.signed(found.difference, found.low, found.high)
     return Value(effect, found.difference), Value(words.span(found), float(np.nan_to_num(found.low)))
 
