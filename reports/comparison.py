@@ -136,7 +136,7 @@ def lines_of(sides: tuple[Side, Side], labels: tuple[str, str], every: list[str]
         for side, label in zip(sides, labels, strict=True):
             for line in side.entry.lines():
                 if line.judgement.claim.name == name:
-                    found.append(Line(len(found) + 1, line.study, line.judgement, line.minutes, line.ended, "", label))
+                    found.append(Line(len(found) + 1, line.study, line.judgement, line.minutes, "", label))
     return found
 
 

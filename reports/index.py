@@ -56,8 +56,7 @@ class Entry:
     def lines(self, start: int = 1) -> list[Line]:
         """Its claims, as the scoreboard numbers them."""
         return [
-            Line(number, self.study, one, self.minutes, self.ended, self.link)
-            for number, one in enumerate(self.judgements, start)
+            Line(number, self.study, one, self.minutes, self.link) for number, one in enumerate(self.judgements, start)
         ]
 
 

@@ -40,7 +40,6 @@ class Line:
     study: Study
     judgement: Judgement
     minutes: float
-    ended: int
     link: str
     label: str = ""
 
@@ -77,10 +76,8 @@ def claims(lines: Sequence[Line]) -> Table:
     table = Table("Every claim, what the paper found, and what was measured here", form)
     for line in lines:
         one, found = line.judgement, line.judgement.contrast
-        seeds = Value(str(line.study.seeds), line.study.seeds)
-        if line.ended < line.study.runs:
-            there = len(one.by_seed)
-            seeds = Value(f"{there} of {line.study.seeds}", there)
+        there, planned = len(one.by_seed), line.study.seeds
+        seeds = Value(str(there) if there == planned else f"{there} of {planned}", there)
         table.rows.append(
             [
                 number(line.number, "d"),
