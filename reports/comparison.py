@@ -136,7 +136,7 @@ def lines_of(sides: tuple[Side, Side], labels: tuple[str, str], every: list[str]
         for side, label in zip(sides, labels, strict=True):
             for line in side.entry.lines():
                 if line.judgement.claim.name == name:
-                    found.append(Line(len(found) + 1, line.study, line.judgement, line.minutes, line.ended, "", label))
+                    found.append(Line(len(found) + 1, line.study, line.judgement, line.minutes, "", label))
     return found
 
 
@@ -164,8 +164,11 @@ def claims(labels: tuple[str, str], pairs: dict[str, tuple[Judgement | None, Jud
             if one is None:
                 row += [Value("not claimed"), *[Value(MISSING)] * 3]
             else:
-                verdict = Value(one.verdict, words.VERDICTS.index(one.verdict), verdict=one.verdict)
-                row += [verdict, *scoreboard.measured(one.contrast), Value(str(len(one.by_seed)), len(one.by_seed))]
+                row += [
+                    words.stands(one),
+                    *scoreboard.measured(one.contrast),
+                    Value(str(len(one.by_seed)), len(one.by_seed)),
+                ]
         table.rows.append(row)
     return table
 

@@ -56,8 +56,7 @@ class Entry:
     def lines(self, start: int = 1) -> list[Line]:
         """Its claims, as the scoreboard numbers them."""
         return [
-            Line(number, self.study, one, self.minutes, self.ended, self.link)
-            for number, one in enumerate(self.judgements, start)
+            Line(number, self.study, one, self.minutes, self.link) for number, one in enumerate(self.judgements, start)
         ]
 
 
@@ -122,14 +121,16 @@ def write_index(folder: Path, index: Index, refresh_seconds: int | None = None) 
 def render(index: Index, refresh_seconds: int | None = None) -> str:
     """The index, as text."""
     lines = index.lines
-    verdicts: list[str] = [line.judgement.verdict for line in lines]
+    found = [words.standing(line.judgement) for line in lines]
     return filled(
         "index.html",
         index.title,
         refresh_seconds,
         sentence=index.sentence,
-        answer=words.sentence(words.tally([line.judgement for line in lines])) if lines else "No study has run yet.",
-        counts=[(verdict, verdicts.count(verdict)) for verdict in words.VERDICTS],
+        answer=words.sentence(words.tally(found)) if lines else "No study has run yet.",
+        counts=[
+            (one, found.count(one)) for one in (*words.VERDICTS, words.UNTESTED) if one in (*words.VERDICTS, *found)
+        ],
         cautions=list(cautions(index.entries.values())),
         claims=scoreboard.claims(lines),
         effects=scoreboard.effects(lines),
@@ -154,7 +155,7 @@ def claim(line: Line) -> Tree:
     one, found = line.judgement, line.judgement.contrast
     effect = words.signed(found.difference, found.low, found.high) if found else ""
     said = f"{effect} on {line.measure}, {words.interval(one)}" if found else one.reason
-    return {"number": line.number, "verdict": one.verdict, "text": one.claim.text, "said": said}
+    return {"number": line.number, "verdict": words.standing(one), "text": one.claim.text, "said": said}
 
 
 def cautions(entries: Iterable[Entry]) -> Iterator[tuple[str, list[Entry]]]:

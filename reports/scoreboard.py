@@ -40,7 +40,6 @@ class Line:
     study: Study
     judgement: Judgement
     minutes: float
-    ended: int
     link: str
     label: str = ""
 
@@ -77,14 +76,12 @@ def claims(lines: Sequence[Line]) -> Table:
     table = Table("Every claim, what the paper found, and what was measured here", form)
     for line in lines:
         one, found = line.judgement, line.judgement.contrast
-        seeds = Value(str(line.study.seeds), line.study.seeds)
-        if line.ended < line.study.runs:
-            there = len(one.by_seed)
-            seeds = Value(f"{there} of {line.study.seeds}", there)
+        there, planned = len(one.by_seed), line.study.seeds
+        seeds = Value(str(there) if there == planned else f"{there} of {planned}", there)
         table.rows.append(
             [
                 number(line.number, "d"),
-                Value(one.verdict, words.VERDICTS.index(one.verdict), verdict=one.verdict),
+                words.stands(one),
                 Value(line.study.name, link=line.link),
                 word(one.claim.text),
                 word(one.claim.paper),
@@ -99,7 +96,7 @@ def claims(lines: Sequence[Line]) -> Table:
 def measured(found: Contrast | None) -> tuple[Value, Value]:
     """The effect and its interval, as the table shows them."""
     if found is None:
-        return Value("not tested"), Value(MISSING)
+        return Value(MISSING), Value(MISSING)
     effect = words.signed(found.difference, found.low, found.high)
     return Value(effect, found.difference), Value(words.span(found), float(np.nan_to_num(found.low)))
 

@@ -25,6 +25,7 @@ METRICS = {
     "loss_1": "mean cross-entropy of the next token in nats, less being better",
 }
 VERDICTS = ("supported", "contradicted", "inconclusive")
+UNTESTED = "not tested"
 NAMED = 5
 """Failures that are told one by one."""
 
@@ -44,6 +45,12 @@ def number(value: object, form: str = ".3f") -> Value:
     if value is None or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
         return Value(MISSING)
     return Value(minus(f"{value:{form}}"), float(value))
+
+
+def stands(judgement: Judgement) -> Value:
+    """How a claim stands, sorted by verdict."""
+    found = standing(judgement)
+    return Value(found, (*VERDICTS, UNTESTED).index(found), verdict=found)
 
 
 def word(value: object) -> Value:
@@ -79,7 +86,7 @@ def minus(text: str) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 run`, `2 runs`, `2 studies`."""
     many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{count} {noun if count == 1 else many}"
+    return f"{count} {noun}" if count == 1 else f"{count} {many}"
 
 
 def spoken(name: str) -> str:
@@ -114,7 +121,7 @@ def answer(results: Results, judgements: list[Judgement]) -> str:
     """What became of the claims, all in one sentence."""
     if not results.ended:
         return "No run has ended yet, so there is no answer yet."
-    told = tally(judgements)
+    told = tally([one.verdict for one in judgements])
     return f"So far, {told}." if results.ended < results.study.runs else sentence(told)
 
 
@@ -123,10 +130,14 @@ def sentence(told: str) -> str:
     return f"{told[0].upper()}{told[1:]}."
 
 
-def tally(judgements: Sequence[Judgement]) -> str:
+def standing(judgement: Judgement) -> str:
+    """The verdict on a claim, or that it could not be tested: both are inconclusive, for different reasons."""
+    return judgement.verdict if judgement.contrast else UNTESTED
+
+
+def tally(verdicts: Sequence[str]) -> str:
     """How many claims there are of each verdict."""
-    verdicts = [one.verdict for one in judgements]
-    counts = {one: verdicts.count(one) for one in VERDICTS if one in verdicts}
+    counts = {one: verdicts.count(one) for one in (*VERDICTS, UNTESTED) if one in verdicts}
     if len(counts) == 1:
         many = {1: "the claim is", 2: "both claims are"}.get(len(verdicts), f"all {len(verdicts)} claims are")
         return f"{many} {verdicts[0]}"

@@ -45,8 +45,8 @@ def page(usual_store: Stored, half_done: Stored) -> str:
 
 def test_the_first_thing_said_is_how_many_claims_hold(page: str) -> None:
     text = Reader(page).text
-    assert text.index("Of 4 claims, 3 are supported and 1 is inconclusive.") < text.index("Scoreboard")
-    assert "3 ▲ SUPPORTED 0 ▼ CONTRADICTED 1 ○ INCONCLUSIVE" in text
+    assert text.index("Of 4 claims, 3 are supported and 1 is not tested.") < text.index("Scoreboard")
+    assert "3 ▲ SUPPORTED 0 ▼ CONTRADICTED 0 ○ INCONCLUSIVE 1 × NOT TESTED" in text
 
 
 def test_the_scoreboard_has_every_claim_with_the_papers_figure_and_ours(usual_store: Stored, page: str) -> None:

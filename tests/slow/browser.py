@@ -162,4 +162,7 @@ if __name__ == "__main__":
     parser.add_argument("pages", type=Path, nargs="+")
     parser.add_argument("--pictures", type=Path)
     given = parser.parse_args()
+    for path in (given.axe, *given.pages):
+        if not path.is_file():
+            parser.error(f"{path}: no such file")
     sys.exit(bool(main(given.axe, given.pages, given.pictures)))

@@ -47,6 +47,8 @@ WRONG = {
     "seeds without end": (("seeds = 5", "seeds = 100000000000000000000"), "seeds = 100000000000000000000: should be less than or equal to 1000"),
     "a list as a level": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = [2]\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.1.treatment = [2]: should be a number, a text, or true or false"),
     "warm-up beyond the end": (("\nsteps = 3\n", "\nsteps = 3\nwarmup_steps = 4\n"), "warmup_steps = 4 should be at most steps = 3"),
+    "another scale's search": (('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rat" = { low = 0.1, high = 0.2 }'), "scales.smoke.search.training.learning_rat: is not tuned at other scales; the nearest is training.learning_rate"),
+    "a scale's empty range": (('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rate" = { low = 0.2, high = 0.1 }'), "tuning.search.training.learning_rate: low = 0.2 should be below high = 0.1"),
     "no scale": (("[scales.cpu]", "[scales.cpuu]"), "--scale cpu: no such scale; the nearest is cpuu"),
 }  # fmt: skip
 
@@ -91,6 +93,15 @@ def test_a_scale_and_assignments_change_the_base(study_file: Edit) -> None:
 def test_an_assignment_to_a_factor_is_refused(study_file: Edit) -> None:
     with pytest.raises(UserError, match=r"objective.n is a factor of small"):
         load(str(study_file()), "cpu", ["objective.n=4"])
+
+
+def test_a_scale_may_search_elsewhere(study_file: Edit) -> None:
+    path = study_file(
+        ('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rate" = { low = 0.4, high = 0.9 }')
+    )
+    spans = {scale: load(str(path), scale, []) for scale in ("smoke", "cpu")}
+    assert spans["smoke"].middle == {"training.learning_rate": pytest.approx(0.6)}
+    assert spans["cpu"].middle == {"training.learning_rate": pytest.approx(0.01)}
 
 
 def test_tuning_and_confirming_share_no_seed(small: Study) -> None:
