@@ -16,7 +16,7 @@ from reports.drawing import MUTED, PAPER, SHADE, TEXT, Sheet, sheet
 from reports.places import Layout, Place, cross, fit_scores, panels, places, shortcut_line, slanted
 from reports.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.summaries import CellScore, differences, mean_curves, scores, seed_curves, shortcut_on, trials
-from reports.words import measured, plain, plural, shortened, spoken
+from reports.words import called, measured, plain, plural, shortened, spoken
 from studies.claims import Judgement
 from studies.measures import Measure, main_measure, measure_of
 from studies.study import Range, short
@@ -68,10 +68,10 @@ def _score_panel(
     levels = form.levels[form.x]
     axes.set_xticks(range(len(levels)), [str(level) for level in levels], **slanted(levels))
     axes.set_xlim(-0.5, len(levels) - 0.5)
-    axes.set(xlabel=short(form.x), ylabel=measure.name)
+    axes.set(xlabel=short(form.x), ylabel=called(measure))
     page.heading = name
     fit_scores(page, [*results.scored(measure)[column], *(score for _, _, score in spans)], measure.metric)
-    title = f"{measure.name} by {short(form.x)} {name}".strip()
+    title = f"{called(measure)} by {short(form.x)} {name}".strip()
     return page.svg(title, "; ".join(told) or "no run has a score yet")
 
 
@@ -173,7 +173,7 @@ def _effects_panel(index: int, table: pd.DataFrame, measure: Measure, judgements
         axes.set(yticks=[], ylim=(len(judgements) - 0.6, -0.75), xlim=(-reach, reach))
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
         axes.set_xlabel(f"effect on {measured(measure)}")
-        return page.svg(f"The effect of each claim on {measure.name}", "; ".join(told))
+        return page.svg(f"The effect of each claim on {called(measure)}", "; ".join(told))
 
 
 def said_of(one: Judgement) -> str:

@@ -56,7 +56,7 @@ def verdict(results: Results, judgement: Judgement) -> Tree:
         "difference": words.signed(found.difference, found.low, found.high) if found else "not tested",
         "beside": ", ".join(part for part in (beside, margin) if part),
         "reason": "; ".join(part for part in (judgement.reason, judgement.outlook) if part),
-        "measure": measure.name,
+        "measure": words.called(measure),
         "direction": "" if measure.sign > 0 else "less is better, so that a positive effect is less",
         "arms": [
             (arm.cell, words.plain(arm.mean, *(each.mean for each in arms)) if arm.seeds else "no score yet")
@@ -99,7 +99,12 @@ def other(results: Results, measure: Measure) -> Tree:
     drawn = figures.score_by_size(results, measure) if len(results.scored(measure)) else []
     table = tables.measure_table(results, measure)
     seeds = tables.seed_table(results, measure)
-    return {"name": measure.name, "figures": [Markup(svg) for svg in drawn], "table": table, "seed_table": seeds}
+    return {
+        "name": words.called(measure),
+        "figures": [Markup(svg) for svg in drawn],
+        "table": table,
+        "seed_table": seeds,
+    }
 
 
 def method(results: Results, home: Path) -> Tree:

@@ -6,7 +6,7 @@ import numpy as np
 
 from reports.results import COMPLETE, Results, columns_under, rows_of
 from reports.summaries import at_equal_seconds, differences, mean_curves, scores, seed_curves, trials
-from reports.words import MISSING, Value, measured, number, plain, spoken, word
+from reports.words import MISSING, Value, called, measured, number, plain, spoken, word
 from studies.claims import Judgement
 from studies.measures import Measure, measure_of
 from studies.study import short
@@ -73,7 +73,7 @@ def score_table(results: Results) -> Table:
 def measure_table(results: Results, measure: Measure) -> Table:
     """Another measure that claims are about, by cell, where any run has it."""
     titles = ["seeds", "mean", f"{100 * (1 - results.study.declaration.level):g}% interval"]
-    table = Table(f"{measure.name} by cell", [*factor_columns(results), *columns("number", *titles)])
+    table = Table(f"{called(measure)} by cell", [*factor_columns(results), *columns("number", *titles)])
     for row in scores(results, measure).values():
         if row.seeds:
             span = Value(f"{plain(row.low)} to {plain(row.high)}", row.low)
@@ -84,7 +84,7 @@ def measure_table(results: Results, measure: Measure) -> Table:
 
 def seed_table(results: Results, measure: Measure | None = None) -> Table:
     """A measure, by default the score, of every confirming run: the data behind its figure."""
-    title = measure.name if measure else "score"
+    title = called(measure) if measure else "score"
     form = [
         *factor_columns(results),
         *columns("number", "seed", title),

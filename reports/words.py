@@ -75,7 +75,14 @@ def plain(value: float, *beside: float) -> str:
 
 def measured(measure: Measure) -> str:
     """A measure as an effect on it is read: of losses and seconds, where less is better, a positive one is less."""
-    return measure.name if measure.sign > 0 else f"{measure.name}, less being better"
+    return called(measure) if measure.sign > 0 else f"{called(measure)}, less being better"
+
+
+def called(measure: Measure) -> str:
+    """A measure as it is read: `loss_1 on test`; of an analysis `tokens per forward 2 (decoding)`."""
+    if measure.analysis is None:
+        return measure.name
+    return f"{spoken(measure.metric.rpartition('/')[2])} ({measure.analysis})"
 
 
 def minus(text: str) -> str:
