@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check bench docs constraints
+.PHONY: demo test test-all check bench docs published constraints
 
 demo: .venv/installed
 	$(BIN)/lab study run quick
@@ -25,6 +25,12 @@ bench: .venv/installed
 
 docs: .venv/installed
 	$(BIN)/python -m lab.objectives.wiring > docs/heads.md
+
+# The pages of reports/published, from the results packed there.
+published: .venv/installed
+	rm -rf build/published
+	$(BIN)/lab study unpack reports/published/*.tar.xz --home build/published
+	$(BIN)/lab report paper --scale cpu --home build/published --out reports/published
 
 # Needs uv; without the +cpu suffix GPU users get CUDA from the same file.
 constraints:

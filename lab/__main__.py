@@ -13,7 +13,9 @@ from generators.errors import UserError, WorkFailed
 COMMANDS = {
     "study": ("studies.commands", "questions: list them, show one's plan, run it, see how far it is"),
     "claims": ("studies.commands", "the verdict on every claim of a study"),
-    "report": ("reports.commands", "write a study's page: one self-contained HTML file"),
+    "report": ("reports.commands", "write a study's page, or those of several and an index of their claims"),
+    "compare": ("reports.commands", "two studies side by side: verdicts, effects and what differs in their settings"),
+    "results": ("reports.commands", "every run of studies as one table: CSV or Parquet"),
     "dashboard": ("reports.commands", "studies in the browser, run by run, also while they run"),
     "tensorboard": ("reports.tensorboard", "the curves of studies as TensorBoard event files"),
     "data": ("generators.commands", "tasks: list them, show samples, check them against their oracles"),

@@ -1,6 +1,5 @@
 """lab train, lab score, lab decode, lab export, lab doctor."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -8,26 +7,24 @@ from statistics import median
 from typing import Annotated
 
 import numpy as np
-import torch
 import typer
 
 from generators.errors import UserError, WorkFailed
 from generators.items import items
 from generators.options import Assignments, Json, answer, note
 from generators.task import Batch, Mask, Task
-from lab.decoding import Decoded, decode
+from lab.decoding import Decoded
 from lab.doctor import examine
 from lab.evaluation import Evaluator
 from lab.export import export
 from lab.options import DEFAULT_HOME, Home
 from lab.posing import prompts_of, score_items
 from lab.spec import RunSpec, read_spec
+from lab.speculation import in_turns
 from lab.starting import planned
 from lab.stored import StoredRun
 from lab.training import Progress, silent, train
 
-TURNS = 3
-"""Drafted and plain decoding take turns when they are timed; the medians are told."""
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 
@@ -146,15 +143,8 @@ def decode_command(
     if count is not None and count > room:
         raise UserError(f"--count {count}: the longest prompt leaves room for {room} tokens; give at most that")
 
-    def timed(k: int) -> tuple[Decoded, float]:
-        generator = torch.Generator(stored.parts.device).manual_seed(seed)
-        before = time.perf_counter()
-        found = decode(network, prompts, lengths, count or room, k, None, temperature, generator)
-        return found, time.perf_counter() - before
-
-    turns = [(timed(draft), timed(1)) for _ in range(1 + TURNS)][1:]  # the first warms up
-    found, plain = turns[-1][0][0], turns[-1][1][0]
-    seconds, plain_seconds = (median(turn[of][1] for turn in turns) for of in (0, 1))
+    turns = in_turns(network, prompts, lengths, count or room, [draft], temperature, seed)
+    found, plain = turns[draft].decoded, turns[1].decoded
 
     def by_head(shares: Iterable[float]) -> dict[str, float]:
         return {f"head {head}": float(share) for head, share in enumerate(shares, start=2) if not np.isnan(share)}
@@ -175,15 +165,15 @@ def decode_command(
         "tokens_per_forward": found.tokens_per_forward,
         "acceptance": acceptance,
         "acceptance_by_class": {name: shares for name, shares in by_class.items() if shares},
-        "seconds": seconds,
-        "plain_seconds": plain_seconds,
+        "seconds": median(turns[draft].seconds),
+        "plain_seconds": median(turns[1].seconds),
         "same_as_plain": bool((found.tokens == plain.tokens).all()) if temperature == 0 else None,
         "prompt": task.text(prompts[0, : lengths[0]]),
         "continuation": task.text(found.tokens[0]),
     }
     lines = [
         f"{found.tokens_per_forward:.2f} tokens a forward pass"
-        + (f", {plain_seconds / seconds:.2f} times as fast as without drafts" if draft > 1 else ""),
+        + (f", {turns[draft].times_faster(turns[1]):.2f} times as fast as without drafts" if draft > 1 else ""),
         *(f"{head}: {share:.1%} of its proposals stand where those before did" for head, share in acceptance.items()),
         *(
             f"  at positions of the class {name!r}: {', '.join(f'{share:.1%}' for share in shares.values())}"

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from generators.entropy import Floats
 from generators.items import Items, choice_accuracy, exact_match, rouge_l
 from generators.randomness import Integers
 from generators.task import Batch
@@ -19,16 +20,24 @@ SEQUENCES_AT_ONCE = 128
 
 def score_items(parts: Parts, items: Items) -> dict[str, dict[str, float]]:
     """Means over the items. generation: exact_match, rouge_l (F1); choice: accuracy, chance (1/options), items."""
+    means = {
+        posing: {name: float(scores_B.mean()) for name, scores_B in each.items()}
+        for posing, each in item_scores(parts, items).items()
+    }
+    return {**means, "choice": {**means["choice"], "chance": 1 / items.options.shape[1], "items": len(items)}}
+
+
+def item_scores(parts: Parts, items: Items) -> dict[str, dict[str, Floats]]:
+    """Of each item [B]. generation: exact_match, 0 or 1, and rouge_l; choice: accuracy, 0 or 1, shared where tied."""
     generated = generate(parts, items)
     texts = [[parts.task.text(row) for row in rows] for rows in (generated, items.answers)]
     generation = {
-        "exact_match": float(exact_match(generated, items.answers).mean()),
-        "rouge_l": float(rouge_l(*texts).mean()),
+        "exact_match": exact_match(generated, items.answers).astype(np.float64),
+        "rouge_l": rouge_l(*texts),
     }
-    accuracy = float(choice_accuracy(log_likelihoods(parts, items), items.right).mean())
     return {
         "generation": generation,
-        "choice": {"accuracy": accuracy, "chance": 1 / items.options.shape[1], "items": len(items)},
+        "choice": {"accuracy": choice_accuracy(log_likelihoods(parts, items), items.right)},
     }
 
 
@@ -55,7 +64,7 @@ def generate(parts: Parts, items: Items) -> Integers:
 
 
 @torch.no_grad()
-def log_likelihoods(parts: Parts, items: Items) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+def log_likelihoods(parts: Parts, items: Items) -> Floats:
     """Log-probability in nats of each option behind its prompt [B, k]."""
     tokens, mask = items.posed()
     shape = tokens.shape[:2]

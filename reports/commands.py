@@ -1,4 +1,4 @@
-"""lab report, lab dashboard."""
+"""lab report, lab compare, lab results, lab dashboard."""
 
 import signal
 import sys
@@ -13,16 +13,22 @@ from generators.errors import UserError
 from generators.options import Json, answer, note
 from lab.options import DEFAULT_HOME, Home
 from lab.store import write_whole
-from reports.dashboard import Board, StudySource
+from reports.comparison import Side, compare
+from reports.dashboard import Board
+from reports.index import judged
 from reports.page import render
-from reports.results import COMPLETE, read_results
 from reports.searches import sources
 from reports.server import dashboard, listen, serve
-from reports.watching import REFRESH_SECONDS, watch
-from studies.claims import Judgement, judge
-from studies.commands import Name, StoredScale, sentence
+from reports.tidy import every_run, examine_format, write_frame
+from reports.watching import watch
+from reports.writing import Writing, stored_studies
+from studies.commands import StoredScale
 from studies.ledger import study_folder
-from studies.sweep import find_study, scores_for
+from studies.sweep import find_study
+
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[STUDY]...", help="catalog names; by default every study that ran")
+]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -34,10 +40,11 @@ def group() -> None:
 
 @app.command("report")
 def report_command(
-    name: Name,
+    names: Names = None,
     scale: StoredScale = None,
     out: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="by default reports/STUDY-SCALE.html under the lab's home")
+        Path | None,
+        typer.Option(help="the file of one study's page, or the folder of several; by default reports under the home"),
     ] = None,
     watching: Annotated[
         bool, typer.Option("--watch", help="write it anew while the study runs, until it ends")
@@ -45,31 +52,71 @@ def report_command(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Write a study's page: one self-contained HTML file, the answer first."""
-    first = find_study(home, name, scale)
-    path = (out or home / "reports" / f"{first.name}-{first.scale}.html").absolute()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {path}: no folder can be made there ({error.strerror}); give another path") from None
-
-    def write(refresh_seconds: int | None = None) -> tuple[list[Judgement], str, int]:
-        study = find_study(home, name, first.scale)
-        results = read_results(home, study)
-        verdicts = judge(study, scores_for(study, results.cells))
-        write_whole(path, render(results, verdicts, home, refresh_seconds).encode())
-        complete = int((results.runs["status"] == COMPLETE).sum())
-        return verdicts, f"{complete} of {study.runs} runs complete", complete
-
+    """Write a study's page: one self-contained HTML file, the answer first. Of several, of a collection, or of all that
+    ran, also the index of their claims."""
+    writing = Writing(home, names or [], scale, out)
     if watching:
-        watch(
-            StudySource(home, first.name, first.scale),
-            lambda: f"{write(REFRESH_SECONDS)[1]}, page written anew: {path}; Ctrl-C ends it",
-        )
-    verdicts, said, complete = write()
-    value = {"report": str(path), "study": first.name, "scale": first.scale, "runs": complete}
-    lines = [*map(sentence, verdicts), said, f"page: {path}"]
-    answer(value | {"verdicts": [one.tree() for one in verdicts]}, as_json, "\n".join(lines))
+        watch(writing)
+    value, lines = writing.write()
+    answer(value, as_json, "\n".join(lines))
+
+
+@app.command("compare")
+def compare_command(
+    first: Annotated[str, typer.Argument(metavar="STUDY[@SCALE]", help="by default the scale that ran last")],
+    second: Annotated[str, typer.Argument(metavar="STUDY[@SCALE]", help="another study, or the same at another scale")],
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="by default under reports in the home")] = None,
+    home: Home = DEFAULT_HOME,
+    second_home: Annotated[
+        Path | None, typer.Option(file_okay=False, help="the home of the second, if it is another")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Two studies side by side on one page: verdicts, effects, and what differs in their settings."""
+    one, other = side(home, first), side(second_home or home, second)
+    if (one.home.resolve(), one.name) == (other.home.resolve(), other.name):
+        raise UserError(f"{first} and {second}: the same study at the same scale; give another scale or --second-home")
+    path = (out or home / "reports" / f"{one.name}-{other.name}.html".replace("@", "-")).absolute()
+    make_place(path.parent, out)
+    compared = compare(one, other)
+    write_whole(path, compared.page.encode())
+    answer({"comparison": str(path), "claims": compared.claims}, as_json, f"{compared.said}\npage: {path}")
+
+
+def side(home: Path, name: str) -> Side:
+    """A study to compare, from `STUDY` or `STUDY@SCALE`."""
+    stem, _, scale = name.partition("@")
+    return Side(home, find_study(home, stem, scale or None))
+
+
+@app.command("results")
+def results_command(
+    names: Names = None,
+    scale: StoredScale = None,
+    out: Annotated[Path, typer.Option(dir_okay=False, help="FILE.csv or FILE.parquet")] = Path("runs.csv"),
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Every run of studies as one table: its cell, seed, settings, scores, parameters, times and machine."""
+    examine_format(out)
+    make_place(out.absolute().parent, out)
+    studies = stored_studies(home, names, scale)
+    frame = every_run(home, studies)
+    write_frame(frame, out)
+    value = {"results": str(out.absolute()), "studies": [study.name for study in studies], "runs": len(frame)}
+    answer(value, as_json, f"{len(frame)} runs, {len(frame.columns)} columns: {out}")
+
+
+def make_place(folder: Path, out: Path | None) -> None:
+    """The folder that a page goes to.
+
+    Raises:
+        UserError: there can be none.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: no folder can be made there ({error.strerror}); give another path") from None
 
 
 @app.command("dashboard")
@@ -87,9 +134,7 @@ def dashboard_command(
         if study_folder(home, name, scale) not in board.shown:
             raise UserError(f"no study {name!r} at scale {scale!r} is shown here")
         with drawing:  # matplotlib draws one figure at a time
-            study = find_study(home, name, scale)
-            results = read_results(home, study)
-            return render(results, judge(study, scores_for(study, results.cells)), home)
+            return render(*judged(home, find_study(home, name, scale)), home)
 
     try:
         board = Board(lambda: sources(home, name, scale))

@@ -24,6 +24,7 @@ TEXT, MUTED, GRID, SHADE, PAPER = "#0a0a01", "#0a0a02", "#0a0a03", "#0a0a04", "#
 SERIES = ("#0a0a11", "#0a0a12", "#0a0a13", "#0a0a14", "#0a0a15", "#0a0a16")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.5, 1.4, 1.5)), (0, (3, 1.2)), (0, (8, 2)))
+VERDICT_COLOURS = {"supported": "#0a0a21", "contradicted": "#0a0a22", "inconclusive": "#0a0a23"}
 # The series are told apart by the colour-blind too, and have a contrast of at least 3 on white.
 COLOURS = {
     TEXT: "currentColor",
@@ -31,6 +32,9 @@ COLOURS = {
     GRID: "var(--grid, #e3e6ea)",
     SHADE: "var(--shade, #dfe7ee)",
     PAPER: "var(--paper, #ffffff)",
+    VERDICT_COLOURS["supported"]: "var(--supported, #00684a)",
+    VERDICT_COLOURS["contradicted"]: "var(--contradicted, #a8321c)",
+    VERDICT_COLOURS["inconclusive"]: "var(--inconclusive, #54606e)",
     **{
         stand_in: f"var(--series-{index}, {colour})"
         for index, (stand_in, colour) in enumerate(

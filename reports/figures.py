@@ -3,6 +3,7 @@
 Figures with panels return one SVG a panel, so that a narrow page can stack them.
 """
 
+import re
 from typing import Literal
 
 import numpy as np
@@ -15,8 +16,9 @@ from reports.drawing import MUTED, PAPER, SHADE, TEXT, Sheet, sheet
 from reports.places import Layout, Place, cross, fit_scores, panels, places, shortcut_line, slanted
 from reports.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.summaries import CellScore, differences, mean_curves, scores, seed_curves, shortcut_on, trials
-from reports.words import plural, shortened, spoken
+from reports.words import called, measured, plain, plural, shortened, spoken
 from studies.claims import Judgement
+from studies.measures import Measure, main_measure, measure_of
 from studies.study import Range, short
 
 LINE = 48
@@ -25,18 +27,23 @@ SLOT = 0.76
 """Share of the distance between two x levels that the marks of one may fill."""
 
 
-def score_by_size(results: Results) -> list[str]:
-    """Score against the first factor: every seed a mark, the mean of a cell with its interval, the shortcut a line."""
-    drawn = []
+def score_by_size(results: Results, measure: Measure | None = None) -> list[str]:
+    """A measure, by default the study's, against the first factor: every seed a mark, the mean of a cell with its
+    interval, the shortcut a line."""
+    main = main_measure(results.study.declaration)
+    measure = measure or main
+    table, drawn = scores(results, measure), []
+    stem = "scores" if measure == main else re.sub("[^a-z0-9]+", "-", measure.name)
     for index, (name, members) in enumerate(panels(places(results.study), by_x=False).items()):
-        with sheet(f"scores-{index}", 330) as page:
-            drawn.append(_score_panel(results, page, name, members))
+        with sheet(f"{stem}-{index}", 330) as page:
+            drawn.append(_score_panel(results, page, name, members, measure, table))
     return drawn
 
 
-def _score_panel(results: Results, page: Sheet, name: str, members: list[Place]) -> str:
-    study, declaration, axes = results.study, results.study.declaration, page.axes
-    table = scores(results)
+def _score_panel(
+    results: Results, page: Sheet, name: str, members: list[Place], measure: Measure, table: dict[str, CellScore]
+) -> str:
+    study, axes, column = results.study, page.axes, results.column_of(measure)
     runs = results.runs[results.runs["phase"] == "confirm"]
     form = Layout.of(study)
     beside = form.hue != form.x
@@ -49,28 +56,31 @@ def _score_panel(results: Results, page: Sheet, name: str, members: list[Place])
         if beside:
             page.key(place.hue_label, color=place.colour, marker=place.marker, ms=8, lw=2, mec=PAPER)
         for run in rows_of(runs[runs["cell"] == row.cell]):
-            _seed_mark(page, place, run, middle + width * (0.5 * (run["seed"] + 0.5) / study.seeds - 0.42))
+            _seed_mark(
+                page, place, run, run.get(column), middle + width * (0.5 * (run["seed"] + 0.5) / study.seeds - 0.42)
+            )
         if row.seeds:
             _mean_mark(page, place, row, middle + width * 0.26)
-            spans.append((middle - width / 2, middle + width / 2, row.shortcut))
             told.append(_said(row))
-    shortcut_line(page, str(declaration.shortcut), spans)
-    levels = study.factors[form.x]
+            if column == "score":
+                spans.append((middle - width / 2, middle + width / 2, row.shortcut))
+    shortcut_line(page, str(study.declaration.shortcut), spans)
+    levels = form.levels[form.x]
     axes.set_xticks(range(len(levels)), [str(level) for level in levels], **slanted(levels))
     axes.set_xlim(-0.5, len(levels) - 0.5)
-    axes.set(xlabel=short(form.x), ylabel=f"{declaration.metric} on test")
+    axes.set(xlabel=short(form.x), ylabel=called(measure))
     page.heading = name
-    fit_scores(page, [*results.phase("confirm")["score"], *(score for _, _, score in spans)])
-    title = f"{declaration.metric} on test by {short(form.x)} {name}".strip()
+    fit_scores(page, [*results.scored(measure)[column], *(score for _, _, score in spans)], measure.metric)
+    title = f"{called(measure)} by {short(form.x)} {name}".strip()
     return page.svg(title, "; ".join(told) or "no run has a score yet")
 
 
-def _seed_mark(page: Sheet, place: Place, run: Tree, x: float) -> None:
+def _seed_mark(page: Sheet, place: Place, run: Tree, value: float | None, x: float) -> None:
     said = f"{place.cell.label}, seed {run['seed']}"
-    if run["status"] == COMPLETE:
-        said += f": {run['score']:.3f}"
-        page.mark(x, run["score"], place.marker, said, color=place.colour, ms=5, alpha=0.65, mew=0, zorder=3)
-    elif run["status"] != UNFINISHED:
+    if run["status"] == COMPLETE and value is not None and np.isfinite(value):
+        said += f": {plain(value)}"
+        page.mark(x, value, place.marker, said, color=place.colour, ms=5, alpha=0.65, mew=0, zorder=3)
+    elif run["status"] not in (COMPLETE, UNFINISHED):
         cross(page, x, place.colour, f"{said}: failed, no score")
 
 
@@ -80,7 +90,8 @@ def _mean_mark(page: Sheet, place: Place, row: CellScore, x: float) -> None:
 
 
 def _said(row: CellScore) -> str:
-    return f"{row.cell}: mean {row.mean:.3f}, interval {row.low:.3f} to {row.high:.3f}, {plural(row.seeds, 'seed')}"
+    mean = f"{row.cell}: mean {plain(row.mean, row.low, row.high)}"
+    return f"{mean}, interval {plain(row.low)} to {plain(row.high)}, {plural(row.seeds, 'seed')}"
 
 
 def height(members: list[Place]) -> int:
@@ -131,15 +142,24 @@ def _curve_panel(
     axes.set(xlabel=unit, ylabel=f"{declaration.metric} on validation", xlim=(0, reach * 1.02))
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 5, 10], integer=against == "step"))
     page.heading = name
-    fit_scores(page, [*curves["value"], shortcut or 0.0])
+    fit_scores(page, [*curves["value"], *([] if shortcut is None else [shortcut])], declaration.metric)
     return page.svg(f"{declaration.metric} on validation against {unit}, {name}".rstrip(", "), "; ".join(told))
 
 
-def paired_differences(results: Results, judgements: list[Judgement]) -> str:
-    """The effect of each claim: every seed, that on the means with its interval, the margin."""
-    table, declaration = differences(results, judgements), results.study.declaration
+def paired_differences(results: Results, judgements: list[Judgement]) -> list[str]:
+    """The effect of each claim: every seed, that on the means with its interval, the margin; a panel a measure, since
+    each has a unit of its own."""
+    by_measure: dict[Measure, list[Judgement]] = {}
+    for one in judgements:
+        by_measure.setdefault(measure_of(results.study.declaration, one.claim), []).append(one)
+    table = differences(results, judgements)
+    return [_effects_panel(index, table, *item) for index, item in enumerate(by_measure.items())]
+
+
+def _effects_panel(index: int, table: pd.DataFrame, measure: Measure, judgements: list[Judgement]) -> str:
+    table = table[table["claim"].isin([one.claim.name for one in judgements])]
     reach = _reach(table, judgements)
-    with sheet("differences", 84 + 96 * len(judgements)) as page:
+    with sheet(f"differences-{index}", 84 + 96 * len(judgements)) as page:
         axes, told = page.axes, []
         page.key("one seed", color=MUTED, marker="o", ms=5, ls="none", mew=0, alpha=0.7)
         for row, one in enumerate(judgements):
@@ -152,8 +172,8 @@ def paired_differences(results: Results, judgements: list[Judgement]) -> str:
         axes.grid(axis="x", visible=True)
         axes.set(yticks=[], ylim=(len(judgements) - 0.6, -0.75), xlim=(-reach, reach))
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
-        axes.set_xlabel(f"effect on {declaration.metric} on test")
-        return page.svg("The effect of each claim", "; ".join(told))
+        axes.set_xlabel(f"effect on {measured(measure)}")
+        return page.svg(f"The effect of each claim on {called(measure)}", "; ".join(told))
 
 
 def said_of(one: Judgement) -> str:
@@ -249,5 +269,5 @@ def _tuning_panel(
     axes.set_xticks([], minor=True)
     axes.set(xlabel=short(key), ylabel=f"{results.study.declaration.metric} on validation")
     page.heading = name
-    fit_scores(page, table["score"].dropna())
+    fit_scores(page, table["score"].dropna(), results.study.declaration.metric)
     return page.svg(f"Tuning of {short(key)}, {name}".rstrip(", "), "; ".join(told))

@@ -2,45 +2,34 @@
 
 import json
 import shlex
-from base64 import b64encode
-from hashlib import sha256
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from generators.settings import Tree
 from lab.store import RunFolder
 from reports import figures, tables, words
+from reports.html import filled
+from reports.places import drawn_cells
 from reports.results import UNFINISHED, Results, rows_of
 from reports.samples import read_samples
 from reports.summaries import scores, trials
 from studies.claims import Judgement
 from studies.declared_claims import EFFECTS
+from studies.measures import Measure, main_measure, measure_of
 from studies.study import TUNING_SEED, Study
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(results: Results, judgements: list[Judgement], home: Path, refresh_seconds: int | None = None) -> str:
     """The page, as text; while its study runs, one that a browser reads again after so many seconds."""
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     study = results.study
-    return environment.get_template("page.html").render(
+    return filled(
+        "page.html",
+        study.declaration.title,
         refresh_seconds=refresh_seconds,
         study=study,
         declaration=study.declaration,
         scale=study.declaration.scales[study.scale],
-        script=Markup(script),
-        script_digest=b64encode(sha256(script.encode()).digest()).decode(),
-        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         answer=words.answer(results, judgements),
         cautions=words.cautions(results, home),
         verdicts=[verdict(results, one) for one in judgements],
@@ -52,20 +41,27 @@ def render(results: Results, judgements: list[Judgement], home: Path, refresh_se
 
 def verdict(results: Results, judgement: Judgement) -> Tree:
     """One claim as its card shows it."""
-    arms = [scores(results)[label] for label in judgement.cells]
     found, beside, claim = judgement.contrast, words.interval(judgement), judgement.claim
+    measure = measure_of(results.study.declaration, claim)
+    table = scores(results, measure)
+    arms = [table[label] for label in judgement.cells]
     if found is None and all(arm.seeds for arm in arms) and claim.kind in ("difference", "equivalence"):
-        beside = f"so far {words.signed(arms[0].mean - arms[1].mean)}"
+        beside = f"so far {words.signed(measure.sign * (arms[0].mean - arms[1].mean))}"
     margin = "" if claim.margin is None else f"margin {'±' if claim.kind == 'equivalence' else ''}{claim.margin:g}"
     return {
         "verdict": judgement.verdict,
         "text": claim.text,
         "paper": claim.paper,
         "effect": EFFECTS[claim.kind],
-        "difference": words.signed(found.difference) if found else "not tested",
+        "difference": words.signed(found.difference, found.low, found.high) if found else "not tested",
         "beside": ", ".join(part for part in (beside, margin) if part),
         "reason": "; ".join(part for part in (judgement.reason, judgement.outlook) if part),
-        "arms": [(arm.cell, f"{arm.mean:.3f}" if arm.seeds else "no score yet") for arm in arms],
+        "measure": words.called(measure),
+        "direction": "" if measure.sign > 0 else "less is better, so that a positive effect is less",
+        "arms": [
+            (arm.cell, words.plain(arm.mean, *(each.mean for each in arms)) if arm.seeds else "no score yet")
+            for arm in arms
+        ],
         "shortcut": words.beside_shortcut(results, judgement),
     }
 
@@ -73,22 +69,41 @@ def verdict(results: Results, judgement: Judgement) -> Tree:
 def evidence(results: Results, judgements: list[Judgement]) -> Tree:
     """The figures and the data behind them; empty lists where there is nothing to draw yet."""
     declaration = results.study.declaration
+    main = main_measure(declaration)
+    others = {measure_of(declaration, one.claim): None for one in judgements}
+    others.pop(main, None)
     ended = results.runs[(results.runs["phase"] == "confirm") & (results.runs["status"] != UNFINISHED)]
     return {
+        "measure": main.name,
         "metric": words.METRICS.get(declaration.metric, f"the metric {declaration.metric} of a run"),
         "interval": f"{100 * (1 - declaration.level):g}%",
         "scores": [Markup(svg) for svg in figures.score_by_size(results)] if len(ended) else [],
-        "differences": Markup(figures.paired_differences(results, judgements)),
+        "others": [other(results, measure) for measure in others],
+        "left_out": len(results.study.cells) - len(drawn_cells(results.study)),
+        "differences": [Markup(svg) for svg in figures.paired_differences(results, judgements)],
         "steps": [Markup(svg) for svg in figures.learning_curves(results, "step")],
         "seconds": [Markup(svg) for svg in figures.learning_curves(results, "seconds")],
         "tuning": [Markup(svg) for svg in figures.tuning_trials(results)],
         "score_table": tables.score_table(results),
         "seed_table": tables.seed_table(results),
-        "claim_table": tables.claim_table(judgements),
+        "claim_table": tables.claim_table(results, judgements),
         "difference_table": tables.difference_table(results, judgements),
         "curve_table": tables.curve_table(results),
         "time_table": tables.time_table(results, judgements),
         "trial_table": tables.trial_table(results),
+    }
+
+
+def other(results: Results, measure: Measure) -> Tree:
+    """Another measure that claims are about: its figure and its table."""
+    drawn = figures.score_by_size(results, measure) if len(results.scored(measure)) else []
+    table = tables.measure_table(results, measure)
+    seeds = tables.seed_table(results, measure)
+    return {
+        "name": words.called(measure),
+        "figures": [Markup(svg) for svg in drawn],
+        "table": table,
+        "seed_table": seeds,
     }
 
 
@@ -102,6 +117,7 @@ def method(results: Results, home: Path) -> Tree:
     training, evaluation = (words.duration(results.runs[f"{what}_seconds"].sum()) for what in ("train", "evaluate"))
     return {
         "cells": len(study.cells),
+        "excluded": excluded(study),
         "factors": [(key, [study.described(key, level) for level in levels]) for key, levels in study.factors.items()],
         "search": words.listing(spans),
         "budget": budget(results),
@@ -114,7 +130,22 @@ def method(results: Results, home: Path) -> Tree:
         "time": f"{training} of training and {evaluation} of evaluation",
         "ended": results.ended,
         "commands": commands(study, home),
+        "redraw": redraw(study),
     }
+
+
+def excluded(study: Study) -> list[tuple[str, list[str]]]:
+    """What was left out of the grid: each reason, with its cells."""
+    reasons: dict[str, list[str]] = {}
+    for cell, reason in study.excluded.items():
+        reasons.setdefault(reason, []).append(cell.label)
+    return list(reasons.items())
+
+
+def redraw(study: Study) -> tuple[str, str]:
+    """The command that draws a study's figures again, and the one that puts the runs behind them into a table."""
+    at = f"{shlex.quote(study.name)} --scale {study.scale}"
+    return f"lab report {at}", f"lab results {at} --out runs.csv"
 
 
 def budget(results: Results) -> str:
@@ -166,4 +197,5 @@ def commands(study: Study, home: Path) -> list[str]:
         f"lab study run {name} --scale {study.scale}{sets}",
         f"lab claims {name} --scale {study.scale}",
         f"lab report {name} --scale {study.scale}",
+        f"lab results {name} --scale {study.scale} --out runs.csv",
     ]

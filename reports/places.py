@@ -6,10 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from generators.settings import Tree
+from lab.evaluation import SCORES
 from reports.drawing import DASHES, MARKERS, MUTED, SERIES, TEXT, WIDTH, Sheet
+from studies.claim_kinds import comparison
 from studies.declared_claims import Level
 from studies.study import Cell, Study, short
 
+DRAWN_MAXIMUM = 60
+"""Cells that figures show; of a study with more, those that claims are about."""
 LETTER = 7.0
 """Width of a letter at an axis, in CSS pixels, the space between two names included."""
 
@@ -37,28 +41,43 @@ class Place:
         return DASHES[(self.hue + self.hue // len(SERIES)) % len(DASHES)]
 
 
+def drawn_cells(study: Study) -> list[Cell]:
+    """The cells that figures show."""
+    cells = study.cells
+    if len(cells) <= DRAWN_MAXIMUM:
+        return cells
+    claimed = {label for claim in study.declaration.claims for label in comparison(study, claim).cells}
+    return [cell for cell in cells if cell.label in claimed][:DRAWN_MAXIMUM]
+
+
 @dataclass(frozen=True)
 class Layout:
     """Which factor goes where: the first on the x axis, n (or the second) as the hue, the rest in panels. A factor by
-    itself is both."""
+    itself is both. levels: those of each factor that are drawn."""
 
     x: str
     hue: str
+    levels: dict[str, list[Level]]
 
     @classmethod
     def of(cls, study: Study) -> "Layout":
         x, *rest = study.factors
-        return cls(x, next((key for key in rest if short(key) == "n"), rest[0] if rest else x))
+        cells = [dict(cell.levels) for cell in drawn_cells(study)]
+        levels = {
+            key: [one for one in known if any(cell[key] == one for cell in cells)]
+            for key, known in study.factors.items()
+        }
+        return cls(x, next((key for key in rest if short(key) == "n"), rest[0] if rest else x), levels)
 
 
 def places(study: Study) -> list[Place]:
-    """The cells of a study, in order."""
-    form, factors = Layout.of(study), study.factors
+    """The cells that figures show, in order."""
+    form = Layout.of(study)
     found = []
-    for cell in study.cells:
+    for cell in drawn_cells(study):
         levels = dict(cell.levels)
         panel = Cell(tuple((key, level) for key, level in cell.levels if key not in (form.x, form.hue))).label
-        x, hue = (factors[key].index(levels[key]) for key in (form.x, form.hue))
+        x, hue = (form.levels[key].index(levels[key]) for key in (form.x, form.hue))
         label = str(levels[form.hue]) if form.hue == form.x else f"{short(form.hue)} = {levels[form.hue]}"
         found.append(Place(cell, panel, x, hue, label))
     return found
@@ -81,11 +100,11 @@ def slanted(levels: Sequence[Level]) -> Tree:
     return {} if fits else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 
 
-def fit_scores(page: Sheet, values: Iterable[float]) -> None:
+def fit_scores(page: Sheet, values: Iterable[float], metric: str) -> None:
     """The y axis: of a share the whole range, so that no small difference looks large; else what is needed."""
     finite = [value for value in values if np.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
-    if low >= 0 and high <= 1:
+    if metric in SCORES and low >= 0 and high <= 1:
         page.axes.set_ylim(-0.04, 1.04)
         page.axes.set_yticks(np.linspace(0, 1, 6))
     else:

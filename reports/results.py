@@ -8,7 +8,8 @@ Columns of `runs`:
     phase, seed, trial          tune or confirm; trial counts a cell's tuning runs from 0, -1 for confirming ones
     setting/<key>               what tuning chose
     run, status, failure        identity; complete, diverged, failed or unfinished; why it has no score
-    score                       the study's metric: on validation for tune, on test for confirm
+    score                       the study's metric: on validation for tune, on its test split for confirm
+    measure/<name>              what else claims are about
     steps, best_step            optimiser steps
     <checkpoint>/<split>/<m>    every metric of the last and the best checkpoint
     parameters/<part>           how many
@@ -21,6 +22,7 @@ Columns of `curves`: run, cell, phase, seed, status, step, seconds (of training 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +31,8 @@ from generators.errors import UserError
 from generators.settings import Tree
 from lab.store import METRICS, TIMING, RunFolder
 from studies.ledger import read_ledger
-from studies.study import Study
+from studies.measures import Measure, main_measure
+from studies.study import Cell, Study
 
 RUN_COLUMNS = ["cell", "phase", "seed", "trial", "run", "status", "failure", "score", "steps", "best_step"]
 CURVE_COLUMNS = ["run", "cell", "phase", "seed", "status", "step", "seconds", "split", "metric", "value"]
@@ -45,10 +48,23 @@ class Results:
     runs: pd.DataFrame
     curves: pd.DataFrame
 
+    @cached_property
+    def _cells(self) -> dict[str, Cell]:
+        return {cell.label: cell for cell in self.study.cells}
+
+    def cell(self, label: str) -> Cell:
+        """The cell of a label."""
+        return self._cells[label]
+
     @property
     def ended(self) -> int:
         """Runs that came to a score or a failure."""
         return int((self.runs["status"] != UNFINISHED).sum())
+
+    @property
+    def complete(self) -> int:
+        """Runs that came to a score."""
+        return int((self.runs["status"] == COMPLETE).sum())
 
     @property
     def failed(self) -> pd.DataFrame:
@@ -59,9 +75,19 @@ class Results:
         """The complete runs of a phase."""
         return self.runs[(self.runs["phase"] == phase) & (self.runs["status"] == COMPLETE)]
 
-    def column(self, metric: str, split: str = "test") -> str:
-        """The column of a metric at the checkpoint the study judges."""
-        return f"{self.study.declaration.checkpoint}/{split}/{metric}"
+    def column(self, metric: str, split: str | None = None) -> str:
+        """The column of a metric at the checkpoint the study judges, by default on the split it judges."""
+        declaration = self.study.declaration
+        return f"{declaration.checkpoint}/{split or declaration.split}/{metric}"
+
+    def column_of(self, measure: Measure) -> str:
+        """The column of what a claim is about, in confirming runs."""
+        return "score" if measure == main_measure(self.study.declaration) else f"measure/{measure.name}"
+
+    def scored(self, measure: Measure) -> pd.DataFrame:
+        """The complete confirming runs that have a measure."""
+        runs, column = self.phase("confirm"), self.column_of(measure)
+        return runs[runs[column].notna()] if column in runs else runs[:0]
 
 
 def read_results(home: Path, study: Study) -> Results:
@@ -105,6 +131,7 @@ def run_row(cell: Tree, entry: Tree, folder: RunFolder, timing: list[Tree], tria
     row = {"cell": cell["cell"], **{f"factor/{key}": level for key, level in cell["levels"].items()}}
     row |= {name: entry[name] for name in ("phase", "seed", "run", "score", "failure")}
     row |= {"trial": trial, "status": status, "steps": result.get("steps"), "best_step": result.get("best_step")}
+    row |= {f"measure/{name}": value for name, value in entry.get("measures", {}).items()}
     row |= {f"setting/{key}": value for key, value in entry["settings"].items()}
     for checkpoint, splits in result.get("scores", {}).items():
         for split, metrics in splits.items():

@@ -11,6 +11,7 @@ import pandas as pd
 
 from reports.results import COMPLETE, UNFINISHED, Results, columns_under, rows_of
 from studies.claims import Judgement
+from studies.measures import Measure, main_measure, measure_of
 from studies.statistics import mean_interval
 
 CURVE_COLUMNS = ["cell", "step", "seconds", "mean", "seeds"]
@@ -21,7 +22,7 @@ DIFFERENCE_COLUMNS = ["claim", "seed", "treatment", "control", "difference", "tr
 class CellScore:
     """A cell's scores, nan where nothing is known.
 
-    mean, low, high: of the study's metric over seeds, with the interval of the mean. shortcut: the score of
+    mean, low, high: of a measure over seeds, with the interval of the mean. shortcut: the score of
     the declared shortcut on the same tokens. above_shortcuts, unexplained, train_seconds: means over seeds.
     """
 
@@ -45,10 +46,13 @@ class EqualTime:
     control: float
 
 
-def scores(results: Results) -> dict[str, CellScore]:
-    """Cell label -> scores, for every cell of the grid, whether anything ran there or not."""
+def scores(results: Results, measure: Measure | None = None) -> dict[str, CellScore]:
+    """Cell label -> scores, for every cell of the grid, whether anything ran there or not. By default the study's own
+    measure."""
     declaration = results.study.declaration
-    confirmed = results.phase("confirm").sort_values("seed", kind="stable")
+    measure = measure or main_measure(declaration)
+    scored, confirmed = results.column_of(measure), results.scored(measure).sort_values("seed", kind="stable")
+    by_cell = dict(iter(confirmed.groupby("cell", sort=False)))
     columns = {
         "shortcut": results.column(f"shortcut/{declaration.shortcut}"),
         "above_shortcuts": results.column("above_shortcuts"),
@@ -57,9 +61,9 @@ def scores(results: Results) -> dict[str, CellScore]:
     }
     found = {}
     for cell in results.study.cells:
-        runs = confirmed[confirmed["cell"] == cell.label]
-        if len(runs):
-            values = runs["score"].to_numpy(dtype=np.float64)
+        runs = by_cell.get(cell.label)
+        if runs is not None:
+            values = runs[scored].to_numpy(dtype=np.float64)
             low, high = mean_interval(values, declaration.level)
             means = {name: float(runs[column].mean()) for name, column in columns.items() if column in runs}
             found[cell.label] = CellScore(cell.label, len(values), float(values.mean()), low, high, **means)
@@ -97,15 +101,15 @@ def shortcut_on(results: Results, split: str, cells: list[str]) -> float | None:
 
 def differences(results: Results, judgements: list[Judgement]) -> pd.DataFrame:
     """The effect of each claim, seed by seed, with the cells shown for it; only seeds complete in all its cells."""
-    confirmed = results.phase("confirm")
-    scored = {(run["cell"], run["seed"]): run for run in rows_of(confirmed)}
+    scored = {(run["cell"], run["seed"]): run for run in rows_of(results.phase("confirm"))}
     rows = []
     for judgement in judgements:
+        column = results.column_of(measure_of(results.study.declaration, judgement.claim))
         for seed, effect in judgement.by_seed.items():
             treatment, control = (scored.get((label, seed)) for label in (judgement.treatment, judgement.control))
             if treatment and control:
                 row = {"claim": judgement.claim.name, "seed": seed, "difference": effect}
-                row |= {"treatment": treatment["score"], "control": control["score"]}
+                row |= {"treatment": treatment[column], "control": control[column]}
                 rows.append(row | {"treatment_run": treatment["run"], "control_run": control["run"]})
     return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS)
 
@@ -113,8 +117,10 @@ def differences(results: Results, judgements: list[Judgement]) -> pd.DataFrame:
 def at_equal_seconds(results: Results, judgement: Judgement) -> EqualTime | None:
     """The arms of a claim once each had as many seconds of training as the fastest of their runs took in all.
 
-    Between two evaluations a run's score is taken to move in a straight line.
+    Between two evaluations a run's score is taken to move in a straight line. None for a claim about another metric.
     """
+    if judgement.claim.metric not in (None, results.study.declaration.metric):
+        return None
     curves = seed_curves(results)
     arms = [curves[curves["cell"] == label] for label in (judgement.treatment, judgement.control)]
     if any(arm.empty for arm in arms):

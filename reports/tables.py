@@ -6,8 +6,9 @@ import numpy as np
 
 from reports.results import COMPLETE, Results, columns_under, rows_of
 from reports.summaries import at_equal_seconds, differences, mean_curves, scores, seed_curves, trials
-from reports.words import MISSING, Value, number, spoken, word
+from reports.words import MISSING, Value, called, measured, number, plain, spoken, word
 from studies.claims import Judgement
+from studies.measures import Measure, measure_of
 from studies.study import short
 
 
@@ -41,7 +42,7 @@ def factor_columns(results: Results) -> list[Column]:
 
 def factor_values(results: Results, label: str) -> list[Value]:
     """The levels of a cell, sorted in the order of the study file."""
-    cell = next(cell for cell in results.study.cells if cell.label == label)
+    cell = results.cell(label)
     return [Value(str(level), float(results.study.factors[key].index(level))) for key, level in cell.levels]
 
 
@@ -50,33 +51,51 @@ def score_table(results: Results) -> Table:
     declaration = results.study.declaration
     titles = ["seeds", f"mean {declaration.metric}", f"{100 * (1 - declaration.level):g}% interval"]
     titles += [f"shortcut {declaration.shortcut}"] if declaration.shortcut else []
-    titles += ["above best shortcut", "unexplained accuracy", "training seconds"]
+    accuracy = results.column("accuracy_unexplained") in results.runs
+    titles += [*(["above best shortcut", "unexplained accuracy"] if accuracy else []), "training seconds"]
     form = [*factor_columns(results), *columns("number", *titles), Column("every seed", "many")]
     table = Table("Score by cell", form)
-    runs = results.runs[results.runs["phase"] == "confirm"]
+    runs = results.runs[results.runs["phase"] == "confirm"].sort_values("seed", kind="stable")
+    by_cell = {str(cell): rows_of(found) for cell, found in runs.groupby("cell", sort=False)}
     for row in scores(results).values():
-        mine = rows_of(runs[runs["cell"] == row.cell].sort_values("seed", kind="stable"))
+        mine = by_cell.get(row.cell, [])
         every = [f"{run['score']:.3f}" if run["status"] == COMPLETE else run["status"] for run in mine]
         low, high = number(row.low), number(row.high)
         span = Value(f"{low.text} to {high.text}", low.order) if row.seeds else Value(MISSING)
         values = [Value(f"{row.seeds} of {results.study.seeds}", row.seeds), number(row.mean), span]
         values += [number(row.shortcut)] if declaration.shortcut else []
-        values += [number(row.above_shortcuts, "+.3f"), number(row.unexplained), number(row.train_seconds, ".1f")]
+        values += [number(row.above_shortcuts, "+.3f"), number(row.unexplained)] if accuracy else []
+        values += [number(row.train_seconds, ".1f")]
         table.rows.append([*factor_values(results, row.cell), *values, Value(" ".join(every) or MISSING)])
     return table
 
 
-def seed_table(results: Results) -> Table:
-    """The score of every confirming run: the data behind the score figure."""
+def measure_table(results: Results, measure: Measure) -> Table:
+    """Another measure that claims are about, by cell, where any run has it."""
+    titles = ["seeds", "mean", f"{100 * (1 - results.study.declaration.level):g}% interval"]
+    table = Table(f"{called(measure)} by cell", [*factor_columns(results), *columns("number", *titles)])
+    for row in scores(results, measure).values():
+        if row.seeds:
+            span = Value(f"{plain(row.low)} to {plain(row.high)}", row.low)
+            values = [Value(f"{row.seeds} of {results.study.seeds}", row.seeds), Value(plain(row.mean), row.mean), span]
+            table.rows.append([*factor_values(results, row.cell), *values])
+    return table
+
+
+def seed_table(results: Results, measure: Measure | None = None) -> Table:
+    """A measure, by default the score, of every confirming run: the data behind its figure."""
+    title = called(measure) if measure else "score"
     form = [
         *factor_columns(results),
-        *columns("number", "seed", "score"),
+        *columns("number", "seed", title),
         Column("status", "word"),
         Column("run", "code"),
     ]
-    table = Table("Score of every confirming run, and its identity", form)
+    table = Table(f"{title[0].upper()}{title[1:]} of every confirming run, and its identity", form)
+    column = results.column_of(measure) if measure else "score"
     for run in rows_of(results.runs[results.runs["phase"] == "confirm"]):
-        values = [number(run["seed"], "d"), number(run["score"], ".4f"), word(run["status"]), Value(run["run"])]
+        value = number(run["score"], ".4f") if column == "score" else number(run.get(column), ".4g")
+        values = [number(run["seed"], "d"), value, word(run["status"]), Value(run["run"])]
         table.rows.append([*factor_values(results, run["cell"]), *values])
     return table
 
@@ -89,31 +108,32 @@ def curve_table(results: Results) -> Table:
     form = [*factor_columns(results), *columns("number", *titles)]
     table = Table("Validation score at every step it was measured", form)
     values = {(run["cell"], run["step"], run["seed"]): run["value"] for run in rows_of(curves)}
-    means = rows_of(mean_curves(curves))
+    means = {str(cell): rows_of(found) for cell, found in mean_curves(curves).groupby("cell", sort=False)}
     for cell in results.study.cells:
-        for row in (row for row in means if row["cell"] == cell.label):
+        for row in means.get(cell.label, []):
             mean = [number(row["step"], "d"), number(row["seconds"], ".2f"), number(row["mean"])]
             every = [number(values.get((cell.label, row["step"], seed))) for seed in seeds]
             table.rows.append([*factor_values(results, cell.label), *mean, *every])
     return table
 
 
-def claim_table(judgements: list[Judgement]) -> Table:
+def claim_table(results: Results, judgements: list[Judgement]) -> Table:
     """The contrasts, one row a claim."""
     titles = ["effect", "low", "high", "confidence %", "margin", "p", "corrected p"]
     form = [
         Column("claim", "name"),
-        *columns("word", "verdict", "kind", "treatment", "control"),
+        *columns("word", "verdict", "kind", "effect on", "treatment", "control"),
         *columns("number", *titles),
     ]
     table = Table("Contrasts, one a claim", form)
     for one in judgements:
         found = one.contrast
         ends = (found.difference, found.low, found.high) if found else (None, None, None)
-        names = (spoken(one.claim.name), one.verdict, one.claim.kind, one.treatment, one.control)
+        about = measured(measure_of(results.study.declaration, one.claim))
+        names = (spoken(one.claim.name), one.verdict, one.claim.kind, about, one.treatment, one.control)
         confidence = number(None if one.level is None else 100 * (1 - one.level), ".4g")
         tested = [number(value, ".3g") for value in (one.claim.margin, one.p, one.p_corrected)]
-        table.rows.append([*map(word, names), *(number(end, "+.3f") for end in ends), confidence, *tested])
+        table.rows.append([*map(word, names), *(number(end, "+.4g") for end in ends), confidence, *tested])
     return table
 
 
@@ -121,10 +141,11 @@ def difference_table(results: Results, judgements: list[Judgement]) -> Table:
     """The effects by seed: the data behind the contrasts."""
     form = [Column("claim", "name"), *columns("number", "seed", "treatment", "control", "effect")]
     table = Table(
-        "Effects, seed by seed, beside the scores of two arms", form + columns("code", "treatment run", "control run")
+        "Effects, seed by seed, beside what was measured of two arms",
+        form + columns("code", "treatment run", "control run"),
     )
     for row in rows_of(differences(results, judgements)):
-        scored = [number(row["treatment"], ".4f"), number(row["control"], ".4f"), number(row["difference"], "+.4f")]
+        scored = [number(row["treatment"], ".4g"), number(row["control"], ".4g"), number(row["difference"], "+.4g")]
         runs = [Value(row["treatment_run"]), Value(row["control_run"])]
         table.rows.append([word(spoken(row["claim"])), number(row["seed"], "d"), *scored, *runs])
     return table

@@ -1,33 +1,29 @@
-"""A page renewed while its study runs: it is looked every few seconds whether more is stored."""
+"""Pages renewed while their studies run: it is looked every few seconds whether more is stored."""
 
 import time
-from collections.abc import Callable
 
 from generators.options import note
-from reports.dashboard import StudySource
-from studies.ledger import VERDICTS
+from reports.writing import Writing
 
 LOOK_EVERY_SECONDS = 2.0
 REFRESH_SECONDS = 5
-"""After which a browser that shows the page reads it again."""
+"""After which a browser that shows a page reads it again."""
 
 
-def watch(source: StudySource, renew: Callable[[], str]) -> None:
-    """Renew the page, and tell of it, whenever more is stored; until the study was judged, or Ctrl-C.
-
-    Args:
-        renew: writes the page; says in a sentence how far the study is.
-    """
+def watch(writing: Writing) -> None:
+    """Write again, and tell of it, whenever more is stored; until every study was judged, or Ctrl-C."""
     seen: dict[str, int] = {}
     try:
-        while not (source.folder / VERDICTS).exists():
+        while not writing.ended:
             try:
-                now = {str(path): path.stat().st_mtime_ns for path in source.files()}
+                files = [path for source in writing.sources for path in source.files()]
+                now = {str(path): path.stat().st_mtime_ns for path in files}
                 if now != seen:
-                    note(renew())
+                    said = writing.write(REFRESH_SECONDS)[1]
+                    note(f"{said[-2]}, written anew: {writing.place}; Ctrl-C ends it")
                     seen = now
-            except OSError:  # shards are taken away when the study ends: the next look tells
+            except FileNotFoundError:  # shards are taken away when the study ends: the next look tells
                 pass
             time.sleep(LOOK_EVERY_SECONDS)
     except KeyboardInterrupt:
-        note("no longer watched; the page stays as it is stored now")
+        note("no longer watched; what is written stays as it is stored now")

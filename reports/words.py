@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor, log10
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from reports.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.summaries import scores
 from studies.claims import Judgement
 from studies.loading import SMOKE
-from studies.statistics import SEEDS_MINIMUM
+from studies.measures import Measure, main_measure, measure_of
+from studies.statistics import SEEDS_MINIMUM, Contrast
 
 MISSING = "–"
 METRICS = {
@@ -20,17 +22,22 @@ METRICS = {
     "exact": "share of samples with every scored token right",
     "accuracy_unexplained": "accuracy on the scored tokens that every shortcut gets wrong",
     "above_shortcuts": "accuracy less that of the best shortcut",
+    "loss_1": "mean cross-entropy of the next token in nats, less being better",
 }
+VERDICTS = ("supported", "contradicted", "inconclusive")
+UNTESTED = "not tested"
 NAMED = 5
 """Failures that are told one by one."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """One entry of a table: what is read, and what it is sorted by."""
+    """One entry of a table: what is read, what it is sorted by, where it leads; or the verdict that it is."""
 
     text: str
     order: float | str | None = None
+    link: str = ""
+    verdict: str = ""
 
 
 def number(value: object, form: str = ".3f") -> Value:
@@ -40,17 +47,42 @@ def number(value: object, form: str = ".3f") -> Value:
     return Value(minus(f"{value:{form}}"), float(value))
 
 
+def stands(judgement: Judgement) -> Value:
+    """How a claim stands, sorted by verdict."""
+    found = standing(judgement)
+    return Value(found, (*VERDICTS, UNTESTED).index(found), verdict=found)
+
+
 def word(value: object) -> Value:
     """A word as tables show it; a level that is a number is sorted as one."""
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
     return Value(str(value), float(value) if plain else None)  # type: ignore[arg-type]
 
 
-def signed(value: float) -> str:
-    """A difference, with its sign."""
+def signed(value: float, *beside: float) -> str:
+    """A difference, with its sign; with as many decimals as two digits of the largest of those beside it take."""
     if not np.isfinite(value):
         return "∞" if value > 0 else "−∞"
-    return minus(f"{value:+.3f}")
+    largest = max((abs(each) for each in (value, *beside) if np.isfinite(each)), default=0.0)
+    decimals = 3 if largest == 0 else min(9, max(3, 1 - floor(log10(largest))))
+    return minus(f"{value:+.{decimals}f}")
+
+
+def plain(value: float, *beside: float) -> str:
+    """A value of a measure, with the decimals of `signed`."""
+    return signed(value, *beside).removeprefix("+")
+
+
+def measured(measure: Measure) -> str:
+    """A measure as an effect on it is read: of losses and seconds, where less is better, a positive one is less."""
+    return called(measure) if measure.sign > 0 else f"{called(measure)}, less being better"
+
+
+def called(measure: Measure) -> str:
+    """A measure as it is read: `loss_1 on test`; of an analysis `tokens per forward 2 (decoding)`."""
+    if measure.analysis is None:
+        return measure.name
+    return f"{spoken(measure.metric.rpartition('/')[2])} ({measure.analysis})"
 
 
 def minus(text: str) -> str:
@@ -59,8 +91,9 @@ def minus(text: str) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """`1 run`, `2 runs`, `2 studies`."""
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count} {many}"
 
 
 def spoken(name: str) -> str:
@@ -95,15 +128,28 @@ def answer(results: Results, judgements: list[Judgement]) -> str:
     """What became of the claims, all in one sentence."""
     if not results.ended:
         return "No run has ended yet, so there is no answer yet."
-    verdicts = [one.verdict for one in judgements]
-    counts = {one: verdicts.count(one) for one in ("supported", "contradicted", "inconclusive") if one in verdicts}
+    told = tally([one.verdict for one in judgements])
+    return f"So far, {told}." if results.ended < results.study.runs else sentence(told)
+
+
+def sentence(told: str) -> str:
+    """Words as a sentence."""
+    return f"{told[0].upper()}{told[1:]}."
+
+
+def standing(judgement: Judgement) -> str:
+    """The verdict on a claim, or that it could not be tested: both are inconclusive, for different reasons."""
+    return judgement.verdict if judgement.contrast else UNTESTED
+
+
+def tally(verdicts: Sequence[str]) -> str:
+    """How many claims there are of each verdict."""
+    counts = {one: verdicts.count(one) for one in (*VERDICTS, UNTESTED) if one in verdicts}
     if len(counts) == 1:
         many = {1: "the claim is", 2: "both claims are"}.get(len(verdicts), f"all {len(verdicts)} claims are")
-        told = f"{many} {verdicts[0]}"
-    else:
-        parts = [f"{count} {'is' if count == 1 else 'are'} {one}" for one, count in counts.items()]
-        told = f"of {len(verdicts)} claims, {listing(parts)}"
-    return f"So far, {told}." if results.ended < results.study.runs else f"{told[0].upper()}{told[1:]}."
+        return f"{many} {verdicts[0]}"
+    parts = [f"{count} {'is' if count == 1 else 'are'} {one}" for one, count in counts.items()]
+    return f"of {len(verdicts)} claims, {listing(parts)}"
 
 
 def cautions(results: Results, home: Path) -> list[str]:
@@ -141,12 +187,20 @@ def interval(judgement: Judgement) -> str:
     found, level = judgement.contrast, judgement.level
     if found is None or level is None:
         return ""
-    return f"{100 * (1 - level):.4g}% interval {signed(found.low)} to {signed(found.high)}"
+    return f"{100 * (1 - level):.4g}% interval {span(found)}"
+
+
+def span(found: Contrast) -> str:
+    """An interval's ends."""
+    low, high = (signed(end, found.low, found.high) for end in (found.low, found.high))
+    return f"{low} to {high}"
 
 
 def beside_shortcut(results: Results, judgement: Judgement) -> str:
     """The arms of a claim read against the shortcut; empty where it is not known."""
     name = results.study.declaration.shortcut
+    if measure_of(results.study.declaration, judgement.claim) != main_measure(results.study.declaration):
+        return ""  # it is a score that the shortcut has
     table = scores(results)
     arms = [table[label] for label in judgement.cells]
     if name is None or not all(np.isfinite(arm.shortcut) for arm in arms):

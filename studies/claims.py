@@ -23,7 +23,7 @@ import numpy as np
 
 from generators.settings import Tree
 from studies.claim_kinds import Comparison, comparison
-from studies.declared_claims import Claim
+from studies.declared_claims import EFFECTS, Claim
 from studies.looks import share
 from studies.outlook import POWER, SEEDS_MAXIMUM, P, seeds_needed
 from studies.statistics import SEEDS_MINIMUM, Contrast, Evidence, Form, Scores, holm
@@ -132,6 +132,18 @@ class Tested:
         return seeds_needed(
             self.scores_AxK, self.comparison, self.form, level, lambda *p: p_values(self.claim, *p)[side]
         )
+
+
+def sentence(judgement: Judgement) -> str:
+    """A verdict in one line."""
+    found = judgement.contrast
+    measured = ""
+    if found and judgement.level:
+        share = f"{100 * (1 - judgement.level):g}%"
+        effect = EFFECTS[judgement.claim.kind]
+        measured = f"{effect} {found.difference:+.3f}, {share} interval {found.low:+.3f} to {found.high:+.3f}; "
+    told = "; ".join(part for part in (judgement.reason, judgement.outlook) if part)
+    return f"{judgement.verdict.upper()}: {judgement.claim.text} ({measured}{told})"
 
 
 def p_values(claim: Claim, above: P, below: P) -> tuple[Scores, Scores]:

@@ -1,9 +1,8 @@
-"""lab study list|show|run|search|status, lab claims.
+"""lab study list|show|run|status|search|pack|unpack, lab claims. Where a study is asked for, a collection may be named.
 
 Each command imports what it needs when it is called: to ask how far a study is should not take loading torch.
 """
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,21 +10,23 @@ import typer
 from generators.errors import UserError, WorkFailed
 from generators.options import Assignments, Json, answer, note
 from lab.options import DEFAULT_HOME, Home
-from studies.declared_claims import EFFECTS
-from studies.ledger import counted, failures, ledger_cells, read_ledger, stored_study, study_folder
+from studies.collection import collections, is_collection, load_collection
+from studies.collection_commands import again, collection_status, expanded, run_collection_command, show_collection
+from studies.ledger import counted, ledger_cells, read_ledger, stored_study, study_folder
 from studies.search_commands import search_command
+from studies.sharing_commands import pack_command, unpack_command
 
 if TYPE_CHECKING:
-    from studies.claims import Judgement
-    from studies.study import Study
     from studies.sweep import Shard
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 study_app = typer.Typer(no_args_is_help=True, help="Questions, declared as data and swept.")
 app.add_typer(study_app, name="study")
 study_app.command("search")(search_command)
+study_app.command("pack")(pack_command)
+study_app.command("unpack")(unpack_command)
 
-Name = Annotated[str, typer.Argument(metavar="STUDY", help="a catalog name, or the path of a study file")]
+Name = Annotated[str, typer.Argument(metavar="STUDY", help="a name of the catalog, or the path of a study file")]
 Scale = Annotated[str, typer.Option(help="smoke: seconds, to see it run; cpu: minutes; gpu: the paper's sizes")]
 StoredScale = Annotated[str | None, typer.Option("--scale", help="by default the scale that ran last")]
 
@@ -38,7 +39,8 @@ def list_command(as_json: Json = False) -> None:
     studies = {name: declared(CATALOG / f"{name}.toml") for name in catalog()}
     rows = [f"{name:<22}{study.question}" for name, study in studies.items()]
     value = {name: {"title": study.title, "question": study.question} for name, study in studies.items()}
-    answer(value, as_json, "\n".join([*rows, "", "next: lab study show quick"]))
+    together = [f"{name:<22}all of: {load_collection(name).declaration.question}" for name in collections()]
+    answer(value, as_json, "\n".join([*rows, *together, "", "next: lab study show quick"]))
 
 
 @study_app.command("show")
@@ -55,7 +57,11 @@ def show_command(
     """What a study would run and what that costs, before anything runs."""
     from studies.cost import estimate, plan_of, spoken
     from studies.loading import load
+    from studies.running import usual_workers
 
+    if is_collection(name):
+        show_collection(name, scale, assignments or [], as_json)
+        return
     study = load(name, scale, assignments or [])
     declaration = study.declaration
     plan = plan_of(study)
@@ -101,11 +107,6 @@ def show_command(
     answer(value, as_json, "\n".join(lines))
 
 
-def usual_workers(study: "Study") -> int:
-    """Runs at once where nobody says how many: one a core, one on a GPU."""
-    return (os.cpu_count() or 1) if study.base.get("training", {}).get("device", "cpu") == "cpu" else 1
-
-
 @study_app.command("run")
 def run_command(
     name: Name,
@@ -128,38 +129,38 @@ def run_command(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Run what is missing of a study, and nothing else; then judge its claims."""
-    from studies.claims import judge
-    from studies.executors.table import Setup, executor
+    """Run what is missing of a study, and nothing else; then judge its claims. Of a collection, study by study."""
+    from studies.claims import sentence
+    from studies.executors.table import Setup
     from studies.loading import load
-    from studies.progress import Reporter
-    from studies.sweep import WHOLE, Sweep, scores_for
+    from studies.running import Place, run_study
+    from studies.sweep import WHOLE
 
-    study = load(name, scale, assignments or [])
+    place = Place(where, Setup(workers, run_limit, address, gpus_per_run), home)
+    if is_collection(name):
+        if shard:
+            raise UserError(f"--shard {shard}: parts the cells of one study; run the studies of {name} one by one")
+        run_collection_command(name, scale, assignments or [], place, as_json)
+        return
     part = parse_shard(shard) if shard else WHOLE
-    setup = Setup(workers, run_limit, address, gpus_per_run)
-    place = executor(where, setup, home, study_folder(home, study.name, scale), usual_workers(study))
-    again = f"lab study run {name}" + ("" if scale == "cpu" else f" --scale {scale}")
-    again += f" --home {home}" if home != DEFAULT_HOME else ""
-    with Reporter(study, part.of(study.cells), place.count) as reporter:
-        sweep = Sweep(study, home, reporter.ended, part)
-        cells = [state.tree() for state in sweep.run(place)]
-    failed = failures(cells)
-    value = {"study": name, "scale": scale, "trained": reporter.trained, "failed": failed}
+    ran = run_study(load(name, scale, assignments or []), place, part)
+    value = {"study": name, "scale": scale, "trained": ran.trained, "failed": ran.failed}
     if part != WHOLE:
-        prose = f"shard {shard}: {sweep.done} of {sweep.runs} runs ended; when every shard has: {again}"
+        prose = f"shard {shard}: {ran.ended} of {ran.runs} runs ended; when every shard has: {again(name, scale, home)}"
         answer(value | {"shard": shard}, as_json, prose)
     else:
-        verdicts = judge(study, scores_for(study, cells))
-        answer(value | {"verdicts": [one.tree() for one in verdicts]}, as_json, "\n".join(map(sentence, verdicts)))
-        note(f"next: {again.replace('study run', 'report')}")
-    if failed:
-        raise WorkFailed(f"{len(failed)} run{'s'[: len(failed) > 1]} failed: " + "; ".join(failed[:5]))
+        answer(value | {"verdicts": ran.tree()["verdicts"]}, as_json, "\n".join(map(sentence, ran.verdicts)))
+        note(f"next: {again(name, scale, home).replace('study run', 'report')}")
+    if ran.failed:
+        raise WorkFailed(f"{len(ran.failed)} run{'s'[: len(ran.failed) > 1]} failed: " + "; ".join(ran.failed[:5]))
 
 
 @study_app.command("status")
 def status_command(name: Name, scale: StoredScale = None, home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
-    """How far a study is."""
+    """How far a study is, or each of a collection."""
+    if is_collection(name):
+        collection_status(name, scale, home, as_json)
+        return
     study = stored_study(home, name, scale)
     seeds, runs = study["seeds"], study["runs"]
     trials = study["trials"] * study["declaration"]["tuning"]["seeds"]
@@ -185,10 +186,12 @@ def claims_command(
     as_json: Json = False,
 ) -> None:
     """The verdict on every claim, from what is stored."""
-    from studies.claims import judge
+    from studies.claims import judge, sentence
     from studies.sweep import find_study, scores_for
 
-    chosen = names or sorted({path.parent.parent.name for path in home.glob("studies/*/*/study.json")})
+    chosen = expanded(names or [], scale, home) or sorted(
+        {path.parent.parent.name for path in home.glob("studies/*/*/study.json")}
+    )
     if not chosen:
         raise UserError(f"no study ran under {home}; start with: lab study run quick")
     value, lines = {}, []
@@ -198,18 +201,6 @@ def claims_command(
         value[study.name] = {"scale": study.scale, "verdicts": [one.tree() for one in verdicts]}
         lines += [f"{study.name}, scale {study.scale}", *(f"  {sentence(one)}" for one in verdicts)]
     answer(value, as_json, "\n".join(lines))
-
-
-def sentence(judgement: "Judgement") -> str:
-    """A verdict in one line."""
-    found = judgement.contrast
-    measured = ""
-    if found and judgement.level:
-        share = f"{100 * (1 - judgement.level):g}%"
-        effect = EFFECTS[judgement.claim.kind]
-        measured = f"{effect} {found.difference:+.3f}, {share} interval {found.low:+.3f} to {found.high:+.3f}; "
-    told = "; ".join(part for part in (judgement.reason, judgement.outlook) if part)
-    return f"{judgement.verdict.upper()}: {judgement.claim.text} ({measured}{told})"
 
 
 def parse_shard(text: str) -> "Shard":

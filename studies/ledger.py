@@ -34,7 +34,7 @@ def stored_study(home: Path, name: str, scale: str | None) -> Tree:
     """A study as it last ran, in its stored form; without a scale, the one that ran last.
 
     Raises:
-        UserError: it never ran.
+        UserError: it never ran, or another version of the lab stored it.
     """
     stem = Path(name).stem
     root = home / "studies" / stem
@@ -42,7 +42,18 @@ def stored_study(home: Path, name: str, scale: str | None) -> Tree:
     if not found:
         at = f" at scale {scale}" if scale else ""
         raise UserError(f"study {stem!r} never ran{at} under {home}; run it first: lab study run {name}")
-    return _read(max(found, key=lambda path: path.stat().st_mtime))
+    form = _read(max(found, key=lambda path: path.stat().st_mtime))
+    if "runs" not in form:
+        raise of_another_version(home, name)
+    return form
+
+
+def of_another_version(home: Path, name: str) -> UserError:
+    """What is said of a stored study that this version cannot read."""
+    return UserError(
+        f"study {Path(name).stem!r} under {home} was stored by another version of the lab; "
+        f"run it again, which keeps its runs: lab study run {name}"
+    )
 
 
 def ledger_cells(folder: Path) -> list[Tree]:

@@ -52,6 +52,14 @@ def load(name: str, scale: str, assignments: list[str]) -> Study:
 def at_scale(path: Path, declaration: Declaration, scale: str, assignments: list[str]) -> Study:
     """A declaration with a scale's changes and `--set` assignments, not yet examined."""
     chosen = declaration.scales[scale]
+    search = declaration.tuning.search
+    if unknown := [key for key in chosen.search if key not in search]:
+        raise UserError(
+            f"{path}: scales.{scale}.search.{unknown[0]}: is not tuned at other scales; "
+            f"{suggestion(unknown[0], list(search))}"
+        )
+    tuning = declaration.tuning.model_copy(update={"search": search | chosen.search})
+    declaration = declaration.model_copy(update={"tuning": tuning})
     base = copied(declaration.base)
     changes = [(f"{path}: scales.{scale}.set", *change) for change in chosen.set.items()]
     changes += [("--set", *split_assignment(assignment)) for assignment in assignments]

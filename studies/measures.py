@@ -95,7 +95,7 @@ KINDS = (
     Kind("|".join((*SCORES, "shortcut/.+")), "more", True, scored),
     Kind("loss_.+", "less", True, scored),
     Kind("seconds", "less", False, training_seconds),
-    Kind("analysis/induction_heads/formation_step", "less", False, analysed),
+    Kind("analysis/induction_heads/formation_step|analysis/step/.+", "less", False, analysed),
     Kind(ANALYSIS, "more", False, analysed),
 )
 

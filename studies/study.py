@@ -87,6 +87,7 @@ class Scale(Settings):
     trials: int | None = Field(default=None, ge=1, le=10_000)
     factors: dict[str, list[Level]] = Field(default_factory=dict)
     cells: list[Part] = Field(default_factory=list, description="in place of the study's")
+    search: dict[str, Range] = Field(default_factory=dict, description="of tuned settings, in place of the study's")
     set: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import optuna
 from optuna.trial import Trial, TrialState
+from pydantic import ValidationError
 
 from generators.errors import UserError, WorkFailed
 from generators.settings import Tree
@@ -35,11 +36,12 @@ from studies.ledger import (
     STUDY,
     VERDICTS,
     confirmed,
+    of_another_version,
     read_looks,
     stored_study,
     study_folder,
 )
-from studies.loading import SMOKE
+from studies.loading import CATALOG, SMOKE
 from studies.looks import level_at
 from studies.measures import SHOWN_SEED, Phase, analyses_of, cells_shown, main_measure, measure_of, score_of
 from studies.study import TUNING_SEED, Cell, Declaration, Study
@@ -111,6 +113,10 @@ class Shard:
 WHOLE = Shard(1, 1)
 
 
+class Interrupted(WorkFailed):
+    """By Ctrl-C, before everything had ended."""
+
+
 Key = tuple[CellState, Entry, Trial | None]
 
 
@@ -137,7 +143,7 @@ class Sweep:
 
         Raises:
             UserError: another process is running this study at this scale.
-            WorkFailed: it was interrupted.
+            Interrupted: by Ctrl-C.
         """
         with self._held():
             self._begin()
@@ -151,7 +157,7 @@ class Sweep:
                     self._write_ledger()
             if interrupts.times and not all(entry.ended for state in self.states for entry in state.entries):
                 done = f"{self.done} of {self.runs} runs"
-                raise WorkFailed(f"interrupted after {done}, which are kept; the same command goes on from here")
+                raise Interrupted(f"interrupted after {done}, which are kept; the same command goes on from here")
             if self.shard == WHOLE:
                 self._finish()
         return self.states
@@ -303,6 +309,8 @@ class Sweep:
 def stored_form(study: Study) -> Tree:
     """What is needed to read a study again, and to run it again."""
     plain = {each.name: getattr(study, each.name) for each in fields(study) if each.name != "declaration"}
+    if Path(study.source).parent == CATALOG:
+        plain["source"] = f"studies/catalog/{study.name}.toml"  # wherever the lab is installed
     return plain | {"declaration": study.declaration.model_dump(mode="json"), "runs": study.runs}
 
 
@@ -314,8 +322,11 @@ def find_study(home: Path, name: str, scale: str | None) -> Study:
     """
     form = stored_study(home, name, scale)
     del form["runs"]  # for those that only count
-    declaration = Declaration.model_validate_json(json.dumps(form.pop("declaration")))
-    return Study(declaration=declaration, **{**form, "assignments": tuple(form["assignments"])})
+    try:
+        declaration = Declaration.model_validate_json(json.dumps(form.pop("declaration")))
+        return Study(declaration=declaration, **{**form, "assignments": tuple(form["assignments"])})
+    except (KeyError, TypeError, ValidationError):
+        raise of_another_version(home, name) from None
 
 
 def scores_for(study: Study, cells: list[Tree]) -> Callable[[Claim], dict[str, dict[int, float]]]:

@@ -15,6 +15,9 @@ ANALYSES = {
     "information": ("lab.analysis.information", "entropies and mutual information of the next two tokens"),
     "induction-heads": ("lab.analysis.induction_heads", "which attention heads match prefixes and copy"),
     "lookahead": ("lab.analysis.lookahead", "what the latent of each layer knows of later tokens"),
+    "decoding": ("lab.analysis.decoding", "what the further heads are worth as drafters"),
+    "items": ("lab.analysis.items", "held-out items generated, and the same chosen among options"),
+    "step": ("lab.analysis.step", "memory and time of a training step beside one token's"),
     SAMPLES: ("lab.analysis.samples", "held-out samples, token by token: drafts that stood, losses of heads"),
 }
 

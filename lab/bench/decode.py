@@ -24,6 +24,7 @@ from lab.decoding import Decoded, Reader, decode
 from lab.export import export
 from lab.posing import prompts_of
 from lab.spec import RunSpec, parse_spec
+from lab.speculation import PAPER
 from lab.stored import StoredRun
 from lab.training import train
 
@@ -61,12 +62,6 @@ RUNS: dict[str, tuple[Tree, tuple[int, ...], str]] = {
         "test",
     ),
 }
-PAPER: dict[str, dict[int, tuple[float, float]]] = {
-    "text": {2: (1.94, 1.85), 3: (2.78, 2.54), 4: (3.50, 3.05)},
-    "polynomial": {2: (1.94, 1.85), 3: (2.78, 2.54), 4: (3.50, 3.05)},
-    "bytes": {2: (1.98, 1.94), 4: (3.84, 3.67), 8: (7.04, 6.39)},
-}
-"""Tokens a forward and times faster at 7B parameters: n = 4 on code, n = 8 on bytes."""
 TURNS = 9
 SAMPLES = 16
 SINGLE = 4
@@ -135,6 +130,7 @@ def speculation(
         faster = statistics.median(a / b for a, b in zip(seconds[1][1:], seconds[k][1:], strict=True))
         tokens, forwards = (sum(int(getattr(one, what).sum()) for one in found[k]) for what in ("lengths", "forwards"))
         accepted, proposed = (sum(getattr(one, what) for one in found[k]) for what in ("accepted", "proposed"))
+        paper = PAPER[stored.parts.network.drafts][k]
         rows.append(
             {
                 "run": name,
@@ -146,8 +142,8 @@ def speculation(
                 "realised": faster / (tokens / forwards),
                 "acceptance": (accepted / np.maximum(1, proposed)).tolist(),
                 "same_as_plain": bool((np.concatenate([one.tokens for one in found[k]]) == plain).all()),
-                "paper_tokens_per_forward": PAPER[name][k][0],
-                "paper_times_faster": PAPER[name][k][1],
+                "paper_tokens_per_forward": paper[0],
+                "paper_times_faster": paper[1],
             }
         )
     return rows

@@ -6,7 +6,6 @@ and backward pass on preallocated tensors and nothing else. Ratios are medians o
 """
 
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +24,7 @@ from lab.model.layers import NORM_EPSILON
 from lab.model.network import compile_blocks, initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
 from lab.objectives.objective import DataShape
+from lab.turns import median_ratio, take_turns
 
 Step = Callable[[], object]
 
@@ -58,7 +58,7 @@ def measure(bench: TrainBench) -> list[Tree]:
         seconds = take_turns(steps, bench.turns)
 
         def ratio(one: str, other: str, seconds: dict[str, list[float]] = seconds) -> float:
-            return statistics.median(a / b for a, b in zip(seconds[one], seconds[other], strict=True))
+            return median_ratio(seconds[one], seconds[other])
 
         first, last = bench.heads[0], bench.heads[-1]
         rows.append(
@@ -75,17 +75,6 @@ def measure(bench: TrainBench) -> list[Tree]:
             }
         )
     return rows
-
-
-def take_turns(steps: dict[str, Step], turns: int) -> dict[str, list[float]]:
-    """Seconds of each step, a turn each; two turns warm up (and compile) and are dropped."""
-    found: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(turns + 2):
-        for name, step in steps.items():
-            before = time.perf_counter()
-            step()
-            found[name].append(time.perf_counter() - before)
-    return {name: seconds[2:] for name, seconds in found.items()}
 
 
 def optimised(network: nn.Module, backward: Step) -> Step:

@@ -165,11 +165,15 @@ class MultiToken(Objective):
         hidden_BxPxD: Tensor = self.norm(state)
         return hidden_BxPxD
 
+    @property
+    def drafts(self) -> int:
+        return next((place for place, lag in enumerate(self.lags) if lag != place + 1), len(self.lags))
+
     def proposals(self, latent_NxD: Tensor, heads: int, run: RunLayers) -> Tensor:
-        if self.lags[:heads] != tuple(range(1, heads + 1)):
+        if heads > self.drafts:
             raise UserError(
                 f"--draft {heads}: the heads of this run look {', '.join(map(str, self.lags))} ahead; "
-                f"give at most {next((i for i, lag in enumerate(self.lags) if lag != i + 1), self.config.n)}"
+                f"give at most {self.drafts}"
             )
         states = {0: latent_NxD}
         wanted = set().union(*(self.wiring.path(head) for head in range(1, heads + 1)))

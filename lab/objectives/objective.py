@@ -76,6 +76,11 @@ class Objective(nn.Module, ABC):
         z_BxSxD: Tensor = self.trunk(batch.inputs_BxP)
         return z_BxSxD
 
+    @property
+    def drafts(self) -> int:
+        """The most tokens that `proposals` gives."""
+        return 1
+
     @abstractmethod
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         """The losses, one at a time: a term's graph may be freed before the next is built, so a hidden state that

@@ -12,6 +12,7 @@ from generators.settings import Tree
 from lab.store import METRICS, TIMING, RunFolder, dump, write_whole
 from studies.ledger import LEDGER, STUDY, study_folder
 from studies.loading import load
+from studies.measures import main_measure, measure_of
 from studies.study import TUNING_SEED, Study
 from studies.sweep import Entry, stored_form
 
@@ -209,6 +210,11 @@ def conclude(home: Path, study: Study, entry: Entry, index: int, outcome: Outcom
         parameters = {"embedding": 10, "trunk": 1000, **heads, "norm": 8, "unembedding": 10}
         result = {"status": "complete", "steps": 20, "best_step": 20, "scores": {"last": worse, "best": scores}}
         folder.write_result(result | {"parameters": parameters})
+        if entry.phase == "confirm":
+            declaration = study.declaration
+            others = {measure_of(declaration, claim) for claim in declaration.claims} - {main_measure(declaration)}
+            read = {other.name: other.read(result, folder, declaration.checkpoint) for other in others}
+            entry.measures = {name: value for name, value in read.items() if value is not None}
 
 
 def metrics(accuracy: float, split: str) -> Tree:

@@ -244,7 +244,7 @@ def checks(stored: Stored, runs: list[Run]) -> dict[str, Callable[[str], None]]:
     levels = [one.level or 0.0 for one in judge(stored.study, confirmed(ledger(stored)))]
     found: dict[str, Callable[[str], None]] = {
         "scores-0": lambda svg: check_scores(svg, runs),
-        "differences": lambda svg: check_differences(svg, runs, levels),
+        "differences-0": lambda svg: check_differences(svg, runs, levels),
     }
     for panel, width in enumerate((8, 16)):
         found[f"step-{panel}"] = lambda svg, width=width: check_curves(svg, runs, width, 0)  # type: ignore[misc]
@@ -255,7 +255,7 @@ def checks(stored: Stored, runs: list[Run]) -> dict[str, Callable[[str], None]]:
 
 FIGURES = [
     "scores-0",
-    "differences",
+    "differences-0",
     *(f"{kind}-{panel}" for kind in ("step", "seconds", "tuning") for panel in (0, 1)),
 ]
 
@@ -275,7 +275,7 @@ def test_what_is_drawn_is_what_the_files_of_the_runs_say(
 def test_any_mark_or_bar_that_is_moved_by_a_pixel_is_found_out(
     figures: dict[str, str], checks: dict[str, Callable[[str], None]], name: str
 ) -> None:
-    axis = "x" if name == "differences" else "y"
+    axis = "x" if name == "differences-0" else "y"
     moved = list(nudged(figures[name], axis))
     assert len(moved) > 4
     for other in moved:

@@ -31,7 +31,7 @@ def all_figures(stored: Stored) -> list[str]:
     results = results_of(stored)
     curves = [*learning_curves(results, "step"), *learning_curves(results, "seconds")]
     differences = paired_differences(results, judgements_of(stored))
-    return [*score_by_size(results), *curves, differences, *tuning_trials(results)]
+    return [*score_by_size(results), *curves, *differences, *tuning_trials(results)]
 
 
 def test_every_seed_is_drawn_at_its_score(usual_store: Stored) -> None:
@@ -101,7 +101,8 @@ def test_mean_curves_are_the_means_of_the_seeds(usual_store: Stored, against: st
 
 def test_differences_and_intervals_are_those_of_the_verdicts(usual_store: Stored) -> None:
     judgements = judgements_of(usual_store)
-    drawing = Drawn(paired_differences(results_of(usual_store), judgements))
+    (svg,) = paired_differences(results_of(usual_store), judgements)
+    drawing = Drawn(svg)
     for one in judgements:
         assert one.contrast is not None
         (mean,) = [mark for mark in drawing.marks if mark.tip.startswith(f"{one.claim.name}: ")]
@@ -119,7 +120,8 @@ def test_differences_and_intervals_are_those_of_the_verdicts(usual_store: Stored
 
 
 def test_a_claim_that_was_not_tested_has_no_interval(broken_store: Stored) -> None:
-    drawing = Drawn(paired_differences(results_of(broken_store), judgements_of(broken_store)))
+    (svg,) = paired_differences(results_of(broken_store), judgements_of(broken_store))
+    drawing = Drawn(svg)
     assert drawing.text.count("not tested") == 2
     assert {mark.tip.partition(",")[0] for mark in drawing.marks} == {"helps"}
     assert [mark.tip.split()[2] for mark in drawing.marks] == ["0:", "1:", "2:", "4:"]

@@ -11,14 +11,18 @@ from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lab.spec import parse_spec
 from reports import words
 from reports.page import commands, render, toml
+from reports.places import Layout, drawn_cells
 from reports.results import Results, read_results
 from studies.claims import Judgement, judge
 from studies.ledger import confirmed, read_ledger
+from studies.loading import load
+from studies.sweep import scores_for
 from tests.reports.conftest import DECLARED, TITLE, Outcome, Store, Stored, usual
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -261,6 +265,67 @@ def test_a_study_without_a_shortcut_or_a_second_factor_has_a_page(store: Store) 
 def test_names_within_the_page_are_unique(page: str) -> None:
     names = [attributes["id"] for _, attributes in Reader(page).tags if attributes.get("id")]
     assert len(names) == len(set(names)) > 50
+
+
+def test_a_claim_about_another_measure_is_shown_in_that_measure_and_its_direction(store: Store) -> None:
+    claim = """
+[[claims]]
+name = "less_loss"
+text = "Two lose less."
+paper = "0"
+kind = "difference"
+factor = "objective.n"
+treatment = 2
+control = 1
+where = { "model.width" = "first" }
+metric = "loss_1"
+"""
+    stored = store(declared=DECLARED.replace("\n[scales.cpu]", f"{claim}\n[scales.cpu]"))
+    (one,) = [one for one in judgements_of_measures(stored) if one.claim.name == "less_loss"]
+    losses = {n: -np.log([float(usual(f"width=8 n={n}", "confirm", seed) or 0) for seed in range(5)]) for n in (1, 2)}
+    page = render(results_of(stored), judgements_of_measures(stored), stored.home)
+    text = Reader(page).text
+    assert one.contrast is not None
+    assert one.contrast.difference == pytest.approx(losses[1].mean() - losses[2].mean())
+    card = text[text.index("SUPPORTED Two lose less.") :][:500]
+    assert f"Measured difference +{losses[1].mean() - losses[2].mean():.3f}" in card
+    assert "Mean loss_1 on test (less is better, so that a positive effect is less)" in card
+    assert f"{losses[2].mean():.3f} width=8 n=2 {losses[1].mean():.3f} width=8 n=1" in card
+    assert "name_before scores" not in card
+    assert "effect on loss_1 on test, less being better" in text
+    assert "effect on accuracy on test" in text
+    row = text[text.index("Effects, seed by seed") :]
+    assert f"less loss 0 {losses[2][0]:.4g} {losses[1][0]:.4g} +{losses[1][0] - losses[2][0]:.4g}" in row
+
+
+def judgements_of_measures(stored: Stored) -> list[Judgement]:
+    return judge(stored.study, scores_for(stored.study, read_ledger(stored.home, stored.study)))
+
+
+def test_cells_left_out_are_listed_with_the_reason(store: Store) -> None:
+    rule = '\n[[exclude]]\nwhere = { "model.width" = 32, "objective.n" = 2 }\nreason = "too slow"\n'
+    declared = DECLARED.replace('"model.width" = [8, 16]', '"model.width" = [8, 16, 32]')
+    declared = declared.replace('where = { "model.width" = "last" }', 'where = { "model.width" = 16 }')
+    stored = store(lambda cell, phase, number: None, declared=declared.replace("\n[tuning]", f"{rule}\n[tuning]"))
+    assert "1 cell left out: too slow width=32 n=2" in Reader(page_of(stored)).text
+
+
+def test_every_figure_has_the_command_that_draws_it_and_its_data(page: str) -> None:
+    tags = [tag for tag, _ in Reader(page).tags]
+    assert page.count("Drawn again by <code>lab report small --scale cpu</code>") == tags.count("figure") - 1
+    # the two figures of learning curves share one table
+
+
+def test_of_a_large_study_the_figures_show_the_cells_that_claims_are_about(tmp_path: Path) -> None:
+    levels = [round(0.01 * level, 2) for level in range(40)]
+    declared = DECLARED.replace('"model.width" = [8, 16]', f'"training.weight_decay" = {levels}')
+    declared = declared.replace("layers = 3", "layers = 3\nwidth = 8").replace("model.width", "training.weight_decay")
+    (tmp_path / "large.toml").write_text(declared)
+    study = load(str(tmp_path / "large.toml"), "cpu", [])
+    assert len(study.cells) == 80
+    labels = ["weight_decay=0.0 n=1", "weight_decay=0.0 n=2", "weight_decay=0.39 n=1", "weight_decay=0.39 n=2"]
+    assert [cell.label for cell in drawn_cells(study)] == labels
+    assert Layout.of(study).levels["training.weight_decay"] == [0.0, 0.39]
 
 
 def test_every_kind_of_claim_has_its_card_its_row_and_its_place_in_the_figure(store: Store) -> None:

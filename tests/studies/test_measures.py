@@ -49,6 +49,15 @@ def test_a_loss_and_seconds_are_the_better_the_less(study_file: Edit) -> None:
         assert main_measure(study.declaration).sign == sign
 
 
+def test_of_analyses_what_a_step_costs_is_the_better_the_less() -> None:
+    for metric, sign in {
+        "step/time_ratio": -1,
+        "step/peak_megabytes_joint": -1,
+        "decoding/tokens_per_forward": 1,
+    }.items():
+        assert Measure(f"analysis/{metric}", None).sign == sign
+
+
 def test_seconds_are_those_of_training_and_have_no_split(study_file: Edit, tmp_path: Path) -> None:
     study = load(str(study_file(SECONDS)), "cpu", [])
     wanted = measure_of(study.declaration, study.declaration.claims[1])

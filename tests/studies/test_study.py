@@ -47,6 +47,8 @@ WRONG = {
     "seeds without end": (("seeds = 5", "seeds = 100000000000000000000"), "seeds = 100000000000000000000: should be less than or equal to 1000"),
     "a list as a level": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = [2]\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.1.treatment = [2]: should be a number, a text, or true or false"),
     "warm-up beyond the end": (("\nsteps = 3\n", "\nsteps = 3\nwarmup_steps = 4\n"), "warmup_steps = 4 should be at most steps = 3"),
+    "another scale's search": (('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rat" = { low = 0.1, high = 0.2 }'), "scales.smoke.search.training.learning_rat: is not tuned at other scales; the nearest is training.learning_rate"),
+    "a scale's empty range": (('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rate" = { low = 0.2, high = 0.1 }'), "tuning.search.training.learning_rate: low = 0.2 should be below high = 0.1"),
     "no scale": (("[scales.cpu]", "[scales.cpuu]"), "--scale cpu: no such scale; the nearest is cpuu"),
 }  # fmt: skip
 
@@ -93,18 +95,36 @@ def test_an_assignment_to_a_factor_is_refused(study_file: Edit) -> None:
         load(str(study_file()), "cpu", ["objective.n=4"])
 
 
+def test_a_scale_may_search_elsewhere(study_file: Edit) -> None:
+    path = study_file(
+        ('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rate" = { low = 0.4, high = 0.9 }')
+    )
+    spans = {scale: load(str(path), scale, []) for scale in ("smoke", "cpu")}
+    assert spans["smoke"].middle == {"training.learning_rate": pytest.approx(0.6)}
+    assert spans["cpu"].middle == {"training.learning_rate": pytest.approx(0.01)}
+
+
 def test_tuning_and_confirming_share_no_seed(small: Study) -> None:
     assert small.seeds < TUNING_SEED
 
 
 @pytest.mark.parametrize("name", catalog())
-@pytest.mark.parametrize("scale", ["smoke", "cpu"])
-def test_every_shipped_study_is_valid(name: str, scale: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scale", ["cpu", *(pytest.param(scale, marks=pytest.mark.slow) for scale in ("smoke", "gpu"))])
+def test_every_scale_of_a_shipped_study_is_valid(name: str, scale: str, tmp_path: Path) -> None:
     assignments = []
     if name == "induction-stories":
         written(tmp_path / "tales.txt", invented())
-        assignments = [f"task.corpus={tmp_path / 'tales.txt'}", "task.vocabulary_tokens=400"]
+        # Invented tales are shorter than the length of its gpu scale.
+        assignments = [f"task.corpus={tmp_path / 'tales.txt'}", "task.vocabulary_tokens=400", "task.length_tokens=128"]
     assert load(name, scale, assignments).runs > 0
+
+
+@pytest.mark.parametrize("name", ["polynomial-sizes", "pause-tokens", "epochs"])
+def test_studies_of_polynomials_have_the_runs_of_equal_cells_in_common(name: str) -> None:
+    def runs(study: Study) -> set[str]:
+        return {study.spec(cell, study.middle, 0).identity for cell in study.cells}
+
+    assert len(runs(load(name, "cpu", [])) & runs(load("polynomial", "cpu", []))) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,14 @@
 """The figure of choice points: what each kind of target gives head 1, and how much later loss hangs on it."""
 
-import re
 from collections.abc import Sequence
-from html import escape
-from io import StringIO
-from typing import Any
 
-import matplotlib
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lab.analysis.analysis import Row
+from lab.analysis.figures.drawing import INK, styled, svg_of
 
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "choice-points", "font.size": 11, "axes.titlelocation": "left"}
-INK = "#1f3a5f"
 TITLE = "Choice points: useful gradient and consequence by kind of token"
 
 
@@ -27,19 +21,14 @@ def draw(rows: Sequence[Row]) -> str:
         ("found", "mean consequence", "Mean consequence of a token (nats)"),
     ]
     chosen = [(title, some) for part, what, title in panels if (some := _of(rows, part, what))]
-    style: Any = {**sns.axes_style("whitegrid"), **STYLE}
-    with matplotlib.rc_context(style):
+    told = "; ".join(f"{title}: " + ", ".join(_told(row) for row in some) for title, some in chosen)
+    with styled("choice-points"):
         heights = [1 + len(some) for _, some in chosen]
         figure = Figure(figsize=(6.4, 0.26 * sum(heights) + 0.7 * len(chosen)), layout="constrained")
         axes = figure.subplots(len(chosen), 1, squeeze=False, height_ratios=heights)[:, 0]
         for axis, (title, some) in zip(axes, chosen, strict=True):
             _dots(axis, title, some)
-        content = StringIO()
-        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
-    told = "; ".join(f"{title}: " + ", ".join(_told(row) for row in some) for title, some in chosen)
-    head = f'role="img"><title>{escape(TITLE)}</title><desc>{escape(told)}</desc>'
-    svg = content.getvalue()
-    return re.sub(r">", lambda _: head, svg[svg.index("<svg") :], count=1).replace("role=", " role=", 1)
+        return svg_of(figure, TITLE, told)
 
 
 def _of(rows: Sequence[Row], part: str, quantity: str) -> list[Row]:

@@ -1,15 +1,12 @@
 """The figure of `induction-heads`: what each attention head does, and when the skill formed."""
 
 from collections.abc import Sequence
-from html import escape
-from io import StringIO
-from typing import Any
 
-import matplotlib
 import seaborn as sns
 from matplotlib.figure import Figure
 
 from lab.analysis.analysis import Row
+from lab.analysis.figures.drawing import styled, svg_of
 
 # measure -> (name, marker, height off the head's line)
 SHOWN = {
@@ -21,12 +18,7 @@ SHOWN = {
 HEADS = 12
 """Heads drawn: those that match prefixes best."""
 TITLE = "Attention heads on the way to the next token"
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "induction-heads",
-    "legend.frameon": False,
-    "axes.titlesize": 11,
-}
+STYLE = {"font.size": 10, "legend.frameon": False, "axes.titlesize": 11, "axes.titlelocation": "center"}
 
 
 def draw(rows: Sequence[Row]) -> str:
@@ -37,10 +29,7 @@ def draw(rows: Sequence[Row]) -> str:
     heads = sorted((row["layer"], row["attention_head"]) for row in kept)
     curve = [(row["step"], row["value"]) for row in rows if row["measure"] == "validation_accuracy"]
     formed = next((row for row in rows if row["measure"] == "formation_step"), None)
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # what another figure has set must not change the bytes
-        matplotlib.rcParams.update(sns.axes_style("ticks"))
-        matplotlib.rcParams.update(STYLE)
+    with styled("induction-heads", "ticks", STYLE):
         tall = 1.2 + 0.55 * len(heads)
         figure = Figure(figsize=(6.4, tall + (2.9 if curve else 0.7)), layout="constrained")
         axes = figure.subplots(2 if curve else 1, height_ratios=(tall, 2.2) if curve else None, squeeze=False)[:, 0]
@@ -64,15 +53,9 @@ def draw(rows: Sequence[Row]) -> str:
                 axes[1].axvspan(formed["after_step"], formed["value"], facecolor="none", edgecolor="grey", hatch="///")
                 axes[1].set_title("Hatched: where accuracy passed half-way from blind to final")
         sns.despine(figure)
-        content = StringIO()
-        nothing = {"Date": None, "Creator": None, "Type": None, "Format": None}
-        figure.savefig(content, format="svg", metadata=nothing)
-    svg = content.getvalue()
-    said = "; ".join(
-        f"layer {row['layer']}, head {row['attention_head']}: {row['value']:.3f}, {row['chance']:.3f} by chance"
-        for row in kept
-    )
-    when = f" The skill formed by step {formed['value']}." if formed else ""
-    begin = svg.index(">", svg.index("<svg")) + 1
-    words = f"<title>{escape(TITLE)}</title><desc>{escape(f'Prefix matching on random tokens: {said}.{when}')}</desc>"
-    return svg[svg.index("<svg") : begin] + words + svg[begin:]
+        said = "; ".join(
+            f"layer {row['layer']}, head {row['attention_head']}: {row['value']:.3f}, {row['chance']:.3f} by chance"
+            for row in kept
+        )
+        when = f" The skill formed by step {formed['value']}." if formed else ""
+        return svg_of(figure, TITLE, f"Prefix matching on random tokens: {said}.{when}")

@@ -1,14 +1,12 @@
 """The five terms of two tokens as the source has them, as the model has them, and as the model tells the source's."""
 
 from collections.abc import Sequence
-from io import StringIO
 
-import matplotlib
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from lab.analysis.analysis import Row
 from lab.analysis.entropies import TERMS
+from lab.analysis.figures.drawing import styled, svg_of
 
 SIZE = (6.1, 4.2)
 """Of the figure in inches."""
@@ -27,10 +25,7 @@ def draw(rows: Sequence[Row]) -> str:
     """SVG of an analysis' rows: nats from left to right, a term a line, 95% intervals."""
     found = {(row["of"], row["quantity"]): row for row in rows if row["where"] == "all"}
     shown = [of for of in STYLES if (of, TERMS[0]) in found]
-    style = {**sns.axes_style("whitegrid"), "svg.fonttype": "none", "svg.hashsalt": "information"}
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(style)
+    with styled("information", settings={"font.size": 10}):
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.subplots()
         for place, of in enumerate(shown):
@@ -45,15 +40,9 @@ def draw(rows: Sequence[Row]) -> str:
         axes.set_yticks(range(len(TERMS)), TERMS)
         axes.invert_yaxis()
         axes.set_xlabel("nats, with 95% intervals")
-        axes.set_title(TITLE, loc="left")
+        axes.set_title(TITLE)
         figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9)
-        content = StringIO()
-        nothing = {"Date": None, "Creator": None, "Type": None, "Format": None}
-        described = {"Title": TITLE, "Description": _described(found, shown)}
-        figure.savefig(content, format="svg", metadata={**nothing, **described})
-    svg = content.getvalue()
-    head, tail = svg[svg.index("<svg") :].split(">", 1)
-    return f'{head} role="img"><title>{TITLE}</title><desc>{described["Description"]}</desc>{tail}'
+        return svg_of(figure, TITLE, _described(found, shown))
 
 
 def _described(found: dict[tuple[str, str], Row], shown: Sequence[str]) -> str:

@@ -1,14 +1,12 @@
 """The gain of each layer at each lag, as a figure."""
 
 from collections.abc import Sequence
-from html import escape
-from io import StringIO
 
-import matplotlib
 import seaborn as sns
 from matplotlib.figure import Figure
 
 from lab.analysis.analysis import Row
+from lab.analysis.figures.drawing import styled, svg_of
 
 MARKERS = ("o", "s", "^", "D")
 DASHES = ("-", "--", ":", "-.")
@@ -20,10 +18,7 @@ def draw(rows: Sequence[Row]) -> str:
     gains = [row for row in rows if row["quantity"] == "gain"]
     places = list(dict.fromkeys(row["place"] for row in gains))
     lags = sorted({row["lag"] for row in gains})
-    style = {**sns.axes_style("ticks"), "svg.fonttype": "none", "svg.hashsalt": "lookahead", "font.size": 11}
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # what the user has set must not change the bytes
-        matplotlib.rcParams.update(style)
+    with styled("lookahead", "ticks"):
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.subplots()
         for index, (lag, colour) in enumerate(zip(lags, sns.color_palette("colorblind", len(lags)), strict=True)):
@@ -39,12 +34,7 @@ def draw(rows: Sequence[Row]) -> str:
         axes.set_ylabel("gain over the current token, nats")
         axes.legend(title="token", frameon=False)
         sns.despine(ax=axes)
-        content = StringIO()
-        figure.savefig(content, format="svg", metadata={"Date": None, "Title": TITLE, "Description": described(gains)})
-    svg = content.getvalue()
-    opening = svg.index(">", svg.index("<svg")) + 1
-    words = f"<title>{escape(TITLE)}</title><desc>{escape(described(gains))}</desc>"
-    return svg[:opening] + words + svg[opening:]
+        return svg_of(figure, TITLE, described(gains))
 
 
 def described(gains: Sequence[Row]) -> str:

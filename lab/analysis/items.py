@@ -1,0 +1,43 @@
+"""The same held-out items asked twice of a run: to be generated, and to be chosen among options by likelihood.
+
+Paper, section 4 and appendix: multiple choice does not gain from further heads, generation does (summaries, ROUGE-L).
+Items are `generators/items.py`'s, four options each, one for each test sample that can be asked about; scores are those
+of `lab score --items`. Both use the next-token path alone. Of `induction` an answer is one token, so that ROUGE-L says
+no more than exact match does; of `text` it is a quarter of a window, which short runs seldom give word for word.
+
+Intervals are 95% over items, Student's, which are taken for independent: those of one document are not quite.
+"""
+
+from generators.items import items
+from lab.analysis.analysis import Analysis
+from lab.analysis.estimates import Findings, t_interval
+from lab.posing import item_scores
+from lab.stored import StoredRun
+
+
+def analyse(run: StoredRun) -> Analysis:
+    """Items of a stored run's task, put to it twice.
+
+    Measures: `generation_exact_match`, `generation_rouge_l`, `choice_accuracy`, `choice_above_chance`.
+
+    Raises:
+        UserError: the task has no items, or not with four options.
+    """
+    task = run.parts.task
+    posed = items(task, task.test_split)
+    options, chance = posed.options.shape[1], 1 / posed.options.shape[1]
+    findings = Findings()
+    for posing, scores in item_scores(run.parts, posed).items():
+        for name, scores_B in scores.items():
+            value, low, high = t_interval(scores_B)
+            against = {"chance": chance} if posing == "choice" else {}
+            findings.add(posing, name, (value, low, high), **against)
+            findings.measures[f"{posing}_{name}"] = value
+            findings.lines.append(f"{posing:<11}{name.replace('_', ' '):<12}{value:.3f} [{low:.3f}, {high:.3f}]")
+    findings.measures["choice_above_chance"] = findings.measures["choice_accuracy"] - chance
+    findings.lines.append(
+        f"{len(posed)} items of {options} options (chance {chance:.3f}), answers of {posed.answers.shape[1]} token(s); "
+        "95% intervals over items."
+    )
+    units = {"generation_rouge_l": "F1", "*": "share of items"}
+    return Analysis("items", findings.rows, findings.measures, findings.lines, units)

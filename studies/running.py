@@ -1,0 +1,95 @@
+"""Studies run from a command: one, or a collection of them in turn."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from generators.errors import UserError, WorkFailed
+from generators.options import note
+from generators.settings import Tree
+from studies.claims import Judgement, judge
+from studies.collection import Collection
+from studies.executors.table import Setup, executor
+from studies.ledger import failures, study_folder
+from studies.loading import load
+from studies.progress import Reporter
+from studies.study import Study
+from studies.sweep import WHOLE, Interrupted, Shard, Sweep, scores_for
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a command runs things. executor: its name; home: of the store."""
+
+    executor: str
+    setup: Setup
+    home: Path
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of a study. ended and runs: of its part, if it is a shard."""
+
+    trained: int
+    ended: int
+    runs: int
+    failed: list[str]
+    verdicts: list[Judgement]
+
+    def tree(self) -> Tree:
+        """As JSON types."""
+        return {"trained": self.trained, "failed": self.failed, "verdicts": [one.tree() for one in self.verdicts]}
+
+
+def usual_workers(study: Study) -> int:
+    """Runs at once where nobody says how many: one a core, one on a GPU."""
+    return (os.cpu_count() or 1) if study.base.get("training", {}).get("device", "cpu") == "cpu" else 1
+
+
+def run_study(study: Study, place: Place, part: Shard = WHOLE) -> Ran:
+    """Run what is missing of a study, or of a shard of it; a whole one is judged.
+
+    Raises:
+        UserError: it is being run by another process, or the executor cannot be reached.
+        Interrupted: by Ctrl-C.
+    """
+    folder = study_folder(place.home, study.name, study.scale)
+    workers = executor(place.executor, place.setup, place.home, folder, usual_workers(study))
+    with Reporter(study, part.of(study.cells), workers.count) as reporter:
+        sweep = Sweep(study, place.home, reporter.ended, part)
+        cells = [state.tree() for state in sweep.run(workers)]
+    verdicts = judge(study, scores_for(study, cells)) if part == WHOLE else []
+    return Ran(reporter.trained, sweep.done, sweep.runs, failures(cells), verdicts)
+
+
+def run_collection(
+    collection: Collection, scale: str, assignments: list[str], place: Place, tell: Callable[[str, Ran], None]
+) -> tuple[dict[str, Ran], dict[str, str]]:
+    """Every study of a collection in turn; `tell` hears of each that ended.
+
+    All of them are read and refused before the first one runs. One that fails as it runs leaves the others to run.
+
+    Returns:
+        what became of each study, and why those failed that did.
+
+    Raises:
+        UserError: a study cannot be run as asked.
+        Interrupted: by Ctrl-C; the same command goes on.
+    """
+    studies = [load(name, scale, given) for name, given in collection.assigned(assignments).items()]
+    ran: dict[str, Ran] = {}
+    failed: dict[str, str] = {}
+    for study in studies:
+        try:
+            ran[study.name] = run_study(study, place)
+        except Interrupted:
+            raise
+        except (UserError, WorkFailed) as error:
+            failed[study.name] = str(error)
+            note(f"{study.name}: {error}")
+            continue
+        tell(study.name, ran[study.name])
+        if runs := ran[study.name].failed:
+            failed[study.name] = f"{len(runs)} failed, the first: {runs[0]}"
+    return ran, failed
