@@ -156,18 +156,23 @@ def lines_of(rows: list[Row], tokens_per_forward: float) -> list[str]:
     losses = [row for row in rows if row["part"] == "loss"]
     for name in (name for name in (losses[0] if losses else {}) if name.startswith("loss_")):
         known = sorted((row for row in losses if row[name] is not None), key=lambda row: -row[name])
-        worst = ", ".join(f"{row['text'].strip()!r} {row[name]:.2f}" for row in known[:5])
+        worst = ", ".join(f"{_seen(row['text'])} {row[name]:.2f}" for row in known[:5])
         mean = np.mean([row[name] for row in known]) if known else float("nan")
         lines.append(f"head {name.removeprefix('loss_')}: {mean:.3f} nats a token, most at {worst}")
     return lines
 
 
 def _marked(row: Row) -> str:
+    word = row["text"].lstrip(" ")
+    blank, word = (" " * (len(row["text"]) - len(word)), _seen(word)) if word else ("", _seen(row["text"]))
     if row["head"] == 0:
-        return str(row["text"])
-    word: str = row["text"].lstrip(" ")
-    closing = "]" if row["head"] == 1 and row["forward"] > 1 else ""
-    blank = " " * (len(row["text"]) - len(word))
-    opening = "[" if row["head"] == 1 else ""
-    number = "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(row["head"])) if row["head"] > 1 else ""
+        return blank + (word if word != "␣" else " ")
+    first = row["head"] == 1
+    closing, opening = ("]" if first and row["forward"] > 1 else ""), ("[" if first else "")
+    number = "" if first else "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(row["head"]))
     return closing + blank + opening + ("×" if row["refused"] else "") + word + number
+
+
+def _seen(text: str) -> str:
+    """A token on one line, seen also where it is blank."""
+    return text.strip(" ").replace("\n", "↵") or "␣"
