@@ -28,7 +28,8 @@ from studies.executors.executor import Outcome
 from studies.executors.here import Here
 from studies.executors.local import LocalWorkers
 from studies.loading import load
-from studies.sweep import Event, Sweep, find_study
+from studies.stored import find_study
+from studies.sweep import Event, Sweep
 
 RUNS_A_CELL = 10
 STUDY = """

@@ -24,7 +24,7 @@ from reports.watching import watch
 from reports.writing import Writing, stored_studies
 from studies.commands import StoredScale
 from studies.ledger import study_folder
-from studies.sweep import find_study
+from studies.stored import find_study
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[STUDY]...", help="catalog names; by default every study that ran")

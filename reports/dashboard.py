@@ -29,8 +29,8 @@ from generators.settings import Tree
 from lab.store import ENVIRONMENT, METRICS, RESULT, SPEC, TIMING, RunFolder
 from reports import words
 from studies.ledger import LEDGER, SHARDS, STUDY, VERDICTS, read_ledger, study_folder
+from studies.stored import find_study
 from studies.study import Study
-from studies.sweep import find_study
 
 PAGES = "/reports/"
 CURVES_MAXIMUM = 500

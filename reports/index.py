@@ -18,8 +18,8 @@ from reports.html import filled
 from reports.results import Results, read_results
 from reports.scoreboard import Line
 from studies.claims import Judgement, judge
+from studies.stored import scores_for
 from studies.study import Study
-from studies.sweep import scores_for
 
 INDEX = "index.html"
 

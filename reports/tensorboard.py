@@ -21,7 +21,7 @@ from reports.results import Results, read_results, rows_of
 from reports.searches import sources
 from reports.words import plural, run_name
 from studies.commands import StoredScale
-from studies.sweep import find_study
+from studies.stored import find_study
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -14,8 +14,8 @@ from studies.claims import sentence
 from studies.collection import is_collection, load_collection
 from studies.collection_commands import again, expanded
 from studies.ledger import STUDY, VERDICTS
+from studies.stored import find_study
 from studies.study import Study
-from studies.sweep import find_study
 
 
 def stored_studies(home: Path, names: list[str] | None, scale: str | None) -> list[Study]:

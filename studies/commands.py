@@ -187,7 +187,7 @@ def claims_command(
 ) -> None:
     """The verdict on every claim, from what is stored."""
     from studies.claims import judge, sentence
-    from studies.sweep import find_study, scores_for
+    from studies.stored import find_study, scores_for
 
     chosen = expanded(names or [], scale, home) or sorted(
         {path.parent.parent.name for path in home.glob("studies/*/*/study.json")}

@@ -14,8 +14,9 @@ from studies.executors.table import Setup, executor
 from studies.ledger import failures, study_folder
 from studies.loading import load
 from studies.progress import Reporter
+from studies.stored import scores_for
 from studies.study import Study
-from studies.sweep import WHOLE, Interrupted, Shard, Sweep, scores_for
+from studies.sweep import WHOLE, Interrupted, Shard, Sweep
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,16 @@ journal is written anew from the store at every start, so it can be neither torn
 cell, its sampler's seed and the scores so far, never on the number of workers or on the clock.
 """
 
-import json
 import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import optuna
 from optuna.trial import Trial, TrialState
-from pydantic import ValidationError
 
 from generators.errors import UserError, WorkFailed
 from generators.settings import Tree
@@ -25,7 +23,6 @@ from lab.analysis.table import SAMPLES
 from lab.store import RunFolder, dump, exclusive, write_whole
 from lab.stored import CHECKPOINTS
 from studies.claims import judge
-from studies.declared_claims import Claim
 from studies.executors.executor import Executor, Outcome
 from studies.interrupts import interruptible
 from studies.ledger import (
@@ -35,16 +32,14 @@ from studies.ledger import (
     SHARDS,
     STUDY,
     VERDICTS,
-    confirmed,
-    of_another_version,
     read_looks,
-    stored_study,
     study_folder,
 )
-from studies.loading import CATALOG, SMOKE
+from studies.loading import SMOKE
 from studies.looks import level_at
-from studies.measures import SHOWN_SEED, Phase, analyses_of, cells_shown, main_measure, measure_of, score_of
-from studies.study import TUNING_SEED, Cell, Declaration, Study
+from studies.measures import SHOWN_SEED, Phase, analyses_of, cells_shown, main_measure, score_of
+from studies.stored import scores_for, stored_form
+from studies.study import TUNING_SEED, Cell, Study
 from studies.tuning import storage_at, tuning_of
 
 LEDGER_EVERY_SECONDS = 2.0
@@ -304,38 +299,3 @@ class Sweep:
         write_whole(self.place / LEDGER, dump({"cells": [state.tree() for state in self.states]}))
         after = time.monotonic()
         self.next_writing = after + max(LEDGER_EVERY_SECONDS, 20 * (after - before))
-
-
-def stored_form(study: Study) -> Tree:
-    """What is needed to read a study again, and to run it again."""
-    plain = {each.name: getattr(study, each.name) for each in fields(study) if each.name != "declaration"}
-    if Path(study.source).parent == CATALOG:
-        plain["source"] = f"studies/catalog/{study.name}.toml"  # wherever the lab is installed
-    return plain | {"declaration": study.declaration.model_dump(mode="json"), "runs": study.runs}
-
-
-def find_study(home: Path, name: str, scale: str | None) -> Study:
-    """A study as it last ran, from what it stored; without a scale, the one that ran last.
-
-    Raises:
-        UserError: it never ran.
-    """
-    form = stored_study(home, name, scale)
-    del form["runs"]  # for those that only count
-    try:
-        declaration = Declaration.model_validate_json(json.dumps(form.pop("declaration")))
-        return Study(declaration=declaration, **{**form, "assignments": tuple(form["assignments"])})
-    except (KeyError, TypeError, ValidationError):
-        raise of_another_version(home, name) from None
-
-
-def scores_for(study: Study, cells: list[Tree]) -> Callable[[Claim], dict[str, dict[int, float]]]:
-    """What each claim is judged by: cell label -> seed -> its measure, negated where less is better."""
-    main = main_measure(study.declaration)
-
-    def scores(claim: Claim) -> dict[str, dict[int, float]]:
-        wanted = measure_of(study.declaration, claim)
-        values = confirmed(cells, None if wanted == main else wanted.name)
-        return {cell: {seed: wanted.sign * value for seed, value in each.items()} for cell, each in values.items()}
-
-    return scores

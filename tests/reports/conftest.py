@@ -13,8 +13,9 @@ from lab.store import METRICS, TIMING, RunFolder, dump, write_whole
 from studies.ledger import LEDGER, STUDY, study_folder
 from studies.loading import load
 from studies.measures import main_measure, measure_of
+from studies.stored import stored_form
 from studies.study import TUNING_SEED, Study
-from studies.sweep import Entry, stored_form
+from studies.sweep import Entry
 
 TITLE = '<script>alert("title")</script>'
 DECLARED = """

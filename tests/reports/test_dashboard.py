@@ -21,7 +21,7 @@ from reports.dashboard import Board, plain
 from reports.searches import sources
 from studies.claims import judge
 from studies.ledger import LEDGER, STUDY, VERDICTS, confirmed, study_folder
-from studies.sweep import stored_form
+from studies.stored import stored_form
 from tests.conftest import Lab
 from tests.reports.conftest import TITLE, Store, Stored, ledger, usual
 

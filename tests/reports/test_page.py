@@ -22,7 +22,7 @@ from reports.results import Results, read_results
 from studies.claims import Judgement, judge
 from studies.ledger import confirmed, read_ledger
 from studies.loading import load
-from studies.sweep import scores_for
+from studies.stored import scores_for
 from tests.reports.conftest import DECLARED, TITLE, Outcome, Store, Stored, usual
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}

@@ -8,8 +8,8 @@ import pytest
 from generators.errors import UserError
 from studies.claim_kinds import comparison
 from studies.loading import load
+from studies.stored import stored_form
 from studies.study import Declaration
-from studies.sweep import stored_form
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
 

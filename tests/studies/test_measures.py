@@ -18,8 +18,9 @@ from studies.executors.here import Here
 from studies.ledger import confirmed, read_ledger
 from studies.loading import load
 from studies.measures import Measure, main_measure, measure_of, score_of
+from studies.stored import scores_for
 from studies.study import Study
-from studies.sweep import Sweep, scores_for
+from studies.sweep import Sweep
 from tests.studies.conftest import Edit
 
 OWN = ('name = "same"\n', 'name = "same"\nmetric = "loss_1"\n')

@@ -13,8 +13,9 @@ from generators.errors import UserError
 from lab.store import exclusive
 from studies.executors.here import Here
 from studies.ledger import read_ledger, study_folder
+from studies.stored import find_study
 from studies.study import Study
-from studies.sweep import Event, Shard, Sweep, find_study
+from studies.sweep import Event, Shard, Sweep
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
 

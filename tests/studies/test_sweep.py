@@ -23,8 +23,9 @@ from studies.executors.local import LocalWorkers
 from studies.ledger import confirmed, read_ledger, study_folder
 from studies.loading import load
 from studies.measures import score_of
+from studies.stored import find_study
 from studies.study import TUNING_SEED, Study
-from studies.sweep import Event, Sweep, find_study
+from studies.sweep import Event, Sweep
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
 
