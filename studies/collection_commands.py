@@ -8,7 +8,7 @@ from generators.options import answer, note
 from generators.settings import Tree
 from lab.options import DEFAULT_HOME
 from studies.collection import is_collection, load_collection
-from studies.ledger import counted, ledger_cells, stored_study, study_folder
+from studies.ledger import counted, ledger_cells, stored_files, stored_study, study_folder
 
 if TYPE_CHECKING:
     from studies.running import Place, Ran
@@ -80,12 +80,11 @@ def collection_status(name: str, scale: str | None, home: Path, as_json: bool) -
     value: dict[str, Tree | None] = {}
     rows = []
     for member in load_collection(name).members:
-        try:
-            study = stored_study(home, member.study, scale)
-        except UserError:
+        if not stored_files(home, member.study, scale):
             rows.append(f"{member.study:<22}never ran")
             value[member.study] = None
             continue
+        study = stored_study(home, member.study, scale)
         cells = ledger_cells(study_folder(home, study["name"], study["scale"]))
         ended = sum(counted(cell["entries"])["ended"] for cell in cells)
         rows.append(f"{member.study:<22}{ended} of {study['runs']} runs ended, scale {study['scale']}")
@@ -99,10 +98,8 @@ def members_stored(name: str, scale: str | None, home: Path) -> list[str]:
     Raises:
         UserError: none did.
     """
-    found = []
-    for member in load_collection(name).members:
-        if any((study_folder(home, member.study, scale or "*").parent).glob(f"{scale or '*'}/study.json")):
-            found.append(member.study)
+    members = [member.study for member in load_collection(name).members]
+    found = [study for study in members if stored_files(home, study, scale)]
     if not found:
         at = f" at scale {scale}" if scale else ""
         raise UserError(f"no study of {name} ran{at} under {home}; start with: {again(name, scale or 'cpu')}")

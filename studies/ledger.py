@@ -37,8 +37,7 @@ def stored_study(home: Path, name: str, scale: str | None) -> Tree:
         UserError: it never ran, or another version of the lab stored it.
     """
     stem = Path(name).stem
-    root = home / "studies" / stem
-    found = [path for pattern in (STUDY, f"{SHARDS}/*/{STUDY}") for path in root.glob(f"{scale or '*'}/{pattern}")]
+    found = stored_files(home, stem, scale)
     if not found:
         at = f" at scale {scale}" if scale else ""
         raise UserError(f"study {stem!r} never ran{at} under {home}; run it first: lab study run {name}")
@@ -46,6 +45,12 @@ def stored_study(home: Path, name: str, scale: str | None) -> Tree:
     if "runs" not in form:
         raise of_another_version(home, name)
     return form
+
+
+def stored_files(home: Path, stem: str, scale: str | None) -> list[Path]:
+    """Where a study is stored, whole or in shards, at a scale or at any; nothing where it never ran."""
+    root = home / "studies" / stem
+    return [path for pattern in (STUDY, f"{SHARDS}/*/{STUDY}") for path in root.glob(f"{scale or '*'}/{pattern}")]
 
 
 def of_another_version(home: Path, name: str) -> UserError:
