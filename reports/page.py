@@ -45,7 +45,8 @@ def verdict(results: Results, judgement: Judgement) -> Tree:
     measure = measure_of(results.study.declaration, claim)
     table = scores(results, measure)
     arms = [table[label] for label in judgement.cells]
-    if found is None and all(arm.seeds for arm in arms) and claim.kind in ("difference", "equivalence"):
+    unfinished = results.ended < results.study.runs
+    if unfinished and found is None and all(arm.seeds for arm in arms) and claim.kind in ("difference", "equivalence"):
         beside = f"so far {words.signed(measure.sign * (arms[0].mean - arms[1].mean))}"
     margin = "" if claim.margin is None else f"margin {'±' if claim.kind == 'equivalence' else ''}{claim.margin:g}"
     return {

@@ -69,6 +69,7 @@ def claims(lines: Sequence[Line]) -> Table:
         Column("claim", "text"),
         Column("the paper's figure", "name"),
         Column("measured"),
+        Column("of", "name"),
         Column("interval"),
         Column("seeds"),
         Column("core minutes"),
@@ -85,7 +86,9 @@ def claims(lines: Sequence[Line]) -> Table:
                 Value(line.study.name, link=line.link),
                 word(one.claim.text),
                 word(one.claim.paper),
-                *measured(found),
+                measured(found)[0],
+                word(words.called(measure_of(line.study.declaration, one.claim))),
+                measured(found)[1],
                 seeds,
                 number(line.minutes, ",.0f" if line.minutes >= 10 else ".1f"),
             ]

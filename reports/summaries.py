@@ -99,6 +99,25 @@ def shortcut_on(results: Results, split: str, cells: list[str]) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
+def lucky(results: Results) -> list[tuple[str, float, float, float]]:
+    """Cells whose chosen trial scored, on validation, further from every seed that counts than half its score, and
+    than those are from each other: the cell, the trial's score, and the lowest and highest of the seeds'."""
+    found = []
+    column = results.column(results.study.declaration.metric, "validation")
+    for cell in results.cells:
+        mine = results.runs[results.runs["cell"] == cell["cell"]]
+        chosen = mine[(mine["phase"] == "tune") & mine["score"].notna()]
+        for key, value in (cell["winner"] or {}).items():
+            chosen = chosen[chosen[f"setting/{key}"] == value]
+        seeds = mine[mine["phase"] == "confirm"][column].dropna() if column in mine else chosen["score"][:0]
+        if chosen.empty or len(seeds) < 2 or cell["winner"] is None:
+            continue
+        trial, low, high = float(chosen["score"].mean()), float(seeds.min()), float(seeds.max())
+        if max(low - trial, trial - high) > max(high - low, 0.5 * abs(trial)):
+            found.append((cell["cell"], trial, low, high))
+    return found
+
+
 def differences(results: Results, judgements: list[Judgement]) -> pd.DataFrame:
     """The effect of each claim, seed by seed, with the cells shown for it; only seeds complete in all its cells."""
     scored = {(run["cell"], run["seed"]): run for run in rows_of(results.phase("confirm"))}
@@ -117,9 +136,11 @@ def differences(results: Results, judgements: list[Judgement]) -> pd.DataFrame:
 def at_equal_seconds(results: Results, judgement: Judgement) -> EqualTime | None:
     """The arms of a claim once each had as many seconds of training as the fastest of their runs took in all.
 
-    Between two evaluations a run's score is taken to move in a straight line. None for a claim about another metric.
+    Between two evaluations a run's score is taken to move in a straight line. None for a claim about another metric, or
+    about more than two arms.
     """
-    if judgement.claim.metric not in (None, results.study.declaration.metric):
+    claim = judgement.claim
+    if claim.metric not in (None, results.study.declaration.metric) or claim.kind not in ("difference", "equivalence"):
         return None
     curves = seed_curves(results)
     arms = [curves[curves["cell"] == label] for label in (judgement.treatment, judgement.control)]

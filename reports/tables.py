@@ -52,7 +52,7 @@ def score_table(results: Results) -> Table:
     titles = ["seeds", f"mean {declaration.metric}", f"{100 * (1 - declaration.level):g}% interval"]
     titles += [f"shortcut {declaration.shortcut}"] if declaration.shortcut else []
     accuracy = results.column("accuracy_unexplained") in results.runs
-    titles += [*(["above best shortcut", "unexplained accuracy"] if accuracy else []), "training seconds"]
+    titles += [*(["accuracy above best shortcut", "unexplained accuracy"] if accuracy else []), "training seconds"]
     form = [*factor_columns(results), *columns("number", *titles), Column("every seed", "many")]
     table = Table("Score by cell", form)
     runs = results.runs[results.runs["phase"] == "confirm"].sort_values("seed", kind="stable")

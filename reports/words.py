@@ -10,7 +10,7 @@ import numpy as np
 
 from generators.settings import Tree
 from reports.results import COMPLETE, UNFINISHED, Results, rows_of
-from reports.summaries import scores
+from reports.summaries import lucky, scores
 from studies.claims import Judgement
 from studies.loading import SMOKE
 from studies.measures import Measure, main_measure, measure_of
@@ -25,6 +25,8 @@ METRICS = {
     "loss_1": "mean cross-entropy of the next token in nats, less being better",
 }
 VERDICTS = ("supported", "contradicted", "inconclusive")
+SEEDS_PLENTY = 8
+"""From so many seeds a cell on, nothing is said of their number."""
 UNTESTED = "not tested"
 NAMED = 5
 """Failures that are told one by one."""
@@ -128,7 +130,7 @@ def answer(results: Results, judgements: list[Judgement]) -> str:
     """What became of the claims, all in one sentence."""
     if not results.ended:
         return "No run has ended yet, so there is no answer yet."
-    told = tally([one.verdict for one in judgements])
+    told = tally([standing(one) for one in judgements])
     return f"So far, {told}." if results.ended < results.study.runs else sentence(told)
 
 
@@ -174,6 +176,15 @@ def cautions(results: Results, home: Path) -> list[str]:
         named = [f"{run_name(run)} ({portable(str(run['failure']), home)})" for run in failed[:NAMED]]
         more = f"; and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
         told.append(f"{plural(len(failed), 'run')} failed and count for nothing: " + "; ".join(named) + more + ".")
+    if study.scale == SMOKE:
+        return told
+    if SEEDS_MINIMUM <= study.seeds < SEEDS_PLENTY:
+        told.append(f"{study.seeds} seeds a cell: only an effect larger than what seeds scatter by is found.")
+    told += [
+        f"In {cell} the chosen trial scored {trial:.3f} on validation, the seeds that count {low:.3f} to {high:.3f}: "
+        "its setting may have been chosen by luck."
+        for cell, trial, low, high in lucky(results)
+    ]
     return told
 
 

@@ -143,7 +143,8 @@ def sentence(judgement: Judgement) -> str:
         effect = EFFECTS[judgement.claim.kind]
         measured = f"{effect} {found.difference:+.3f}, {share} interval {found.low:+.3f} to {found.high:+.3f}; "
     told = "; ".join(part for part in (judgement.reason, judgement.outlook) if part)
-    return f"{judgement.verdict.upper()}: {judgement.claim.text} ({measured}{told})"
+    standing = judgement.verdict if found else "not tested"
+    return f"{standing.upper()}: {judgement.claim.text} ({measured}{told})"
 
 
 def p_values(claim: Claim, above: P, below: P) -> tuple[Scores, Scores]:
@@ -241,4 +242,5 @@ def missing(study: Study, arms: Comparison, scores: ByCell) -> str:
     there = {label: len(scores.get(label, {})) for label in arms.cells}
     if min(there.values()) == study.seeds:
         return f"{study.seeds} seeds an arm; a verdict needs at least {SEEDS_MINIMUM}"
-    return "runs failed or still to come: " + ", ".join(f"{n} of {study.seeds} in {arm}" for arm, n in there.items())
+    counts = ", ".join(f"{n} of {study.seeds} in {arm}" for arm, n in there.items())
+    return f"so many runs have what it is about: {counts}; the others failed, are still to come, or have none"

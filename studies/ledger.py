@@ -65,7 +65,10 @@ def ledger_cells(folder: Path) -> list[Tree]:
     """The cells of a study as last written. What a shard wrote is later than what the whole study did."""
     shards = sorted(folder.glob(f"{SHARDS}/*/{LEDGER}"), key=lambda path: path.stat().st_mtime)
     whole = [folder / LEDGER] if (folder / LEDGER).exists() else []
-    cells = {cell["cell"]: cell for path in [*whole, *shards] for cell in _read(path)["cells"]}
+    try:
+        cells = {cell["cell"]: cell for path in [*whole, *shards] for cell in _read(path)["cells"]}
+    except (KeyError, TypeError):
+        raise UserError(f"{folder}: its ledger is damaged; run the study again, which writes it anew") from None
     return list(cells.values())
 
 

@@ -11,6 +11,7 @@ from generators.table import build_task
 from lab.spec import RunSpec, parse_spec
 from lab.starting import planned
 from studies.claim_kinds import comparison
+from studies.collection import collections
 from studies.declared_claims import Level
 from studies.looks import level_at
 from studies.measures import examine_measure, main_measure, measure_of
@@ -90,9 +91,8 @@ def locate(name: str) -> Path:
     if name.endswith(".toml") or "/" in name:
         return Path(name)
     if not (CATALOG / f"{name}.toml").exists():
-        raise UserError(
-            f"study {name!r}: not in the catalog; {suggestion(name, catalog())}, or give the path of a .toml file"
-        )
+        near = suggestion(name, [*catalog(), *collections()])
+        raise UserError(f"study {name!r}: not in the catalog; {near}, or give the path of a .toml file")
     return CATALOG / f"{name}.toml"
 
 
@@ -249,6 +249,11 @@ def examine(study: Study) -> None:
             raise UserError(
                 f"{source}: metric = {main.metric!r}: is for claims, as tuning reads validation; give a score or a loss"
             )
+    if declaration.shortcut is not None and declaration.metric != "accuracy":
+        raise UserError(
+            f"{source}: shortcut = {declaration.shortcut!r}: has an accuracy, token by token, which "
+            f"metric = {declaration.metric!r} is not to be read beside; leave it out"
+        )
     examine_claims(study)
     labelled = {cell.label: specs[cell] for cell in study.cells}
     for claim in declaration.claims:

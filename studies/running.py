@@ -8,6 +8,7 @@ from pathlib import Path
 from generators.errors import UserError, WorkFailed
 from generators.options import note
 from generators.settings import Tree
+from lab.store import make_folder
 from studies.claims import Judgement, judge
 from studies.collection import Collection
 from studies.executors.table import Setup, executor
@@ -79,6 +80,9 @@ def run_collection(
         Interrupted: by Ctrl-C; the same command goes on.
     """
     studies = [load(name, scale, given) for name, given in collection.assigned(assignments).items()]
+    make_folder(place.home)
+    for study in studies[:1]:  # where nothing can run is said once
+        executor(place.executor, place.setup, place.home, study_folder(place.home, study.name, scale), 1)
     ran: dict[str, Ran] = {}
     failed: dict[str, str] = {}
     for study in studies:

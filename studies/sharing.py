@@ -5,9 +5,11 @@ is read, reported and judged as if it had run there; nothing that is there alrea
 """
 
 import io
+import json
 import re
 import tarfile
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from generators.errors import UserError
 from lab.store import ENVIRONMENT, METRICS, RESULT, SPEC, TIMING, make_folder, write_whole
@@ -21,7 +23,7 @@ MEMBER = re.compile(
     r"|runs/[0-9a-f]{16}/(spec\.json|environment\.json|result\.json|metrics\.jsonl|timing\.jsonl|analysis-[a-z0-9-]+\.json)"
 )
 """What an archive may hold."""
-BYTES_MAXIMUM = 2**30
+BYTES_MAXIMUM = 2**26
 
 
 def pack(home: Path, name: str, scale: str | None) -> tuple[str, bytes]:
@@ -67,12 +69,13 @@ def unpack(path: Path, home: Path) -> tuple[str, str, int]:
     if len(studies) != 1:
         raise UserError(f"{path}: holds {len(studies)} studies; should be an archive that lab study pack wrote, of one")
     ((study, scale),) = studies
+    examine(path, files, study, scale)
     for name, content in files.items():
         there = home / name
-        if name.parts[0] == "studies" and there.exists() and there.read_bytes() != content:
-            raise UserError(
-                f"{path}: {home} has study {study} at scale {scale} already, with other content; give another --home"
-            )
+        compared = name.parts[0] == "studies" or name.name in (SPEC, RESULT, METRICS)
+        if compared and there.exists() and there.read_bytes() != content:
+            what = f"study {study} at scale {scale}" if name.parts[0] == "studies" else f"run {name.parts[1]}"
+            raise UserError(f"{path}: {home} has {what} already, with other content; give another --home")
     new = {name.parts[1] for name in files if name.parts[0] == "runs" and not (home / "runs" / name.parts[1]).exists()}
     # The study last: until its file is there, nothing reads the runs as its own.
     for name, content in sorted(files.items(), key=lambda item: item[0].parts[0]):
@@ -80,6 +83,32 @@ def unpack(path: Path, home: Path) -> tuple[str, str, int]:
             make_folder((home / name).parent)
             write_whole(home / name, content)
     return study, scale, len(new)
+
+
+def examine(path: Path, files: dict[PurePosixPath, bytes], study: str, scale: str) -> None:
+    """Refuse an archive whose files are not those of the study that it says, each run whole.
+
+    Raises:
+        UserError: what is wrong first.
+    """
+    trees: dict[str, Any] = {}
+    for name, content in files.items():
+        try:
+            lines = content.splitlines() if name.suffix == ".jsonl" else [content]
+            trees[str(name)] = [json.loads(line) for line in lines][-1] if lines else {}
+        except ValueError:
+            raise UserError(f"{path}: {name}: not valid JSON; nothing is unpacked") from None
+    stem = f"studies/{study}/{scale}"
+    try:
+        form, cells = trees[f"{stem}/{STUDY}"], trees[f"{stem}/{LEDGER}"]["cells"]
+        if (form["name"], form["scale"]) != (study, scale):
+            raise UserError(f"{path}: {stem}/{STUDY}: is of another study; nothing is unpacked")
+        for entry in (entry for cell in cells for entry in cell["entries"] if entry["score"] is not None):
+            result = trees[f"runs/{entry['run']}/{RESULT}"]
+            if result["run"] != entry["run"] or f"runs/{entry['run']}/{SPEC}" not in trees:
+                raise UserError(f"{path}: runs/{entry['run']}: is not the run it should be; nothing is unpacked")
+    except (KeyError, TypeError, IndexError) as error:
+        raise UserError(f"{path}: is not a whole study: {error} is missing; nothing is unpacked") from None
 
 
 def read(path: Path) -> dict[PurePosixPath, bytes]:
@@ -94,6 +123,8 @@ def read(path: Path) -> dict[PurePosixPath, bytes]:
                 file = archive.extractfile(member) if expected else None
                 if file is None:
                     raise UserError(f"{path}: {member.name!r}: lab study pack writes no such file; nothing is unpacked")
+                if PurePosixPath(member.name) in found:
+                    raise UserError(f"{path}: has {member.name} twice; nothing is unpacked")
                 found[PurePosixPath(member.name)] = file.read()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; give an archive that lab study pack wrote") from None

@@ -54,7 +54,7 @@ def test_the_scoreboard_has_every_claim_with_the_papers_figure_and_ours(usual_st
     for one in judged(usual_store.home, usual_store.study)[1]:
         assert one.contrast is not None
         row = text[text.index(f"small {one.claim.text} {one.claim.paper}") :]
-        ours = f"{one.contrast.difference:+.3f} {one.contrast.low:+.3f} to {one.contrast.high:+.3f} 5 "
+        ours = f"{one.contrast.difference:+.3f} accuracy on test {one.contrast.low:+.3f} to {one.contrast.high:+.3f} 5 "
         assert ours.replace("-", "\N{MINUS SIGN}") in row[:200].replace("-", "\N{MINUS SIGN}")
 
 
@@ -67,7 +67,7 @@ def test_links_are_to_pages_beside_it_and_nothing_else_is_referred_to(page: str)
 def test_half_done_studies_and_those_that_never_ran_are_named(page: str) -> None:
     text = Reader(page).text
     assert "<b>half : The study is unfinished: 27 of 28 runs ended" in text
-    assert "runs failed or still to come: 4 of 5 in width=16 n=2" in text
+    assert "so many runs have what it is about: 4 of 5 in width=16 n=2" in text
     assert "star: lab study run star far away: lab study run 'far away'" in text
 
 

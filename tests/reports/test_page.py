@@ -147,7 +147,7 @@ def test_paths_in_settings_and_failures_do_not_show_the_machine(store: Store) ->
         return "OSError: /home/someone/data/tales.txt is gone" if failed else usual(cell, phase, number)
 
     stored = store(told, sets=("task.name_parts=5",))
-    (caution,) = words.cautions(results_of(stored), stored.home)
+    (caution, *_) = words.cautions(results_of(stored), stored.home)
     assert "seed 0 (OSError: tales.txt is gone)" in caution
     assert commands(stored.study, stored.home)[0] == "lab study run small.toml --scale cpu --set task.name_parts=5"
     assert words.portable(f"{stored.home}/runs/ab", stored.home) == "runs/ab"
@@ -158,7 +158,7 @@ def test_paths_in_settings_and_failures_do_not_show_the_machine(store: Store) ->
 
 def test_a_half_done_study_says_so_and_how_far_it_is(broken_page: str) -> None:
     text = Reader(broken_page).text
-    assert "So far, both claims are inconclusive." in text
+    assert "So far, both claims are not tested." in text
     assert "The study is unfinished: 21 of 28 runs ended, 2 begun or waiting." in text
     assert "2 runs failed and count for nothing: width=8 n=2, seed 3 (the loss was not a finite number" in text
     assert "width=16 n=1, trial 0 (MemoryError: out of memory)" in text
@@ -181,7 +181,7 @@ def test_runs_whose_folders_are_gone_keep_their_scores_and_are_missed(store: Sto
     for cell in read_ledger(stored.home, stored.study):
         shutil.rmtree(stored.home / "runs" / cell["entries"][2]["run"])
     results = results_of(stored)
-    (caution,) = words.cautions(results, stored.home)
+    (caution, *_) = words.cautions(results, stored.home)
     assert caution.startswith("4 runs with a score cannot be read any more")
     assert words.answer(results, judgements_of(stored)) == "Both claims are supported."
     assert results.runs["score"].notna().all()
@@ -194,7 +194,17 @@ def test_thin_evidence_is_named_at_the_smoke_scale_and_not_in_a_finished_study(s
         "Scale smoke only shows that the study runs. Its numbers mean nothing.",
         "2 seeds a cell. A verdict needs at least 5.",
     ]
-    assert "Thin evidence" not in Reader(page).text
+    assert "5 seeds a cell: only an effect larger than what seeds scatter by is found." in Reader(page).text
+    assert "mean nothing" not in Reader(page).text
+
+
+def test_a_trial_that_no_seed_comes_near_is_said_to_be_luck(store: Store) -> None:
+    def told(cell: str, phase: str, number: int) -> Outcome:
+        return 0.1 if (cell, phase) == ("width=8 n=2", "tune") else usual(cell, phase, number)
+
+    said = [caution for caution in words.cautions(results_of(store(told)), Path()) if "by luck" in caution]
+    assert len(said) == 1
+    assert "In width=8 n=2 the chosen trial scored" in said[0]
 
 
 def test_an_arm_that_does_not_beat_the_shortcut_is_said_to_be_so(store: Store, page: str) -> None:

@@ -30,8 +30,8 @@ SECONDS = ('name = "same"\n', 'name = "same"\nmetric = "seconds"\n')
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (('metric = "accuracy"', 'metric = "loss_7"'), "metric = 'loss_7': no such score; the nearest is loss_1"),
-        (('metric = "accuracy"', 'metric = "loss_2"'), "metric = 'loss_2': no such score"),
+        (('metric = "accuracy"\nshortcut = "name_before"', 'metric = "loss_7"'), "metric = 'loss_7': no such score; the nearest is loss_1"),
+        (('metric = "accuracy"\nshortcut = "name_before"', 'metric = "loss_2"'), "metric = 'loss_2': no such score"),
         (('metric = "accuracy"', 'metric = "accuracy"\nsplit = "tset"'), "split = 'tset': induction has no such test split; the nearest is test"),
         (('metric = "accuracy"', 'metric = "accuracy"\nsplit = "validation"'), "split = 'validation': induction has no such test split"),
         (('name = "same"', 'name = "same"\nmetric = "second"'), "claims.same.metric = 'second': no such score; the nearest is seconds"),
@@ -46,7 +46,8 @@ def test_an_unknown_metric_or_split_is_a_sentence(study_file: Edit, edit: tuple[
 
 def test_a_loss_and_seconds_are_the_better_the_less(study_file: Edit) -> None:
     for metric, sign in {"loss_1": -1, "seconds": -1, "exact": 1, "shortcut/name_before": 1}.items():
-        study = load(str(study_file(('metric = "accuracy"', f'metric = "{metric}"'))), "cpu", [])
+        edit = ('metric = "accuracy"\nshortcut = "name_before"', f'metric = "{metric}"')
+        study = load(str(study_file(edit)), "cpu", [])
         assert main_measure(study.declaration).sign == sign
 
 

@@ -59,9 +59,14 @@ def test_what_is_there_is_kept(home: Path, tmp_path: Path) -> None:
     name, content = pack(home, "small", None)
     (tmp_path / name).write_bytes(content)
     run = next((home / "runs").iterdir())
-    (run / "metrics.jsonl").write_text("{}\n")
+    (run / "timing.jsonl").write_text("{}\n")
     assert unpack(tmp_path / name, home) == ("small", "smoke", 0)
-    assert (run / "metrics.jsonl").read_text() == "{}\n"
+    assert (run / "timing.jsonl").read_text() == "{}\n"
+    kept = (run / "metrics.jsonl").read_bytes()
+    (run / "metrics.jsonl").write_text("{}\n")
+    with pytest.raises(UserError, match=rf"has run {run.name} already, with other content"):
+        unpack(tmp_path / name, home)
+    (run / "metrics.jsonl").write_bytes(kept)
     (home / "studies" / "small" / "smoke" / "ledger.json").write_text("{}")
     with pytest.raises(UserError, match="has study small at scale smoke already, with other content"):
         unpack(tmp_path / name, home)

@@ -36,6 +36,7 @@ WRONG = {
     "missing question": (('question = "Does it?"\n', ""), "question is missing"),
     "misspelt metric": (('metric = "accuracy"', 'metric = "acuracy"'), "metric = 'acuracy': no such score; the nearest is accuracy"),
     "misspelt shortcut": (('shortcut = "name_before"', 'shortcut = "name_befor"'), "no such shortcut; the nearest is name_before"),
+    "shortcut beside no accuracy": (('metric = "accuracy"', 'metric = "exact"'), "shortcut = 'name_before': has an accuracy, token by token, which metric = 'exact' is not to be read beside"),
     "misspelt where": (('where = { "model.width" = 16 }', 'where = { "model.width" = 16, "model.widht" = 16 }'), "claims.same.where.model.widht: no such factor; the nearest is model.width"),
     "claim twice": (('name = "same"', 'name = "helps"'), "claims: a name stands there twice"),
     "arm against itself": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = 1\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.same: treatment and control are the same cell"),
