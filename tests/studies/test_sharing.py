@@ -99,3 +99,33 @@ def test_links_and_what_is_no_archive_are_refused(tmp_path: Path) -> None:
     two = archive(tmp_path / "c.tar.xz", {f"studies/{name}/cpu/study.json": b"{}" for name in "ab"})
     with pytest.raises(UserError, match="holds 2 studies"):
         unpack(two, tmp_path / "home")
+
+
+def test_an_archive_that_is_not_the_whole_study_it_says_is_refused(home: Path, tmp_path: Path) -> None:
+    name, content = pack(home, "small", None)
+    (tmp_path / name).write_bytes(content)
+    with tarfile.open(tmp_path / name) as file:
+        whole = {member.name: file.extractfile(member).read() for member in file}  # type: ignore[union-attr]
+    study, ledger = "studies/small/smoke/study.json", "studies/small/smoke/ledger.json"
+    result = next(member for member in whole if member.endswith("result.json"))
+    elsewhere = json.dumps(json.loads(whole[study]) | {"name": "../../elsewhere"}).encode()
+    for changed, said in (
+        ({study: elsewhere}, "is of another study"),
+        ({ledger: b'{"cells": 3}'}, "is not a whole study"),
+        ({result: None}, "is not a whole study"),
+        ({result: b'{"run": "0123456789abcdef"}'}, "is not the run it should be"),
+        ({result: b"{"}, "result.json: not valid JSON"),
+    ):
+        members = {member: each for member, each in (whole | changed).items() if each is not None}
+        path = archive(tmp_path / "changed.tar.xz", dict(members))
+        with pytest.raises(UserError, match=said):
+            unpack(path, tmp_path / "there")
+        assert not (tmp_path / "there").exists()
+
+
+def test_a_damaged_ledger_is_a_sentence(home: Path, lab: Lab) -> None:
+    (home / "studies" / "small" / "smoke" / "ledger.json").write_text('{"cells": 3}')
+    for words in (("claims", "small"), ("report", "small"), ("study", "status", "small")):
+        told = lab(*words, "--home", home)
+        assert told.returncode == 2
+        assert "its ledger is damaged; run the study again" in told.stderr
