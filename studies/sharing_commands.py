@@ -41,4 +41,4 @@ def unpack_command(files: Archives, home: Home = DEFAULT_HOME, as_json: Json = F
     found = [(path, *unpack(path, home)) for path in files]
     value = [{"file": str(path), "study": study, "scale": scale, "runs": runs} for path, study, scale, runs in found]
     rows = [f"{study}, scale {scale}: {runs} runs" for _, study, scale, runs in found]
-    answer(value, as_json, "\n".join([*rows, f"next: lab report {found[-1][1]} --home {home}"]))
+    answer(value, as_json, "\n".join([*rows, f"next: lab report --home {home}"]))
