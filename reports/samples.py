@@ -164,7 +164,8 @@ def _proposed(row: Tree) -> Token:
     tip = f"proposed by head {head}, and stood" if head > 1 else "given by head 1"
     tip += f"; head {refused} had proposed another" if refused else ""
     marks = {"before": "×" if refused else "", "after": str(head) if head > 1 else ""}
-    return Token(row["text"], f"h{min(head, 5)}", tip, **marks)
+    shown = row["text"] if row["text"].strip(" ") else row["text"].replace(" ", "␣")  # else a frame around nothing
+    return Token(shown, f"h{min(head, 5)}", tip, **marks)
 
 
 def _shaded(row: Tree, lag: int, top: float) -> Token:
