@@ -27,7 +27,10 @@ from studies.ledger import study_folder
 from studies.stored import find_study
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[STUDY]...", help="catalog names; by default every study that ran")
+    list[str] | None,
+    typer.Argument(
+        metavar="[STUDY]...", help="studies, or a collection such as paper; by default every study that ran"
+    ),
 ]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -26,7 +26,12 @@ study_app.command("search")(search_command)
 study_app.command("pack")(pack_command)
 study_app.command("unpack")(unpack_command)
 
-Name = Annotated[str, typer.Argument(metavar="STUDY", help="a name of the catalog, or the path of a study file")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY", help="a study of the catalog, a collection such as paper, or the path of a study file"
+    ),
+]
 Scale = Annotated[str, typer.Option(help="smoke: seconds, to see it run; cpu: minutes; gpu: the paper's sizes")]
 StoredScale = Annotated[str | None, typer.Option("--scale", help="by default the scale that ran last")]
 
