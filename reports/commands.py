@@ -28,9 +28,7 @@ from studies.stored import find_study
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[STUDY]...", help="studies, or a collection such as paper; by default every study that ran"
-    ),
+    typer.Argument(metavar="[STUDY]...", help="studies, or a collection (paper); by default all that ran"),
 ]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

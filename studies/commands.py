@@ -28,9 +28,7 @@ study_app.command("unpack")(unpack_command)
 
 Name = Annotated[
     str,
-    typer.Argument(
-        metavar="STUDY", help="a study of the catalog, a collection such as paper, or the path of a study file"
-    ),
+    typer.Argument(metavar="STUDY", help="a study or collection of the catalog, or the path of a file"),
 ]
 Scale = Annotated[str, typer.Option(help="smoke: seconds, to see it run; cpu: minutes; gpu: the paper's sizes")]
 StoredScale = Annotated[str | None, typer.Option("--scale", help="by default the scale that ran last")]
