@@ -49,8 +49,8 @@ class Side:
     def settings(self) -> dict[str, str]:
         """Dotted key -> value, of everything that decides what it runs and how it is judged."""
         study, declared = self.study, self.study.declaration.model_dump(mode="json", exclude=PROSE)
-        claims = {claim.name: claim.model_dump(mode="json", exclude={*PROSE, "name"}) for claim in
-                  study.declaration.claims}  # fmt: skip
+        outside = {*PROSE, "name"}
+        claims = {claim.name: claim.model_dump(mode="json", exclude=outside) for claim in study.declaration.claims}
         ran: Tree = {**declared, "claims": claims, "seeds": study.seeds}
         ran["tuning"] = {**declared["tuning"], "trials": study.trials}
         factors = {
@@ -62,8 +62,8 @@ class Side:
     def environment(self) -> dict[str, str]:
         """Versions and machine -> what its runs had."""
         runs = self.read[0].runs
-        found = {name: sorted(set(runs[column].dropna().map(whole))) for name, column in
-                 columns_under(runs, "environment").items()}  # fmt: skip
+        columns_found = columns_under(runs, "environment").items()
+        found = {name: sorted(set(runs[column].dropna().map(whole))) for name, column in columns_found}
         return {name: ", ".join(values) for name, values in found.items() if values}
 
 

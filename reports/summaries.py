@@ -100,8 +100,8 @@ def shortcut_on(results: Results, split: str, cells: list[str]) -> float | None:
 
 
 def lucky(results: Results) -> list[tuple[str, float, float, float]]:
-    """Cells whose chosen trial scored, on validation, further from every seed that counts than half its score, and
-    than those are from each other: the cell, the trial's score, and the lowest and highest of the seeds'."""
+    """Cells whose chosen trial scored further, on validation, from every seed that counts than those are from each
+    other: the cell, the trial's score, and the lowest and highest of the seeds'."""
     found = []
     column = results.column(results.study.declaration.metric, "validation")
     for cell in results.cells:
@@ -113,7 +113,7 @@ def lucky(results: Results) -> list[tuple[str, float, float, float]]:
         if chosen.empty or len(seeds) < 2 or cell["winner"] is None:
             continue
         trial, low, high = float(chosen["score"].mean()), float(seeds.min()), float(seeds.max())
-        if max(low - trial, trial - high) > max(high - low, 0.5 * abs(trial)):
+        if max(low - trial, trial - high) > high - low:
             found.append((cell["cell"], trial, low, high))
     return found
 

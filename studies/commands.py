@@ -146,7 +146,8 @@ def run_command(
         run_collection_command(name, scale, assignments or [], place, as_json)
         return
     part = parse_shard(shard) if shard else WHOLE
-    ran = run_study(load(name, scale, assignments or []), place, part)
+    study = load(name, scale, assignments or [])
+    ran = run_study(study, place.workers(study), home, part)
     value = {"study": name, "scale": scale, "trained": ran.trained, "failed": ran.failed}
     if part != WHOLE:
         prose = f"shard {shard}: {ran.ended} of {ran.runs} runs ended; when every shard has: {again(name, scale, home)}"

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from generators.errors import UserError, WorkFailed
 from generators.options import note
@@ -11,6 +12,7 @@ from generators.settings import Tree
 from lab.store import make_folder
 from studies.claims import Judgement, judge
 from studies.collection import Collection
+from studies.executors.executor import Executor
 from studies.executors.table import Setup, executor
 from studies.ledger import failures, study_folder
 from studies.loading import load
@@ -27,6 +29,15 @@ class Place:
     executor: str
     setup: Setup
     home: Path
+
+    def workers(self, study: Study) -> Executor[Any]:
+        """What runs the runs of a study.
+
+        Raises:
+            UserError: there is no such executor, or it cannot be reached.
+        """
+        folder = study_folder(self.home, study.name, study.scale)
+        return executor(self.executor, self.setup, self.home, folder, usual_workers(study))
 
 
 @dataclass(frozen=True)
@@ -49,17 +60,15 @@ def usual_workers(study: Study) -> int:
     return (os.cpu_count() or 1) if study.base.get("training", {}).get("device", "cpu") == "cpu" else 1
 
 
-def run_study(study: Study, place: Place, part: Shard = WHOLE) -> Ran:
+def run_study(study: Study, workers: Executor[Any], home: Path, part: Shard = WHOLE) -> Ran:
     """Run what is missing of a study, or of a shard of it; a whole one is judged.
 
     Raises:
-        UserError: it is being run by another process, or the executor cannot be reached.
+        UserError: it is being run by another process.
         Interrupted: by Ctrl-C.
     """
-    folder = study_folder(place.home, study.name, study.scale)
-    workers = executor(place.executor, place.setup, place.home, folder, usual_workers(study))
     with Reporter(study, part.of(study.cells), workers.count) as reporter:
-        sweep = Sweep(study, place.home, reporter.ended, part)
+        sweep = Sweep(study, home, reporter.ended, part)
         cells = [state.tree() for state in sweep.run(workers)]
     verdicts = judge(study, scores_for(study, cells)) if part == WHOLE else []
     return Ran(reporter.trained, sweep.done, sweep.runs, failures(cells), verdicts)
@@ -70,24 +79,24 @@ def run_collection(
 ) -> tuple[dict[str, Ran], dict[str, str]]:
     """Every study of a collection in turn; `tell` hears of each that ended.
 
-    All of them are read and refused before the first one runs. One that fails as it runs leaves the others to run.
+    All of them are read and refused before the first one runs. One that fails as it runs leaves the others to run; a
+    place where nothing can run ends it at once.
 
     Returns:
         what became of each study, and why those failed that did.
 
     Raises:
-        UserError: a study cannot be run as asked.
+        UserError: a study cannot be run as asked, or nothing can at that place.
         Interrupted: by Ctrl-C; the same command goes on.
     """
     studies = [load(name, scale, given) for name, given in collection.assigned(assignments).items()]
     make_folder(place.home)
-    for study in studies[:1]:  # where nothing can run is said once
-        executor(place.executor, place.setup, place.home, study_folder(place.home, study.name, scale), 1)
     ran: dict[str, Ran] = {}
     failed: dict[str, str] = {}
     for study in studies:
+        workers = place.workers(study)
         try:
-            ran[study.name] = run_study(study, place)
+            ran[study.name] = run_study(study, workers, place.home)
         except Interrupted:
             raise
         except (UserError, WorkFailed) as error:

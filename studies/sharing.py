@@ -108,7 +108,8 @@ def examine(path: Path, files: dict[PurePosixPath, bytes], study: str, scale: st
             if result["run"] != entry["run"] or f"runs/{entry['run']}/{SPEC}" not in trees:
                 raise UserError(f"{path}: runs/{entry['run']}: is not the run it should be; nothing is unpacked")
     except (KeyError, TypeError, IndexError) as error:
-        raise UserError(f"{path}: is not a whole study: {error} is missing; nothing is unpacked") from None
+        what = f"{error} is missing" if isinstance(error, KeyError) else "its ledger or a result is damaged"
+        raise UserError(f"{path}: is not a whole study: {what}; nothing is unpacked") from None
 
 
 def read(path: Path) -> dict[PurePosixPath, bytes]:

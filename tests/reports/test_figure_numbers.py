@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
@@ -247,9 +248,9 @@ def checks(stored: Stored, runs: list[Run]) -> dict[str, Callable[[str], None]]:
         "differences-0": lambda svg: check_differences(svg, runs, levels),
     }
     for panel, width in enumerate((8, 16)):
-        found[f"step-{panel}"] = lambda svg, width=width: check_curves(svg, runs, width, 0)  # type: ignore[misc]
-        found[f"seconds-{panel}"] = lambda svg, width=width: check_curves(svg, runs, width, 1)  # type: ignore[misc]
-        found[f"tuning-{panel}"] = lambda svg, width=width: check_tuning(svg, runs, width)  # type: ignore[misc]
+        found[f"step-{panel}"] = partial(check_curves, runs=runs, width=width, column=0)
+        found[f"seconds-{panel}"] = partial(check_curves, runs=runs, width=width, column=1)
+        found[f"tuning-{panel}"] = partial(check_tuning, runs=runs, width=width)
     return found
 
 

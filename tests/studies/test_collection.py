@@ -76,6 +76,12 @@ def test_a_study_that_fails_leaves_the_others_to_run(files: Path, lab: Lab) -> N
     assert (files / "home" / "studies" / "other" / "smoke" / "verdicts.json").exists()
 
 
+def test_where_nothing_can_run_it_is_said_once(files: Path, lab: Lab) -> None:
+    run = lab("study", "run", "all", "--scale", "smoke", "--executor", "bogus", "--home", files / "home")
+    assert run.returncode == 2
+    assert run.stderr.count("no such executor") == 1
+
+
 def test_only_what_a_study_cannot_run_without_is_set(files: Path, lab: Lab) -> None:
     found = load_collection("all")
     assert found.assigned(["task.corpus=tales.txt"])["tales"] == ["task.corpus=tales.txt"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from generators.errors import UserError
-from studies.sharing import pack, unpack
+from studies.sharing import pack, read, unpack
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
 
@@ -104,8 +104,7 @@ def test_links_and_what_is_no_archive_are_refused(tmp_path: Path) -> None:
 def test_an_archive_that_is_not_the_whole_study_it_says_is_refused(home: Path, tmp_path: Path) -> None:
     name, content = pack(home, "small", None)
     (tmp_path / name).write_bytes(content)
-    with tarfile.open(tmp_path / name) as file:
-        whole = {member.name: file.extractfile(member).read() for member in file}  # type: ignore[union-attr]
+    whole = {str(member): each for member, each in read(tmp_path / name).items()}
     study, ledger = "studies/small/smoke/study.json", "studies/small/smoke/ledger.json"
     result = next(member for member in whole if member.endswith("result.json"))
     elsewhere = json.dumps(json.loads(whole[study]) | {"name": "../../elsewhere"}).encode()
