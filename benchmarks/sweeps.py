@@ -20,16 +20,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from generators.settings import Tree
-from lab.spec import RunSpec, parse_spec
-from lab.store import METRICS, TIMING, RunFolder
-from studies.executors import local
-from studies.executors.executor import Outcome
-from studies.executors.here import Here
-from studies.executors.local import LocalWorkers
-from studies.loading import load
-from studies.stored import find_study
-from studies.sweep import Event, Sweep
+from generators.foundation.settings import Tree
+from lab.run.spec import RunSpec, parse_spec
+from lab.run.store import METRICS, TIMING, RunFolder
+from studies.declared.loading import load
+from studies.ledger.stored_study import find_study
+from studies.running.executors import local
+from studies.running.executors.executor import Outcome
+from studies.running.executors.here import Here
+from studies.running.executors.local import LocalWorkers
+from studies.running.sweep import Event, Sweep
 
 RUNS_A_CELL = 10
 STUDY = """
@@ -110,7 +110,7 @@ def make(study: Path, home: Path) -> None:
 
 
 def frames(study: Path, home: Path) -> None:
-    from reports.results import read_results
+    from reports.frames.results import read_results
 
     read = find_study(home, study.stem, None)
     before, processor_before = time.perf_counter(), time.process_time()
@@ -156,7 +156,7 @@ def stored(sizes: list[int]) -> None:
 
 def timed_serve(pipe: Connection, home: Path) -> None:
     """A worker whose results say how long `train` took."""
-    from lab import training
+    from lab.run import training
 
     plain: Callable[..., Tree] = training.train
 

@@ -19,11 +19,11 @@ from time import perf_counter
 import numpy as np
 from scipy import stats
 
-from studies.claims import Judgement, judge
-from studies.loading import at_scale
-from studies.looks import level_at
-from studies.statistics import Form, Scores, mean_interval
-from studies.study import Declaration, Study
+from studies.declared.loading import at_scale
+from studies.declared.study import Declaration, Study
+from studies.judging.judge import Judgement, judge
+from studies.statistics.exact import Form, Scores, mean_interval
+from studies.statistics.interim import level_at
 
 Source = Callable[[np.random.Generator, tuple[int, ...]], Scores]
 Draw = Callable[[np.random.Generator], Scores]

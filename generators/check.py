@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from generators.settings import Tree
+from generators.foundation.settings import Tree
 from generators.task import Batch, Task
 
 AT_ONCE = 500

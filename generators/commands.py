@@ -7,9 +7,9 @@ import numpy as np
 import typer
 
 from generators.check import check, sound
-from generators.errors import WorkFailed
-from generators.options import Assignments, Json, answer
-from generators.settings import Tree
+from generators.foundation.errors import WorkFailed
+from generators.foundation.options import Assignments, Json, answer
+from generators.foundation.settings import Tree
 from generators.table import TASKS, build_task
 from generators.task import Batch, Task
 

@@ -3,19 +3,19 @@
 from functools import lru_cache
 from typing import cast
 
-from generators.kinds import Kinds
+from generators.foundation.kinds import Kinds
 from generators.task import Task, TaskConfig
 
 TASKS = Kinds(
     "task",
     {
-        "induction": "generators.induction:Induction",
-        "induction_corpus": "generators.induction_corpus:InductionCorpus",
-        "choice": "generators.choice:Choice",
-        "markov": "generators.markov:Markov",
-        "polynomial": "generators.polynomial:Polynomial",
-        "star": "generators.star:Star",
-        "text": "generators.text:Text",
+        "induction": "generators.tasks.induction:Induction",
+        "induction_corpus": "generators.tasks.induction_corpus:InductionCorpus",
+        "choice": "generators.tasks.choice:Choice",
+        "markov": "generators.tasks.markov:Markov",
+        "polynomial": "generators.tasks.polynomial:Polynomial",
+        "star": "generators.tasks.star:Star",
+        "text": "generators.tasks.text:Text",
     },
     Task,
 )

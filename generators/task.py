@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from generators.errors import UserError
-from generators.randomness import GOLDEN, Integers, Stream, epochs, mix, sample_keys
-from generators.settings import Settings, Tree
+from generators.foundation.errors import UserError
+from generators.foundation.randomness import GOLDEN, Integers, Stream, epochs, mix, sample_keys
+from generators.foundation.settings import Settings, Tree
 
 Mask = NDArray[np.bool_]
 

@@ -7,29 +7,32 @@ from importlib import import_module
 
 import typer
 
-from generators.errors import UserError, WorkFailed
+from generators.foundation.errors import UserError, WorkFailed
 
 # command -> (module whose `app` holds it, one line of help)
 COMMANDS = {
-    "study": ("studies.commands", "questions: list them, show one's plan, run it, see how far it is"),
-    "claims": ("studies.commands", "the verdict on every claim of a study"),
-    "report": ("reports.commands", "write a study's page, or those of several and an index of their claims"),
-    "compare": ("reports.commands", "two studies side by side: verdicts, effects and what differs in their settings"),
-    "results": ("reports.commands", "every run of studies as one table: CSV or Parquet"),
-    "dashboard": ("reports.commands", "studies in the browser, run by run, also while they run"),
-    "tensorboard": ("reports.tensorboard", "the curves of studies as TensorBoard event files"),
+    "study": ("studies.commands.study", "questions: list them, show one's plan, run it, see how far it is"),
+    "claims": ("studies.commands.study", "the verdict on every claim of a study"),
+    "report": ("reports.commands.reports", "write a study's page, or those of several and an index of their claims"),
+    "compare": (
+        "reports.commands.reports",
+        "two studies side by side: verdicts, effects, and settings that differ",
+    ),
+    "results": ("reports.commands.reports", "every run of studies as one table: CSV or Parquet"),
+    "dashboard": ("reports.commands.reports", "studies in the browser, run by run, also while they run"),
+    "tensorboard": ("reports.dashboards.tensorboard", "the curves of studies as TensorBoard event files"),
     "data": ("generators.commands", "tasks: list them, show samples, check them against their oracles"),
-    "objective": ("lab.objective_commands", "objectives: list them, show settings, check one of your own"),
-    "train": ("lab.commands", "train one run from a spec file, or take it up where it stands"),
-    "score": ("lab.commands", "score a stored run on a split of its task"),
-    "decode": ("lab.commands", "continue prompts from a stored run, its own heads as drafters"),
+    "objective": ("lab.commands.objective", "objectives: list them, show settings, check one of your own"),
+    "train": ("lab.commands.runs", "train one run from a spec file, or take it up where it stands"),
+    "score": ("lab.commands.runs", "score a stored run on a split of its task"),
+    "decode": ("lab.commands.runs", "continue prompts from a stored run, its own heads as drafters"),
     "analyse": (
-        "lab.analysis.commands",
+        "lab.commands.analyse",
         "why a stored run does what it does: choice points, information, heads",
     ),
-    "export": ("lab.commands", "a stored run as a folder that Hugging Face transformers loads"),
-    "bench": ("lab.bench.commands", "measured comparisons, side by side"),
-    "doctor": ("lab.commands", "what this machine has, and whether the lab works on it"),
+    "export": ("lab.commands.runs", "a stored run as a folder that Hugging Face transformers loads"),
+    "bench": ("lab.commands.bench", "measured comparisons, side by side"),
+    "doctor": ("lab.commands.runs", "what this machine has, and whether the lab works on it"),
 }
 PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from lab.spec import parse_spec
-from lab.training import train
+from lab.run.spec import parse_spec
+from lab.run.training import train
 
 PACKAGES = ("torch", "numpy", "optuna", "scipy", "seaborn", "tokenizers")
 EXTRAS = {"optuna-dashboard": "dashboard", "ray": "ray", "transformers": "export", "tensorboard": "tensorboard"}

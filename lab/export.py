@@ -23,17 +23,17 @@ from tokenizers.models import BPE, WordLevel
 from tokenizers.pre_tokenizers import ByteLevel, WhitespaceSplit
 from torch import Tensor, nn
 
-from generators.bpe import PADDING, byte_letters
-from generators.errors import UserError
-from generators.settings import Tree
+from generators.foundation.errors import UserError
+from generators.foundation.settings import Tree
+from generators.material.bpe import PADDING, byte_letters
 from generators.task import Task
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON, Block
 from lab.objectives.multi_token import MultiToken
 from lab.objectives.objective import Objective
 from lab.objectives.wiring import diagram
-from lab.store import dump, write_whole
-from lab.stored import StoredRun
+from lab.run.store import dump, write_whole
+from lab.run.stored_run import StoredRun
 
 UNKNOWN = "<unknown>"
 

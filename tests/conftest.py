@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from generators.settings import assign_value
+from generators.foundation.settings import assign_value
 from lab.__main__ import main
 from lab.objectives.objective import Objective
-from lab.spec import RunSpec, parse_spec
+from lab.run.spec import RunSpec, parse_spec
 
 torch.set_num_threads(1)
 

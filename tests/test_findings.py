@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from studies.claims import Judgement, judge
-from studies.ledger import read_ledger
-from studies.sharing import unpack
-from studies.stored import find_study, scores_for
-from studies.study import Study
+from studies.declared.study import Study
+from studies.judging.judge import Judgement, judge
+from studies.ledger.archive import unpack
+from studies.ledger.files import read_ledger
+from studies.ledger.stored_study import find_study, scores_for
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = sorted((ROOT / "reports" / "published").glob("*.tar.xz"))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from generators.check import check, sound
-from lab.objective_check import check_objective
+from lab.objectives.check import check_objective
 from tests.example_package.mtp_lab_example.next_latent import NextLatentConfig
 from tests.example_package.mtp_lab_example.reverse import Reverse, ReverseConfig
 

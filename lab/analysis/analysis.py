@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from generators.settings import Tree
-from lab.stored import StoredRun
+from generators.foundation.settings import Tree
+from lab.run.stored_run import StoredRun
 
 Row = dict[str, Any]
 

@@ -28,17 +28,17 @@ test split.
 import numpy as np
 import torch
 
-from generators.choice import CONSEQUENTIAL, DECIDED, INCONSEQUENTIAL, Choice
-from generators.errors import UserError
+from generators.foundation.errors import UserError
 from generators.task import Batch, Mask, Task
+from generators.tasks.choice import CONSEQUENTIAL, DECIDED, INCONSEQUENTIAL, Choice
 from lab.analysis.analysis import Analysis
-from lab.analysis.choice_gradients import SPLITS, Gradients, measure, token_losses
-from lab.analysis.choice_weight import Head, counted_weight, heads_of, weight_in_theory
-from lab.analysis.consequences import CHOICE, unlabelled
-from lab.analysis.estimates import Findings, ratio, t_interval, t_ratio
-from lab.batches import TensorBatch
-from lab.graph import Graph
-from lab.stored import StoredRun
+from lab.analysis.estimators.choice_gradients import SPLITS, Gradients, measure, token_losses
+from lab.analysis.estimators.choice_weight import Head, counted_weight, heads_of, weight_in_theory
+from lab.analysis.estimators.consequences import CHOICE, unlabelled
+from lab.analysis.estimators.intervals import Findings, ratio, t_interval, t_ratio
+from lab.loss.graph import Graph
+from lab.model.batches import TensorBatch
+from lab.run.stored_run import StoredRun
 
 LOSS_SAMPLES = 256
 GRADIENT_SAMPLES = 32

@@ -18,16 +18,16 @@ cut as `lab decode` cuts them: where a sample begins to be scored, or in the mid
 
 import numpy as np
 
-from generators.entropy import Floats
-from generators.errors import UserError
-from generators.randomness import Integers
+from generators.foundation.errors import UserError
+from generators.foundation.randomness import Integers
+from generators.material.entropy import Floats
 from lab.analysis.analysis import Analysis
-from lab.analysis.estimates import Findings, Interval, ratio
-from lab.decoding import Decoded, decode
-from lab.posing import prompts_of
-from lab.speculation import PAPER, Turns, in_turns
-from lab.stored import StoredRun
-from lab.turns import median_ratio
+from lab.analysis.estimators.intervals import Findings, Interval, ratio
+from lab.decoding.decoder import Decoded, decode
+from lab.decoding.items import prompts_of
+from lab.decoding.speculation import PAPER, Turns, in_turns
+from lab.run.stored_run import StoredRun
+from lab.run.timing import median_ratio
 
 SAMPLES = 64
 """Prompts, or as many as the split has."""

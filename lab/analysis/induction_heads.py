@@ -30,17 +30,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators.entropy import Floats
-from generators.errors import UserError
-from generators.randomness import Integers
-from generators.settings import Tree
+from generators.foundation.errors import UserError
+from generators.foundation.randomness import Integers
+from generators.foundation.settings import Tree
+from generators.material.entropy import Floats
 from lab.analysis.analysis import Analysis, Row
-from lab.analysis.attention import attended, blocks_of, copying, hits, hits_without_each, samples_at_once
-from lab.analysis.formation import FORMED_ABOVE, formation
-from lab.batches import on
+from lab.analysis.estimators.attention import attended, blocks_of, copying, hits, hits_without_each, samples_at_once
+from lab.analysis.estimators.formation import FORMED_ABOVE, formation
+from lab.model.batches import on
 from lab.objectives.objective import Objective
-from lab.store import METRICS
-from lab.stored import StoredRun
+from lab.run.store import METRICS
+from lab.run.stored_run import StoredRun
 
 SEQUENCES, BLOCK_TOKENS = 128, 64
 """Random sequences, and the most tokens told twice in each."""

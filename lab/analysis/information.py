@@ -30,12 +30,12 @@ from functools import partial
 
 import numpy as np
 
-from generators.entropy import Floats
-from generators.randomness import Integers
+from generators.foundation.randomness import Integers
+from generators.material.entropy import Floats
 from generators.task import Task
 from lab.analysis.analysis import Analysis, Row
-from lab.analysis.contexts import Ahead, Held, Measured, held_out, measured
-from lab.analysis.entropies import (
+from lab.analysis.estimators.contexts import Ahead, Held, Measured, held_out, measured
+from lab.analysis.estimators.entropies import (
     AFTER,
     AFTER_GIVEN_NEXT,
     MUTUAL,
@@ -47,9 +47,9 @@ from lab.analysis.entropies import (
     estimates,
     excess,
 )
-from lab.analysis.pairs import KnownInformation, has_second_head, log_ahead
+from lab.analysis.estimators.pairs import KnownInformation, has_second_head, log_ahead
 from lab.objectives.objective import Objective
-from lab.stored import StoredRun
+from lab.run.stored_run import StoredRun
 
 SAMPLES_AT_ONCE = 64
 """Of a plain forward pass."""

@@ -1,18 +1,18 @@
 """The same held-out items asked twice of a run: to be generated, and to be chosen among options by likelihood.
 
 Paper, section 4 and appendix: multiple choice does not gain from further heads, generation does (summaries, ROUGE-L).
-Items are `generators/items.py`'s, four options each, one for each test sample that can be asked about; scores are those
+Items are `generators/material/items.py`'s, four options each, one for each test sample that can be asked about; scores are those
 of `lab score --items`. Both use the next-token path alone. Of `induction` an answer is one token, so that ROUGE-L says
 no more than exact match does; of `text` it is a quarter of a window, which short runs seldom give word for word.
 
 Intervals are 95% over items, Student's, which are taken for independent: those of one document are not quite.
 """
 
-from generators.items import items
+from generators.material.items import items
 from lab.analysis.analysis import Analysis
-from lab.analysis.estimates import Findings, t_interval
-from lab.posing import item_scores
-from lab.stored import StoredRun
+from lab.analysis.estimators.intervals import Findings, t_interval
+from lab.decoding.items import item_scores
+from lab.run.stored_run import StoredRun
 
 
 def analyse(run: StoredRun) -> Analysis:

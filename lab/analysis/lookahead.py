@@ -26,14 +26,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators.errors import UserError
-from generators.randomness import Integers
+from generators.foundation.errors import UserError
+from generators.foundation.randomness import Integers
 from generators.task import Batch, Task
 from lab.analysis.analysis import Analysis, Row
-from lab.analysis.probes import Given, clustered, fit
+from lab.analysis.estimators.probes import Given, clustered, fit
 from lab.model.layers import Block
 from lab.objectives.objective import Objective
-from lab.stored import StoredRun
+from lab.run.stored_run import StoredRun
 
 LAGS = (1, 2, 3, 4)
 SAMPLES = 512

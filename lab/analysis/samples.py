@@ -15,18 +15,18 @@ There is nothing to estimate here: it shows, where the other analyses measure.
 import numpy as np
 import torch
 
-from generators.choice import CONSEQUENTIAL, DECIDED, INCONSEQUENTIAL, Choice
-from generators.errors import UserError
-from generators.randomness import Integers
+from generators.foundation.errors import UserError
+from generators.foundation.randomness import Integers
 from generators.task import Batch, Task
+from generators.tasks.choice import CONSEQUENTIAL, DECIDED, INCONSEQUENTIAL, Choice
 from lab.analysis.analysis import Analysis, Row
-from lab.analysis.choice_gradients import token_losses
-from lab.analysis.choice_weight import counted_weight, heads_of
-from lab.batches import TensorBatch
-from lab.decoding import Decoded, decode
+from lab.analysis.estimators.choice_gradients import token_losses
+from lab.analysis.estimators.choice_weight import counted_weight, heads_of
+from lab.decoding.decoder import Decoded, decode
+from lab.decoding.items import prompts_of
+from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
-from lab.posing import prompts_of
-from lab.stored import StoredRun
+from lab.run.stored_run import StoredRun
 
 PROMPTS = 16
 """Decoded; the first of them are shown."""

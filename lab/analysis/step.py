@@ -25,16 +25,16 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from lab.analysis.analysis import Analysis
-from lab.analysis.estimates import Findings
-from lab.assembly import assemble
-from lab.batches import TensorBatch
-from lab.loss import LOSSES, descend
+from lab.analysis.estimators.intervals import Findings
+from lab.loss.losses import LOSSES, descend
+from lab.model.batches import TensorBatch
 from lab.objectives.multi_token import MultiTokenConfig
 from lab.objectives.objective import Objective
-from lab.spec import RunSpec
-from lab.stored import StoredRun
-from lab.training import batches, optimiser
-from lab.turns import median_ratio, take_turns
+from lab.run.assembly import assemble
+from lab.run.spec import RunSpec
+from lab.run.stored_run import StoredRun
+from lab.run.timing import median_ratio, take_turns
+from lab.run.training import batches, optimiser
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells standard error that it starts and stops
 TURNS = 15

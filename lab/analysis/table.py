@@ -2,10 +2,10 @@
 
 from importlib import import_module
 
-from generators.errors import UserError
-from generators.settings import suggestion
+from generators.foundation.errors import UserError
+from generators.foundation.settings import suggestion
 from lab.analysis.analysis import Analyse, Analysis, Draw
-from lab.stored import StoredRun
+from lab.run.stored_run import StoredRun
 
 SAMPLES = "samples"
 """Taken of one run of every study, to be shown."""

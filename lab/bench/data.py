@@ -8,14 +8,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from generators.errors import UserError
-from generators.settings import Tree
+from generators.foundation.errors import UserError
+from generators.foundation.settings import Tree
 from generators.table import TASKS
-from lab.assembly import assemble
-from lab.batches import TensorBatch
-from lab.spec import parse_spec
-from lab.store import RunFolder
-from lab.training import DRAWN_AT_ONCE, Run
+from lab.model.batches import TensorBatch
+from lab.run.assembly import assemble
+from lab.run.spec import parse_spec
+from lab.run.store import RunFolder
+from lab.run.training import DRAWN_AT_ONCE, Run
 
 BATCH_SIZE = 16
 REPEATS = 7

@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from generators.errors import UserError
-from generators.randomness import Integers
-from generators.settings import Tree
-from lab.decoding import Decoded, Reader, decode
+from generators.foundation.errors import UserError
+from generators.foundation.randomness import Integers
+from generators.foundation.settings import Tree
+from lab.decoding.decoder import Decoded, Reader, decode
+from lab.decoding.items import prompts_of
+from lab.decoding.speculation import PAPER
 from lab.export import export
-from lab.posing import prompts_of
-from lab.spec import RunSpec, parse_spec
-from lab.speculation import PAPER
-from lab.stored import StoredRun
-from lab.training import train
+from lab.run.spec import RunSpec, parse_spec
+from lab.run.stored_run import StoredRun
+from lab.run.training import train
 
 TRAINING = {"steps": 1000, "evaluate_every_steps": 500, "batch_size": 8, "learning_rate": 3e-3, "warmup_steps": 100}
 DEEP = {"width": 32, "layers": 32, "attention_heads": 1, "rotary_base": 1000.0}

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from generators.errors import WorkFailed
-from generators.settings import Settings, Tree
+from generators.foundation.errors import WorkFailed
+from generators.foundation.settings import Settings, Tree
 from generators.task import Batch
-from lab.batches import TensorBatch
-from lab.loss import LOSSES, descend
+from lab.loss.losses import LOSSES, descend
+from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.network import initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig

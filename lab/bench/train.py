@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from generators.errors import UserError
-from generators.settings import Settings, Tree
+from generators.foundation.errors import UserError
+from generators.foundation.settings import Settings, Tree
 from generators.task import Batch
-from lab.batches import TensorBatch
-from lab.loss import descend
+from lab.loss.losses import descend
+from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig, Shape
 from lab.model.layers import NORM_EPSILON
 from lab.model.network import compile_blocks, initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
 from lab.objectives.objective import DataShape
-from lab.turns import median_ratio, take_turns
+from lab.run.timing import median_ratio, take_turns
 
 Step = Callable[[], object]
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from generators.settings import Settings
+from generators.foundation.settings import Settings
 
 
 @dataclass(frozen=True)

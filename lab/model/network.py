@@ -9,7 +9,7 @@ import shutil
 import torch
 from torch import Tensor, nn
 
-from generators.errors import UserError
+from generators.foundation.errors import UserError
 from lab.model.config import Shape
 from lab.model.layers import Block, rotary_table
 

@@ -13,9 +13,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from generators.errors import UserError
-from lab.batches import TensorBatch
-from lab.graph import Graph
+from generators.foundation.errors import UserError
+from lab.loss.graph import Graph
+from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON, Block
 from lab.model.network import new_block

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from generators.errors import UserError
-from generators.settings import Settings
-from lab.batches import TensorBatch
-from lab.graph import Graph
+from generators.foundation.errors import UserError
+from generators.foundation.settings import Settings
+from lab.loss.graph import Graph
+from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.layers import Block
 from lab.model.network import Trunk, parameters_of

@@ -14,10 +14,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from generators.errors import UserError
-from generators.randomness import Integers, Stream, sample_keys
-from lab.batches import TensorBatch
-from lab.graph import Graph
+from generators.foundation.errors import UserError
+from generators.foundation.randomness import Integers, Stream, sample_keys
+from lab.loss.graph import Graph
+from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON
 from lab.objectives.next_token import NextTokenModel

@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from generators.kinds import Kinds
+from generators.foundation.kinds import Kinds
 from lab.model.config import ModelConfig
 from lab.objectives.objective import DataShape, Objective, ObjectiveConfig
 

@@ -19,10 +19,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from generators.randomness import Integers
+from generators.foundation.randomness import Integers
 from generators.task import Mask
-from lab.batches import TensorBatch
-from lab.graph import Graph
+from lab.loss.graph import Graph
+from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON
 from lab.objectives.next_token import NextTokenModel

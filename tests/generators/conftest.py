@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from generators.induction_corpus import InductionCorpus, InductionCorpusConfig
 from generators.task import Batch
+from generators.tasks.induction_corpus import InductionCorpus, InductionCorpusConfig
 from tests.generators.tales import ANDERSEN, invented, small, written
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from generators.induction_corpus import InductionCorpus, InductionCorpusConfig
-from generators.randomness import Integers
-from generators.settings import validate
+from generators.foundation.randomness import Integers
+from generators.foundation.settings import validate
 from generators.task import Batch
+from generators.tasks.induction_corpus import InductionCorpus, InductionCorpusConfig
 
 ROOT = Path(__file__).parents[2]
 ANDERSEN = ROOT.parent / "shared" / "data" / "andersen-tales.txt"

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from generators.check import check, sound
-from generators.induction import Induction, InductionConfig
-from generators.randomness import Integers, Stream
+from generators.foundation.randomness import Integers, Stream
 from generators.table import TASKS
 from generators.task import Batch
+from generators.tasks.induction import Induction, InductionConfig
 from tests.conftest import Lab
 
 

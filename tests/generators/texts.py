@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from generators.bpe import byte_letters
-from generators.settings import validate
-from generators.text import Text, TextConfig
-from generators.windows import Codes
+from generators.foundation.settings import validate
+from generators.material.bpe import byte_letters
+from generators.material.windows import Codes
+from generators.tasks.text import Text, TextConfig
 from tests.generators.tales import invented
 
 SPLITS = ("train", "validation", "test")

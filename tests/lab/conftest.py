@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lab.spec import RunSpec
-from lab.training import Run, train
+from lab.run.spec import RunSpec
+from lab.run.training import Run, train
 from tests.conftest import Spec
 
 SPEC = """

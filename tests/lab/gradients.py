@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from generators.task import Batch
-from lab.batches import TensorBatch
+from lab.model.batches import TensorBatch
 
 STEP = 5
 

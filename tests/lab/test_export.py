@@ -12,15 +12,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from generators.errors import UserError, WorkFailed
-from lab.assembly import assemble
+from generators.foundation.errors import UserError, WorkFailed
 from lab.export import export, llama_modules
 from lab.model.layers import Block
 from lab.objectives.objective import NextTokenPath
 from lab.objectives.table import OBJECTIVES
-from lab.spec import parse_spec
-from lab.store import BEST, LAST, RunFolder
-from lab.stored import StoredRun
+from lab.run.assembly import assemble
+from lab.run.spec import parse_spec
+from lab.run.store import BEST, LAST, RunFolder
+from lab.run.stored_run import StoredRun
 from tests.conftest import Lab, Spec, logits_of, tiny_tree
 
 SETTINGS: list[dict[str, Any]] = [

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from generators.settings import Tree
-from lab.store import METRICS, TIMING, RunFolder, dump, write_whole
-from studies.ledger import LEDGER, STUDY, study_folder
-from studies.loading import load
-from studies.measures import main_measure, measure_of
-from studies.stored import stored_form
-from studies.study import TUNING_SEED, Study
-from studies.sweep import Entry
+from generators.foundation.settings import Tree
+from lab.run.store import METRICS, TIMING, RunFolder, dump, write_whole
+from studies.declared.loading import load
+from studies.declared.measures import main_measure, measure_of
+from studies.declared.study import TUNING_SEED, Study
+from studies.ledger.files import LEDGER, STUDY, study_folder
+from studies.ledger.stored_study import stored_form
+from studies.running.sweep import Entry
 
 TITLE = '<script>alert("title")</script>'
 DECLARED = """

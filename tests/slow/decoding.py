@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from generators.randomness import Integers
-from lab.assembly import Parts, assemble
-from lab.batches import TensorBatch
-from lab.decoding import Decoded, decode
-from lab.loss import descend
-from lab.spec import parse_spec
+from generators.foundation.randomness import Integers
+from lab.decoding.decoder import Decoded, decode
+from lab.loss.losses import descend
+from lab.model.batches import TensorBatch
+from lab.run.assembly import Parts, assemble
+from lab.run.spec import parse_spec
 from tests.conftest import logits_of, tiny_tree
 
 WIRINGS: list[dict[str, Any]] = [

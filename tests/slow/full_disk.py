@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from generators.errors import UserError, WorkFailed
-from lab.spec import read_spec
-from lab.store import RunFolder
-from lab.training import train
+from generators.foundation.errors import UserError, WorkFailed
+from lab.run.spec import read_spec
+from lab.run.store import RunFolder
+from lab.run.training import train
 from tests.slow.killing import COMPARED, ROOT, SPEC, digests
 
 STORED = (*COMPARED, "spec.json")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.studies.malformed import STUDY_FILES, assert_a_sentence
+from tests.studies.declared.malformed import STUDY_FILES, assert_a_sentence
 
 
 @pytest.mark.slow

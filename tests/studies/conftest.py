@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from studies.loading import load
-from studies.study import Study
+from studies.declared.loading import load
+from studies.declared.study import Study
 
 SMALL = """
 title = "A small study"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from lab.analysis.analysis import Row
-from lab.analysis.entropies import TERMS
+from lab.analysis.estimators.entropies import TERMS
 from lab.analysis.figures.drawing import styled, svg_of
 
 SIZE = (6.1, 4.2)

@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lab.batches import TensorBatch
-from lab.graph import Graph
+from lab.loss.graph import Graph
+from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, Term
 

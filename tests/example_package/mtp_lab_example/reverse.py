@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from generators.randomness import Integers, Stream
+from generators.foundation.randomness import Integers, Stream
 from generators.task import Batch, Task, TaskConfig
 
 BAR = "|"

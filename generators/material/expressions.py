@@ -1,0 +1,120 @@
+"""Random expressions over the operators of a ring, a whole batch at a time: drawn, evaluated, written down.
+
+An expression of m operations is a tree of m nodes, numbered in prefix order: the outermost is node 0. Node j has
+two *slots*, 2j and 2j + 1, for its arguments; a slot holds an operand, or the value of a later node, whose *home*
+it is. Negation leaves its second slot empty. A tree for at most M operations has 2M slots, then one for the value
+of the whole, then one for what is to be thrown away:
+
+    ( a + - b ) ∘ c        node 0 is ∘, node 1 is +, node 2 is -;  homes: 6, 0, 3
+    slots: 0 (node 1), 1 c;  2 a, 3 (node 2);  4 b, 5 empty;  6 the whole
+
+How a tree is drawn: each operator uniformly and independently; of the operations left below a node with two
+arguments, a uniform share (0 to all) goes to its first argument and the rest to its second. So both arguments
+together use up every operation, and all splits of them are equally likely; not all trees are.
+
+How it is written: an operator stands between its arguments, negation before its own. Two-argument operations are
+in brackets, except the outermost; nothing depends on precedence.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from generators.foundation.randomness import Integers, Stream
+from generators.material.ring import OPERATORS
+from generators.task import Mask
+
+NONE = -1
+# The number of arguments by operator; the last entry is that of NONE.
+ARGUMENTS = np.array([*(operator.arguments for operator in OPERATORS.values()), 0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trees:
+    """B trees of up to M operations.
+
+    operators: int64 [B, M], each node's place in `OPERATORS`, NONE beyond the last; homes: int64 [B, M], the slot
+    that takes each node's value; operands: bool [B, 2M], slots that hold an operand.
+    """
+
+    operators: Integers
+    homes: Integers
+    operands: Mask
+
+
+def draw_trees(stream: Stream, operations: Integers, most: int, choices: Integers) -> Trees:
+    """Trees of `operations` [B] nodes, at most M = `most`, with operators from `choices` (places in `OPERATORS`)."""
+    rows, nowhere = np.arange(len(stream)), 2 * most + 1
+    operators = choices[stream.integers("operators", len(choices), most)]
+    operators[np.arange(most) >= operations[:, None]] = NONE
+    binary = ARGUMENTS[operators] == 2
+    shares = stream.uniform("shares", most)
+    sizes = np.zeros((len(stream), most + 1), dtype=np.int64)  # the last column takes what no node takes
+    homes = np.full((len(stream), most + 1), nowhere)
+    sizes[:, 0], homes[:, 0] = operations, 2 * most
+    for node in range(most):
+        below = np.maximum(sizes[:, node] - 1, 0)
+        first = np.where(binary[:, node], (shares[:, node] * (below + 1)).astype(np.int64), below)
+        for slot, size, child in ((0, first, node + 1), (1, below - first, node + 1 + first)):
+            child = np.where(size > 0, child, most)
+            sizes[rows, child] = size
+            homes[rows, child] = 2 * node + slot
+    homes = homes[:, :most]
+    operands = np.zeros((len(stream), 2 * most + 2), dtype=np.bool_)
+    operands[:, : 2 * most : 2] = operators != NONE
+    operands[:, 1 : 2 * most : 2] = binary
+    operands[rows[:, None], homes] = False
+    return Trees(operators=operators, homes=homes, operands=operands[:, : 2 * most])
+
+
+def evaluate(trees: Trees, operands: Integers, p: int) -> Integers:
+    """The values [B, k] of trees over F_p[X]/(X^k), from the operands [B, 2M, k] in their slots."""
+    count, most = trees.operators.shape
+    slots = np.concatenate((operands, np.zeros((count, 2, operands.shape[2]), dtype=np.int64)), axis=1)
+    for node in range(most - 1, -1, -1):
+        for place, operator in enumerate(OPERATORS.values()):
+            rows = np.flatnonzero(trees.operators[:, node] == place)
+            value = operator.apply(slots[rows, 2 * node], slots[rows, 2 * node + 1], p)
+            slots[rows, trees.homes[rows, node]] = value
+    return slots[:, 2 * most]
+
+
+def longest(operations: int, k: int, binary: bool) -> int:
+    """Tokens of the longest expression of so many operations, with or without two-argument operators."""
+    return k * (operations + 1) + operations + 2 * (operations - 1) if binary else k + operations
+
+
+def write(trees: Trees, operands: Integers, signs: Integers, blank: int, length: int) -> tuple[Integers, Integers]:
+    """Expressions as tokens.
+
+    Args:
+        operands: int64 [B, 2M, k], the tokens of each slot's operand.
+        signs: the tokens of the operators, in the order of `OPERATORS`, then of "(" and ")".
+        blank: the token behind the end of an expression.
+
+    Returns:
+        tokens [B, length], and how many of them [B] are the expression's.
+    """
+    rows, (count, most, k) = np.arange(len(operands)), (*trees.operators.shape, operands.shape[2])
+    binary = ARGUMENTS[trees.operators] == 2
+    bracketed = binary & (np.arange(most) > 0)
+    widths = np.full((count, 2 * most + 2), k)
+    for node in range(most - 1, -1, -1):
+        second = np.where(binary[:, node], widths[:, 2 * node + 1], 0)
+        widths[rows, trees.homes[:, node]] = widths[:, 2 * node] + 1 + second + 2 * bracketed[:, node]
+    starts = np.zeros((count, 2 * most + 2), dtype=np.int64)
+    begins, places = np.empty((2, count, most), dtype=np.int64)
+    for node in range(most):
+        begins[:, node] = starts[rows, trees.homes[:, node]]
+        starts[:, 2 * node] = begins[:, node] + np.where(binary[:, node], bracketed[:, node], 1)
+        places[:, node] = np.where(binary[:, node], starts[:, 2 * node] + widths[:, 2 * node], begins[:, node])
+        starts[:, 2 * node + 1] = places[:, node] + 1
+    ends = starts[:, 1 : 2 * most : 2] + widths[:, 1 : 2 * most : 2]
+    across = starts[:, : 2 * most, None] + np.arange(k)
+    tokens = np.full((count, length + 1), blank)  # the last column takes what is not written
+    *operators, opening, closing = signs
+    tokens[rows[:, None], np.where(trees.operators != NONE, places, length)] = np.array(operators)[trees.operators]
+    tokens[rows[:, None], np.where(bracketed, begins, length)] = opening
+    tokens[rows[:, None], np.where(bracketed, ends, length)] = closing
+    tokens[rows[:, None, None], np.where(trees.operands[:, :, None], across, length)] = operands
+    return tokens[:, :length], widths[:, 2 * most]

@@ -1,0 +1,246 @@
+"""Induction in stories from a grammar: a name of two tokens comes back, and its second token must follow.
+
+Paper, section 4.1. Each story has its own characters, whose names are exactly two tokens drawn afresh, so
+nothing about a name can be remembered from training: only matching its first token against the story tells
+the second. Scored is the second token of a name at every mention after the first.
+
+    once there were Ba len , Do rim and Ku vas . Do rim took the old lamp . he hid the lamp ...
+
+The filler is a grammar with agreement (he/she, his/her, was/were) and with objects and places that come
+back within a story. Whoever was named last is never named next (the text says "he" or "she" instead), and
+all characters appear in the first sentence; so a rule that does not look at the first token of a name, be
+it "repeat the latest name" or any other, cannot be right more often than 1/(characters - 1). That is
+`blind_ceiling`: an accuracy above it has used the first token.
+
+Appendix J mixes nine parts of other text with one of stories. Here (`other_share`) it is text of the same grammar whose
+characters are things, "the lamp saw the ring", so that names, and induction, stand in one training sample in ten.
+"""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from generators.foundation.errors import UserError
+from generators.foundation.randomness import Integers, Stream
+from generators.task import Batch, Rule, Task, TaskConfig
+
+ONSETS = ("B", "D", "F", "G", "H", "J", "K", "L", "M", "N", "P", "R", "S", "T", "V", "Z")
+VOWELS = ("a", "e", "i", "o", "u")
+CODAS = ("l", "n", "r", "s")
+NAME_PARTS_MAXIMUM = len(ONSETS) * len(VOWELS)
+
+# A verb or noun is a row of forms; agreement picks the column.
+GENDERED: dict[str, tuple[str, ...]] = {"he": ("he", "she"), "his": ("his", "her"), "him": ("him", "her")}
+WORDS = {
+    "meets": ("met", "saw", "called", "helped", "followed"),
+    "takes": ("took", "found", "lost", "hid", "carried"),
+    "goes": ("went", "ran", "walked", "came"),
+    "noun": ("lamp", "ring", "boat", "key", "coat", "bell", "drum", "cup"),
+    "adjective": ("old", "red", "small", "golden"),
+    "place": ("wood", "mill", "town", "river", "castle", "garden"),
+    "adverb": ("then", "soon", "later", "again"),
+}
+# {A} {B}: names of two characters. {he} {his} {him} agree with A, {her} with B. One sentence a line; a line
+# that stands twice is drawn twice as often.
+SENTENCES = """
+{A} {meets} {B} .
+{A} {meets} {B} .
+{A} gave {B} the {noun} .
+{A} and {B} were at the {place} .
+{A} and {B} {goes} to the {place} .
+{adverb} {A} {meets} {B} .
+{A} {takes} the {adjective} {noun} .
+{adverb} {he} {takes} the {noun} .
+{A} was with {B} and {his} {noun} .
+"""
+START, STOP, COMMA = "<s>", ".", ","
+ROOM_TOKENS = 4  # behind the first sentence: room for a name
+PLACES_A_STORY = OBJECTS_A_STORY = 2
+
+
+class InductionConfig(TaskConfig):
+    """Settings of `induction`."""
+
+    kind: Literal["induction"] = "induction"
+    characters: int = Field(default=4, ge=2, le=8, description="characters of a story, all named in its first sentence")
+    name_parts: int = Field(
+        default=24, ge=2, le=NAME_PARTS_MAXIMUM, description="first tokens, and second tokens, names are made of"
+    )
+    length_tokens: int = Field(default=64, ge=16, le=4096, description="tokens of a story; it ends where it is cut")
+    other_share: float = Field(
+        default=0.0, ge=0, lt=1, description="of training samples that are text without names; appendix J: 0.9"
+    )
+    training_samples: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**9,
+        description="a fixed training set of that size, read in epochs; without it, fresh samples",
+    )
+    test_samples: int = Field(default=1000, ge=1, le=10**7)
+    validation_samples: int = Field(default=500, ge=1, le=10**7)
+
+
+class Induction(Task):
+    """Stories of `length_tokens` tokens. Chance on a scored token is 1/name_parts, matching is always right."""
+
+    config: InductionConfig
+
+    def __init__(self, config: InductionConfig) -> None:
+        if config.name_parts < config.characters:
+            raise UserError(
+                f"task.name_parts = {config.name_parts}: {config.characters} characters need as many distinct first "
+                f"tokens; give at least {config.characters}"
+            )
+        super().__init__(config)
+        firsts = [onset + vowel for vowel in VOWELS for onset in ONSETS][: config.name_parts]
+        seconds = [onset.lower() + vowel + coda for coda in CODAS for vowel in VOWELS for onset in ONSETS]
+        words = {word for row in (*WORDS.values(), *GENDERED.values()) for word in row}
+        literals = {word for word in SENTENCES.split() if not word.startswith("{")}
+        plain = sorted(words | literals | {"once", "there", COMMA})
+        self.vocabulary = (START, *plain, *firsts, *seconds[: config.name_parts])
+        self.length = config.length_tokens
+        self.splits = {
+            "train": config.training_samples,
+            "validation": config.validation_samples,
+            "test": config.test_samples,
+        }
+        self.first = 1 + len(plain)
+        self.second = self.first + config.name_parts
+        self.token = {word: token for token, word in enumerate(self.vocabulary)}
+        self.sentences = self._compile([line.split() for line in SENTENCES.strip().splitlines()])
+        self.opening = self._opening()
+        if config.length_tokens < len(self.opening) + ROOM_TOKENS:
+            raise UserError(
+                f"task.length_tokens = {config.length_tokens}: the first sentence alone has {len(self.opening)} "
+                f"tokens, and nothing is scored in it; give at least {len(self.opening) + ROOM_TOKENS}"
+            )
+        self.shortcuts = {"latest_name": recent_name(1), "name_before": recent_name(2)}
+
+    @property
+    def blind_ceiling(self) -> float:
+        """The best accuracy of any rule that ignores the first token of the name it completes."""
+        return 1 / (self.config.characters - 1)
+
+    # A sentence is a row of codes: a token as it is, or -1 - slot where the story fills it in; PAD beyond its end.
+    PAD = -1000
+    SLOTS = ("A", "A'", "B", "B'", *GENDERED, *WORDS)
+
+    def _compile(self, sentences: list[list[str]]) -> Integers:
+        rows = []
+        for words in sentences:
+            names = [
+                part for word in words for part in ((word, word[:-1] + "'}") if word in ("{A}", "{B}") else (word,))
+            ]
+            rows.append([-1 - self.SLOTS.index(w[1:-1]) if w[0] == "{" else self.token[w] for w in names])
+        table = np.full((len(rows), max(map(len, rows))), self.PAD)
+        for row, codes in zip(table, rows, strict=True):
+            row[: len(codes)] = codes
+        return table
+
+    def _opening(self) -> Integers:
+        """Token codes of the first sentence; -1 - 2c and -2 - 2c stand for the name of character c."""
+        names = [(-1 - 2 * c, -2 - 2 * c) for c in range(self.config.characters)]
+        codes = [self.token[word] for word in (START, "once", "there", "were")]
+        for place, name in enumerate(names):
+            if place:
+                codes.append(self.token["and" if place == len(names) - 1 else COMMA])
+            codes += name
+        return np.array([*codes, self.token[STOP]])
+
+    def draw(self, stream: Stream, split: str) -> Batch:
+        rows, count = len(stream), self.config.characters
+        characters = np.stack(
+            (
+                self.first + stream.choose("first tokens", self.config.name_parts, count),
+                self.second + stream.choose("second tokens", self.config.name_parts, count),
+            ),
+            axis=2,
+        )
+        if split == "train" and self.config.other_share:
+            other = stream.uniform("other text", 1)[:, 0] < self.config.other_share
+            things = self._tokens(WORDS["noun"])[stream.choose("things", len(WORDS["noun"]), count)]
+            characters[other] = np.stack((np.full_like(things, self.token["the"]), things), axis=2)[other]
+        opening = self.opening[None].repeat(rows, axis=0)
+        opening[:, self.opening < 0] = characters.reshape(rows, -1)
+        shortest = int((self.sentences != self.PAD).sum(axis=1).min())
+        spoken = max(0, -(-(self.length - opening.shape[1]) // shortest))
+        body = self._body(stream, characters, spoken) if spoken else opening[:, :0]
+        tokens = np.concatenate((opening, body), axis=1)[:, : self.length]
+        if tokens.shape[1] < self.length or (tokens < 0).any():
+            raise AssertionError("a story came out short")
+        later = np.arange(self.length) >= opening.shape[1]
+        mention = (tokens >= self.second).astype(np.int64)
+        return Batch(
+            tokens=tokens,
+            loss=np.arange(self.length)[None].repeat(rows, axis=0) > 0,
+            scored=(mention > 0) & later,
+            labels={"mention": np.where(mention > 0, mention.cumsum(axis=1), 0)},
+        )
+
+    def _body(self, stream: Stream, characters: Integers, spoken: int) -> Integers:
+        """`spoken` sentences a story, run together: [B, >= length], PAD moved behind the last of them."""
+        rows = np.arange(len(stream))[:, None]
+        count = self.config.characters
+        # Steps round the circle of characters, never zero: whoever was named last is not named next.
+        template = stream.integers("sentence", len(self.sentences), spoken)
+        names_a, names_b = self._names[0][template], self._names[1][template]
+        steps = stream.integers("who is named", count - 1, 2 * spoken) + 1
+        steps *= np.stack((names_a, names_b), axis=2).reshape(len(stream), -1)
+        named = (count - 1 + steps.cumsum(axis=1)) % count
+        a, b = named[:, 0::2], named[:, 1::2]
+        gender = stream.integers("gender", 2, count)
+        fills = {"A": characters[rows, a, 0], "A'": characters[rows, a, 1]}
+        fills |= {"B": characters[rows, b, 0], "B'": characters[rows, b, 1]}
+        for slot, forms in GENDERED.items():
+            fills[slot] = self._tokens(forms)[gender[rows, a]]
+        for slot, forms in WORDS.items():
+            recurring = {"noun": OBJECTS_A_STORY, "adjective": OBJECTS_A_STORY, "place": PLACES_A_STORY}.get(slot)
+            choice = stream.integers(slot, len(forms), spoken)
+            if recurring:
+                mine = stream.choose(f"this story's {slot}s", len(forms), recurring)
+                which = stream.integers("which object" if slot != "place" else "which place", recurring, spoken)
+                choice = mine[rows, which]
+            fills[slot] = self._tokens(forms)[choice]
+        codes = self.sentences[template]
+        slots = np.stack([fills[slot] for slot in self.SLOTS], axis=2)
+        filled = np.take_along_axis(slots, np.maximum(-1 - codes, 0) % len(self.SLOTS), axis=2)
+        tokens = np.where(codes >= 0, codes, np.where(codes == self.PAD, self.PAD, filled))
+        tokens = tokens.reshape(len(stream), -1)
+        order = np.argsort(tokens == self.PAD, axis=1, kind="stable")
+        return np.take_along_axis(tokens, order, axis=1)
+
+    @property
+    def _names(self) -> tuple[Integers, Integers]:
+        """Whether each sentence names A, and B: 0 or 1 [sentences]."""
+        has = [(self.sentences == -1 - self.SLOTS.index(slot)).any(axis=1).astype(np.int64) for slot in ("A", "B")]
+        return has[0], has[1]
+
+    def _tokens(self, words: tuple[str, ...]) -> Integers:
+        return np.array([self.token[word] for word in words])
+
+    def oracle(self, batch: Batch) -> Integers:
+        answers = np.full(batch.tokens.shape, -1)
+        for row, tokens in enumerate(batch.tokens.tolist()):
+            known: dict[int, int] = {}
+            for place in range(1, len(tokens)):
+                first, second = tokens[place - 1], tokens[place]
+                if self.first <= first < self.second:
+                    if first in known:
+                        answers[row, place] = known[first]
+                    else:
+                        known[first] = second
+        return answers
+
+
+def recent_name(back: int) -> Rule:
+    """Shortcut: the second token of the name that was told `back` names ago."""
+
+    def rule(batch: Batch) -> Integers:
+        guesses = np.full(batch.tokens.shape, -1)
+        for row, tokens in enumerate(batch.tokens):
+            places = np.flatnonzero(batch.labels["mention"][row])
+            guesses[row, places[back:]] = tokens[places[:-back]]
+        return guesses
+
+    return rule

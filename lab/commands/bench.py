@@ -1,0 +1,105 @@
+"""lab bench data, loss, train, decode."""
+
+from typing import Annotated
+
+import typer
+
+from generators.foundation.options import Json, answer, note
+from lab.bench import decode, loss, train
+from lab.bench.data import data
+from lab.commands.options import DEFAULT_HOME, Home
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+bench_app = typer.Typer(no_args_is_help=True, help="Measured comparisons, side by side.")
+app.add_typer(bench_app, name="bench")
+
+
+@app.callback()
+def group() -> None:
+    """Measured comparisons, side by side."""
+
+
+@bench_app.command("data")
+def data_command(
+    corpus: Annotated[str | None, typer.Option(help="a text file for the tasks that need one")] = None,
+    as_json: Json = False,
+) -> None:
+    """What drawing each task's data costs beside a training step of the smallest model; the aim is under 2%."""
+    rows = data(corpus)
+    lines = [f"{'task':<18}{'samples/s':>12}{'tokens/s':>14}{'draw ms':>10}{'step ms':>10}{'share':>8}"]
+    for row in rows:
+        if "left_out" in row:
+            lines.append(f"{row['task']:<18}left out: {row['left_out']}")
+            continue
+        speed = f"{row['samples_per_second']:>12,.0f}{row['tokens_per_second']:>14,.0f}"
+        lines.append(
+            f"{row['task']:<18}{speed}{row['draw_ms']:>10.3f}{row['step_ms']:>10.2f}{row['share_of_step']:>8.2%}"
+        )
+    answer({"tasks": rows}, as_json, "\n".join(lines))
+
+
+@bench_app.command("loss")
+def loss_command(as_json: Json = False) -> None:
+    """Peak memory and time of the three losses as n grows (some ten minutes)."""
+    bench = loss.LossBench()
+    rows = loss.measure(bench)
+    tokens = bench.samples * bench.length_tokens
+    lines = [
+        f"{bench.classes:,} classes, width {bench.width}, {tokens:,} tokens, {bench.trunk_layers} trunk layer and "
+        "n transformer heads, fp32, one thread.",
+        "peak: megabytes of a forward and backward pass above the model and its gradients, each in a process of its",
+        f"own; time: median of {bench.turns} turns in one process, ratios within a turn.",
+        "",
+        f"{'n':>3} {'loss':<12}{'peak MB':>10}{'to n=1':>9}{'to joint':>10}{'seconds':>10}{'to joint':>10}",
+    ]
+    for row in rows:
+        memory = f"{row['peak_mb']:>10,.0f}{row['memory_to_first']:>9.2f}{row['memory_to_joint']:>10.2f}"
+        lines.append(f"{row['n']:>3} {row['loss']:<12}{memory}{row['seconds']:>10.2f}{row['time_to_joint']:>10.2f}")
+    answer({"measured": bench.model_dump(mode="json"), "rows": rows}, as_json, "\n".join(lines))
+
+
+@bench_app.command("train")
+def train_command(as_json: Json = False) -> None:
+    """Our training step beside transformers' Llama and beside its bare matrix products (some five minutes)."""
+    bench = train.TrainBench()
+    rows = train.measure(bench)
+    lines = [
+        f"{bench.layers} layers, {bench.classes} classes, {bench.samples} samples of {bench.length_tokens} tokens,",
+        f"fp32, one thread; medians of {bench.turns} turns, ratios within a turn; n under match = layers.",
+        "",
+        "                ms a    faster than          of the   n=4 to",
+        f"{'width':>5} {'ours':<9}{'step':>8}{'eager':>10}{'compiled':>10}{'floor':>8}{'n=1':>10}",
+    ]
+    for row in rows:
+        for kind, prefix in (("compiled", ""), ("eager", "eager_")):
+            to_compiled = "" if prefix else f"{row['faster_than_transformers_compiled']:.2f}"
+            lines.append(
+                f"{row['width']:>5} {kind:<9}{row['milliseconds'][f'ours n=1 {kind}']:>8.1f}"
+                f"{row[prefix + 'faster_than_transformers_eager']:>10.2f}{to_compiled:>10}"
+                f"{row[prefix + 'share_of_floor']:>8.2f}{row[prefix + 'cost_of_heads']:>10.2f}"
+            )
+    answer({"measured": bench.model_dump(mode="json"), "rows": rows}, as_json, "\n".join(lines))
+
+
+@bench_app.command("decode")
+def decode_command(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
+    """What self-speculation gives on three runs, which are trained first, and our greedy beside transformers'."""
+    drafted, greedy = decode.measure(home, note)
+    lines = [
+        f"fp32, one thread; medians of {decode.TURNS} turns, ratios within a turn. Paper: 7B, code and bytes.",
+        "",
+        f"{'run':<12}{'batch':>6}{'k':>3}{'tokens a forward':>18}{'times faster':>14}{'ratio':>7}{'paper':>14}  same",
+    ]
+    for row in drafted:
+        paper = f"{row['paper_tokens_per_forward']:.2f}, {row['paper_times_faster']:.2f}"
+        lines.append(
+            f"{row['run']:<12}{row['samples']:>6}{row['draft']:>3}{row['tokens_per_forward']:>18.2f}"
+            f"{row['times_faster']:>14.2f}{row['realised']:>7.2f}{paper:>14}  {'yes' if row['same_as_plain'] else 'no'}"
+        )
+    lines += ["", f"{'greedy, batch':>13}{'ms a token':>12}{'transformers':>14}{'times faster':>14}  same"]
+    for row in greedy:
+        lines.append(
+            f"{row['samples']:>13}{row['ms_a_token']:>12.2f}{row['transformers_ms_a_token']:>14.2f}"
+            f"{row['times_faster']:>14.2f}  {'yes' if row['same_tokens'] else 'no'}"
+        )
+    answer({"speculation": drafted, "greedy": greedy}, as_json, "\n".join(lines))

@@ -1,0 +1,174 @@
+"""Stored runs -> tidy frames. Reads, never writes, and trains nothing.
+
+    runs     one row a run of the study's ledger
+    curves   one row a run x step x split x metric
+
+Columns of `runs`:
+    cell, factor/<key>          where in the grid it stands
+    phase, seed, trial          tune or confirm; trial counts a cell's tuning runs from 0, -1 for confirming ones
+    setting/<key>               what tuning chose
+    run, status, failure        identity; complete, diverged, failed or unfinished; why it has no score
+    score                       the study's metric: on validation for tune, on its test split for confirm
+    measure/<name>              what else claims are about
+    steps, best_step            optimiser steps
+    <checkpoint>/<split>/<m>    every metric of the last and the best checkpoint
+    parameters/<part>           how many
+    train_seconds, evaluate_seconds
+    environment/<key>           versions and machine
+
+Columns of `curves`: run, cell, phase, seed, status, step, seconds (of training up to that step), split, metric, value.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from generators.foundation.errors import UserError
+from generators.foundation.settings import Tree
+from lab.run.store import METRICS, TIMING, RunFolder
+from studies.declared.measures import Measure, main_measure
+from studies.declared.study import Cell, Study
+from studies.ledger.files import read_ledger
+
+RUN_COLUMNS = ["cell", "phase", "seed", "trial", "run", "status", "failure", "score", "steps", "best_step"]
+CURVE_COLUMNS = ["run", "cell", "phase", "seed", "status", "step", "seconds", "split", "metric", "value"]
+COMPLETE, UNFINISHED, FAILED = "complete", "unfinished", "failed"
+
+
+@dataclass(frozen=True)
+class Results:
+    """A study and what is stored of it. cells: the ledger as it stands."""
+
+    study: Study
+    cells: list[Tree]
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+
+    @cached_property
+    def _cells(self) -> dict[str, Cell]:
+        return {cell.label: cell for cell in self.study.cells}
+
+    def cell(self, label: str) -> Cell:
+        """The cell of a label."""
+        return self._cells[label]
+
+    @property
+    def ended(self) -> int:
+        """Runs that came to a score or a failure."""
+        return int((self.runs["status"] != UNFINISHED).sum())
+
+    @property
+    def complete(self) -> int:
+        """Runs that came to a score."""
+        return int((self.runs["status"] == COMPLETE).sum())
+
+    @property
+    def failed(self) -> pd.DataFrame:
+        """Runs that ended without a score."""
+        return self.runs[~self.runs["status"].isin([COMPLETE, UNFINISHED])]
+
+    def phase(self, phase: str) -> pd.DataFrame:
+        """The complete runs of a phase."""
+        return self.runs[(self.runs["phase"] == phase) & (self.runs["status"] == COMPLETE)]
+
+    def column(self, metric: str, split: str | None = None) -> str:
+        """The column of a metric at the checkpoint the study judges, by default on the split it judges."""
+        declaration = self.study.declaration
+        return f"{declaration.checkpoint}/{split or declaration.split}/{metric}"
+
+    def column_of(self, measure: Measure) -> str:
+        """The column of what a claim is about, in confirming runs."""
+        return "score" if measure == main_measure(self.study.declaration) else f"measure/{measure.name}"
+
+    def scored(self, measure: Measure) -> pd.DataFrame:
+        """The complete confirming runs that have a measure."""
+        runs, column = self.phase("confirm"), self.column_of(measure)
+        return runs[runs[column].notna()] if column in runs else runs[:0]
+
+
+def read_results(home: Path, study: Study) -> Results:
+    """Everything stored of a study, as of its ledger."""
+    cells = read_ledger(home, study)
+    rows: list[Tree] = []
+    points: list[Tree] = []
+    for cell in cells:
+        trials = 0
+        for entry in cell["entries"]:
+            tuned = entry["phase"] == "tune"
+            folder = RunFolder(home, entry["run"])
+            timing = folder.lines(TIMING)
+            row = run_row(cell, entry, folder, timing, trials if tuned else -1)
+            trials += tuned
+            rows.append(row)
+            shared = {name: row[name] for name in CURVE_COLUMNS if name in row}
+            points += [shared | point for point in curve_points(folder, timing)]
+    columns = [*RUN_COLUMNS, *(f"factor/{key}" for key in study.factors), "train_seconds", "evaluate_seconds"]
+    for row in sorted(rows, key=len, reverse=True):  # the fullest row knows the order of its parts best
+        columns += [name for name in row if name not in columns]
+    runs = pd.DataFrame(rows, columns=columns)
+    return Results(study, cells, runs, pd.DataFrame(points, columns=CURVE_COLUMNS))
+
+
+def run_row(cell: Tree, entry: Tree, folder: RunFolder, timing: list[Tree], trial: int) -> Tree:
+    """One row of `runs`. The ledger decides whether a run has a score, as it does for the verdicts."""
+    ended = entry["score"] is not None or entry["failure"] is not None
+    try:
+        result = (folder.result() if ended else None) or {}
+    except UserError:
+        if entry["failure"] is None:
+            raise
+        result = {}  # that it is damaged may be why it failed
+    if not ended:
+        status = UNFINISHED
+    elif entry["score"] is not None:
+        status = COMPLETE
+    else:  # a run may be complete and still have no score, where it lacks the study's metric
+        status = result["status"] if result and result["status"] != COMPLETE else FAILED
+    row = {"cell": cell["cell"], **{f"factor/{key}": level for key, level in cell["levels"].items()}}
+    row |= {name: entry[name] for name in ("phase", "seed", "run", "score", "failure")}
+    row |= {"trial": trial, "status": status, "steps": result.get("steps"), "best_step": result.get("best_step")}
+    row |= {f"measure/{name}": value for name, value in entry.get("measures", {}).items()}
+    row |= {f"setting/{key}": value for key, value in entry["settings"].items()}
+    for checkpoint, splits in result.get("scores", {}).items():
+        for split, metrics in splits.items():
+            row |= {f"{checkpoint}/{split}/{name}": value for name, value in metrics.items()}
+    row |= {f"parameters/{part}": count for part, count in result.get("parameters", {}).items()}
+    for name in ("train_seconds", "evaluate_seconds"):
+        row[name] = sum(line[name] for line in timing) if timing else float("nan")
+    return row | {f"environment/{key}": value for key, value in environment(folder).items()}
+
+
+def rows_of(frame: pd.DataFrame) -> list[Tree]:
+    """A frame's rows as trees."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def columns_under(frame: pd.DataFrame, prefix: str) -> dict[str, str]:
+    """The columns `prefix/<name>` of a frame: name -> column."""
+    names = [str(column) for column in frame.columns]
+    return {name.removeprefix(f"{prefix}/"): name for name in names if name.startswith(f"{prefix}/")}
+
+
+def environment(folder: RunFolder) -> Tree:
+    """Versions and machine of a run; empty where it never started."""
+    path = folder.path / "environment.json"
+    found: Tree = json.loads(path.read_bytes()) if path.exists() else {}
+    return found
+
+
+def curve_points(folder: RunFolder, timing: list[Tree]) -> Iterator[Tree]:
+    """The logged measurements of a run, each with the training seconds spent up to its step."""
+    seconds: dict[int, float] = {}
+    spent = 0.0
+    for line in timing:
+        spent += line["train_seconds"]
+        seconds[line["step"]] = spent
+    for line in folder.lines(METRICS):
+        for metric, value in line.items():
+            if metric not in ("step", "split"):
+                at = seconds.get(line["step"], float("nan"))
+                yield {"step": line["step"], "seconds": at, "split": line["split"], "metric": metric, "value": value}

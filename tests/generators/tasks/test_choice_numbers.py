@@ -1,0 +1,169 @@
+"""Choice points: every number that theory gives, met by counting all sequences, all predictions, and by drawn samples."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from generators.foundation.randomness import Integers
+from generators.material.entropy import Floats, entropy
+from generators.task import Batch
+from generators.tasks.choice import (
+    CONSEQUENTIAL,
+    DECIDED,
+    FILLER,
+    FIXED,
+    INCONSEQUENTIAL,
+    Choice,
+    ChoiceConfig,
+    implied_weight,
+)
+
+CONFIGS = [
+    ChoiceConfig(),
+    ChoiceConfig(noise=0.3),
+    ChoiceConfig(branching=3, alphabet_tokens=10, decides_tokens=2, spacing_tokens=5, noise=0.2, length_tokens=61),
+    ChoiceConfig(consequential_points=2, inconsequential_points=3, decides_tokens=3, spacing_tokens=5, noise=0.1),
+]
+
+
+@pytest.fixture(scope="module", params=CONFIGS, ids=["plain", "noisy", "wide alphabet", "two and three"])
+def task(request: pytest.FixtureRequest) -> Choice:
+    return Choice(request.param)
+
+
+@pytest.fixture(scope="module")
+def batch(task: Choice) -> Batch:
+    return task.batch("train", np.arange(4000))
+
+
+def every_sequence(task: Choice) -> tuple[Integers, Floats]:
+    """All samples [N, T] of a small task with their probabilities [N], put together block by block."""
+    config, rounds = task.config, len(task.blocks)
+    decides, noise = config.decides_tokens, config.noise
+    chance: dict[tuple[int, ...], float] = {}
+    for first in range(rounds):
+        sequences: dict[tuple[int, ...], float] = {(): 1 / rounds}
+        for point in range(-(-task.length // config.spacing_tokens)):
+            filler = task.blocks[(first + point) % rounds].tolist()
+            longer = {}
+            for start, p in sequences.items():
+                for option in range(config.branching):
+                    row = task.table[option if task.vocabulary[filler[0]].startswith("C") else -1]
+                    for follow in product(range(task.alphabet), repeat=decides):
+                        kept = [
+                            noise / task.alphabet + (1 - noise) * (a == b) for a, b in zip(follow, row, strict=True)
+                        ]
+                        sequence = (*start, filler[0], option, *follow, *filler[2 + decides :])
+                        longer[sequence] = p / config.branching * float(np.prod(kept))
+            sequences = longer
+        for sequence, p in sequences.items():
+            if p:
+                chance[sequence[: task.length]] = chance.get(sequence[: task.length], 0) + p
+    return np.array(list(chance)), np.array(list(chance.values()))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.4])
+@pytest.mark.parametrize(("decides", "spacing"), [(1, 3), (2, 4)])
+def test_distributions_are_those_of_all_sequences_counted(noise: float, decides: int, spacing: int) -> None:
+    config = ChoiceConfig(branching=2, alphabet_tokens=3, decides_tokens=decides, spacing_tokens=spacing, noise=noise, length_tokens=8)  # fmt: skip
+    task = Choice(config)
+    tokens, chance = every_sequence(task)
+    assert np.isclose(chance.sum(), 1)
+    sequences = Batch(tokens=tokens, loss=tokens > 0, scored=tokens < 0)
+    for lag in range(1, 9):
+        told = task.distribution(sequences, lag)
+        for place in range(8):
+            seen = [row.tobytes() for row in tokens[:, : max(0, place - lag + 1)]]
+            joint: dict[bytes, Floats] = {}
+            for past, token, p in zip(seen, tokens[:, place], chance, strict=True):
+                joint.setdefault(past, np.zeros(len(task.vocabulary)))[token] += p
+            expected = np.array([joint[past] / joint[past].sum() for past in seen])
+            assert np.allclose(told[:, place], expected, atol=1e-12), (lag, place)
+
+
+def test_the_closed_form_is_the_entropy_of_the_distribution(task: Choice, batch: Batch) -> None:
+    some = batch.take(np.arange(200))
+    for lag in (1, 2, 3, 5, 8, 13):
+        told = entropy(task.distribution(some, lag))
+        closed = task.optimal_loss(some.labels["class"], some.labels["offset"], lag)
+        assert np.allclose(told[:, lag:], closed[:, lag:], atol=1e-12)
+
+
+def test_samples_lose_on_average_what_the_closed_form_says(task: Choice, batch: Batch) -> None:
+    lags = [1, 2, 3, 5, 8, 13]
+    known = task.optimal_losses(lags)
+    assert (known.error == 0).all()
+    for lag, expected in zip(lags, known.nats, strict=True):
+        chance = np.take_along_axis(task.distribution(batch, lag), batch.tokens[:, :, None], axis=2)[:, lag:, 0]
+        losses = -np.log(chance).mean(axis=1)
+        assert abs(losses.mean() - expected) <= 3.5 * losses.std() / np.sqrt(len(losses)) + 1e-12
+
+
+def test_numbers_worked_out_by_hand() -> None:
+    task = Choice(ChoiceConfig(branching=2, alphabet_tokens=2, noise=0.5))
+    classes = np.array([FILLER, CONSEQUENTIAL, INCONSEQUENTIAL, DECIDED, DECIDED, FIXED])
+    losses = task.optimal_loss(classes, np.array([-1, 0, 0, 1, 3, 1]), lag=2)
+    quarter = 2 * np.log(2) - 0.75 * np.log(3)  # h(3/4, 1/4)
+    assert np.allclose(losses, [0, np.log(2), np.log(2), np.log(2), quarter, quarter], atol=1e-12)
+    assert (task.ceiling, task.blind_ceiling) == (0.75, 0.5)
+    wide = Choice(ChoiceConfig(branching=4, alphabet_tokens=16, noise=0.5))
+    assert (wide.ceiling, wide.blind_ceiling) == (1 - 0.5 * 15 / 16, 0.5 / 4 + 0.5 / 16)
+
+
+def test_both_kinds_of_choice_cost_a_next_token_head_the_same_token_by_token() -> None:
+    task = Choice(ChoiceConfig(noise=0.3))
+    places = np.arange(5)
+    consequential = task.optimal_loss(np.array([CONSEQUENTIAL, *[DECIDED] * 4]), places)
+    inconsequential = task.optimal_loss(np.array([INCONSEQUENTIAL, *[FIXED] * 4]), places)
+    assert np.allclose(consequential, inconsequential)
+    assert consequential[0] == np.log(8)
+    further = task.optimal_loss(np.array([DECIDED] * 4), places[1:], lag=4)
+    assert (further[:3] > consequential[1:4] + 0.5).all()
+
+
+def test_a_head_knows_nothing_of_what_comes_between_its_position_and_its_target(task: Choice, batch: Batch) -> None:
+    some = batch.take(np.arange(50))
+    other = task.batch("train", np.arange(50, 100)).tokens
+    for lag in (1, 3, 6):
+        for cut in (4, 9, 17):
+            mixed = np.concatenate((some.tokens[:, :cut], other[:, cut:]), axis=1)
+            reach = slice(0, cut + lag)
+            same = (
+                task.distribution(some, lag)[:, reach] == task.distribution(replace(some, tokens=mixed), lag)[:, reach]
+            )
+            assert same.all()
+
+
+def test_implied_weights_are_those_of_counted_predictions() -> None:
+    for n, decides in product(range(1, 9), range(9)):
+        choice = 100
+        pairs = [
+            (source, head)
+            for source in range(200)
+            for head in range(1, n + 1)
+            if source < choice <= source + head <= choice + decides
+        ]
+        assert implied_weight(n, decides) == len(pairs)
+        if decides >= n - 1:
+            assert implied_weight(n, decides) == n * (n + 1) // 2
+        fixes = decides + 1
+        if fixes <= n:
+            assert implied_weight(n, decides) == fixes * n - fixes * (fixes - 1) // 2
+    assert [implied_weight(n, 0) for n in range(1, 9)] == list(range(1, 9))
+
+
+def test_heads_lose_log_b_at_a_choice_as_often_as_its_implied_weight_says() -> None:
+    for decides in range(1, 9):
+        task = Choice(ChoiceConfig(decides_tokens=decides, spacing_tokens=decides + 2, length_tokens=64, branching=3))
+        batch = task.batch("train", [0, 1])
+        points = np.flatnonzero(batch.labels["offset"][0] == 0)
+        points = points[(points > 8) & (points + decides < task.length)]
+        assert len(points) >= 4
+        for n in range(1, 9):
+            lost = np.sum([entropy(task.distribution(batch, lag)) for lag in range(1, n + 1)], axis=0)
+            for row, point in product((0, 1), points):
+                total = lost[row, point - 1 : point + decides + 1].sum() / np.log(3)
+                weight = implied_weight(n, decides if batch.labels["class"][row, point] == CONSEQUENTIAL else 0)
+                assert np.isclose(total, weight)

@@ -1,0 +1,172 @@
+"""Stories: the labels are right, the text agrees, and blindness has the ceiling that is published."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generators.foundation.errors import UserError
+from generators.task import Batch, shares
+from generators.tasks.induction import Induction, InductionConfig
+
+
+@pytest.fixture(scope="module")
+def task() -> Induction:
+    return Induction(InductionConfig(characters=4, name_parts=12, length_tokens=96))
+
+
+@pytest.fixture(scope="module")
+def stories(task: Induction) -> Batch:
+    return task.batch("train", np.arange(3000))
+
+
+def test_the_oracle_finds_the_scored_tokens_and_their_answers_from_the_text_alone(
+    task: Induction, stories: Batch
+) -> None:
+    answers = task.oracle(stories)
+    assert ((answers >= 0) == stories.scored).all()
+    assert (answers[stories.scored] == stories.tokens[stories.scored]).all()
+    assert stories.scored.sum() > 30_000
+
+
+def test_nothing_is_scored_at_a_first_mention(task: Induction, stories: Batch) -> None:
+    for tokens, scored in zip(stories.tokens[:200], stories.scored[:200], strict=True):
+        seconds = [token for token, at in zip(tokens, scored, strict=True) if token >= task.second and not at]
+        assert len(seconds) == len(set(seconds)) == 4
+
+
+def test_names_are_two_tokens_distinct_within_a_story_and_drawn_afresh(task: Induction, stories: Batch) -> None:
+    firsts = (stories.tokens >= task.first) & (stories.tokens < task.second)
+    assert (firsts[:, :-1] == (stories.tokens[:, 1:] >= task.second)).all()
+    pairs = {
+        (first, second)
+        for row in range(len(stories))
+        for first, second in zip(stories.tokens[row][:-1], stories.tokens[row][1:], strict=True)
+        if second >= task.second
+    }
+    assert len(pairs) == 12 * 12
+    for tokens in stories.tokens[:200]:
+        found = {(a, b) for a, b in pairwise(tokens) if b >= task.second}
+        assert len({a for a, _ in found}) == len({b for _, b in found}) == len(found) == 4
+
+
+def best_blind_rule(task: Induction, batch: Batch) -> float:
+    """Accuracy of the best rule that knows the names of the story and the order of mentions, but not the first token:
+    of the characters not just named, always the one whose last mention is longest ago, or the most recent, ..."""
+    right = np.zeros(task.config.characters)
+    total = 0
+    for tokens, scored in zip(batch.tokens, batch.scored, strict=True):
+        recent: list[int] = []
+        for place in np.flatnonzero(tokens >= task.second):
+            if scored[place]:
+                total += 1
+                right[recent.index(tokens[place])] += 1
+            recent = [tokens[place], *(token for token in recent if token != tokens[place])]
+    return float(right.max()) / total
+
+
+@pytest.mark.parametrize("characters", [3, 4, 6])
+def test_no_rule_blind_to_the_first_token_passes_the_published_ceiling(characters: int) -> None:
+    task = Induction(InductionConfig(characters=characters, name_parts=12, length_tokens=96))
+    batch = task.batch("train", np.arange(2000))
+    scored = batch.scored.sum()
+    error = np.sqrt(task.blind_ceiling * (1 - task.blind_ceiling) / scored)
+    assert task.blind_ceiling == 1 / (characters - 1)
+    assert best_blind_rule(task, batch) < task.blind_ceiling + 4 * error
+    for right in task.shortcut_scores(batch).values():
+        assert right.mean() < task.blind_ceiling + 4 * error
+
+
+def test_whoever_was_named_last_is_not_named_next(task: Induction, stories: Batch) -> None:
+    assert task.shortcut_scores(stories)["latest_name"].mean() == 0.0
+
+
+def test_pronouns_agree_with_the_character_all_through_a_story(task: Induction, stories: Batch) -> None:
+    pronouns = {"he": 0, "his": 0, "him": 0, "she": 1, "her": 1}
+    seen = set()
+    for tokens in stories.tokens[:500]:
+        words = [task.vocabulary[token] for token in tokens]
+        gender: dict[str, int] = {}
+        last = ""
+        for place, word in enumerate(words):
+            if tokens[place] >= task.second:
+                owner_is_subject = "with" in words[max(0, place - 2) : place]
+                last = last if owner_is_subject else word
+                latest = word
+            if word in pronouns:
+                whom = latest if word in ("he", "she") else last
+                assert gender.setdefault(whom, pronouns[word]) == pronouns[word]
+                seen.add(word)
+    assert seen >= {"he", "she", "his", "her"}
+
+
+def test_objects_come_back_within_a_story(task: Induction, stories: Batch) -> None:
+    nouns = [{"lamp", "ring", "boat", "key", "coat", "bell", "drum", "cup"} & {task.vocabulary[t] for t in tokens}
+             for tokens in stories.tokens[:500]]  # fmt: skip
+    assert max(map(len, nouns)) == 2
+
+
+def test_train_validation_and_test_share_no_sample() -> None:
+    task = Induction(InductionConfig(characters=2, name_parts=2, length_tokens=16))
+    drawn = {split: task.batch(split, np.arange(800)).tokens for split in task.splits}
+    stories = {split: {row.tobytes() for row in tokens} for split, tokens in drawn.items()}
+    assert not stories["train"] & stories["test"]
+    assert not stories["train"] & stories["validation"]
+    assert not stories["validation"] & stories["test"]
+    assert len(stories["train"]) < 800, "so few stories exist that a chance overlap would be seen"
+    assert (shares(drawn["test"]) == 0).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    characters=st.integers(2, 8),
+    spare=st.integers(0, 20),
+    length=st.integers(32, 200),
+    split=st.sampled_from(["train", "validation", "test"]),
+    seed=st.integers(0, 5),
+    cut=st.integers(1, 19),
+)
+def test_a_sample_is_the_same_whatever_it_is_drawn_with(
+    characters: int, spare: int, length: int, split: str, seed: int, cut: int
+) -> None:
+    task = Induction(InductionConfig(characters=characters, name_parts=characters + spare, length_tokens=length))
+    order = np.random.default_rng(cut).permutation(20)
+    whole = task.batch(split, np.arange(20), seed)
+    parts = [task.batch(split, order[:cut], seed), task.batch(split, order[cut:], seed)]
+    for name in ("tokens", "loss", "scored"):
+        put_together = np.concatenate([getattr(part, name) for part in parts])
+        assert (getattr(whole, name)[order] == put_together).all()
+    assert whole.tokens.min() >= 0
+    assert whole.tokens.max() < len(task.vocabulary)
+
+
+def test_seeds_and_settings_give_other_samples(task: Induction, stories: Batch) -> None:
+    assert (task.batch("train", np.arange(50), 1).tokens != stories.tokens[:50]).any(axis=1).all()
+    other = Induction(InductionConfig(characters=4, name_parts=12, length_tokens=95))
+    assert (other.batch("train", np.arange(50)).tokens != stories.tokens[:50, :95]).any(axis=1).all()
+
+
+def test_more_characters_than_first_tokens_is_refused() -> None:
+    with pytest.raises(UserError, match=r"task.name_parts = 3: 4 characters need .* at least 4"):
+        Induction(InductionConfig(characters=4, name_parts=3))
+
+
+def test_an_unknown_split_is_refused(task: Induction) -> None:
+    with pytest.raises(UserError, match="split 'dev' is not one of train, validation, test"):
+        task.batch("dev", [0])
+
+
+def test_of_the_mixture_one_training_sample_in_ten_is_a_story_and_held_out_ones_all_are() -> None:
+    mixed = Induction(InductionConfig(other_share=0.9))
+    train, test = mixed.batch("train", np.arange(4000)), mixed.batch("test", np.arange(200))
+    named = (train.tokens >= mixed.first).any(axis=1)
+    assert abs(named.mean() - 0.1) < 4 * np.sqrt(0.1 * 0.9 / 4000)
+    assert (test.tokens >= mixed.first).any(axis=1).all()
+    other = train.take(~named)
+    assert not other.scored.any()
+    assert mixed.confirmed(train).all()
+    assert mixed.confirmed(test).all()
+    words = {mixed.vocabulary[token] for token in np.unique(other.tokens[:, 4:7])}
+    assert words >= {"the", "lamp", "ring", "boat"}

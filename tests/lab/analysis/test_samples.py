@@ -1,0 +1,129 @@
+"""Samples are what decoding and the heads say of them, token by token."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from generators.tasks.choice import Choice, ChoiceConfig
+from generators.tasks.text import Text, TextConfig
+from lab.analysis.analysis import Row
+from lab.analysis.figures.samples import draw
+from lab.analysis.samples import analyse, pieces
+from lab.decoding.decoder import decode
+from lab.decoding.items import prompts_of
+from lab.run.stored_run import StoredRun
+from lab.run.training import train
+from tests.conftest import Spec, logits_of
+
+CHOICE = {"kind": "choice", "length_tokens": 64, "validation_samples": 8, "test_samples": 8}
+
+
+def stored(spec: Any, home: Path) -> StoredRun:
+    train(spec, home)
+    return StoredRun(home, spec.identity, "best")
+
+
+def parts_of(rows: list[Row], part: str, sample: int = 0) -> list[Row]:
+    return [row for row in rows if (row["part"], row["sample"]) == (part, sample)]
+
+
+@pytest.fixture(scope="module")
+def run(tiny: Spec, tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
+    return stored(tiny(objective__n=3, training__steps=40), tmp_path_factory.mktemp("samples"))
+
+
+def test_drafts_are_greedy_tokens_and_each_pass_begins_with_head_1_and_goes_on_in_order(run: StoredRun) -> None:
+    task, found = run.parts.task, analyse(run)
+    batch = task.batch("test", np.arange(16))
+    prompts, lengths, room = prompts_of(batch)
+    plain = decode(run.parts.network, prompts, lengths, min(room, 40)).tokens
+    for sample in range(3):
+        rows = parts_of(found.rows, "draft", sample)
+        given = [row for row in rows if row["head"]]
+        assert [row["text"].strip() for row in given] == [task.vocabulary[token] for token in plain[sample]]
+        assert [row["place"] for row in rows] == list(range(rows[0]["place"], rows[0]["place"] + len(rows)))
+        assert given[0]["place"] == lengths[sample]
+        for before, after in pairwise(given):
+            same = after["forward"] == before["forward"]
+            assert after["head"] == (before["head"] + 1 if same else 1)
+            assert same or after["forward"] == before["forward"] + 1
+            assert not (same and after["refused"])
+    assert (
+        found.measures["tokens_per_forward"]
+        == decode(run.parts.network, prompts, lengths, min(room, 40), 3).tokens_per_forward
+    )
+
+
+def test_losses_are_those_of_the_heads_and_none_where_a_head_has_no_target(run: StoredRun) -> None:
+    batch = run.parts.task.batch("test", np.arange(2))
+    tokens = torch.from_numpy(batch.tokens)
+    rows = parts_of(analyse(run).rows, "loss", 1)
+    assert len(rows) == run.parts.task.length
+    for lag in (1, 2):
+        nats = -logits_of(run.parts.network, tokens[:, :-1], lag)[1].log_softmax(dim=-1)
+        assert all(row[f"loss_{lag}"] is None for row in rows[:lag])
+        for row in rows[lag:]:
+            expected = nats[row["place"] - lag, batch.tokens[1, row["place"]]].item()
+            assert row[f"loss_{lag}"] == pytest.approx(expected, abs=1e-4)
+    assert not any("loss_3" in row for row in rows)
+    assert [row["scored"] for row in rows] == batch.scored[1].tolist()
+
+
+def test_choices_have_the_weight_of_the_paper_away_from_the_edges(tiny: Spec, tmp_path: Path) -> None:
+    """n(n + 1)/2 of a consequential choice, n of another (section 5.1)."""
+    rows = analyse(stored(tiny(task=CHOICE, objective__n=4, model__layers=5), tmp_path)).rows
+    inner = [row for row in parts_of(rows, "loss") if 4 <= row["place"] < 56]
+    assert {row["weight"] for row in inner if row["class"] == "consequential choice"} == {10}
+    assert {row["weight"] for row in inner if row["class"] == "inconsequential choice"} == {4}
+    assert {row["weight"] for row in inner if "choice" not in row["class"]} == {None}
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"kind": "multi_token", "n": 1},
+        {"kind": "multi_token", "n": 2, "stride": 3},
+        {"kind": "sequential_modules", "n": 2},
+        {"kind": "token_order"},
+        {"kind": "registers"},
+    ],
+)
+def test_what_cannot_draft_shows_losses_alone(tiny: Spec, tmp_path: Path, objective: dict[str, Any]) -> None:
+    found = analyse(stored(tiny(objective=objective, training__steps=4), tmp_path))
+    assert {row["part"] for row in found.rows} == {"loss"}
+    assert found.measures == {"tokens_per_forward": 1.0}
+    assert "<svg" in draw(found.tree()["rows"])
+
+
+def test_pieces_of_a_text_are_joined_as_they_are_and_words_bring_their_blank() -> None:
+    text = Text(TextConfig(length_tokens=64))
+    tokens = text.batch("test", [3]).tokens[0]
+    assert "".join(pieces(text, tokens)) == text.text(tokens)
+    choice = Choice(ChoiceConfig())
+    tokens = choice.batch("test", [0]).tokens[0]
+    assert pieces(choice, tokens) == [choice.vocabulary[tokens[0]], *(f" {choice.vocabulary[t]}" for t in tokens[1:])]
+
+
+def test_half_a_character_and_padding_are_called_by_their_names() -> None:
+    text = Text(TextConfig(length_tokens=64))
+    tokens = np.array([*"a\N{LATIN SMALL LETTER E WITH ACUTE}".encode(), text.padding])
+    assert pieces(text, tokens) == [
+        "a",
+        text.vocabulary[tokens[1]],
+        text.vocabulary[tokens[2]],
+        text.vocabulary[tokens[3]],
+    ]
+
+
+def test_the_terminal_and_the_figure_name_every_decoded_token(run: StoredRun) -> None:
+    found = analyse(run)
+    line = next(line for line in found.lines if line.startswith("draft 0"))
+    bare = "".join(letter for letter in line.partition(": ")[2] if letter not in "[]×²³")
+    assert bare.split() == [row["text"].strip() for row in parts_of(found.rows, "draft")]
+    svg = draw(found.tree()["rows"])
+    assert svg == draw(found.tree()["rows"])
+    assert all(title in svg for title in ("Drafts: the head", "Loss of head 1", "Loss of head 2"))

@@ -1,0 +1,211 @@
+"""`lab objective check`: every shipped objective passes, and each way of breaking the contract is found by its own line."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from generators.foundation.errors import UserError
+from lab.loss.graph import Graph
+from lab.model.batches import TensorBatch
+from lab.model.config import ModelConfig
+from lab.objectives import check as objective_check
+from lab.objectives.check import check_objective
+from lab.objectives.multi_token import MultiToken, MultiTokenConfig
+from lab.objectives.objective import DataShape, NextTokenPath, Objective, Term
+from lab.objectives.table import OBJECTIVES
+from tests.conftest import Lab
+
+
+class Sound(MultiToken):
+    config: MultiTokenConfig
+
+
+class Gated(Sound):
+    """A leak behind a gate that is closed at the start."""
+
+    def __init__(self, config: MultiTokenConfig, model: ModelConfig, data: DataShape) -> None:
+        super().__init__(config, model, data)
+        self.gate = nn.Parameter(torch.zeros(model.shape.width))
+
+    def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
+        ahead = self.trunk.embed_tokens(torch.roll(tokens_BxQ, -1, dims=1))[:, : latent_BxPxD.shape[1]]
+        leak = self.gate * ahead[:, : tokens_BxQ.shape[1] - lag + 1]
+        return super().hidden(latent_BxPxD, lag, tokens_BxQ) + leak
+
+
+class PastTheEmbedding(Sound):
+    """A leak that does not come through the embedding."""
+
+    def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
+        ahead = torch.roll(tokens_BxQ, -1, dims=1)[:, : tokens_BxQ.shape[1] - lag + 1, None]
+        return super().hidden(latent_BxPxD, lag, tokens_BxQ) + 0.1 * ahead
+
+
+class DrawnElsewhere(Sound):
+    def __init__(self, config: MultiTokenConfig, model: ModelConfig, data: DataShape) -> None:
+        super().__init__(config, model, data)
+        self.head.mlp.drawn = nn.Parameter(torch.randn(model.shape.width))
+
+
+class TwoOfAName(Sound):
+    def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
+        for term in super().terms(latent_BxSxD, batch, graph):
+            yield Term("loss_1", term.value, term.count, term.weight)
+
+
+class Unshared(Sound):
+    """Two terms read one state that is not cut: the first one's backward pass frees it."""
+
+    def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
+        hidden_BxPxD = self.norm(self.apply_layer(1, latent_BxSxD))
+        for name in ("loss_1", "again"):
+            value = graph.cross_entropy(hidden_BxPxD, self.lm_head.weight, batch.targets(1))
+            yield Term(name, value, batch.targets(1).count)
+
+
+class OwnCount(Sound):
+    """A mean over the targets of the piece, where it should be over those of the whole batch."""
+
+    def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
+        for term in super().terms(latent_BxSxD, batch, graph):
+            here = int(batch.loss[:, int(term.name[-1]) :].sum())
+            yield Term(term.name, term.value * term.count / max(1, here), here)
+
+
+class Peeking(Sound):
+    """Every latent is mixed with the one after it, in training and in what is predicted."""
+
+    def apply_layer(self, head: int, state_BxPxD: Tensor) -> Tensor:
+        ahead_BxPxD = torch.cat((state_BxPxD[:, 1:], state_BxPxD[:, -1:]), dim=1)
+        return super().apply_layer(head, state_BxPxD + ahead_BxPxD)
+
+
+class PeekingAtLossTwo(Sound):
+    def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
+        for term in super().terms(latent_BxSxD, batch, graph):
+            peek = self.trunk.embed_tokens(batch.tokens_BxT[:, 1:]).flatten(0, 1)[batch.targets(1).positions_N]
+            extra = peek.square().sum() / max(1, batch.targets(1).count) if term.name == "loss_2" else 0.0
+            yield Term(term.name, term.value + extra, term.count)
+
+
+class TrainedOtherwise(Sound):
+    """Evaluated without the norm it is trained with."""
+
+    def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
+        return self.apply_layer(lag, latent_BxPxD[:, : tokens_BxQ.shape[1] - lag + 1])
+
+    def next_token_path(self) -> NextTokenPath:
+        path = super().next_token_path()
+        return NextTokenPath(path.layers, nn.Identity(), path.unembedding)  # type: ignore[arg-type]
+
+
+class PathWithoutHead(Sound):
+    def next_token_path(self) -> NextTokenPath:
+        return NextTokenPath([], self.norm, self.lm_head)
+
+
+class Uncounted(Sound):
+    def head_parts(self) -> dict[str, nn.Module]:
+        return {"norm": self.norm}
+
+
+class Raises(Sound):
+    def next_token_path(self) -> NextTokenPath:
+        raise NotImplementedError("later\nperhaps")
+
+
+WRONG = {
+    Sound: {},
+    DrawnElsewhere: {"weights come from the seed alone": "head.mlp.drawn: not drawn by"},
+    TwoOfAName: {"terms have names of their own": "loss_1 comes twice"},
+    Unshared: {
+        "sequential gives the gradient of joint": "RuntimeError: Trying to backward through the graph a second time",
+        "chunked gives the gradient of joint": "RuntimeError: Trying to backward through the graph a second time",
+    },
+    OwnCount: {"micro-batches add up": "the gradient of"},
+    Peeking: {
+        "no prediction reads its target or later": "the prediction 1 ahead for the token at 1 reads that at 1",
+        "no loss_i reads its target or later": "loss_1 for the token at 1 reads that at 1",
+        "next_token_path gives the same logits": "they differ from those of `hidden`",
+    },
+    PeekingAtLossTwo: {"no loss_i reads its target or later": "loss_2 for the token at 2 reads that at"},
+    TrainedOtherwise: {"loss_1 is the loss of what is predicted": "and from latent by `hidden` and `unembed`"},
+    PathWithoutHead: {"next_token_path gives the same logits": "they differ from those of `hidden`"},
+    Uncounted: {"parameters are counted by part": "head_parts makes it"},
+    Raises: {"next_token_path gives the same logits": "NotImplementedError: later (test_objective_check.py, line"},
+}
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objective_check, "MODEL", ModelConfig(width=8, layers=5, attention_heads=2))
+    monkeypatch.setattr(objective_check, "DATA", DataShape(vocabulary=11, length=8))
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("broken", WRONG, ids=lambda broken: broken.__name__)
+def test_what_breaks_the_contract_is_found_by_its_own_line(
+    broken: type[MultiToken], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OBJECTIVES.rows, "multi_token", f"{__name__}:{broken.__name__}")  # type: ignore[arg-type]
+    found = {one.name: one.wrong for one in check_objective(MultiTokenConfig(n=2)) if one.wrong}
+    expected = WRONG[broken]
+    assert found.keys() == expected.keys()
+    for name, sentence in expected.items():
+        assert sentence in found[name]
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("kind", OBJECTIVES.rows)
+def test_every_shipped_objective_keeps_the_contract(kind: str) -> None:
+    findings = check_objective(OBJECTIVES.config({"kind": kind}, "the test"))
+    assert [one for one in findings if one.wrong] == []
+
+
+@pytest.mark.usefixtures("small")
+def test_the_command_answers_and_exits_with_1_where_something_is_wrong(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = lab("objective", "check", "multi_token", "--set", "n=2", "--json")
+    assert done.returncode == 0
+    assert set(json.loads(done.stdout).values()) == {"ok"}
+    monkeypatch.setitem(OBJECTIVES.rows, "multi_token", f"{__name__}:Uncounted")  # type: ignore[arg-type]
+    done = lab("objective", "check", "multi_token")
+    assert done.returncode == 1
+    assert "WRONG  parameters are counted by part: head_parts makes it" in done.stdout
+    assert "1 of 10 checks found something" in done.stderr
+
+
+@pytest.mark.usefixtures("small")
+def test_what_cannot_be_built_is_a_sentence(lab: Lab) -> None:
+    for setting, sentence in {
+        "n=9": "objective.n = 9:",
+        "m=2": "objective.m = 2: no such key",
+        "kind=x": "name another",
+    }.items():
+        done = lab("objective", "check", "multi_token", "--set", setting)
+        assert done.returncode == 2
+        assert sentence in done.stderr
+    with pytest.raises(UserError):
+        check_objective(MultiTokenConfig(n=9))
+
+
+def test_list_and_show_name_every_kind_and_setting(lab: Lab) -> None:
+    assert json.loads(lab("objective", "list", "--json").stdout).keys() >= OBJECTIVES.rows.keys()
+    shown = json.loads(lab("objective", "show", "multi_token", "--json").stdout)
+    assert shown["n"] == {"default": 1, "description": "heads; 1 is next-token prediction"}
+    assert shown.keys() == MultiTokenConfig.model_fields.keys() - {"kind"}
+    assert "stage_steps" in lab("objective", "show", "multi_token").stdout
+    assert lab("objective", "show", "multi_tokne").returncode == 2
+
+
+@pytest.mark.parametrize("kind", [Gated, PastTheEmbedding])
+def test_leaks_behind_a_closed_gate_or_past_the_embedding_are_found(
+    kind: type[Objective], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.objectives.check.build_objective", lambda config, model, data: kind(config, model, data))  # type: ignore[arg-type]
+    found = {finding.name: finding.wrong for finding in check_objective(MultiTokenConfig(n=1))}
+    assert found["no prediction reads its target or later"]

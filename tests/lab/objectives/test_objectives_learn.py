@@ -1,0 +1,90 @@
+"""Every objective learns induction: each of its losses falls below what a constant distribution can reach."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lab.loss.losses import descend
+from lab.model.batches import TensorBatch
+from lab.objectives.table import OBJECTIVES
+from lab.objectives.token_order import TokenOrder, ranked, upcoming
+from lab.run.assembly import assemble
+from lab.run.evaluation import Evaluator
+from lab.run.spec import parse_spec
+from lab.run.training import batches, optimiser
+
+VARIANTS: list[dict[str, Any]] = [
+    {"kind": "multi_token", "n": 4},
+    {"kind": "multi_token", "n": 4, "topology": "causal"},
+    {"kind": "multi_token", "n": 4, "topology": "anticausal"},
+    {"kind": "multi_token", "n": 4, "head": "linear"},
+    {"kind": "multi_token", "n": 4, "head": "none", "unembedding": "replicated"},
+    {"kind": "multi_token", "n": 3, "stride": 2},
+    {"kind": "multi_token", "n": 4, "curriculum": "forward", "stage_steps": 60},
+    {"kind": "sequential_modules", "n": 3},
+    {"kind": "token_order"},
+    {"kind": "registers"},
+]
+
+
+def entropy(counts: np.ndarray[Any, Any]) -> float:
+    """In nats, of the distribution that the counts are proportional to."""
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log(share)).sum())
+
+
+def unigram_entropies(batch: TensorBatch, classes: int, network: Any) -> dict[str, float]:
+    """The least loss of each term for a prediction that does not depend on what was read."""
+    found = {}
+    for lag in network.lags:
+        found[f"loss_{lag}"] = entropy(np.bincount(batch.targets(lag).tokens_N.numpy(), minlength=classes))
+    if isinstance(network, TokenOrder):  # the mean target is the best constant; its cross-entropy is its entropy
+        window = min(network.config.window, batch.tokens_BxT.shape[1] - 1)
+        tokens, first = upcoming(batch.tokens_BxT, batch.loss, np.flatnonzero(ranked(batch.loss, window)), window)
+        shares = (-torch.arange(window).double()).where(first, -torch.inf).softmax(dim=1)
+        found["loss_order"] = entropy(np.bincount(tokens.flatten().numpy(), shares.flatten().numpy(), classes))
+    elif hasattr(network, "ahead"):
+        counted = batch.targets_ahead(network.ahead).tokens_N.numpy()
+        found["loss_registers"] = entropy(np.bincount(counted, minlength=classes))
+    return found
+
+
+def test_every_shipped_objective_is_among_the_variants() -> None:
+    assert {variant["kind"] for variant in VARIANTS} == set(OBJECTIVES.rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", VARIANTS, ids=lambda each: " ".join(map(str, each.values())))
+def test_each_loss_falls_below_the_entropy_of_its_targets(objective: dict[str, Any]) -> None:
+    spec = parse_spec(
+        {
+            "task": {"kind": "induction", "characters": 4, "name_parts": 12, "validation_samples": 200},
+            "model": {"width": 48, "layers": 6, "attention_heads": 2, "rotary_base": 100.0},
+            "objective": objective,
+            "training": {
+                "steps": 400,
+                "batch_size": 16,
+                "learning_rate": 0.005,
+                "warmup_steps": 40,
+                "evaluate_every_steps": 400,
+            },
+        },
+        "a spec",
+    )
+    parts = assemble(spec)
+    adam = optimiser(parts.network, spec.training)
+    for batch in batches(parts.task, spec, parts.device, 0):
+        descend(parts.network, batch, "joint")
+        torch.nn.utils.clip_grad_norm_(parts.network.parameters(), 1.0)
+        adam.step()
+        adam.zero_grad()
+    losses = Evaluator(parts.task, "validation", parts.device)(parts.network)
+    drawn = parts.task.batch("validation", np.arange(200))
+    held_out = TensorBatch.of(drawn, parts.device, np.arange(200))
+    bounds = unigram_entropies(held_out, len(parts.task.vocabulary), parts.network)
+    assert bounds.keys() == {name for name in losses if name.startswith("loss_")}
+    for name, bound in bounds.items():
+        assert 0.5 < bound < 4
+        assert losses[name] < 0.97 * bound, (name, losses[name], bound)

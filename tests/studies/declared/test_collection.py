@@ -1,0 +1,106 @@
+"""A collection runs its studies one by one, as they would run by themselves, and leaves out what lacks a setting."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from generators.foundation.errors import UserError
+from studies.commands.collection import expanded
+from studies.declared import collection, loading
+from studies.declared.collection import load_collection
+from studies.declared.loading import catalog, declared
+from tests.conftest import Lab
+from tests.studies.conftest import Edit
+
+COLLECTION = """
+title = "All"
+question = "Do they?"
+
+[[chapters]]
+title = "One"
+text = "far better"
+studies = [{ study = "small" }, { study = "tales", needs = ["task.corpus"] }]
+
+[[chapters]]
+title = "Two"
+text = "the same again"
+studies = [{ study = "small" }, { study = "other" }]
+"""
+
+
+@pytest.fixture
+def files(study_file: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A catalog of two studies, and a collection `all` of them and of one that needs a corpus."""
+    small = study_file()
+    (tmp_path / "other.toml").write_text(small.read_text().replace("Does it?", "Does the other?"))
+    (tmp_path / "all.toml").write_text(COLLECTION)
+    monkeypatch.setattr(collection, "COLLECTIONS", tmp_path)
+    monkeypatch.setattr(collection, "collections", lambda: ["all"])
+    monkeypatch.setattr(loading, "CATALOG", tmp_path)
+    return tmp_path
+
+
+def test_it_runs_each_study_once_and_trains_nothing_twice(files: Path, lab: Lab) -> None:
+    run = ("study", "run", "all", "--scale", "smoke", "--executor", "here", "--home", files / "home", "--json")
+    first, second = (json.loads(lab(*run).stdout) for _ in range(2))
+    assert list(first["studies"]) == ["small", "other"]
+    assert first["studies"]["small"]["trained"] == 12
+    assert first["studies"]["other"]["trained"] == 0, "its runs are those of the study before it"
+    assert all(not study["trained"] for study in second["studies"].values())
+    assert first["left_out"] == {"tales": ["task.corpus"]}
+    by_itself = json.loads(lab("claims", "small", "--home", files / "home", "--json").stdout)
+    assert first["studies"]["small"]["verdicts"] == by_itself["small"]["verdicts"]
+
+
+def test_status_and_claims_take_its_name(files: Path, lab: Lab) -> None:
+    home = files / "home"
+    lab("study", "run", "other", "--scale", "smoke", "--executor", "here", "--home", home)
+    status = json.loads(lab("study", "status", "all", "--home", home, "--json").stdout)
+    assert status == {"small": None, "tales": None, "other": {"scale": "smoke", "runs": 12, "ended": 12}}
+    assert list(json.loads(lab("claims", "all", "--home", home, "--json").stdout)) == ["other"]
+    assert expanded(["all", "other"], "smoke", home) == ["other"]
+    with pytest.raises(UserError, match=r"no study of all ran at scale gpu .* start with: lab study run all"):
+        expanded(["all"], "gpu", home)
+
+
+def test_a_study_that_fails_leaves_the_others_to_run(files: Path, lab: Lab) -> None:
+    other = files / "other.toml"
+    other.write_text(other.read_text().replace("learning_rate = 0.01", "learning_rate = 0.02"))
+    folder = files / "home" / "studies" / "small" / "smoke"
+    folder.mkdir(parents=True)
+    (folder / "looks.json").write_text("{")
+    run = lab("study", "run", "all", "--scale", "smoke", "--executor", "here", "--home", files / "home")
+    assert run.returncode == 1
+    assert "1 of 2 studies failed: small: " in run.stderr
+    assert (files / "home" / "studies" / "other" / "smoke" / "verdicts.json").exists()
+
+
+def test_where_nothing_can_run_it_is_said_once(files: Path, lab: Lab) -> None:
+    run = lab("study", "run", "all", "--scale", "smoke", "--executor", "bogus", "--home", files / "home")
+    assert run.returncode == 2
+    assert run.stderr.count("no such executor") == 1
+
+
+def test_only_what_a_study_cannot_run_without_is_set(files: Path, lab: Lab) -> None:
+    found = load_collection("all")
+    assert found.assigned(["task.corpus=tales.txt"])["tales"] == ["task.corpus=tales.txt"]
+    assert found.assigned(["task.corpus=tales.txt"])["small"] == []
+    with pytest.raises(UserError, match=r"--set objective.n=3: .* differ in their settings.*: task.corpus"):
+        found.assigned(["objective.n=3"])
+    shard = lab("study", "run", "all", "--shard", "1/2", "--home", files / "home")
+    assert shard.returncode == 2
+    assert "--shard 1/2" in shard.stderr
+
+
+def test_a_name_that_is_none_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="collection 'papers': not in the catalog; the nearest is paper"):
+        load_collection("papers")
+
+
+def test_the_paper_has_every_study_of_the_catalog_but_tutorials() -> None:
+    members = load_collection("paper").members
+    assert {member.study for member in members} == set(catalog())
+    for member in members:
+        study = declared(loading.CATALOG / f"{member.study}.toml")
+        assert {"smoke", "cpu"} <= set(study.scales), member.study

@@ -1,0 +1,103 @@
+"""A factor whose levels are names of tables: each level takes its table whole, and a name or table too many is a sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from generators.foundation.errors import UserError
+from studies.declared.claims.kinds import comparison
+from studies.declared.loading import load
+from studies.declared.study import Declaration
+from studies.ledger.stored_study import stored_form
+from tests.conftest import Lab
+from tests.studies.conftest import Edit
+
+TABLES = (
+    ('\n[base.objective]\nkind = "multi_token"\n', ""),
+    ('"objective.n" = [1, 2]\n', 'objective = ["one", "two"]\n\n[levels.objective]\none = { kind = "multi_token" }\ntwo = { kind = "multi_token", n = 2, head = "linear" }\n'),
+    ('factor = "objective.n"\ntreatment = 2\ncontrol = 1', 'factor = "objective"\ntreatment = "two"\ncontrol = "one"'),
+)  # fmt: skip
+
+
+def test_a_cell_takes_the_table_of_its_level_and_is_called_by_its_name(study_file: Edit) -> None:
+    study = load(str(study_file(*TABLES)), "cpu", [])
+    assert [cell.label for cell in study.cells][:2] == ["width=8 objective=one", "width=8 objective=two"]
+    one, two = (study.spec(cell, study.middle, 0).objective.model_dump() for cell in study.cells[:2])
+    assert (one["n"], one["head"]) == (1, "transformer")
+    assert (two["n"], two["head"]) == (2, "linear")
+    assert comparison(study, study.declaration.claims[0]).shown == ("width=8 objective=two", "width=8 objective=one")
+
+
+def test_a_spec_is_that_of_the_same_settings_written_out(study_file: Edit) -> None:
+    plain = load(str(study_file(('[base.objective]\nkind = "multi_token"', '[base.objective]\nkind = "multi_token"\nhead = "linear"'))), "cpu", [])  # fmt: skip
+    tables = load(str(study_file(*TABLES)), "cpu", [])
+    assert (
+        plain.spec(plain.cells[1], plain.middle, 3).identity == tables.spec(tables.cells[1], tables.middle, 3).identity
+    )
+
+
+def test_a_factor_inside_a_table_is_put_into_it_wherever_it_stands(study_file: Edit) -> None:
+    path = study_file(
+        *TABLES, ('"model.width" = [8, 16]', '"objective.stride" = [1, 2]\n"model.width" = [8, 16]'),
+        ('where = { "model.width" = "first" }', 'where = { "model.width" = "first", "objective.stride" = 2 }'),
+        ('where = { "model.width" = 16 }', 'where = { "model.width" = 16, "objective.stride" = 2 }'),
+    )  # fmt: skip
+    study = load(str(path), "cpu", [])
+    strides = [study.spec(cell, study.middle, 0).objective.model_dump()["stride"] for cell in study.cells]
+    assert strides == [1] * 4 + [2] * 4
+
+
+def test_it_is_stored_and_read_again(study_file: Edit) -> None:
+    study = load(str(study_file(*TABLES)), "cpu", [])
+    stored = json.loads(json.dumps(stored_form(study)))
+    assert Declaration.model_validate_json(json.dumps(stored["declaration"])).levels == study.declaration.levels
+
+
+WRONG = {
+    "unknown level": (('objective = ["one", "two"]', 'objective = ["one", "tow"]'), "factors.objective = 'tow': no table levels.objective.tow; the nearest is two"),
+    "number for a name": (('objective = ["one", "two"]', 'objective = ["one", 2]'), "factors.objective = 2: no table levels.objective.2"),
+    "table too many": (("[tuning]\n", '[levels.objective.three]\nkind = "multi_token"\n\n[tuning]\n'), "levels.objective.three: no factor uses this table"),
+    "table of no factor": (("[levels.objective]", "[levels.objectvie]"), "levels.objectvie: no such factor; the nearest is objective"),
+    "base behind it": (("[base.training]", "[base.objective]\nn = 2\n\n[base.training]"), "base.objective: the tables under levels.objective take its place whole"),
+    "misspelt setting": (('head = "linear"', 'haed = "linear"'), 'objective=two: objective.haed = "linear": no such key; the nearest is objective.head'),
+    "unknown kind": (('two = { kind = "multi_token"', 'two = { kind = "mine"'), "cell width=8 objective=two: objective.kind = 'mine': no such objective"),
+    "no table": (('two = { kind = "multi_token", n = 2, head = "linear" }', 'two = "multi_token"'), "levels.objective.two = \"multi_token\": should be a table"),
+    "scale's setting": (('summary = "fewer"', 'summary = "fewer"\nset = { "objective.n" = 2 }'), "scales.smoke.set: objective.n is part of objective, a factor of small whose levels are tables"),
+    "claim on no level": (('treatment = "two"', 'treatment = "twoo"'), "objective = 'twoo' is not a level of that factor; the nearest is two"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_with_a_table_is_a_sentence(study_file: Edit, name: str) -> None:
+    replacement, sentence = WRONG[name]
+    path = study_file(*TABLES, replacement)
+    with pytest.raises(UserError) as raised:
+        load(str(path), "cpu", [])
+    assert sentence in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_assignment_into_a_table_is_refused_as_one_to_the_factor_is(study_file: Edit) -> None:
+    path = str(study_file(*TABLES))
+    with pytest.raises(
+        UserError, match=r"--set: objective\.n is part of objective, a factor of small whose levels are tables"
+    ):
+        load(path, "cpu", ["objective.n=2"])
+    with pytest.raises(UserError, match=r"--set: objective is a factor of small"):
+        load(path, "cpu", ["objective=two"])
+
+
+def test_a_table_that_one_scale_alone_uses_is_of_use(study_file: Edit) -> None:
+    path = study_file(
+        *TABLES,
+        ("[tuning]\n", '[levels.objective.three]\nkind = "multi_token"\nstride = 2\n\n[tuning]\n'),
+        ('summary = "fewer"', 'summary = "fewer"\nfactors = { objective = ["one", "two", "three"] }'),
+    )
+    assert len(load(str(path), "cpu", []).cells) == 4
+    assert len(load(str(path), "smoke", []).cells) == 6
+
+
+def test_show_says_what_each_level_stands_for(study_file: Edit, lab: Lab, tmp_path: Path) -> None:
+    shown = lab("study", "show", study_file(*TABLES)).stdout
+    assert 'objective: two (kind = "multi_token", n = 2, head = "linear")' in shown

@@ -1,0 +1,146 @@
+"""What runs are measured by: known names are accepted, others refused, less of a loss is better, claims have their own."""
+
+import json
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from generators.foundation.errors import UserError
+from lab.analysis import samples
+from lab.analysis.analysis import Analysis
+from lab.analysis.table import SAMPLES
+from lab.run.store import TIMING, RunFolder
+from lab.run.stored_run import StoredRun
+from studies.declared.loading import load
+from studies.declared.measures import Measure, main_measure, measure_of, score_of
+from studies.declared.study import Study
+from studies.judging.judge import judge
+from studies.ledger.files import confirmed, read_ledger
+from studies.ledger.stored_study import scores_for
+from studies.running.executors.executor import Outcome
+from studies.running.executors.here import Here
+from studies.running.sweep import Sweep
+from tests.studies.conftest import Edit
+
+OWN = ('name = "same"\n', 'name = "same"\nmetric = "loss_1"\n')
+SECONDS = ('name = "same"\n', 'name = "same"\nmetric = "seconds"\n')
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        (('metric = "accuracy"\nshortcut = "name_before"', 'metric = "loss_7"'), "metric = 'loss_7': no such score; the nearest is loss_1"),
+        (('metric = "accuracy"\nshortcut = "name_before"', 'metric = "loss_2"'), "metric = 'loss_2': no such score"),
+        (('metric = "accuracy"', 'metric = "accuracy"\nsplit = "tset"'), "split = 'tset': induction has no such test split; the nearest is test"),
+        (('metric = "accuracy"', 'metric = "accuracy"\nsplit = "validation"'), "split = 'validation': induction has no such test split"),
+        (('name = "same"', 'name = "same"\nmetric = "second"'), "claims.same.metric = 'second': no such score; the nearest is seconds"),
+        (('name = "same"', 'name = "same"\nsplit = "test/m=5"'), "claims.same.split = 'test/m=5'"),
+    ],
+)  # fmt: skip
+def test_an_unknown_metric_or_split_is_a_sentence(study_file: Edit, edit: tuple[str, str], sentence: str) -> None:
+    with pytest.raises(UserError) as raised:
+        load(str(study_file(edit)), "cpu", [])
+    assert sentence in str(raised.value)
+
+
+def test_a_loss_and_seconds_are_the_better_the_less(study_file: Edit) -> None:
+    for metric, sign in {"loss_1": -1, "seconds": -1, "exact": 1, "shortcut/name_before": 1}.items():
+        edit = ('metric = "accuracy"\nshortcut = "name_before"', f'metric = "{metric}"')
+        study = load(str(study_file(edit)), "cpu", [])
+        assert main_measure(study.declaration).sign == sign
+
+
+def test_of_analyses_what_a_step_costs_is_the_better_the_less() -> None:
+    for metric, sign in {
+        "step/time_ratio": -1,
+        "step/peak_megabytes_joint": -1,
+        "decoding/tokens_per_forward": 1,
+    }.items():
+        assert Measure(f"analysis/{metric}", None).sign == sign
+
+
+def test_seconds_are_those_of_training_and_have_no_split(study_file: Edit, tmp_path: Path) -> None:
+    study = load(str(study_file(SECONDS)), "cpu", [])
+    wanted = measure_of(study.declaration, study.declaration.claims[1])
+    assert (wanted, wanted.name) == (Measure("seconds", None), "seconds")
+    folder = RunFolder(tmp_path, "run")
+    folder.path.mkdir(parents=True)
+    lines = [{"train_seconds": 1.5, "evaluate_seconds": 9.0}, {"train_seconds": 2.0, "evaluate_seconds": 9.0}]
+    (folder.path / TIMING).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = {"status": "complete", "scores": {"best": {"test": {"accuracy": 0.5}}}}
+    assert score_of(study, "confirm", Outcome(result), folder) == (0.5, None, {"seconds": 3.5})
+
+
+def test_a_claim_is_judged_by_its_own_measure(study_file: Edit) -> None:
+    """Two heads: the same accuracy, and a loss that is lower in every run."""
+    path = study_file(OWN, ('kind = "equivalence"\nmargin = 0.1\n', 'kind = "difference"\n'))
+    study = load(str(path), "cpu", [])
+    cells = []
+    for cell in study.cells:
+        low = 1.0 if "n=2" in cell.label else 2.0
+        runs = [{"phase": "confirm", "seed": seed, "score": 0.5, "measures": {"loss_1 on test": low + seed / 100}} for seed in range(5)]  # fmt: skip
+        cells.append({"cell": cell.label, "entries": runs})
+    assert confirmed(cells)["width=8 n=1"] == dict.fromkeys(range(5), 0.5)
+    first, second = judge(study, scores_for(study, cells))
+    assert (first.verdict, second.verdict) == ("inconclusive", "supported")
+    assert second.contrast is not None
+    assert second.contrast.difference == pytest.approx(1.0)
+
+
+@pytest.mark.slow
+def test_tuning_on_a_loss_takes_the_lowest_of_validation(study_file: Edit, tmp_path: Path) -> None:
+    path = study_file(
+        ('metric = "accuracy"', 'metric = "loss_1"'), OWN, ("[8, 16]", "[8]"), ('"model.width" = 16', '"model.width" = 8'),
+        ("seeds = 2", "seeds = 1"), ("trials = 1", "trials = 3"), ('name = "helps"', 'name = "helps"\nmetric = "accuracy"'),
+    )  # fmt: skip
+    study: Study = load(str(path), "smoke", [])
+    Sweep(study, tmp_path / "home", lambda event: None).run(Here(tmp_path / "home"))
+    for cell in read_ledger(tmp_path / "home", study):
+        trials = [entry for entry in cell["entries"] if entry["phase"] == "tune"]
+        lowest = min(trials, key=lambda entry: float(entry["score"]))
+        assert cell["winner"] == lowest["settings"]
+        for entry in cell["entries"]:
+            result = RunFolder(tmp_path / "home", entry["run"]).result()
+            assert result is not None
+            test = result["scores"]["best"]["test"]
+            if entry["phase"] == "confirm":
+                assert (entry["score"], entry["measures"]) == (test["loss_1"], {"accuracy on test": test["accuracy"]})
+
+
+def test_a_claim_may_be_about_an_analysis_which_the_worker_takes_and_keeps(
+    study_file: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in says how many parameters a run has; arms that differ in that alone are then told apart surely."""
+    taken: list[str] = []
+
+    def parameters(run: StoredRun) -> Analysis:
+        taken.append(run.folder.identity)
+        return Analysis(
+            "lookahead", [], {"parameters": float(sum(map(Tensor.numel, run.parts.network.parameters())))}, []
+        )
+
+    standing_in = {"lookahead": parameters, SAMPLES: samples.analyse}
+    monkeypatch.setattr("lab.analysis.table.analysis_of", lambda name, where="": standing_in[name])
+    path = study_file(
+        ('name = "helps"\n', 'name = "helps"\nmetric = "analysis/lookahead/parameters"\n'),
+        (
+            'factor = "objective.n"\ntreatment = 2\ncontrol = 1\nwhere = { "model.width" = "first" }',
+            'factor = "model.width"\ntreatment = 16\ncontrol = 8\nwhere = { "objective.n" = 1 }',
+        ),
+    )
+    study = load(str(path), "cpu", [])
+    home = tmp_path / "home"
+    cells = [state.tree() for state in Sweep(study, home, lambda event: None).run(Here(home))]
+    verdicts = judge(study, scores_for(study, cells))
+    assert verdicts[0].verdict == "supported"
+    assert verdicts[0].contrast is not None
+    assert verdicts[0].contrast.difference > 0
+    assert sorted(taken) == sorted(e["run"] for cell in cells for e in cell["entries"] if e["phase"] == "confirm")
+    Sweep(study, home, lambda event: None).run(Here(home))
+    assert len(taken) == len(set(taken)), "what was taken once is read"
+
+
+def test_an_analysis_is_no_metric_to_tune_by(study_file: Edit) -> None:
+    with pytest.raises(UserError, match="is for claims, as tuning reads validation"):
+        load(str(study_file(('metric = "accuracy"', 'metric = "analysis/lookahead/lookahead_2"'))), "cpu", [])

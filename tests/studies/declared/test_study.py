@@ -1,0 +1,150 @@
+"""A study file is refused as a whole, with a sentence, before anything runs."""
+
+from pathlib import Path
+
+import pytest
+
+from generators.foundation.errors import UserError
+from studies.declared.loading import catalog, load
+from studies.declared.study import TUNING_SEED, Study
+from tests.conftest import Lab
+from tests.generators.tales import invented, written
+from tests.studies.conftest import Edit
+
+WRONG = {
+    "misspelt key": (("[tuning]\ntrials", "[tuning]\ntrails"), 'tuning.trails = 2: no such key; the nearest is tuning.trials'),
+    "misspelt table": (("[tuning]", "[tunign]"), "tunign = "),
+    "misspelt claim key": (("margin = 0.1", "marign = 0.1"), "claims.1.marign = 0.1: no such key; the nearest is claims.1.margin"),
+    "misspelt task key": (("characters = 3", "charcters = 3"), "task.charcters = 3: no such key; the nearest is task.characters"),
+    "string for a number": (("trials = 2", 'trials = "2"'), 'tuning.trials = "2": should be a valid integer, without quotes: 2'),
+    "string for a setting": (("steps = 3\nb", 'steps = "3"\nb'), 'training.steps = "3": should be a valid integer'),
+    "n = 0": (('"objective.n" = [1, 2]', '"objective.n" = [1, 0]'), "objective.n = 0: should be greater than or equal to 1"),
+    "unknown task": (('kind = "induction"', 'kind = "inductoin"'), "task.kind = 'inductoin': no such task; the nearest is induction"),
+    "unknown objective": (('kind = "multi_token"', 'kind = "multi_tokn"'), "objective.kind = 'multi_tokn': no such objective; the nearest is multi_token"),
+    "empty factor": (('"model.width" = [8, 16]', '"model.width" = []'), "factors.model.width = []: should have at least one level"),
+    "factor of nothing": (('"model.width" = [8, 16]', '"modle.width" = [8, 16]'), "modle: no such table; the nearest is model"),
+    "level twice": (('"objective.n" = [1, 2]', '"objective.n" = [1, 1, 2]'), "a level stands there twice"),
+    "claim on no level": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = 4\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.same: objective.n = 4 is not a level of that factor"),
+    "claim on no factor": (('factor = "objective.n"', 'factor = "objective.m"'), "no such factor; the nearest is objective.n"),
+    "claim without margin": (("margin = 0.1\n", ""), "claims.same.margin: an equivalence needs one"),
+    "claim without place": (('where = { "model.width" = "first" }', ""), "claims.helps.where says nothing of model.width"),
+    "too few seeds": (("seeds = 5", "seeds = 3"), "seeds = 3: a verdict needs at least 5; 5 seeds would do"),
+    "paired seeds cannot decide": (("seeds = 5", 'seeds = 5\ntest = "paired"'), "the paired test can give is 0.125, above the level of 0.05; 7 seeds would do"),
+    "range upside down": (("low = 0.001, high = 0.1", "low = 0.1, high = 0.001"), "should be below high"),
+    "range at zero": (("low = 0.001", "low = 0.0"), "above 0 if log"),
+    "model without room for the heads": (("layers = 3", "layers = 2"), "leave no trunk"),
+    "missing question": (('question = "Does it?"\n', ""), "question is missing"),
+    "misspelt metric": (('metric = "accuracy"', 'metric = "acuracy"'), "metric = 'acuracy': no such score; the nearest is accuracy"),
+    "misspelt shortcut": (('shortcut = "name_before"', 'shortcut = "name_befor"'), "no such shortcut; the nearest is name_before"),
+    "shortcut beside no accuracy": (('metric = "accuracy"', 'metric = "exact"'), "shortcut = 'name_before': has an accuracy, token by token, which metric = 'exact' is not to be read beside"),
+    "misspelt where": (('where = { "model.width" = 16 }', 'where = { "model.width" = 16, "model.widht" = 16 }'), "claims.same.where.model.widht: no such factor; the nearest is model.width"),
+    "claim twice": (('name = "same"', 'name = "helps"'), "claims: a name stands there twice"),
+    "arm against itself": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = 1\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.same: treatment and control are the same cell"),
+    "another scale's setting": (('summary = "fewer"', 'summary = "fewer"\nset = { "training.stpes" = 2 }'), "training.stpes = 2: no such key; the nearest is training.steps"),
+    "another scale's factor": (('summary = "fewer"', 'summary = "fewer"\nset = { "objective.n" = 2 }'), "scales.smoke.set: objective.n is a factor"),
+    "base behind a factor": (("[base.objective]\n", "[base.objective]\nn = 0\n"), "base at scale cpu: objective.n = 0: should be greater than or equal to 1"),
+    "base behind tuning": (("learning_rate = 0.01\n", "learning_rate = -1.0\n"), "base at scale cpu: training.learning_rate = -1.0"),
+    "seed in base": (("[base.task]", "[base]\nseed = 3\n\n[base.task]"), "base.seed: seeds are the study's own"),
+    "seeds without end": (("seeds = 5", "seeds = 100000000000000000000"), "seeds = 100000000000000000000: should be less than or equal to 1000"),
+    "a list as a level": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = [2]\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.1.treatment = [2]: should be a number, a text, or true or false"),
+    "warm-up beyond the end": (("\nsteps = 3\n", "\nsteps = 3\nwarmup_steps = 4\n"), "warmup_steps = 4 should be at most steps = 3"),
+    "another scale's search": (('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rat" = { low = 0.1, high = 0.2 }'), "scales.smoke.search.training.learning_rat: is not tuned at other scales; the nearest is training.learning_rate"),
+    "a scale's empty range": (('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rate" = { low = 0.2, high = 0.1 }'), "tuning.search.training.learning_rate: low = 0.2 should be below high = 0.1"),
+    "no scale": (("[scales.cpu]", "[scales.cpuu]"), "--scale cpu: no such scale; the nearest is cpuu"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_study_file_gets_a_sentence(study_file: Edit, name: str) -> None:
+    replacement, sentence = WRONG[name]
+    path = study_file(replacement)
+    with pytest.raises(UserError) as raised:
+        load(str(path), "cpu", [])
+    assert sentence in str(raised.value)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_from_the_command_line_it_is_exit_code_2(study_file: Edit, lab: Lab, tmp_path: Path) -> None:
+    done = lab("study", "run", study_file(("trials = 2", 'trials = "2"')), "--home", tmp_path / "home")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "home").exists()
+
+
+def test_an_unknown_name_gives_the_nearest(lab: Lab) -> None:
+    done = lab("study", "show", "qiuck")
+    assert done.returncode == 2
+    assert "the nearest is quick" in done.stderr
+
+
+def test_cells_are_the_full_grid_and_runs_are_counted(small: Study) -> None:
+    assert [cell.label for cell in small.cells] == ["width=8 n=1", "width=8 n=2", "width=16 n=1", "width=16 n=2"]
+    assert small.runs == 4 * (2 + 5)
+
+
+def test_a_scale_and_assignments_change_the_base(study_file: Edit) -> None:
+    study = load(str(study_file()), "smoke", ["training.steps=7"])
+    spec = study.spec(study.cells[1], {"training.learning_rate": 0.02}, 3)
+    assert (study.seeds, study.trials) == (2, 1)
+    assert (spec.training.steps, spec.training.learning_rate, spec.seed) == (7, 0.02, 3)
+    assert spec.model.shape.width == 8
+
+
+def test_an_assignment_to_a_factor_is_refused(study_file: Edit) -> None:
+    with pytest.raises(UserError, match=r"objective.n is a factor of small"):
+        load(str(study_file()), "cpu", ["objective.n=4"])
+
+
+def test_a_scale_may_search_elsewhere(study_file: Edit) -> None:
+    path = study_file(
+        ('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rate" = { low = 0.4, high = 0.9 }')
+    )
+    spans = {scale: load(str(path), scale, []) for scale in ("smoke", "cpu")}
+    assert spans["smoke"].middle == {"training.learning_rate": pytest.approx(0.6)}
+    assert spans["cpu"].middle == {"training.learning_rate": pytest.approx(0.01)}
+
+
+def test_tuning_and_confirming_share_no_seed(small: Study) -> None:
+    assert small.seeds < TUNING_SEED
+
+
+@pytest.mark.parametrize("name", catalog())
+@pytest.mark.parametrize("scale", ["cpu", *(pytest.param(scale, marks=pytest.mark.slow) for scale in ("smoke", "gpu"))])
+def test_every_scale_of_a_shipped_study_is_valid(name: str, scale: str, tmp_path: Path) -> None:
+    assignments = []
+    if name == "induction-stories":
+        written(tmp_path / "tales.txt", invented())
+        # Invented tales are shorter than the length of its gpu scale.
+        assignments = [f"task.corpus={tmp_path / 'tales.txt'}", "task.vocabulary_tokens=400", "task.length_tokens=128"]
+    assert load(name, scale, assignments).runs > 0
+
+
+@pytest.mark.parametrize("name", ["polynomial-sizes", "pause-tokens", "epochs"])
+def test_studies_of_polynomials_have_the_runs_of_equal_cells_in_common(name: str) -> None:
+    def runs(study: Study) -> set[str]:
+        return {study.spec(cell, study.middle, 0).identity for cell in study.cells}
+
+    assert len(runs(load(name, "cpu", [])) & runs(load("polynomial", "cpu", []))) == 2
+
+
+@pytest.mark.parametrize(
+    "content", ["a = " + "[" * 5000, "seeds = " + "9" * 6000, "a" + ".a" * 3000 + " = 1", "[" * 9000]
+)
+def test_what_breaks_a_parser_is_a_sentence_too(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"x\.toml: .*(not valid TOML|too deeply)"):
+        load(str(path), "cpu", [])
+
+
+def test_more_cells_than_a_study_may_have_are_refused_at_once(study_file: Edit) -> None:
+    levels = str(list(range(1, 400)))
+    path = study_file(
+        (
+            '"model.width" = [8, 16]',
+            f'"model.width" = [8, 16]\n"task.name_parts" = {levels}\n"training.steps" = {levels}',
+        )
+    )
+    with pytest.raises(UserError, match="cells; should be at most 10,000"):
+        load(str(path), "cpu", [])

@@ -1,0 +1,95 @@
+"""What a study costs: operations as theory and torch count them, runs and those they start from, time from a rate."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from generators.table import build_task
+from lab.loss.losses import descend
+from lab.model.batches import TensorBatch
+from lab.run.assembly import assemble
+from lab.run.finetuning import planned
+from studies.declared.loading import CATALOG, load
+from studies.declared.study import Study
+from studies.running.cost import COUNTED_SAMPLES, estimate, flops_of_sample, plan_of, spoken
+from tests.conftest import Lab, Spec
+from tests.studies.conftest import Edit
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_a_transformer_takes_six_operations_a_parameter_and_token_and_twelve_for_attention(tiny: Spec, n: int) -> None:
+    spec = tiny(task={"kind": "markov"}, model={"width": 64, "layers": 6, "attention_heads": 2}, objective__n=n)
+    task, parts = build_task(spec.task), planned(spec).parameters_by_part()
+    tokens, layers = task.length - 1, 6
+    blocks = sum(count for name, count in parts.items() if name == "trunk" or name.startswith("head"))
+    matrices = blocks + n * parts["unembedding"]
+    expected = tokens * (6 * matrices + 12 * layers * 64 * tokens)
+    training, forward = flops_of_sample(spec)
+    assert training == pytest.approx(expected, rel=0.03)
+    assert training == 3 * forward
+
+
+@pytest.mark.parametrize("kind", ["multi_token", "token_order", "registers", "sequential_modules"])
+def test_it_is_what_torch_counts_in_a_real_step(tiny: Spec, kind: str) -> None:
+    spec = tiny(objective={"kind": kind})
+    parts = assemble(spec)
+    drawn = parts.task.batch("train", np.arange(COUNTED_SAMPLES), spec.seed).trimmed()
+    batch = TensorBatch.of(drawn, torch.device("cpu"), np.arange(COUNTED_SAMPLES))
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # it knows no other on a CPU
+        descend(parts.network, batch, "joint")
+    assert flops_of_sample(spec)[0] == pytest.approx(counter.get_total_flops() / COUNTED_SAMPLES, rel=0.1)
+
+
+def test_runs_that_others_start_from_count_once_each() -> None:
+    study = load(str(CATALOG / "finetune.toml"), "smoke", [])
+    plan = plan_of(study)
+    assert plan.runs == 4 * (1 + 2)
+    assert plan.start_runs == 2 * (1 + 2)  # two ways to pretrain, the tuning seed and two more
+    assert sum(count for _, _, count in plan.work) == plan.runs + plan.start_runs
+
+
+def test_time_at_a_rate_is_operations_over_it(small: Study) -> None:
+    plan = plan_of(small)
+    found = estimate(plan, 1e6, probe=True)
+    assert found is not None
+    assert found.seconds == pytest.approx(plan.flops / 1e6)
+    assert estimate(plan, None, probe=False) is None
+
+
+def test_more_steps_cost_more_and_evaluation_is_not_forgotten(study_file: Edit) -> None:
+    plans = [plan_of(load(str(study_file()), "cpu", [f"training.steps={steps}"])) for steps in (3, 6)]
+    three, six = (plan.work[0][1] for plan in plans)
+    assert three.step_flops == six.step_flops
+    assert three.evaluation_flops == pytest.approx(three.step_flops / 3 / 2 * (8 + 2 * 16))  # 8 + 8 samples held out
+    assert six.evaluation_flops == pytest.approx(six.step_flops / 3 / 2 * (2 * 8 + 2 * 16))
+
+
+def test_a_device_that_is_not_here_is_planned_at_a_stated_rate(study_file: Edit, lab: Lab) -> None:
+    done = lab("study", "show", study_file(), "--set", 'training.device="cuda"', "--json")
+    if torch.cuda.is_available():
+        pytest.skip("it is here")
+    value = json.loads(done.stdout)
+    assert value["seconds"] == pytest.approx(value["flops"] / 1e14)
+    assert "1e+14 operations a second" in value["seconds_from"]
+
+
+def test_a_probe_times_real_steps_and_stores_nothing(study_file: Edit, lab: Lab) -> None:
+    path = study_file()
+    before = set(path.parent.rglob("*"))
+    value = json.loads(lab("study", "show", path, "--json").stdout)
+    assert value["seconds"] > 0
+    assert set(path.parent.rglob("*")) == before
+
+
+def test_durations_are_in_the_unit_people_use() -> None:
+    assert [spoken(seconds) for seconds in (0.2, 90, 600, 9000, 1e6)] == [
+        "1 s",
+        "90 s",
+        "10 minutes",
+        "2 hours",
+        "12 days",
+    ]

@@ -1,0 +1,93 @@
+"""A study in shards: each coordinator its cells, and the whole finds everything done."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from generators.foundation.errors import UserError
+from lab.run.store import exclusive
+from studies.declared.study import Study
+from studies.ledger.files import read_ledger, study_folder
+from studies.ledger.stored_study import find_study
+from studies.running.executors.here import Here
+from studies.running.sweep import Event, Shard, Sweep
+from tests.conftest import Lab
+from tests.studies.conftest import Edit
+
+
+def test_shards_share_the_cells_out_and_the_whole_study_only_judges(small: Study, tmp_path: Path) -> None:
+    trained: list[Event] = []
+    for number in (1, 2, 3):
+        Sweep(small, tmp_path, trained.append, Shard(number, 3)).run(Here(tmp_path))
+        done = len(read_ledger(tmp_path, small))
+        assert done == (2, 3, 4)[number - 1]
+    assert len(trained) == small.runs
+    assert find_study(tmp_path, "small", None) == small
+    ledger = read_ledger(tmp_path, small)
+    assert [cell["cell"] for cell in ledger] == [cell.label for cell in small.cells]
+    folder = study_folder(tmp_path, small.name, small.scale)
+    assert not (folder / "verdicts.json").exists()
+    events: list[Event] = []
+    Sweep(small, tmp_path, events.append).run(Here(tmp_path))
+    assert len(events) == small.runs
+    assert not any(event.trained for event in events)
+    assert read_ledger(tmp_path, small) == ledger
+    assert (folder / "verdicts.json").exists()
+    assert not (folder / "shards").exists()
+
+
+def test_a_shard_runs_beside_other_shards_and_not_beside_the_whole_study(small: Study, tmp_path: Path) -> None:
+    folder = study_folder(tmp_path, small.name, small.scale)
+
+    def silent(event: Event) -> None:
+        """Nobody asked."""
+
+    with exclusive(folder, "running this study", shared=True):
+        Sweep(small, tmp_path, silent, Shard(1, 4)).run(Here(tmp_path))
+        with pytest.raises(UserError, match="another process is running this study"):
+            Sweep(small, tmp_path, silent).run(Here(tmp_path))
+    with exclusive(folder, "running this study"), pytest.raises(UserError, match="another process is running"):
+        Sweep(small, tmp_path, silent, Shard(1, 4)).run(Here(tmp_path))
+    with (
+        exclusive(folder / "shards" / "1-of-4", "running it"),
+        pytest.raises(UserError, match="another process is running shard 1/4 of this study"),
+    ):
+        Sweep(small, tmp_path, silent, Shard(1, 4)).run(Here(tmp_path))
+
+
+def test_a_shard_that_is_none_is_a_sentence(study_file: Edit, tmp_path: Path, lab: Lab) -> None:
+    for text in ("0/2", "3/2", "1", "a/b", "1/0", "-1/2"):
+        done = lab("study", "run", study_file(), f"--shard={text}", "--home", tmp_path)
+        assert done.returncode == 2
+        assert "should be one of 1/K to K/K" in done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_of_which_one_is_killed_make_the_study_one_process_makes(
+    study_file: Edit, tmp_path: Path, lab: Lab
+) -> None:
+    path = study_file(("\nsteps = 3\n", "\nsteps = 40\n"), ("evaluate_every_steps = 3", "evaluate_every_steps = 5"))
+    assert lab("study", "run", path, "--home", tmp_path / "one", "--executor", "here").returncode == 0
+
+    def shard(number: int) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "lab", "study", "run", str(path), "--home", str(tmp_path / "two")]
+        command += ["--shard", f"{number}/2", "--executor", "here"]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    first, second = shard(1), shard(2)
+    while not list((tmp_path / "two").glob("runs/*/result.json")):
+        time.sleep(0.1)
+    os.kill(first.pid, signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    again = shard(1)
+    assert [again.wait(), second.wait()] == [0, 0], (again.communicate(), second.communicate())
+    done = lab("study", "run", path, "--home", tmp_path / "two", "--executor", "here")
+    assert "0 runs trained" in done.stderr
+    for name in ("ledger.json", "verdicts.json"):
+        one, two = (tmp_path / home / "studies/small/cpu" / name for home in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
