@@ -1,8 +1,8 @@
 """The same held-out items asked twice of a run: to be generated, and to be chosen among options by likelihood.
 
 Paper, section 4 and appendix: multiple choice does not gain from further heads, generation does (summaries, ROUGE-L).
-Items are `generators/material/items.py`'s, four options each, one for each test sample that can be asked about; scores are those
-of `lab score --items`. Both use the next-token path alone. Of `induction` an answer is one token, so that ROUGE-L says
+Items come from `generators/material/items.py`, four options each, one for each test sample that can be asked about;
+scores are those of `lab score --items`. Both use the next-token path alone. Of `induction` an answer is one token, so that ROUGE-L says
 no more than exact match does; of `text` it is a quarter of a window, which short runs seldom give word for word.
 
 Intervals are 95% over items, Student's, which are taken for independent: those of one document are not quite.

@@ -1,6 +1,6 @@
 """Every run of some studies as one table in a file, for other tools: CSV, or Parquet where pyarrow is installed.
 
-One row a run, columns as in reports/frames/results.py behind `study` and `scale`; where a study has no such column, nothing.
+The table has one row per run and the columns of reports/frames/results.py after `study` and `scale`.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """A claim and the scores of its arms -> a verdict, with its interval and the paper's own figure.
 
-Every kind of claim is about one effect (studies/declared/claims/claim.py), and one interval of it decides, the inversion
-of an exact two-sided test:
+Every kind of claim has one effect (studies/declared/claims/claim.py), and its interval, which inverts an exact
+two-sided test, decides:
 
     equivalence    supported: the interval is inside +-margin; contradicted: it is outside
     every other    supported: the interval is above the margin, or above zero where there is none; contradicted: below
