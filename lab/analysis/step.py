@@ -105,10 +105,12 @@ def megabytes(once: Callable[[], None], device: torch.device) -> float:
     """10^6 bytes that a pass holds at its peak, above what is there before it; a pass before warms up."""
     once()
     if device.type != "cpu":
-        torch.accelerator.reset_peak_memory_stats(device)
-        before = torch.accelerator.memory_allocated(device)
+        memory = torch.get_device_module(device)  # torch.accelerator counts memory from 2.9 on only
+        memory.reset_peak_memory_stats(device)
+        before = memory.memory_allocated(device)
         once()
-        return (torch.accelerator.max_memory_allocated(device) - before) / 1e6
+        peak_bytes: int = memory.max_memory_allocated(device) - before
+        return peak_bytes / 1e6
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         once()
     with TemporaryDirectory() as folder:

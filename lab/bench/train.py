@@ -2,7 +2,8 @@
 
 Everything takes turns in one process with one thread: ours and transformers' LlamaForCausalLM, each eager and compiled,
 with the same shapes, batch, optimiser and clipping; and the floor, the matrix products and the attention of a forward
-and backward pass on preallocated tensors and nothing else. Ratios are medians over turns of ratios within a turn.
+and backward pass on preallocated tensors and nothing else. Ratios are medians over turns of ratios within a turn. On
+a GPU a step's time ends when the GPU has done it.
 """
 
 import statistics
@@ -24,6 +25,7 @@ from lab.model.layers import NORM_EPSILON
 from lab.model.network import compile_blocks, initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
 from lab.objectives.objective import DataShape
+from lab.run.assembly import usable_device
 from lab.run.timing import median_ratio, take_turns
 
 Step = Callable[[], object]
@@ -39,11 +41,13 @@ class TrainBench(Settings):
     samples: int = 16
     length_tokens: int = 128
     turns: int = 15
+    device: str = "cpu"
 
 
 def measure(bench: TrainBench) -> list[Tree]:
     """A row for each width: milliseconds a step of every contender, and what the aims are about as ratios."""
     torch.set_num_threads(1)
+    device = usable_device(bench.device)
     rows = []
     for width in bench.widths:
         shape = Shape(width, bench.layers, max(1, width // 32))
@@ -52,10 +56,10 @@ def measure(bench: TrainBench) -> list[Tree]:
         for compiled in (False, True):
             kind = "compiled" if compiled else "eager"
             for n in bench.heads:
-                steps[f"ours n={n} {kind}"] = ours(shape, n, bench.classes, tokens, compiled)
-            steps[f"transformers {kind}"] = theirs(shape, bench.classes, tokens, compiled)
-        steps["floor"] = floor(shape, bench.classes, bench.samples, bench.length_tokens)
-        seconds = take_turns(steps, bench.turns)
+                steps[f"ours n={n} {kind}"] = ours(shape, n, bench.classes, tokens, compiled, device)
+            steps[f"transformers {kind}"] = theirs(shape, bench.classes, tokens, compiled, device)
+        steps["floor"] = floor(shape, bench.classes, bench.samples, bench.length_tokens, device)
+        seconds = take_turns({name: awaited(step, device) for name, step in steps.items()}, bench.turns)
 
         def ratio(one: str, other: str, seconds: dict[str, list[float]] = seconds) -> float:
             return median_ratio(seconds[one], seconds[other])
@@ -77,6 +81,18 @@ def measure(bench: TrainBench) -> list[Tree]:
     return rows
 
 
+def awaited(step: Step, device: torch.device) -> Step:
+    """The step, which returns when the device has done it: a GPU's work goes on after the call that asks for it."""
+    if device.type == "cpu":
+        return step
+
+    def done() -> None:
+        step()
+        torch.get_device_module(device).synchronize(device)
+
+    return done
+
+
 def optimised(network: nn.Module, backward: Step) -> Step:
     """A whole step: backward, clipping, AdamW."""
     adam = torch.optim.AdamW(network.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
@@ -90,20 +106,23 @@ def optimised(network: nn.Module, backward: Step) -> Step:
     return step
 
 
-def ours(shape: Shape, n: int, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool) -> Step:
+def ours(
+    shape: Shape, n: int, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device
+) -> Step:
     """Our step: n parallel heads under match = layers."""
     model = ModelConfig(width=shape.width, layers=shape.layers, attention_heads=shape.attention_heads)
     network = MultiToken(MultiTokenConfig(n=n), model, DataShape(classes, tokens.shape[1]))
     initialise(network, shape.layers, torch.Generator().manual_seed(0))
+    network.to(device)
     if compiled:
         compile_blocks(network)
     mask = np.ones(tokens.shape, dtype=bool)
     whole = Batch(tokens=tokens, loss=mask, scored=mask)
-    batch = TensorBatch.of(whole, torch.device("cpu"), np.arange(len(tokens)))
+    batch = TensorBatch.of(whole, device, np.arange(len(tokens)))
     return optimised(network, lambda: descend(network, batch, "joint", compiled=compiled))
 
 
-def theirs(shape: Shape, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool) -> Step:
+def theirs(shape: Shape, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device) -> Step:
     """transformers' step with the same shapes."""
     try:
         from transformers import LlamaConfig, LlamaForCausalLM
@@ -119,23 +138,24 @@ def theirs(shape: Shape, classes: int, tokens: "np.ndarray[Any, Any]", compiled:
         rms_norm_eps=NORM_EPSILON,
         use_cache=False,
     )
-    llama = LlamaForCausalLM(config)
+    with device:
+        llama = LlamaForCausalLM(config)
     forward = torch.compile(llama) if compiled else llama
-    inputs = torch.from_numpy(tokens)
+    inputs = torch.from_numpy(tokens).to(device)
     return optimised(llama, lambda: forward(input_ids=inputs, labels=inputs).loss.backward())
 
 
-def floor(shape: Shape, classes: int, samples: int, length: int) -> Step:
+def floor(shape: Shape, classes: int, samples: int, length: int, device: torch.device) -> Step:
     """The matrix products and the attention of one forward and backward pass, nothing between them."""
     rows, width, hidden = samples * length, shape.width, shape.hidden
     linear = [(width, 3 * width), (width, width), (width, 2 * hidden), (hidden, width)] * shape.layers
     products: list[tuple[Tensor, ...]] = []
     for inputs, outputs in [*linear, (width, classes)]:
-        x, w, y = torch.randn(rows, inputs), torch.randn(outputs, inputs), torch.randn(rows, outputs)
+        x, w, y = (torch.randn(size, device=device) for size in ((rows, inputs), (outputs, inputs), (rows, outputs)))
         products.append((x, w, y, torch.empty_like(x), torch.empty_like(w), torch.empty_like(y)))
     heads = (samples, shape.attention_heads, length, width // shape.attention_heads)
-    q, k, v = (torch.randn(heads, requires_grad=True) for _ in range(3))
-    gradient = torch.randn(heads)
+    q, k, v = (torch.randn(heads, device=device, requires_grad=True) for _ in range(3))
+    gradient = torch.randn(heads, device=device)
 
     def step() -> None:
         for x, w, _, _, _, out in products:

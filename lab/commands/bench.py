@@ -59,13 +59,15 @@ def loss_command(as_json: Json = False) -> None:
 
 
 @bench_app.command("train")
-def train_command(as_json: Json = False) -> None:
+def train_command(
+    device: Annotated[str, typer.Option(help="a torch device to measure on")] = "cpu", as_json: Json = False
+) -> None:
     """Our training step beside transformers' Llama and beside its bare matrix products (some five minutes)."""
-    bench = train.TrainBench()
+    bench = train.TrainBench(device=device)
     rows = train.measure(bench)
     lines = [
         f"{bench.layers} layers, {bench.classes} classes, {bench.samples} samples of {bench.length_tokens} tokens,",
-        f"fp32, one thread; medians of {bench.turns} turns, ratios within a turn; n under match = layers.",
+        f"fp32, {device}, one thread; medians of {bench.turns} turns, ratios within a turn; n under match = layers.",
         "",
         "                ms a    faster than          of the   n=4 to",
         f"{'width':>5} {'ours':<9}{'step':>8}{'eager':>10}{'compiled':>10}{'floor':>8}{'n=1':>10}",

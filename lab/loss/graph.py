@@ -17,7 +17,8 @@ from lab.model.batches import Targets
 
 ROWS_AT_ONCE = 512
 """Hidden states whose logits are alive together where a fused graph has to go piece by piece."""
-FUSED = nn.LinearCrossEntropyOptions()
+FUSED = nn.LinearCrossEntropyOptions() if hasattr(nn, "LinearCrossEntropyOptions") else None
+"""Options of torch's own chunked loss, or None before torch 2.13, which has none: pieces are then recomputed here."""
 
 RowsLoss = Callable[..., Tensor]
 ReadOut = Callable[[Tensor, nn.RMSNorm | None, Tensor, Tensor], Tensor]
@@ -89,7 +90,11 @@ class CutGraph(Graph):
 
 
 class FusedGraph(CutGraph):
-    """Cut, and the logits of all targets never exist together: torch's own chunked unembedding and cross-entropy."""
+    """Cut, and the logits of all targets never exist together.
+
+    torch's own chunked unembedding and cross-entropy where there is one; before torch 2.13, pieces of `ROWS_AT_ONCE`
+    rows whose logits the backward pass computes again.
+    """
 
     def cross_entropy(
         self, hidden_BxPxD: Tensor, unembedding_VxD: Tensor, targets: Targets, norm: nn.RMSNorm | None = None
@@ -97,6 +102,12 @@ class FusedGraph(CutGraph):
         hidden_NxD = targets.of(hidden_BxPxD)
         if not len(targets.tokens_N):
             return super().cross_entropy(hidden_BxPxD, unembedding_VxD, targets, norm)
+        if FUSED is None:
+
+            def piece(hidden_NxD: Tensor, tokens_N: Tensor) -> Tensor:
+                return self.read_out(hidden_NxD, norm, unembedding_VxD, tokens_N)
+
+            return self.rows(piece, hidden_NxD, targets.tokens_N) / max(1, targets.count)
         if norm is not None:
             hidden_NxD = norm(hidden_NxD)
         if torch.is_autocast_enabled(hidden_NxD.device.type):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lab.loss import graph
 from lab.loss.losses import LOSSES, descend
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
@@ -52,6 +53,20 @@ def network_of(settings: dict[str, Any]) -> MultiToken:
     return network
 
 
+PIECES = "chunked in pieces"
+"""The chunked loss as it is before torch 2.13."""
+PATHS = [*LOSSES, PIECES]
+
+
+def taking(path: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of the loss of a path, which is taken from here on."""
+    monkeypatch.undo()
+    if path == PIECES:
+        monkeypatch.setattr(graph, "FUSED", None)
+        monkeypatch.setattr(graph, "ROWS_AT_ONCE", 16)
+    return path.split()[0]
+
+
 def naive(network: MultiToken, batch: TensorBatch) -> tuple[dict[str, Tensor], Tensor]:
     """Every head's mean and their weighted sum: appendix B written out, logits at every position, one target at a time."""
     config, n = network.config, network.config.n
@@ -80,15 +95,17 @@ def naive(network: MultiToken, batch: TensorBatch) -> tuple[dict[str, Tensor], T
 
 @pytest.mark.parametrize("share", [1.1, 0.4], ids=["all", "masked"])
 @pytest.mark.parametrize("settings", [*COMBINATIONS, *EXTRAS], ids=name_of)
-def test_three_losses_give_the_gradient_of_a_naive_one(settings: dict[str, Any], share: float) -> None:
+def test_three_losses_give_the_gradient_of_a_naive_one(
+    settings: dict[str, Any], share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for dtype, relative in ((torch.float64, 1e-9), (torch.float32, 1e-4)):
         network, batch = network_of(settings).to(dtype), batch_of(share)
         means, total = naive(network, batch)
         total.backward()
         expected = gradients(network)
         assert len(expected) > 20
-        for loss in LOSSES:
-            values = descend(network, batch, loss)
+        for path in PATHS:
+            values = descend(network, batch, taking(path, monkeypatch))
             assert values.keys() == means.keys()
             for name, value in values.items():
                 assert float(value) == pytest.approx(float(means[name].detach()), rel=relative)
@@ -128,8 +145,11 @@ def test_no_prediction_reads_a_token_after_its_position(settings: dict[str, Any]
 
 
 @pytest.mark.parametrize("pieces", [2, 3, 5])
-@pytest.mark.parametrize("loss", LOSSES)
-def test_micro_batches_of_uneven_weight_add_up_to_the_whole_batch(loss: str, pieces: int) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_micro_batches_of_uneven_weight_add_up_to_the_whole_batch(
+    path: str, pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = taking(path, monkeypatch)
     network, batch = network_of({"n": 3, "topology": "causal", "head": "linear"}).double(), batch_of(0.3)
     batch.loss[0] = False  # with five pieces, one has no target at all
     values = descend(network, batch, loss)
@@ -141,10 +161,13 @@ def test_micro_batches_of_uneven_weight_add_up_to_the_whole_batch(loss: str, pie
     assert_equal(gradients(network), expected, 1e-12)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_only_targets_that_carry_loss_are_unembedded(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_only_targets_that_carry_loss_are_unembedded(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = taking(path, monkeypatch)
+    monkeypatch.setattr(graph, "ROWS_AT_ONCE", 512)
     seen: list[int] = []
-    kept = {name: getattr(nn.functional, name) for name in ("cross_entropy", "linear_cross_entropy")}
+    names = [name for name in ("cross_entropy", "linear_cross_entropy") if hasattr(nn.functional, name)]
+    kept = {name: getattr(nn.functional, name) for name in names}
 
     def spy(name: str) -> Any:
         def called(hidden: Tensor, *others: Any, **settings: Any) -> Tensor:
@@ -154,16 +177,18 @@ def test_only_targets_that_carry_loss_are_unembedded(loss: str, monkeypatch: pyt
 
         return called
 
-    for name in kept:
+    for name in names:
         monkeypatch.setattr(nn.functional, name, spy(name))
     batch = batch_of(0.3)
     descend(network_of({"n": 2}), batch, loss)
-    assert seen == [batch.loss[:, 1:].sum(), batch.loss[:, 2:].sum()]
-    assert 0 < seen[1] < 5 * 8
+    once = list(dict.fromkeys(seen))  # pieces are unembedded a second time on the way back
+    assert once == [batch.loss[:, 1:].sum(), batch.loss[:, 2:].sum()]
+    assert 0 < once[1] < 5 * 8
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_autocast_gives_nearly_the_same_gradient(loss: str) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_autocast_gives_nearly_the_same_gradient(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = taking(path, monkeypatch)
     network, batch = network_of({"n": 2}), batch_of(1.1)
     descend(network, batch, loss)
     expected = gradients(network)
@@ -184,8 +209,10 @@ def test_the_settings_of_heads_choose_what_is_trained() -> None:
     assert list(descend(network_of({"n": 3, "stride": 4}), batch, "joint")) == ["loss_1", "loss_5", "loss_9"]
 
 
-@pytest.mark.parametrize(("loss", "alive"), [("joint", 4), ("sequential", 1), ("chunked", 0)])
-def test_logits_alive_together_do_not_grow_with_n_unless_the_loss_is_joint(loss: str, alive: int) -> None:
+@pytest.mark.parametrize(("path", "alive"), [("joint", 4), ("sequential", 1), ("chunked", 0), (PIECES, 0)])
+def test_logits_alive_together_do_not_grow_with_n_unless_the_loss_is_joint(
+    path: str, alive: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of a head's [N, V] backward keeps the log-softmax; kept tensors are counted by where they lie in memory."""
 
     class Kept:
@@ -204,5 +231,5 @@ def test_logits_alive_together_do_not_grow_with_n_unless_the_loss_is_joint(loss:
         return one
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one.tensor):
-        descend(network_of({"n": 4}), batch_of(1.1), loss)
+        descend(network_of({"n": 4}), batch_of(1.1), taking(path, monkeypatch))
     assert most == alive
