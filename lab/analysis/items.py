@@ -3,7 +3,7 @@
 Paper, section 4 and appendix: multiple choice does not gain from further heads, generation does (summaries, ROUGE-L).
 Items come from `generators/material/items.py`, four options each, one for each test sample that can be asked about;
 scores are those of `lab score --items`. Both use the next-token path alone. Of `induction` an answer is one token, so
-that ROUGE-L says no more than exact match does; of `text` it is a quarter of a window, which short runs seldom give word for word.
+that ROUGE-L adds nothing to exact match; of `text` it is a quarter of a window, which short runs seldom reproduce.
 
 Intervals are 95% over items, Student's, which are taken for independent: those of one document are not quite.
 """

@@ -3,7 +3,8 @@
 Paper, section 5.2 and appendix L. X is the next token, Y the one after, c the past, which stands behind every bar. Each
 array is [N, 5] over N contexts, in nats, in the order of `TERMS`: of a source p
 (`generators.material.entropy.pair_entropies`) H(X), H(Y), H(X|Y), H(Y|X), I(X;Y), and of a model q read on that
-source the same with cross-entropies, the last being the relative information I_p||q = H(p_X,q_X) + H(p_Y,q_Y) - H(p,q). For both, and token by token,
+source the same with cross-entropies, the last being the relative
+information I_p||q = H(p_X,q_X) + H(p_Y,q_Y) - H(p,q). For both, and token by token,
 
     H(X) + H(Y) = H(X|Y) + 2 I(X;Y) + H(Y|X).
 
