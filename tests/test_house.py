@@ -1,0 +1,97 @@
+"""The shape of the code base: sizes, names, and the things that may exist only once."""
+
+import ast
+import re
+import subprocess
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("generators", "lab", "studies", "reports")
+LINES_MAXIMUM = 300
+FILES_MAXIMUM = 13
+EMPTY_NAMES = {"found", "each", "told", "said", "made", "given", "wanted", "beside"}
+LEDGER_FILES = {"study.json", "ledger.json", "verdicts.json", "looks.json", "search.json"}
+
+
+def source_files(*folders: str) -> list[Path]:
+    patterns = [f"{folder}/*.py" for folder in folders]
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listing.splitlines() if (ROOT / name).exists()]
+
+
+def parsed(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
+    for path in source_files(*folders):
+        yield path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_no_file_is_longer_than_300_lines() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in source_files(*ROOMS, "tests", "benchmarks")}
+    assert {str(path): count for path, count in lengths.items() if count > LINES_MAXIMUM} == {}
+
+
+def test_no_folder_is_crowded() -> None:
+    counts = Counter(path.parent for path in source_files(*ROOMS) if path.name != "__init__.py")
+    assert {str(folder): count for folder, count in counts.items() if count > FILES_MAXIMUM} == {}
+
+
+def test_no_two_classes_share_a_name() -> None:
+    homes = defaultdict(list)
+    for path, module in parsed(*ROOMS):
+        for node in ast.walk(module):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].append(str(path))
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
+
+
+def test_one_function_takes_the_optimiser_step() -> None:
+    pattern = re.compile(r"\.step\(\)|clip_grad_norm_\(")
+    files = source_files(*ROOMS, "benchmarks")
+    places = {str(path.relative_to(ROOT)): len(pattern.findall(path.read_text())) for path in files}
+    assert {path: count for path, count in places.items() if count} == {"lab/run/step.py": 2}
+
+
+def test_only_the_ledger_room_knows_the_names_of_its_files() -> None:
+    places = {
+        str(path)
+        for path, module in parsed(*ROOMS)
+        for node in ast.walk(module)
+        if isinstance(node, ast.Constant) and node.value in LEDGER_FILES
+    }
+    assert {path for path in places if not path.startswith("studies/ledger/")} == set()
+
+
+def names_bound(module: ast.Module) -> Iterator[str]:
+    """Every name that a module gives to a variable, argument, function, class or field."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name.strip("_")
+
+
+@pytest.mark.parametrize("folder", [*ROOMS, "tests", "benchmarks"])
+def test_names_say_what_they_hold(folder: str) -> None:
+    empty = {
+        (str(path), name) for path, module in parsed(folder) for name in names_bound(module) if name in EMPTY_NAMES
+    }
+    assert empty == set()
+
+
+@pytest.mark.parametrize("folder", [*ROOMS, "tests", "benchmarks"])
+def test_docstrings_name_their_subject_first(folder: str) -> None:
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef
+    openings = {
+        f"{path}: {text.splitlines()[0]}"
+        for path, module in parsed(folder)
+        for node in ast.walk(module)
+        if isinstance(node, documented) and (text := ast.get_docstring(node))
+        if text.split()[0] in {"Of", "What", "Whether", "Those", "They"}
+    }
+    assert openings == set()
