@@ -3,10 +3,10 @@
 from functools import lru_cache
 from typing import cast
 
-from generators.foundation.kinds import Kinds
+from generators.foundation.kinds import SettingsRegistry
 from generators.task import Task, TaskConfig
 
-TASKS = Kinds(
+TASKS = SettingsRegistry(
     "task",
     {
         "induction": "generators.tasks.induction:Induction",
@@ -18,6 +18,7 @@ TASKS = Kinds(
         "text": "generators.tasks.text:Text",
     },
     Task,
+    plural="tasks",
 )
 
 

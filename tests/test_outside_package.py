@@ -158,5 +158,5 @@ def test_a_package_goes_the_whole_way_and_is_missed_with_a_sentence(outside: Out
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
         assert "no such task" in done.stderr
-        assert "no other package that is installed brings one of that name" in done.stderr
+        assert "no other installed package provides that name" in done.stderr
     assert Path(answer(outside("report", "mine", "--json", installed=False))["report"]).read_text() == page

@@ -1,150 +1,215 @@
-"""Tables of kinds: a name and where its class lives, imported when first asked for.
+"""Registries: tables from a name to a class, which other installed packages can extend.
 
-A new task or objective is one file and one row in its table, or an entry point of somebody else's package in the
-group `mtp_lab.tasks` or `mtp_lab.objectives`: the two are one table to whoever asks. A class names its settings by
-the annotation of its `config` attribute, and that is how a TOML table becomes the right settings. A package that is
-broken takes its own names from the table and no others.
+A row of a registry names a class of this lab as "module:Class"; the module is imported when the class is first asked
+for. Any installed package adds rows through the entry point group of the registry (`mtp_lab.tasks`,
+`mtp_lab.objectives`, `mtp_lab.analyses`, `mtp_lab.exhibits`, `mtp_lab.claims`, `mtp_lab.executors`). A package that
+is broken loses its own names and no others.
 """
 
 from collections.abc import Mapping
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint, entry_points
+from inspect import getattr_static
 from typing import Any, get_args, get_type_hints
+
+from pydantic import BaseModel
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Settings, Tree, assign_value, split_assignment, suggestion, validate
 
-OURS = "mtp-lab"
+DISTRIBUTION = "mtp-lab"
 
 
-class Kinds:
-    """A table of kinds.
+class Registry:
+    """A table of classes by name: the rows of this lab and the entry points of other packages.
 
     Args:
-        key: the table's name in a spec ("task").
-        rows: name -> "module:Class", those of this lab.
-        base: what every class is a subclass of.
+        noun: what a row is, for error messages ("analysis").
+        rows: name -> "module:Class", the classes of this lab.
+        base: the class that every row must be a subclass of.
+        plural: the noun in the name of the entry point group ("analyses" for `mtp_lab.analyses`).
+        key: the setting under which users give the name, for error messages ("task.kind"); by default the noun.
     """
 
-    def __init__(self, key: str, rows: Mapping[str, str], base: type[Any]) -> None:
-        self.key = key
+    def __init__(self, noun: str, rows: Mapping[str, str], base: type[Any], *, plural: str, key: str = "") -> None:
+        self.noun = noun
         self.rows = rows
         self.base = base
+        self.group = f"mtp_lab.{plural}"
+        self.key = key or noun
 
     @cached_property
     def outside(self) -> dict[str, list[EntryPoint]]:
-        """Name -> the entry points of other packages that give it. Nothing is imported."""
-        found: dict[str, list[EntryPoint]] = {}
-        for point in entry_points(group=f"mtp_lab.{self.key}s"):
-            found.setdefault(point.name, []).append(point)
-        return dict(sorted(found.items()))
+        """Name -> the entry points of other packages that provide it. Imports nothing."""
+        points: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=self.group):
+            points.setdefault(point.name, []).append(point)
+        return dict(sorted(points.items()))
 
     @property
     def names(self) -> list[str]:
-        """Every kind, those of this lab first."""
+        """All names, those of this lab first. Imports nothing."""
         return [*self.rows, *(name for name in self.outside if name not in self.rows)]
 
-    def package(self, kind: str) -> Distribution | None:
-        """The package that an outside kind comes from; None for one of this lab."""
-        return None if kind in self.rows else self.outside[kind][0].dist
+    def package(self, name: str) -> Distribution | None:
+        """The installed package that provides a name; None for a class of this lab."""
+        return None if name in self.rows else self.outside[name][0].dist
 
-    def find(self, kind: object, source: str) -> type[Any]:
-        """The class of that name.
+    def find(self, name: object, source: str) -> type[Any]:
+        """Imports and returns the class of a name.
+
+        Args:
+            source: the file or command that asks, named in the error; may be empty.
 
         Raises:
-            UserError: an unknown name, with the nearest; one that two packages give; an entry point of no use.
+            UserError: the name is unknown (the message gives the nearest), two packages provide it, or its entry point
+                does not lead to a complete subclass of the base class.
         """
-        if not isinstance(kind, str) or kind not in self.names:
-            near = suggestion(str(kind), self.names)
+        if not isinstance(name, str) or name not in self.names:
             raise UserError(
-                f"{source}: {self.key}.kind = {kind!r}: no such {self.key}; {near}, "
-                "and no other package that is installed brings one of that name"
+                f"{self._request(name, source)}: no such {self.noun}; {suggestion(str(name), self.names)}, "
+                "and no other installed package provides that name"
             )
-        points = self.outside.get(kind, [])
-        givers = [*([OURS] if kind in self.rows else []), *map(package_of, points)]
-        if len(givers) > 1:
+        points = self.outside.get(name, [])
+        providers = [*([DISTRIBUTION] if name in self.rows else []), *map(package_name, points)]
+        if len(providers) > 1:
             raise UserError(
-                f"{source}: {self.key}.kind = {kind!r}: given by {' and by '.join(givers)}; "
-                "a name has one giver: rename the entry point of one, or uninstall it"
+                f"{self._request(name, source)}: provided by {' and by '.join(providers)}; "
+                "only one package may provide a name: rename one of the entry points or uninstall its package"
             )
-        if not points:
-            module, _, name = self.rows[kind].partition(":")
-            found: type[Any] = getattr(import_module(module), name)
-            return found
-        return self._loaded(points[0], source)
+        if points:
+            return self._load(points[0], source)
+        module, _, class_name = self.rows[name].partition(":")
+        row: type[Any] = getattr(import_module(module), class_name)
+        return row
 
-    def _loaded(self, point: EntryPoint, source: str) -> type[Any]:
-        """The class of an entry point, if it is what it should be."""
-        where = f"{source}: {self.key}.kind = {point.name!r}: entry point {point.value} of {package_of(point)}"
+    def classes(self) -> dict[str, type[Any]]:
+        """Imports and returns every class by name, without those that `find` refuses."""
+        classes = {}
+        for name in self.names:
+            try:
+                classes[name] = self.find(name, self.group)
+            except UserError:
+                continue
+        return classes
+
+    def summaries(self) -> dict[str, str]:
+        """One line on every name, followed by its package if that is not this lab; a refused name gives the error.
+
+        The line is the class attribute `summary` or, without one, the first line of the module's docstring.
+        """
+        return {name: self._summary(name) for name in self.names}
+
+    def _summary(self, name: str) -> str:
         try:
-            found = point.load()
-            reason = self._unfit(found, point.name)
-        except (Exception, SystemExit) as error:  # whatever the import of somebody else's module raises
-            told = (str(error).splitlines() or [""])[0]
-            raise UserError(f"{where} cannot be imported ({type(error).__name__}: {told})") from error
-        if reason:
-            raise UserError(f"{where} {reason}")
-        checked: type[Any] = found
+            row = self.find(name, "cannot be used")
+        except UserError as error:
+            return str(error)
+        package = self.package(name)
+        origin = f" ({package.name} {package.version})" if package else ""
+        summary = getattr(row, "summary", None)
+        if not isinstance(summary, str):
+            summary = (import_module(row.__module__).__doc__ or "").strip().partition("\n")[0]
+        return summary + origin
+
+    def _request(self, name: object, source: str) -> str:
+        """What the user wrote, as the start of an error message."""
+        return f"{source}: {self.key} = {name!r}" if source else f"{self.key} = {name!r}"
+
+    def _load(self, point: EntryPoint, source: str) -> type[Any]:
+        """Imports the class of an entry point and checks that it can be a row."""
+        subject = f"{self._request(point.name, source)}: entry point {point.value} of {package_name(point)}"
+        try:
+            row = point.load()
+            defect = self.defect(row, point.name)
+        except (Exception, SystemExit) as error:  # the import of another package's module can raise anything
+            first_line = (str(error).splitlines() or [""])[0]
+            raise UserError(f"{subject} cannot be imported ({type(error).__name__}: {first_line})") from error
+        if defect:
+            raise UserError(f"{subject} {defect}")
+        checked: type[Any] = row
         return checked
 
-    def _unfit(self, found: object, name: str) -> str | None:
-        """Why an entry point's object cannot be a row of this table."""
-        if not (isinstance(found, type) and issubclass(found, self.base)):
-            return f"is no subclass of {self.base.__module__}.{self.base.__name__}"
-        if unwritten := [name for name in dir(found) if getattr(getattr(found, name), "__isabstractmethod__", False)]:
-            return f"leaves abstract: {', '.join(unwritten)}"
-        general: type[Settings] = get_type_hints(self.base)["config"]
-        settings = get_type_hints(found).get("config")
-        if not (isinstance(settings, type) and issubclass(settings, general)) or settings is general:
-            return f"should annotate `config` with settings of its own, a subclass of {general.__name__}"
-        if get_args(settings.model_fields["kind"].annotation) != (name,):
-            return f'should have kind: Literal["{name}"] in {settings.__name__}, the name of its entry point'
+    def defect(self, row: object, name: str) -> str | None:
+        """Says why an entry point's object cannot be a row of this table, None if it can."""
+        if not (isinstance(row, type) and issubclass(row, self.base)):
+            return f"is not a subclass of {self.base.__module__}.{self.base.__name__}"
+        abstract = [
+            attribute
+            for attribute in dir(row)
+            if getattr(getattr_static(row, attribute), "__isabstractmethod__", False)
+        ]
+        if abstract:
+            return f"does not implement {', '.join(abstract)}"
+        if issubclass(row, BaseModel) and "kind" in row.model_fields:
+            return _kind_defect(row, name)
+        label = getattr_static(row, "name", None)
+        if isinstance(label, str) and label != name:
+            return f'should have name = "{name}", as its entry point, not "{label}"'
         return None
 
-    def config_of(self, kind: object, source: str) -> type[Settings]:
-        """The settings of a kind."""
-        config: type[Settings] = get_type_hints(self.find(kind, source))["config"]
+
+class SettingsRegistry(Registry):
+    """A registry of classes that annotate `config` with their settings, such as tasks and objectives.
+
+    The settings have a field `kind: Literal[...]` with the name of the class, so that a TOML table with that kind
+    becomes the right settings.
+    """
+
+    def __init__(self, noun: str, rows: Mapping[str, str], base: type[Any], *, plural: str) -> None:
+        super().__init__(noun, rows, base, plural=plural, key=f"{noun}.kind")
+
+    def defect(self, row: object, name: str) -> str | None:
+        if defect := super().defect(row, name):
+            return defect
+        general: type[Settings] = get_type_hints(self.base)["config"]
+        settings = get_type_hints(row).get("config")
+        if not (isinstance(settings, type) and issubclass(settings, general)) or settings is general:
+            return f"should annotate `config` with its own settings, a subclass of {general.__name__}"
+        return _kind_defect(settings, name)
+
+    def config_of(self, name: object, source: str) -> type[Settings]:
+        """The class of settings that belongs to a name; raises as `find` does."""
+        config: type[Settings] = get_type_hints(self.find(name, source))["config"]
         return config
 
     def config(self, data: object, source: str) -> Any:
-        """Validated settings of the kind that `data["kind"]` names.
+        """Validates a table of settings with the class that `data["kind"]` names.
 
         Raises:
-            UserError: not a table, no such kind, or a setting is wrong.
+            UserError: `data` is not a table, its kind is unknown, or a setting is wrong.
         """
         if not isinstance(data, Mapping):
             raise UserError(
-                f'{source}: {self.key} should be a table with a kind, for example kind = "{next(iter(self.rows))}"'
+                f'{source}: {self.noun} should be a table with a kind, for example kind = "{next(iter(self.rows))}"'
             )
-        return validate(self.config_of(data.get("kind"), source), data, source, self.key)
+        return validate(self.config_of(data.get("kind"), source), data, source, self.noun)
 
-    def configured(self, kind: str, assignments: list[str] | None, source: str) -> Any:
-        """Settings of a kind with `--set` assignments on its defaults; keys with or without the table's name."""
-        tree: Tree = {"kind": kind}
+    def configured(self, name: str, assignments: list[str] | None, source: str) -> Any:
+        """Applies `--set` assignments to the default settings of a name.
+
+        Args:
+            assignments: "key=value"; the key may be prefixed with the noun ("task.length=5").
+        """
+        tree: Tree = {"kind": name}
         for assignment in assignments or []:
             key, value = split_assignment(assignment)
-            if key.partition(".")[0] not in (self.key, key):
-                raise UserError(f"--set {assignment}: only settings of the {self.key} can be changed here")
-            if key.removeprefix(f"{self.key}.") == "kind":
-                raise UserError(f"--set {assignment}: the {self.key} is {kind}, as named; name another instead")
-            assign_value(tree, key.removeprefix(f"{self.key}."), value)
+            if key.partition(".")[0] not in (self.noun, key):
+                raise UserError(f"--set {assignment}: only settings of the {self.noun} can be changed here")
+            key = key.removeprefix(f"{self.noun}.")
+            if key == "kind":
+                raise UserError(f"--set {assignment}: the {self.noun} is the argument {name}; change that instead")
+            assign_value(tree, key, value)
         return self.config(tree, source)
 
-    def summaries(self) -> dict[str, str]:
-        """Of every kind the first line of its module, which says what it is, and the package where it is not ours."""
-        return {kind: self._summary(kind) for kind in self.names}
 
-    def _summary(self, kind: str) -> str:
-        try:
-            module = import_module(self.find(kind, "of no use").__module__)
-        except UserError as error:
-            return str(error)
-        package = self.package(kind)
-        origin = f" ({package.name} {package.version})" if package else ""
-        return (module.__doc__ or "").strip().partition("\n")[0] + origin
+def _kind_defect(settings: type[BaseModel], name: str) -> str | None:
+    if get_args(settings.model_fields["kind"].annotation) == (name,):
+        return None
+    return f'should have kind: Literal["{name}"] in {settings.__name__}, as its entry point is called {name}'
 
 
-def package_of(point: EntryPoint) -> str:
-    """The name of the package that an entry point belongs to."""
+def package_name(point: EntryPoint) -> str:
+    """The name of the package that declares an entry point."""
     return point.dist.name if point.dist else "a package without a name"

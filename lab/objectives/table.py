@@ -2,11 +2,11 @@
 
 from typing import cast
 
-from generators.foundation.kinds import Kinds
+from generators.foundation.kinds import SettingsRegistry
 from lab.model.config import ModelConfig
 from lab.objectives.objective import DataShape, Objective, ObjectiveConfig
 
-OBJECTIVES = Kinds(
+OBJECTIVES = SettingsRegistry(
     "objective",
     {
         "multi_token": "lab.objectives.multi_token:MultiToken",
@@ -15,6 +15,7 @@ OBJECTIVES = Kinds(
         "registers": "lab.objectives.registers:Registers",
     },
     Objective,
+    plural="objectives",
 )
 
 

@@ -1,17 +1,19 @@
-"""Kinds of other packages: found without being imported, one table with ours, and a sentence for what is wrong."""
+"""Registries: entry points extend a table without being imported, and a defective one is refused with a sentence."""
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from generators.foundation.errors import UserError
-from generators.foundation.kinds import Kinds
+from generators.foundation.kinds import Registry, SettingsRegistry
+from generators.foundation.settings import Settings
 from generators.table import TASKS
 from generators.task import Task
 
-MODULE = '''"""A task of somebody else's."""
+TASK_MODULE = '''"""A task from another package."""
 from typing import Literal
 from generators.task import Task, TaskConfig
 
@@ -24,89 +26,207 @@ class Mine(Task):
     def draw(self, stream, split): ...
     def oracle(self, batch): ...
 '''
+ANALYSIS_MODULE = '''"""The first line of a module that is not the summary."""
+from tests.generators.foundation.test_kinds import PlainBase
 
-Package = Callable[..., Kinds]
+class Mine(PlainBase):
+    name = "mine"
+    summary = "counts the tokens"
+    def analyse(self): ...
+'''
+CLAIM_MODULE = '''"""A kind of claim from another package."""
+from typing import Literal
+from tests.generators.foundation.test_kinds import SettingsBase
+
+class Mine(SettingsBase):
+    kind: Literal["mine"] = "mine"
+    threshold: float = 0.5
+'''
+
+
+class PlainBase(ABC):
+    """The base of a table of plain classes, such as that of analyses."""
+
+    name: str
+    summary: str
+
+    @abstractmethod
+    def analyse(self) -> None: ...
+
+
+class Ours(PlainBase):
+    name = "ours"
+    summary = "an analysis of this lab"
+
+    def analyse(self) -> None: ...
+
+
+class SettingsBase(Settings):
+    """The base of a table of classes that are settings themselves, such as that of claims."""
+
+    kind: str
+
+
+Package = Callable[..., None]
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
-    """package("one", "mine = one:Mine", code): the table of tasks beside an installed package of one module."""
+    """package("one", "tasks", "mine = one:Mine", code) installs a package of one module into a temporary folder."""
 
-    def install(name: str, entry: str, code: str = MODULE) -> Kinds:
+    def install(name: str, plural: str, entry_point: str, code: str) -> None:
         site = tmp_path / name
         info = site / f"{name}-1.2.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[mtp_lab.tasks]\n{entry}\n")
+        (info / "entry_points.txt").write_text(f"[mtp_lab.{plural}]\n{entry_point}\n")
         (site / f"{name}.py").write_text(code)
         monkeypatch.syspath_prepend(str(site))
         monkeypatch.delitem(sys.modules, name, raising=False)
-        return Kinds("task", TASKS.rows, Task)
 
     return install
 
 
-def test_an_outside_kind_is_found_beside_ours_and_names_its_package(package: Package) -> None:
-    kinds = package("outside_good", "mine = outside_good:Mine")
-    assert kinds.names == [*TASKS.rows, "mine"]
-    assert kinds.find("mine", "here").__name__ == "Mine"
-    assert kinds.config({"kind": "mine", "size": 5}, "here").size == 5
-    assert kinds.configured("mine", ["task.size=7"], "here").size == 7
-    assert kinds.summaries()["mine"] == "A task of somebody else's. (outside_good 1.2)"
-    found = kinds.package("mine")
-    assert found is not None
-    assert (found.name, found.version) == ("outside_good", "1.2")
-    assert kinds.package("star") is None
+def tasks() -> SettingsRegistry:
+    """The table of tasks, its entry points read anew."""
+    return SettingsRegistry("task", TASKS.rows, Task, plural="tasks")
 
 
-def test_nothing_is_imported_until_it_is_asked_for(package: Package) -> None:
-    kinds = package("outside_lazy", "mine = outside_lazy:Mine")
-    assert kinds.find("star", "here").__name__ == "Star"
-    assert "mine" in kinds.names
+def analyses() -> Registry:
+    return Registry("analysis", {"ours": f"{__name__}:Ours"}, PlainBase, plural="analyses")
+
+
+def claims() -> Registry:
+    return Registry("claim", {}, SettingsBase, plural="claims", key="claim.kind")
+
+
+def test_an_entry_point_is_a_row_like_any_other_and_names_its_package(package: Package) -> None:
+    package("outside_good", "tasks", "mine = outside_good:Mine", TASK_MODULE)
+    registry = tasks()
+    assert registry.names == [*TASKS.rows, "mine"]
+    assert registry.find("mine", "here").__name__ == "Mine"
+    assert registry.config({"kind": "mine", "size": 5}, "here").size == 5
+    assert registry.configured("mine", ["task.size=7"], "here").size == 7
+    assert registry.summaries()["mine"] == "A task from another package. (outside_good 1.2)"
+    distribution = registry.package("mine")
+    assert distribution is not None
+    assert (distribution.name, distribution.version) == ("outside_good", "1.2")
+    assert registry.package("star") is None
+
+
+def test_a_plain_class_needs_no_settings_and_its_summary_attribute_is_shown(package: Package) -> None:
+    package("outside_analysis", "analyses", "mine = outside_analysis:Mine", ANALYSIS_MODULE)
+    registry = analyses()
+    assert registry.names == ["ours", "mine"]
+    assert registry.find("ours", "") is Ours
+    assert registry.find("mine", "").__name__ == "Mine"
+    assert registry.summaries() == {
+        "ours": "an analysis of this lab",
+        "mine": "counts the tokens (outside_analysis 1.2)",
+    }
+    with pytest.raises(UserError, match=r"^analysis = 'our': no such analysis; the nearest is ours"):
+        registry.find("our", "")
+
+
+def test_a_class_that_is_itself_settings_is_a_row_under_its_kind(package: Package) -> None:
+    package("outside_claim", "claims", "mine = outside_claim:Mine\nyours = outside_claim:Mine", CLAIM_MODULE)
+    registry = claims()
+    assert registry.find("mine", "here").model_fields["threshold"].default == 0.5
+    with pytest.raises(
+        UserError, match=r"here: claim.kind = 'yours': .* should have kind: Literal\[\"yours\"\] in Mine"
+    ):
+        registry.find("yours", "here")
+
+
+def test_groups_do_not_mix(package: Package) -> None:
+    package("outside_group", "analyses", "mine = outside_group:Mine", ANALYSIS_MODULE)
+    assert "mine" not in tasks().names
+    assert "mine" in analyses().names
+
+
+def test_nothing_is_imported_until_its_class_is_asked_for(package: Package) -> None:
+    package("outside_lazy", "tasks", "mine = outside_lazy:Mine", TASK_MODULE)
+    registry = tasks()
+    assert registry.find("star", "here").__name__ == "Star"
+    assert "mine" in registry.names
     assert "outside_lazy" not in sys.modules
-    kinds.find("mine", "here")
+    registry.find("mine", "here")
     assert "outside_lazy" in sys.modules
 
 
-def test_an_unknown_kind_gives_the_nearest_of_all(package: Package) -> None:
-    kinds = package("outside_near", "mine = outside_near:Mine")
+def test_an_unknown_name_is_answered_with_the_nearest_of_all_packages(package: Package) -> None:
+    package("outside_near", "tasks", "mine = outside_near:Mine", TASK_MODULE)
     with pytest.raises(UserError, match=r"task.kind = 'mien': no such task; the nearest is mine \(there are: .*mine\)"):
-        kinds.find("mien", "here")
+        tasks().find("mien", "here")
 
 
-def test_a_name_of_ours_or_of_two_packages_names_both_givers(package: Package) -> None:
-    package("outside_first", "mine = outside_first:Mine\nstar = outside_first:Mine")
-    kinds = package("outside_second", "mine = outside_second:Mine")
-    with pytest.raises(UserError, match="'star': given by mtp-lab and by outside_first;"):
-        kinds.find("star", "here")
-    with pytest.raises(UserError, match=r"'mine': given by outside_(first|second) and by outside_(first|second);"):
-        kinds.find("mine", "here")
-    assert kinds.find("text", "here").__name__ == "Text", "what is not in doubt is still to be had"
-    assert "given by" in kinds.summaries()["mine"]
+def test_a_name_that_two_packages_provide_is_refused_and_both_are_named(package: Package) -> None:
+    package("outside_first", "tasks", "mine = outside_first:Mine\nstar = outside_first:Mine", TASK_MODULE)
+    package("outside_second", "tasks", "mine = outside_second:Mine", TASK_MODULE)
+    registry = tasks()
+    with pytest.raises(UserError, match="'star': provided by mtp-lab and by outside_first;"):
+        registry.find("star", "here")
+    with pytest.raises(UserError, match=r"'mine': provided by outside_(first|second) and by outside_(first|second);"):
+        registry.find("mine", "here")
+    assert registry.find("text", "here").__name__ == "Text", "other names are unaffected"
+    assert "provided by" in registry.summaries()["mine"]
 
 
-WRONG = {
-    "no such module": ("mine = outside_nowhere:Mine", MODULE, "cannot be imported (ModuleNotFoundError: No module named 'outside_nowhere')"),
-    "no such class": ("mine = {name}:Yours", MODULE, "cannot be imported (AttributeError: "),
-    "a module that raises": ("mine = {name}:Mine", "raise OSError('the disk\\nis full')", "cannot be imported (OSError: the disk)"),
-    "no task": ("mine = {name}:MineConfig", MODULE, "is no subclass of generators.task.Task"),
-    "no class at all": ("mine = {name}:Literal", MODULE, "is no subclass of generators.task.Task"),
-    "no settings": ("mine = {name}:Mine", MODULE.replace("    config: MineConfig\n", ""), "should annotate `config` with settings of its own, a subclass of TaskConfig"),
-    "settings of something else": ("mine = {name}:Mine", MODULE.replace("config: MineConfig", "config: int"), "should annotate `config` with settings of its own"),
-    "another kind": ("mine = {name}:Mine", MODULE.replace('Literal["mine"] = "mine"', 'Literal["yours"] = "yours"'), 'should have kind: Literal["mine"] in MineConfig'),
-    "half a task": ("mine = {name}:Mine", MODULE.replace("    def oracle(self, batch): ...\n", ""), "leaves abstract: oracle"),
+def without(line: str) -> str:
+    """The module of the task with one line left out."""
+    assert line in TASK_MODULE
+    return TASK_MODULE.replace(line, "")
+
+
+DEFECTIVE_TASKS = {
+    "missing module": ("mine = outside_nowhere:Mine", TASK_MODULE, "cannot be imported (ModuleNotFoundError: No module named 'outside_nowhere')"),
+    "missing class": ("mine = {name}:Yours", TASK_MODULE, "cannot be imported (AttributeError: "),
+    "module that raises": ("mine = {name}:Mine", "raise OSError('the disk\\nis full')", "cannot be imported (OSError: the disk)"),
+    "module that exits": ("mine = {name}:Mine", "raise SystemExit(3)", "cannot be imported (SystemExit: 3)"),
+    "class of another base": ("mine = {name}:MineConfig", TASK_MODULE, "is not a subclass of generators.task.Task"),
+    "not a class": ("mine = {name}:Literal", TASK_MODULE, "is not a subclass of generators.task.Task"),
+    "no settings": ("mine = {name}:Mine", without("    config: MineConfig\n"), "should annotate `config` with its own settings, a subclass of TaskConfig"),
+    "settings of another base": ("mine = {name}:Mine", TASK_MODULE.replace("config: MineConfig", "config: int"), "should annotate `config` with its own settings"),
+    "settings of another kind": ("mine = {name}:Mine", TASK_MODULE.replace('Literal["mine"] = "mine"', 'Literal["yours"] = "yours"'), 'should have kind: Literal["mine"] in MineConfig'),
+    "abstract method left": ("mine = {name}:Mine", without("    def oracle(self, batch): ...\n"), "does not implement oracle"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_an_entry_point_of_no_use_is_a_sentence_and_harms_no_other(package: Package, case: str) -> None:
-    entry, code, sentence = WRONG[case]
+@pytest.mark.parametrize("case", DEFECTIVE_TASKS)
+def test_a_defective_entry_point_is_refused_in_one_sentence_and_harms_no_other_name(
+    package: Package, case: str
+) -> None:
+    entry_point, code, sentence = DEFECTIVE_TASKS[case]
     name = f"outside_{case.replace(' ', '_')}"
-    kinds = package(name, entry.format(name=name), code)
+    package(name, "tasks", entry_point.format(name=name), code)
+    registry = tasks()
     with pytest.raises(UserError) as raised:
-        kinds.config({"kind": "mine"}, "here")
+        registry.config({"kind": "mine"}, "here")
     assert sentence in str(raised.value)
     assert f"of {name}" in str(raised.value)
     assert "\n" not in str(raised.value)
-    assert sentence in kinds.summaries()["mine"]
-    assert kinds.find("text", "here").__name__ == "Text"
+    assert sentence in registry.summaries()["mine"]
+    assert registry.find("text", "here").__name__ == "Text"
+    assert list(registry.classes()) == list(TASKS.rows)
+
+
+DEFECTIVE_ANALYSES = {
+    "abstract method": (ANALYSIS_MODULE.replace("    def analyse(self): ...\n", ""), "does not implement analyse"),
+    "other name": (
+        ANALYSIS_MODULE.replace('"mine"', '"yours"'),
+        'should have name = "mine", as its entry point, not "yours"',
+    ),
+    "unrelated class": (ANALYSIS_MODULE.replace("(PlainBase)", ""), "is not a subclass of tests.generators.foundation"),
+}
+
+
+@pytest.mark.parametrize("case", DEFECTIVE_ANALYSES)
+def test_a_defective_plain_class_is_refused(package: Package, case: str) -> None:
+    code, sentence = DEFECTIVE_ANALYSES[case]
+    name = f"outside_plain_{case.replace(' ', '_')}"
+    package(name, "analyses", f"mine = {name}:Mine", code)
+    with pytest.raises(UserError) as raised:
+        analyses().find("mine", "lab analyse")
+    assert str(raised.value).startswith("lab analyse: analysis = 'mine': entry point")
+    assert sentence in str(raised.value)
+    assert list(analyses().classes()) == ["ours"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from generators.foundation.kinds import Kinds
+from generators.foundation.kinds import SettingsRegistry
 from generators.table import TASKS
 from generators.task import Task
 from lab.bench import decode, train
@@ -16,7 +16,7 @@ from tests.conftest import Lab
 
 def test_bench_data_reports_each_task_and_names_those_it_leaves_out(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {kind: where for kind, where in TASKS.rows.items() if kind in ("star", "induction_corpus")}
-    monkeypatch.setattr("lab.bench.data.TASKS", Kinds("task", rows, Task))
+    monkeypatch.setattr("lab.bench.data.TASKS", SettingsRegistry("task", rows, Task, plural="tasks"))
     monkeypatch.setattr("lab.bench.data.REPEATS", 1)
     found = {row["task"]: row for row in json.loads(lab("bench", "data", "--json").stdout)["tasks"]}
     assert "give --corpus" in found["induction_corpus"]["left_out"]
