@@ -22,7 +22,8 @@ from scipy import stats
 from studies.declared.loading import at_scale
 from studies.declared.study import Declaration, Study
 from studies.judging.judge import Judgement, judge
-from studies.statistics.exact import Form, Scores, mean_interval
+from studies.statistics.exact import mean_interval
+from studies.statistics.forms.form import Scores
 from studies.statistics.interim import level_at
 
 Source = Callable[[np.random.Generator, tuple[int, ...]], Scores]
@@ -57,7 +58,7 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def declared(claims: list[dict[str, object]], arms: int, form: Form, seeds: int, looks: list[int] | None) -> Study:
+def declared(claims: list[dict[str, object]], arms: int, form: str, seeds: int, looks: list[int] | None) -> Study:
     """A study of arms 0..arms-1 in as many places as it has claims, each about its own place."""
     file = {
         "title": "simulated",
@@ -126,7 +127,7 @@ def allowed(studies: int) -> float:
     return LEVEL + 2 * float(np.sqrt(LEVEL * (1 - LEVEL) / studies))
 
 
-def false_findings(source: Source, claims: int, studies: int, form: Form, seeds: int, correlated: bool) -> float:
+def false_findings(source: Source, claims: int, studies: int, form: str, seeds: int, correlated: bool) -> float:
     """Share of studies of equal arms that find any difference."""
     study = declared([DIFFERENCE] * claims, 2, form, seeds, None)
     return any_found(simulated(study, equal(source, claims, 2, seeds, correlated), studies))

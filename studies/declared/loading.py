@@ -280,10 +280,10 @@ def examine_claims(study: Study) -> None:
         return
     looks = examine_looks(study)
     level = declaration.level / len(looks)
-    reached = max(one.smallest_p(looks[0], declaration.test) for one in compared) * len(compared)
+    reached = max(one.effect.smallest_p(looks[0], declaration.form) for one in compared) * len(compared)
     if reached <= level and looks[0] >= SEEDS_MINIMUM:
         return
-    each = [one.seeds_enough(level / len(compared), declaration.test) for one in compared]
+    each = [one.effect.seeds_enough(level / len(compared), declaration.form) for one in compared]
     enough = "make fewer claims" if None in each else f"{max(filter(None, each))} seeds would do"
     if looks[0] < SEEDS_MINIMUM:
         raise UserError(f"{source}: seeds = {looks[0]}: a verdict needs at least {SEEDS_MINIMUM}; {enough}")

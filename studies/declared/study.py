@@ -11,12 +11,15 @@ from functools import cached_property
 from itertools import product
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Settings, Tree, assign_value, suggestion
 from lab.run.spec import RunSpec, parse_spec
 from studies.declared.claims.claim import Claim, Level, scalar
+from studies.statistics.forms.form import Form
+from studies.statistics.forms.independent import INDEPENDENT
+from studies.statistics.forms.table import FORMS, form_name
 
 TUNING_SEED = 2**30
 """Runs that choose settings use this seed and the ones after it; the runs that count use 0, 1, 2, ..."""
@@ -105,7 +108,7 @@ class Declaration(Settings):
     seeds: int = Field(ge=1, le=1000)
     level: float = Field(default=0.05, gt=0, lt=0.5)
     looks: list[int] | None = Field(default=None, min_length=2, description="seeds at which it is judged, if not once")
-    test: Literal["independent", "paired"] = "independent"
+    test: Annotated[str, AfterValidator(form_name)] = INDEPENDENT.name
     base: dict[str, Any]
     factors: dict[str, list[Level]] = Field(min_length=1)
     cells: list[Part] = Field(default_factory=list, description="parts of the grid that are run; all of it if none")
@@ -116,6 +119,11 @@ class Declaration(Settings):
     tuning: Tuning
     claims: list[Claim] = Field(min_length=1)
     scales: dict[str, Scale] = Field(min_length=1)
+
+    @property
+    def form(self) -> Form:
+        """The form of the permutation test that `test` names."""
+        return FORMS[self.test]
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ from generators.foundation.settings import Tree
 from studies.declared.claims.claim import EFFECTS, Claim
 from studies.declared.claims.kinds import Comparison, comparison
 from studies.declared.study import Study
-from studies.statistics.exact import SEEDS_MINIMUM, Contrast, Evidence, Form, Scores, holm
+from studies.statistics.exact import SEEDS_MINIMUM, Contrast, Evidence, holm
+from studies.statistics.forms.form import Form, Scores
 from studies.statistics.interim import share
-from studies.statistics.power import POWER, SEEDS_MAXIMUM, P, seeds_needed
+from studies.statistics.power import POWER, SEEDS_MAXIMUM, PValue, seeds_needed
 
 Verdict = Literal["supported", "contradicted", "inconclusive"]
 ByCell = Mapping[str, Mapping[int, float]]
@@ -130,7 +131,7 @@ class Tested:
             return None
         side = 0 if self.leaning == "supported" else 1
         return seeds_needed(
-            self.scores_AxK, self.comparison, self.form, level, lambda *p: p_values(self.claim, *p)[side]
+            self.scores_AxK, self.comparison.effect, self.form, level, lambda *p: p_values(self.claim, *p)[side]
         )
 
 
@@ -147,7 +148,7 @@ def sentence(judgement: Judgement) -> str:
     return f"{standing.upper()}: {judgement.claim.text} ({measured}{told})"
 
 
-def p_values(claim: Claim, above: P, below: P) -> tuple[Scores, Scores]:
+def p_values(claim: Claim, above: PValue, below: PValue) -> tuple[Scores, Scores]:
     """Two-sided p values of a claim being supported and of its being contradicted, from the one-sided ones of shifts.
 
     For an equivalence: the level at which the interval just fits inside the margin, or just leaves it. At most one
@@ -176,8 +177,10 @@ def judge(study: Study, scores: ByCell | Callable[[Claim], ByCell]) -> list[Judg
     p_corrected, ranks = holm(np.array([min(one.p_values) if one else 1.0 for one in tested]))
     judgements = []
     for (claim, arms, own), found, p_holm, rank in zip(compared, tested, p_corrected, ranks, strict=True):
-        shown = shown_cells(arms, own)
-        by_seed = effects(arms, shown, own)
+        seeds = shared_seeds(arms, own)
+        scores_AxK = arms.scores(own, seeds)
+        shown = arms.shown_cells(scores_AxK)
+        by_seed = dict(zip(seeds, map(float, arms.effect.by_seed(scores_AxK)), strict=True)) if seeds else {}
         if found is None:
             reason = missing(study, arms, own)
             judgements.append(Judgement(claim, tuple(arms.cells), *shown, by_seed, "inconclusive", reason))
@@ -210,31 +213,13 @@ def test(study: Study, claim: Claim, arms: Comparison, scores: ByCell) -> Tested
     seeds = shared_seeds(arms, scores)
     if study.seeds < SEEDS_MINIMUM or len(seeds) < study.seeds:
         return None
-    scores_AxK, form = arms.scores(scores, seeds), study.declaration.test
-    return Tested(claim, arms, scores_AxK, form, arms.evidence(scores_AxK, form))
+    scores_AxK, form = arms.scores(scores, seeds), study.declaration.form
+    return Tested(claim, arms, scores_AxK, form, arms.effect.evidence(scores_AxK, form))
 
 
 def shared_seeds(arms: Comparison, scores: ByCell) -> list[int]:
     """The seeds that every cell of the arms has a score of."""
     return sorted(set.intersection(*(set(scores.get(label, {})) for label in arms.cells)))
-
-
-def shown_cells(arms: Comparison, scores: ByCell) -> tuple[str, str]:
-    """The two cells to show side by side: of arms that are ranked, the best named and the best other."""
-    seeds = shared_seeds(arms, scores)
-    if not arms.named or not seeds:
-        return arms.shown
-    means = {label: np.mean([scores[label][seed] for seed in seeds]) for label in arms.cells}
-    named, others = arms.cells[: arms.named], arms.cells[arms.named :]
-    return max(named, key=lambda label: means[label]), max(others, key=lambda label: means[label])
-
-
-def effects(arms: Comparison, shown: tuple[str, str], scores: ByCell) -> dict[int, float]:
-    """The effect in each seed that every cell has."""
-    seeds = shared_seeds(arms, scores)
-    if arms.named:
-        return {seed: scores[shown[0]][seed] - scores[shown[1]][seed] for seed in seeds}
-    return {seed: float(np.array(arms.weights) @ arms.scores(scores, [seed])[:, 0]) for seed in seeds}
 
 
 def missing(study: Study, arms: Comparison, scores: ByCell) -> str:

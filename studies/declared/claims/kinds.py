@@ -12,9 +12,9 @@ from generators.foundation.errors import UserError
 from generators.foundation.settings import suggestion
 from studies.declared.claims.claim import KEYS, Claim, Level
 from studies.declared.study import Study
-from studies.statistics.exact import SEEDS_MINIMUM, Evidence, Form, Scores, ranked, smallest_p, weighed
+from studies.statistics.effects import Effect, LeadOfBest, WeightedMeans
+from studies.statistics.forms.form import Scores
 
-SEEDS_MAXIMUM = 1000
 Sum = Mapping[str, float]
 """Cell label -> weight: a score made of the scores of one seed."""
 
@@ -23,15 +23,13 @@ Sum = Mapping[str, float]
 class Comparison:
     """The arms a claim compares.
 
-    arms: each a sum of cells; a gain is one cell less another. weights: of the arms' means, where the effect is their
-    weighted sum. named: how many arms come first that are claimed to hold the best one; 0 where `weights` say it all.
-    shown: the two arms a reader wants to see side by side, as labels of cells.
+    arms: each a sum of cells; a gain is one cell less another. shown: the two arms a reader wants to see side by side,
+    as labels of cells. effect: of the scores of the arms.
     """
 
     arms: tuple[Sum, ...]
     shown: tuple[str, str]
-    weights: tuple[float, ...] = (1.0, -1.0)
-    named: int = 0
+    effect: Effect
 
     @property
     def cells(self) -> list[str]:
@@ -45,21 +43,10 @@ class Comparison:
              for arm in self.arms]
         )  # fmt: skip
 
-    def evidence(self, scores_AxK: Scores, form: Form) -> Evidence:
-        """What the scores of the arms say of the effect."""
-        if self.named:
-            return ranked(scores_AxK, self.named, form)
-        return weighed(scores_AxK, np.array(self.weights), form)
-
-    def smallest_p(self, seeds: int, form: Form) -> float:
-        """The smallest two-sided p value these arms can give, of being supported and of being contradicted alike."""
-        if not self.named:
-            return smallest_p(len(self.arms), seeds, form)
-        return min(1.0, max(self.named, len(self.arms) - self.named) * smallest_p(2, seeds, form))
-
-    def seeds_enough(self, level: float, form: Form) -> int | None:
-        """The fewest seeds an arm that can reach a level and a verdict; None where no number can."""
-        return next((k for k in range(SEEDS_MINIMUM, SEEDS_MAXIMUM + 1) if self.smallest_p(k, form) <= level), None)
+    def shown_cells(self, scores_AxK: Scores) -> tuple[str, str]:
+        """Returns labels of the two cells to show side by side, given the scores of the arms."""
+        leaders = self.effect.leaders(scores_AxK) if scores_AxK.size else None
+        return self.shown if leaders is None else (self.cells[leaders[0]], self.cells[leaders[1]])
 
 
 def comparison(study: Study, claim: Claim) -> Comparison:
@@ -104,7 +91,7 @@ def _pair(study: Study, claim: Claim, place: str, beside: Mapping[str, Level] | 
 
 def _difference(study: Study, claim: Claim, place: str) -> Comparison:
     treatment, control = _pair(study, claim, place)
-    return Comparison(({treatment: 1.0}, {control: 1.0}), (treatment, control))
+    return Comparison(({treatment: 1.0}, {control: 1.0}), (treatment, control), WeightedMeans())
 
 
 def _interaction(study: Study, claim: Claim, place: str) -> Comparison:
@@ -115,7 +102,7 @@ def _interaction(study: Study, claim: Claim, place: str) -> Comparison:
     if pairs[0] == pairs[1]:
         raise UserError(f"{place}.between = {list(claim.between)}: both are the same level of {claim.over}")
     more, less = ({treatment: 1.0, control: -1.0} for treatment, control in pairs)
-    return Comparison((more, less), pairs[0])
+    return Comparison((more, less), pairs[0], WeightedMeans())
 
 
 def _trend(study: Study, claim: Claim, place: str) -> Comparison:
@@ -127,7 +114,7 @@ def _trend(study: Study, claim: Claim, place: str) -> Comparison:
         labels.reverse()
     ranks = np.arange(len(labels)) - (len(labels) - 1) / 2
     weights = tuple(float(weight) for weight in ranks / (ranks @ ranks))
-    return Comparison(tuple({label: 1.0} for label in labels), (labels[-1], labels[0]), weights)
+    return Comparison(tuple({label: 1.0} for label in labels), (labels[-1], labels[0]), WeightedMeans(weights))
 
 
 def _best(study: Study, claim: Claim, place: str) -> Comparison:
@@ -136,7 +123,8 @@ def _best(study: Study, claim: Claim, place: str) -> Comparison:
     others = [label for label in every if label not in named]
     if not others:
         raise UserError(f"{place}.best = {claim.best}: these are all levels of {claim.factor}; leave some out")
-    return Comparison(tuple({label: 1.0} for label in [*named, *others]), (named[0], others[0]), named=len(named))
+    effect = LeadOfBest(len(named), len(others))
+    return Comparison(tuple({label: 1.0} for label in [*named, *others]), (named[0], others[0]), effect)
 
 
 KINDS: dict[str, Callable[[Study, Claim, str], Comparison]] = {

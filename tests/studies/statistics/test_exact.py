@@ -7,21 +7,11 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from studies.statistics.exact import (
-    Evidence,
-    Form,
-    Scores,
-    holm,
-    mean_interval,
-    p_above,
-    p_below,
-    ranked,
-    smallest_p,
-    typical_values,
-    weighed,
-)
-
-PAIR = np.array([1.0, -1.0])
+from studies.statistics.effects import PAIR, LeadOfBest, WeightedMeans
+from studies.statistics.exact import Evidence, holm, mean_interval, p_above, p_below
+from studies.statistics.forms.form import Form, Scores
+from studies.statistics.forms.independent import INDEPENDENT
+from studies.statistics.forms.paired import PAIRED
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -29,7 +19,15 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def contrasted(treatment: Scores, control: Scores, form: Form) -> Evidence:
-    return weighed(np.stack([treatment, control]), PAIR, form)
+    return WeightedMeans().evidence(np.stack([treatment, control]), form)
+
+
+def weighed(scores: Scores, weights: Scores, form: Form) -> Evidence:
+    return WeightedMeans(tuple(weights)).evidence(scores, form)
+
+
+def lead_of_best(scores: Scores, candidates: int) -> Evidence:
+    return LeadOfBest(candidates, len(scores) - candidates).evidence(scores, INDEPENDENT)
 
 
 def p_two_sided(evidence: Evidence) -> float:
@@ -44,7 +42,7 @@ def test_independent_p_values_are_those_of_scipys_exact_permutation_test(alterna
         expected = stats.permutation_test(
             (a, b), lambda x, y: x.mean() - y.mean(), alternative=alternative, n_resamples=np.inf
         ).pvalue
-        found = contrasted(a, b, "independent")
+        found = contrasted(a, b, INDEPENDENT)
         assert (found.above(0.0) if alternative == "greater" else found.below(0.0)) == pytest.approx(expected)
 
 
@@ -55,13 +53,13 @@ def test_paired_p_values_are_those_of_scipys_exact_sign_flips(alternative: str) 
         expected = stats.permutation_test(
             (a - b,), np.mean, permutation_type="samples", alternative=alternative, n_resamples=np.inf
         ).pvalue
-        found = contrasted(a, b, "paired")
+        found = contrasted(a, b, PAIRED)
         assert (found.above(0.0) if alternative == "greater" else found.below(0.0)) == pytest.approx(expected)
 
 
 def test_a_shift_is_tested_as_scipy_would_test_the_shifted_scores() -> None:
     a, b = rng(1).normal(0.5, 1, 5), rng(2).normal(0, 1, 5)
-    shifts = typical_values(np.stack([a, b]), PAIR, "independent")
+    shifts = INDEPENDENT.typical_values(np.stack([a, b]), PAIR)
     for shift in (-1.0, 0.2, 0.9):
         expected = stats.permutation_test(
             (a - shift, b), lambda x, y: x.mean() - y.mean(), alternative="greater", n_resamples=np.inf
@@ -71,13 +69,13 @@ def test_a_shift_is_tested_as_scipy_would_test_the_shifted_scores() -> None:
 
 def test_the_smallest_p_is_what_separated_arms_give() -> None:
     a, b = np.arange(5) + 10.0, np.arange(5.0)
-    assert p_two_sided(contrasted(a, b, "independent")) == pytest.approx(smallest_p(2, 5, "independent"))
-    assert smallest_p(2, 5, "independent") == pytest.approx(2 / 252)
-    assert smallest_p(2, 5, "independent") * 6 < 0.05
-    assert smallest_p(2, 5, "paired") == pytest.approx(2 / 32)
+    assert p_two_sided(contrasted(a, b, INDEPENDENT)) == pytest.approx(INDEPENDENT.smallest_p(2, 5))
+    assert INDEPENDENT.smallest_p(2, 5) == pytest.approx(2 / 252)
+    assert INDEPENDENT.smallest_p(2, 5) * 6 < 0.05
+    assert PAIRED.smallest_p(2, 5) == pytest.approx(2 / 32)
 
 
-@pytest.mark.parametrize("form", ["independent", "paired"])
+@pytest.mark.parametrize("form", [INDEPENDENT, PAIRED])
 def test_the_interval_excludes_zero_exactly_when_the_test_rejects(form: Form) -> None:
     rejected = 0
     for seed in range(200):
@@ -91,13 +89,13 @@ def test_the_interval_excludes_zero_exactly_when_the_test_rejects(form: Form) ->
 
 
 def test_too_few_seeds_give_an_unbounded_interval() -> None:
-    found = contrasted(np.array([1.0, 2.0]), np.array([0.0, 0.1]), "independent").contrast(0.05)
+    found = contrasted(np.array([1.0, 2.0]), np.array([0.0, 0.1]), INDEPENDENT).contrast(0.05)
     assert found.low == -np.inf
     assert found.high == np.inf
 
 
 def test_five_pairs_reach_no_bounded_interval_at_005() -> None:
-    assert contrasted(np.ones(5) + np.arange(5), np.zeros(5), "paired").contrast(0.05).low == -np.inf
+    assert contrasted(np.ones(5) + np.arange(5), np.zeros(5), PAIRED).contrast(0.05).low == -np.inf
 
 
 SOURCES = {
@@ -114,13 +112,13 @@ def test_equal_arms_are_found_different_no_more_often_than_the_level(source: str
     studies, false = 1000, 0
     for _ in range(studies):
         shared = generator.normal(size=5) if correlated else np.zeros(5)
-        false += p_two_sided(contrasted(draw(generator, shared), draw(generator, shared), "independent")) <= 0.05
+        false += p_two_sided(contrasted(draw(generator, shared), draw(generator, shared), INDEPENDENT)) <= 0.05
     assert false / studies <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / studies)
 
 
-@pytest.mark.parametrize("form", ["independent", "paired"])
+@pytest.mark.parametrize("form", [INDEPENDENT, PAIRED])
 def test_intervals_cover_the_true_shift(form: Form) -> None:
-    generator, size = rng(3), 5 if form == "independent" else 7
+    generator, size = rng(3), 5 if form == INDEPENDENT else 7
     covered = 0
     for _ in range(1000):
         found = contrasted(generator.normal(0.7, 1, size), generator.normal(0, 1, size), form).contrast(0.05)
@@ -130,7 +128,7 @@ def test_intervals_cover_the_true_shift(form: Form) -> None:
 
 def test_many_seeds_are_sampled_and_agree_with_normal_theory() -> None:
     a, b = rng(4).normal(0.3, 1, 40), rng(5).normal(0, 1, 40)
-    evidence = contrasted(a, b, "independent")
+    evidence = contrasted(a, b, INDEPENDENT)
     found = evidence.contrast(0.05)
     assert p_two_sided(evidence) == pytest.approx(stats.ttest_ind(a, b).pvalue, abs=0.02)
     assert (found.low, found.high) == pytest.approx(stats.ttest_ind(a, b).confidence_interval(0.95), abs=0.05)
@@ -138,19 +136,19 @@ def test_many_seeds_are_sampled_and_agree_with_normal_theory() -> None:
 
 def test_many_pairs_and_many_levels_are_sampled_within_seeds() -> None:
     pairs = np.stack([rng(4).normal(0.3, 1, 30), rng(5).normal(0, 1, 30)])
-    found = weighed(pairs, PAIR, "paired").contrast(0.05)
+    found = weighed(pairs, PAIR, PAIRED).contrast(0.05)
     assert (found.low, found.high) == pytest.approx(stats.ttest_rel(*pairs).confidence_interval(0.95), abs=0.05)
     levels = rng(6).normal(size=(9, 5)) + 0.1 * np.arange(9)[:, None]
     slope = np.arange(9) - 4.0
     p = stats.linregress(np.tile(slope, 5), (levels - levels.mean(axis=0)).T.ravel(), alternative="greater").pvalue
-    assert weighed(levels, slope / (slope @ slope), "paired").above(0.0) == pytest.approx(p, abs=0.02)
+    assert weighed(levels, slope / (slope @ slope), PAIRED).above(0.0) == pytest.approx(p, abs=0.02)
 
 
 def test_typical_values_by_hand() -> None:
     scores = np.array([[3.0, 5.0], [1.0, 0.0]])
-    values = typical_values(scores, PAIR, "independent")
+    values = INDEPENDENT.typical_values(scores, PAIR)
     assert values == pytest.approx([2.0, 3.0, 3.5, 4.0, 5.0])
-    assert typical_values(scores, PAIR, "paired") == pytest.approx([2.0, 3.5, 5.0])
+    assert PAIRED.typical_values(scores, PAIR) == pytest.approx([2.0, 3.5, 5.0])
     assert p_below(values, 5.0) == pytest.approx(2 / 6)
 
 
@@ -165,7 +163,7 @@ def test_a_slope_is_tested_as_scipy_would_test_it() -> None:
             for each in product(orders, repeat=4)
         ]
         seen = slope @ scores.mean(axis=1)
-        within = weighed(scores, slope, "paired")
+        within = weighed(scores, slope, PAIRED)
         assert within.effect == pytest.approx(np.polyfit(np.tile(np.arange(3), 4), scores.T.ravel(), 1)[0])
         assert within.above(0.0) == pytest.approx(np.mean(np.array(every) >= seen - 1e-9))
         if seed > 1:
@@ -178,26 +176,26 @@ def test_a_slope_is_tested_as_scipy_would_test_it() -> None:
             n_resamples=2000,
             rng=rng(9),
         ).pvalue
-        assert weighed(scores, slope, "independent").above(0.0) == pytest.approx(expected, abs=0.04)
+        assert weighed(scores, slope, INDEPENDENT).above(0.0) == pytest.approx(expected, abs=0.04)
 
 
 def test_a_slope_of_two_levels_is_a_difference() -> None:
     scores = rng(3).normal(size=(2, 6))
-    for form in ("independent", "paired"):
-        assert typical_values(scores, PAIR, form) == pytest.approx(typical_values(scores, 3 * PAIR, form) / 3)
+    for form in (INDEPENDENT, PAIRED):
+        assert form.typical_values(scores, PAIR) == pytest.approx(form.typical_values(scores, 3 * PAIR) / 3)
 
 
 def test_the_best_of_two_arms_is_decided_as_their_difference_is() -> None:
     scores = rng(3).normal(size=(2, 6))
-    assert ranked(scores, 1, "independent").contrast(0.05) == contrasted(*scores, "independent").contrast(0.05)
+    assert lead_of_best(scores, 1).contrast(0.05) == contrasted(*scores, INDEPENDENT).contrast(0.05)
 
 
 def test_a_best_arm_has_to_be_above_each_other() -> None:
     low, high = np.arange(5.0), np.arange(5.0) + 10
-    assert ranked(np.stack([high, low, low + 1]), 1, "independent").above(0.0) == pytest.approx(1 / 252)
-    assert ranked(np.stack([high, high + 0.5, low]), 1, "independent").above(0.0) > 0.3
-    assert ranked(np.stack([low, high, low + 1]), 1, "independent").below(0.0) == pytest.approx(2 / 252), "two others"
-    assert ranked(np.stack([high, high + 0.5, low]), 2, "independent").above(0.0) == pytest.approx(2 / 252), "two named"
+    assert lead_of_best(np.stack([high, low, low + 1]), 1).above(0.0) == pytest.approx(1 / 252)
+    assert lead_of_best(np.stack([high, high + 0.5, low]), 1).above(0.0) > 0.3
+    assert lead_of_best(np.stack([low, high, low + 1]), 1).below(0.0) == pytest.approx(2 / 252), "two others"
+    assert lead_of_best(np.stack([high, high + 0.5, low]), 2).above(0.0) == pytest.approx(2 / 252), "two named"
 
 
 def test_the_interval_of_a_mean_is_students_and_a_point_for_constant_scores() -> None:

@@ -7,14 +7,13 @@ from scipy import stats
 from benchmarks.verdicts import DIFFERENCE, declared, exact_power
 from studies.declared.claims.kinds import Comparison, comparison
 from studies.judging.judge import Judgement, judge
-from studies.statistics.exact import Form
-from studies.statistics.power import approximate_p
+from studies.statistics.forms.table import FORMS
 
 QUANTILES = stats.norm.ppf((np.arange(8) + 0.5) / 8)
 NORMAL = QUANTILES / QUANTILES.std(ddof=1)
 
 
-def judged(shift: float, form: Form = "independent", **claim: object) -> Judgement:
+def judged(shift: float, form: str = "independent", **claim: object) -> Judgement:
     """Eight seeds an arm, as normal as eight can be, of unit variance; unrelated by seed."""
     study = declared([DIFFERENCE | claim], 2, form, 8, None)
     control, treatment = (NORMAL[np.random.default_rng(seed).permutation(8)] for seed in (0, 3))
@@ -48,13 +47,15 @@ def test_an_equivalence_takes_fewer_seeds_the_wider_its_margin() -> None:
 
 @pytest.mark.parametrize("form", ["independent", "paired"])
 @pytest.mark.parametrize("kind", [DIFFERENCE, {"kind": "trend"}, {"kind": "best", "best": [0, 1]}])
-def test_its_p_values_are_near_the_exact_ones(form: Form, kind: dict[str, object]) -> None:
+def test_its_p_values_are_near_the_exact_ones(form: str, kind: dict[str, object]) -> None:
     study = declared([kind], 3, form, 8, None)
     arms: Comparison = comparison(study, study.declaration.claims[0])
     for seed in range(5):
         scores = np.random.default_rng(seed).normal(size=(len(arms.arms), 8)) + 0.3 * np.arange(len(arms.arms))[:, None]
-        exact = arms.evidence(scores, form)
+        exact = arms.effect.evidence(scores, FORMS[form])
         for shift in (-0.2, 0.5):
-            above, below = (float(approximate_p(scores[None], arms, form, shift, side)[0]) for side in (1, -1))
+            above, below = (
+                float(arms.effect.approximate_p(scores[None], FORMS[form], shift, side)[0]) for side in (1, -1)
+            )
             assert above == pytest.approx(exact.above(shift), abs=0.05)
             assert below == pytest.approx(exact.below(shift), abs=0.05)

@@ -1,0 +1,74 @@
+"""Which scores a permutation test may exchange between arms: the interface that both forms of the test implement."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+ENUMERATED_MAXIMUM = 200_000
+"""Exchanges that are enumerated; where there are more, `DRAWN` of them are drawn."""
+DRAWN = 50_000
+"""Exchanges drawn, with a fixed generator, so that every claim is tested against the same ones."""
+TOLERANCE = 1e-12
+
+
+class Form(ABC):
+    """A form of the permutation test. A study file selects it by name: `test = "independent"`.
+
+    Array names end in their axes: A arms, K seeds, G exchanges, R resampled studies.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def exchanges(self, arms: int, seeds: int) -> int:
+        """Counts the ways to divide the scores among the arms, the observed one included."""
+
+    @abstractmethod
+    def exchanged(self, scores_AxK: Scores, weights_A: Scores) -> tuple[Scores, Scores]:
+        """Applies every exchange.
+
+        Returns:
+            the effect under each exchange [G], and that of the direction `weights / |weights|^2` under it [G].
+        """
+
+    @abstractmethod
+    def resampled_seeds(
+        self, rng: np.random.Generator, studies: int, arms: int, observed: int, seeds: int
+    ) -> NDArray[np.int64]:
+        """Draws, with replacement, which of the observed seeds each arm of a resampled study has: [R, A, seeds]."""
+
+    @abstractmethod
+    def centred(self, scores_RxAxK: Scores) -> Scores:
+        """Subtracts the means that no exchange changes: [R, A, K]."""
+
+    @abstractmethod
+    def degrees_of_freedom(self, arms: int, seeds: int) -> int:
+        """Degrees of freedom of the t distribution that approximates the permutation distribution."""
+
+    def smallest_p(self, arms: int, seeds: int) -> float:
+        """Returns the smallest two-sided p value that this many seeds an arm can give."""
+        count = self.exchanges(arms, seeds)
+        return min(1.0, 2 / (count if count <= ENUMERATED_MAXIMUM else 1 + DRAWN))
+
+    def typical_values(self, scores_AxK: Scores, weights_A: Scores) -> Scores:
+        """Returns the typical values of the effect `weights_A @ scores_AxK.mean(axis=1)`, sorted.
+
+        Each exchange has one: the shift at which the exchanged scores give as large an effect as the observed ones.
+        Take a shift s out of the scores, s * d for the direction d = weights / |weights|^2 of the arms' means, and
+        exchange: the effect is at least the observed one exactly when s >= (T(y) - T(gy)) / (1 - T(gd)), with T the
+        effect and g the exchange. For two arms that is the mean of the scores the treatment loses minus the mean of
+        those it gains (independent), or the mean difference of the seeds that are exchanged (paired). Exchanges that
+        leave the effect as it is have no typical value.
+        """
+        effects, scales = self.exchanged(scores_AxK, weights_A)
+        observed, changed = weights_A @ scores_AxK.mean(axis=1), scales < 1 - TOLERANCE
+        return np.sort((observed - effects[changed]) / (1 - scales[changed]))
+
+    @staticmethod
+    def effects_of(weights_GxAK: Scores, weights_A: Scores, seeds: int) -> tuple[Scores, Scores]:
+        """Returns the rearranged weights of the mean scores [G, A * K], and the effect of the direction [G]."""
+        direction_AK = np.repeat(weights_A / (weights_A @ weights_A), seeds)
+        return weights_GxAK / seeds, weights_GxAK @ direction_AK / seeds
