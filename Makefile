@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check bench docs published constraints
+.PHONY: demo test test-all check bench docs published constraints wheel-check
 
 demo: .venv/installed
 	$(BIN)/lab study run quick
@@ -18,6 +18,9 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+wheel-check: .venv/installed
+	$(BIN)/python -u tests/wheel/check_wheel.py
 
 bench: .venv/installed
 	$(BIN)/lab bench data
