@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Words = NDArray[np.uint64]
 Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from generators.foundation.randomness import Floats as Floats
 
 
 @dataclass(frozen=True)
@@ -26,31 +25,6 @@ def averaged(parts: Iterator[Floats]) -> Estimate:
     """The mean over independent sequences of numbers [sequences, n] that come in parts."""
     numbers = np.concatenate(list(parts))
     return Estimate(numbers.mean(axis=0), numbers.std(axis=0, ddof=1) / np.sqrt(len(numbers)))
-
-
-@dataclass(frozen=True)
-class Information:
-    """What the next token X and the one after it, Y, tell of each other, the past being known; in nats.
-
-    Attributes:
-        x, y: H(X | past), H(Y | past).
-        x_given_y, y_given_x: H(X | Y, past), H(Y | X, past).
-        mutual: I(X; Y | past).
-        error: the largest of their standard errors, 0 where they are exact.
-    """
-
-    x: float
-    y: float
-    x_given_y: float
-    y_given_x: float
-    mutual: float
-    error: float
-
-    @classmethod
-    def of(cls, numbers: Floats, error: float) -> "Information":
-        """The five numbers as `pair_entropies` gives them."""
-        x, y, x_given_y, y_given_x, mutual = numbers.tolist()
-        return cls(x=x, y=y, x_given_y=x_given_y, y_given_x=y_given_x, mutual=mutual, error=error)
 
 
 def entropy(probabilities: Floats) -> Floats:

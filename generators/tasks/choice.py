@@ -37,6 +37,7 @@ from pydantic import Field
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream, sample_keys
 from generators.material.entropy import Estimate, Floats, entropy, exactly
+from generators.protocols import ChoicePoints
 from generators.task import Batch, Mask, Task, TaskConfig
 
 CLASSES = FILLER, CONSEQUENTIAL, INCONSEQUENTIAL, DECIDED, FIXED = range(5)
@@ -234,11 +235,27 @@ class Choice(Task):
             result[(*unseen, option[offset[unseen] - 1])] += (1 - noise) / branching
         return result
 
-    def optimal_loss(self, classes: Integers, offset: Integers, lag: int = 1) -> Floats:
-        """What head `lag` of a perfect model loses [...] at targets of these labels [...], in nats: the closed form.
+    def choice_points(self, batch: Batch) -> ChoicePoints:
+        classes = batch.labels["class"]
+        return ChoicePoints(
+            consequential=classes == CONSEQUENTIAL,
+            inconsequential=classes == INCONSEQUENTIAL,
+            decided=classes == DECIDED,
+            choice=batch.labels["choice"],
+            offset=batch.labels["offset"],
+            decides_tokens=self.config.decides_tokens,
+            spacing_tokens=self.config.spacing_tokens,
+        )
 
-        It holds from target `lag` on; a head predicts no earlier one.
+    def optimal_loss(self, batch: Batch, lag: int = 1) -> Floats:
+        """The loss in nats of head `lag` of a perfect model at every target [B, T], in closed form.
+
+        The closed form holds from target `lag` on; the head predicts no earlier one.
         """
+        return self.optimal_loss_at(batch.labels["class"], batch.labels["offset"], lag)
+
+    def optimal_loss_at(self, classes: Integers, offset: Integers, lag: int = 1) -> Floats:
+        """The optimal loss [...] at targets with these labels [...]."""
         noise, size, branching = self.config.noise, self.alphabet, self.config.branching
         said: Floats = np.stack([(np.arange(size) < options) / options for options in (1, branching)])
         seen, unseen = entropy(noise / size + (1 - noise) * said)
@@ -250,7 +267,7 @@ class Choice(Task):
         """What head i of a perfect model loses on average over its targets, i..T-1 of each sample, in nats."""
         assert max(lags) < self.length, "a head that looks past the end of its sample has no targets"
         labels = self._labels(self._read_blocks(self.blocks))  # a sample for each marker it can begin with
-        each = [self.optimal_loss(labels["class"], labels["offset"], lag)[:, lag:].mean() for lag in lags]
+        each = [self.optimal_loss_at(labels["class"], labels["offset"], lag)[:, lag:].mean() for lag in lags]
         return exactly([float(loss) for loss in each])
 
     def blind(self, batch: Batch) -> Integers:

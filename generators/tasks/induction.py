@@ -23,6 +23,7 @@ from pydantic import Field
 
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream
+from generators.material.item_sources import NameItems
 from generators.task import Batch, Rule, Task, TaskConfig
 
 ONSETS = ("B", "D", "F", "G", "H", "J", "K", "L", "M", "N", "P", "R", "S", "T", "V", "Z")
@@ -218,6 +219,9 @@ class Induction(Task):
 
     def _tokens(self, words: tuple[str, ...]) -> Integers:
         return np.array([self.token[word] for word in words])
+
+    def item_source(self, batch: Batch, options: int, answer_tokens: int | None) -> NameItems:
+        return NameItems(batch, options, answer_tokens)
 
     def oracle(self, batch: Batch) -> Integers:
         answers = np.full(batch.tokens.shape, -1)

@@ -32,6 +32,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream
 from generators.foundation.settings import Tree
 from generators.material.documents import Documents, read_documents
+from generators.material.item_sources import NameItems
 from generators.material.tales import prepare, read_corpus
 from generators.task import Batch, Mask, Task, TaskConfig
 from generators.tasks.induction import recent_name
@@ -189,6 +190,9 @@ class InductionCorpus(Task):
                 scored[row, 1 + np.flatnonzero(code[1:] == -2 - 2 * character)[1:]] = True
                 order = np.delete(order, place)
         return tokens, scored
+
+    def item_source(self, batch: Batch, options: int, answer_tokens: int | None) -> NameItems:
+        return NameItems(batch, options, answer_tokens)
 
     def oracle(self, batch: Batch) -> Integers:
         # A pair of `library.pairs` can only be a name: no text of the corpus has one.

@@ -36,7 +36,8 @@ from pydantic import Field
 
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream, sample_keys
-from generators.material.entropy import Estimate, Floats, Information, averaged, entropy, exactly, pair_entropies
+from generators.material.entropy import Estimate, Floats, averaged, entropy, exactly, pair_entropies
+from generators.protocols import Information
 from generators.task import Batch, Mask, Task, TaskConfig
 
 LENGTH_MAXIMUM = 4096

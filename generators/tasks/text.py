@@ -27,6 +27,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream, epochs
 from generators.foundation.settings import Tree
 from generators.material.documents import read_documents
+from generators.material.item_sources import WindowItems
 from generators.material.windows import fixed_windows, prepare, tiles
 from generators.task import Batch, Mask, Task, TaskConfig
 
@@ -144,6 +145,9 @@ class Text(Task):
             scored=loss.copy(),
             labels={"document": (shelf.first + documents)[:, None].repeat(self.length, axis=1)},
         )
+
+    def item_source(self, batch: Batch, options: int, answer_tokens: int | None) -> WindowItems:
+        return WindowItems(batch, options, answer_tokens)
 
     def oracle(self, batch: Batch) -> Integers:
         return np.full(batch.tokens.shape, -1)

@@ -153,7 +153,7 @@ def losses(run: StoredRun, task: Choice, heads: list[Head], found: Findings) -> 
         with torch.no_grad():
             each = [token_losses(network, piece, network.trunk(piece.inputs_BxP), head.lag) for piece in pieces]
         loss = torch.cat(each).double().cpu().numpy()
-        best = task.optimal_loss(batch.labels["class"], batch.labels["offset"], head.unseen)[:, head.lag :]
+        best = task.optimal_loss(batch, head.unseen)[:, head.lag :]
         for kind, mask in kinds_of(task, batch, head).items():
             where = mask[:, head.lag :]
             if where.any():

@@ -32,6 +32,7 @@ import numpy as np
 
 from generators.foundation.randomness import Integers
 from generators.material.entropy import Floats
+from generators.protocols import KnownInformation
 from generators.task import Task
 from lab.analysis.analysis import Analysis, Row
 from lab.analysis.estimators.contexts import Ahead, Held, Measured, held_out, measured
@@ -47,7 +48,7 @@ from lab.analysis.estimators.entropies import (
     estimates,
     excess,
 )
-from lab.analysis.estimators.pairs import KnownInformation, has_second_head, log_ahead
+from lab.analysis.estimators.pairs import has_second_head, log_ahead
 from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
 

@@ -66,7 +66,7 @@ def generate(parts: Parts, items: Items) -> Integers:
 @torch.no_grad()
 def log_likelihoods(parts: Parts, items: Items) -> Floats:
     """Log-probability in nats of each option behind its prompt [B, k]."""
-    tokens, mask = items.posed()
+    tokens, mask = items.sequences()
     shape = tokens.shape[:2]
     rows = torch.from_numpy(tokens).flatten(0, 1)
     inside = torch.from_numpy(mask).flatten(0, 1)

@@ -8,9 +8,10 @@ import numpy as np
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from generators.material.entropy import Floats, pair_entropies
+from generators.protocols import KnownDistribution
 from generators.task import Batch, Mask, Task
 from lab.analysis.estimators.entropies import AFTER, Contexts, Surprises
-from lab.analysis.estimators.pairs import Source, draw_places, log_pairs, source_pairs
+from lab.analysis.estimators.pairs import draw_places, log_pairs, source_pairs
 from lab.objectives.objective import Objective
 
 CLASSES_MAXIMUM = 260
@@ -114,7 +115,7 @@ def measured(task: Task, network: Objective, held: Held, ahead: Ahead | None) ->
         log_q = log_pairs(network, held.batch.tokens[here], held.places[here])[samples, slot]
         surprises = Surprises.of(log_q)
         seen = surprises.at(held.batch.tokens[rows, places], held.batch.tokens[rows, places + 1])
-        p = source_pairs(task, held.batch, rows, places) if isinstance(task, Source) else None
+        p = source_pairs(task, held.batch, rows, places) if isinstance(task, KnownDistribution) else None
         second = None
         if ahead is not None:
             log_q2, log_marginal = ahead(held.batch.tokens[here])[samples, places - 1], -surprises.terms[AFTER][:, 0]

@@ -6,14 +6,13 @@ the V continuations of a place stand behind the sample, each at the position of 
 and themselves.
 """
 
-from typing import Protocol, runtime_checkable
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from generators.foundation.randomness import Integers
-from generators.material.entropy import Floats, Information
+from generators.material.entropy import Floats
+from generators.protocols import KnownDistribution, KnownPairs
 from generators.task import Batch, Mask
 from lab.model.layers import Block
 from lab.objectives.objective import Objective
@@ -25,30 +24,6 @@ SCORES_AT_ONCE = 2**22
 """Of attention, in one pass."""
 SAMPLES_AT_ONCE = 1024
 """Of which a source is asked at once."""
-
-
-@runtime_checkable
-class Source(Protocol):
-    """A task that knows its own next-token distribution."""
-
-    def distribution(self, batch: Batch, lag: int = 1) -> Floats:
-        """P(x_t | x_0..x_t-lag) [B, T, V]."""
-
-
-@runtime_checkable
-class PairSource(Protocol):
-    """A task that knows the joint of two tokens in closed form."""
-
-    def pairs(self, batch: Batch, rows: Integers, places: Integers) -> Floats:
-        """P(x_t, x_t+1 | x_0..x_t-1) [N, V, V]."""
-
-
-@runtime_checkable
-class KnownInformation(Protocol):
-    """A task that knows the entropies of the two tokens after a sample."""
-
-    def information(self) -> Information:
-        """They, averaged over the source."""
 
 
 def draw_places(eligible_BxT: Mask, count: int, generator: np.random.Generator) -> tuple[Integers, Mask]:
@@ -119,12 +94,12 @@ def has_second_head(network: Objective, tokens: Integers) -> bool:
     return torch.equal(network.hidden(latent, 2, tokens_BxQ), network.hidden(latent, 2, other))
 
 
-def source_pairs(source: Source, batch: Batch, rows: Integers, places: Integers) -> Floats:
+def source_pairs(source: KnownDistribution, batch: Batch, rows: Integers, places: Integers) -> Floats:
     """P(x, y | c) float64 [N, V, V] of a source at places [N] of rows [N] of a batch.
 
     Where the task has no closed form for pairs it is asked for the distribution behind every x that can come.
     """
-    if isinstance(source, PairSource):
+    if isinstance(source, KnownPairs):
         return source.pairs(batch, rows, places)
     first = source.distribution(batch)[rows, places]
     joint = np.zeros((*first.shape, first.shape[1]))

@@ -84,7 +84,7 @@ def test_prompt_and_answer_stand_in_a_sample_of_the_split_one_behind_the_other(t
 
 
 def test_both_posings_have_the_same_prompt_and_the_right_option_is_the_generated_answer(posed: Items) -> None:
-    tokens, mask = posed.posed()
+    tokens, mask = posed.sequences()
     size = posed.answers.shape[1]
     assert (mask.sum(axis=2) == size).all()
     for item in range(0, len(posed), 7):
@@ -181,7 +181,7 @@ def test_an_answer_is_as_long_as_is_asked_and_a_prompt_no_shorter_and_neither_ha
     assert (long_enough < 128).any(), "some windows here are padded"
     assert posed.answers.shape == (len(long_enough), 55)
     assert (posed.lengths + 55 == long_enough).all()
-    assert (posed.posed()[0] != task.padding).all()
+    assert (posed.sequences()[0] != task.padding).all()
 
 
 # ---- scores
@@ -216,32 +216,32 @@ def test_whoever_likes_all_options_alike_is_at_chance(posed: Items, options: int
     assert choice_accuracy(flat, posed.right).mean() == pytest.approx(1 / options)
 
 
-# ---- what is refused
+# ---- errors
 
 
-def test_what_has_no_items_is_refused_with_what_has() -> None:
+def test_a_task_without_an_item_source_and_a_split_that_is_not_held_out_have_no_items() -> None:
     task = Induction(InductionConfig(characters=3, test_samples=50))
-    with pytest.raises(UserError, match=r"task.kind = 'star': has no items; .* induction, induction_corpus, text"):
+    with pytest.raises(UserError, match=r"task.kind = 'star': cannot be posed as items, .* no method item_source"):
         items(Star(StarConfig()), "test")
     for split in ("train", "dev"):
         with pytest.raises(UserError, match=f"split '{split}': has no items; .* are validation, test"):
             items(task, split)
 
 
-def test_more_options_or_items_or_tokens_than_there_are_are_refused() -> None:
+def test_options_items_and_answer_tokens_out_of_range_are_errors() -> None:
     task = Induction(InductionConfig(characters=3, test_samples=50))
     assert len(items(task, "test", options=3)) == 50
-    with pytest.raises(UserError, match=r"options = 4: 0 samples of split 'test' .* give fewer options"):
+    with pytest.raises(UserError, match=r"options = 4: only 0 samples of split 'test' .* or fewer options"):
         items(task, "test")
-    with pytest.raises(UserError, match=r"options = 3: 50 samples of split 'test' .* ask for fewer items"):
+    with pytest.raises(UserError, match=r"options = 3: only 50 samples of split 'test' .* ask for fewer items"):
         items(task, "test", [50], options=3)
     with pytest.raises(UserError, match=r"options = 1: should be at least 2"):
         items(task, "test", options=1)
-    with pytest.raises(UserError, match="answer_tokens = 2: should be from 1 to 1 in task 'induction'"):
+    with pytest.raises(UserError, match="answer_tokens = 2: should be from 1 to 1 in this task"):
         items(task, "test", options=3, answer_tokens=2)
     text = Text(TextConfig(length_tokens=64, test_samples=20))
-    for wrong in (0, 33):
-        with pytest.raises(UserError, match=f"answer_tokens = {wrong}: should be from 1 to 32 in task 'text'"):
-            items(text, "test", answer_tokens=wrong)
-    with pytest.raises(UserError, match=r"options = 21: 0 samples"):
+    for answer_tokens in (0, 33):
+        with pytest.raises(UserError, match=f"answer_tokens = {answer_tokens}: should be from 1 to 32 in this task"):
+            items(text, "test", answer_tokens=answer_tokens)
+    with pytest.raises(UserError, match=r"options = 21: only 0 samples"):
         items(text, "test", options=21)

@@ -87,7 +87,7 @@ def test_the_closed_form_is_the_entropy_of_the_distribution(task: Choice, batch:
     some = batch.take(np.arange(200))
     for lag in (1, 2, 3, 5, 8, 13):
         told = entropy(task.distribution(some, lag))
-        closed = task.optimal_loss(some.labels["class"], some.labels["offset"], lag)
+        closed = task.optimal_loss_at(some.labels["class"], some.labels["offset"], lag)
         assert np.allclose(told[:, lag:], closed[:, lag:], atol=1e-12)
 
 
@@ -104,7 +104,7 @@ def test_samples_lose_on_average_what_the_closed_form_says(task: Choice, batch: 
 def test_numbers_worked_out_by_hand() -> None:
     task = Choice(ChoiceConfig(branching=2, alphabet_tokens=2, noise=0.5))
     classes = np.array([FILLER, CONSEQUENTIAL, INCONSEQUENTIAL, DECIDED, DECIDED, FIXED])
-    losses = task.optimal_loss(classes, np.array([-1, 0, 0, 1, 3, 1]), lag=2)
+    losses = task.optimal_loss_at(classes, np.array([-1, 0, 0, 1, 3, 1]), lag=2)
     quarter = 2 * np.log(2) - 0.75 * np.log(3)  # h(3/4, 1/4)
     assert np.allclose(losses, [0, np.log(2), np.log(2), np.log(2), quarter, quarter], atol=1e-12)
     assert (task.ceiling, task.blind_ceiling) == (0.75, 0.5)
@@ -115,11 +115,11 @@ def test_numbers_worked_out_by_hand() -> None:
 def test_both_kinds_of_choice_cost_a_next_token_head_the_same_token_by_token() -> None:
     task = Choice(ChoiceConfig(noise=0.3))
     places = np.arange(5)
-    consequential = task.optimal_loss(np.array([CONSEQUENTIAL, *[DECIDED] * 4]), places)
-    inconsequential = task.optimal_loss(np.array([INCONSEQUENTIAL, *[FIXED] * 4]), places)
+    consequential = task.optimal_loss_at(np.array([CONSEQUENTIAL, *[DECIDED] * 4]), places)
+    inconsequential = task.optimal_loss_at(np.array([INCONSEQUENTIAL, *[FIXED] * 4]), places)
     assert np.allclose(consequential, inconsequential)
     assert consequential[0] == np.log(8)
-    further = task.optimal_loss(np.array([DECIDED] * 4), places[1:], lag=4)
+    further = task.optimal_loss_at(np.array([DECIDED] * 4), places[1:], lag=4)
     assert (further[:3] > consequential[1:4] + 0.5).all()
 
 

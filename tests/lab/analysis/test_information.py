@@ -344,7 +344,7 @@ def test_two_tokens_share_what_a_consequential_choice_decides(tiny: Spec, tmp_pa
     shared = {row["where"]: row["value"] for row in found.rows if row["quantity"].startswith("relative information")}
     choice = Choice(ChoiceConfig(noise=0.1))
     decided, first = np.array([3]), np.array([1])
-    told = choice.optimal_loss(decided, first, 2) - choice.optimal_loss(decided, first, 1)
+    told = choice.optimal_loss_at(decided, first, 2) - choice.optimal_loss_at(decided, first, 1)
     assert shared["X is consequential choice"] == pytest.approx(float(told[0]), abs=0.15)
     assert abs(shared["X is inconsequential choice"]) < 0.1
     assert abs(shared["X is filler"]) < 0.1

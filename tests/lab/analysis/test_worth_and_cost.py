@@ -130,7 +130,7 @@ def test_items_are_scored_as_lab_score_does(tiny: Spec) -> None:
 
 
 def test_a_task_without_items_is_refused(tiny: Spec) -> None:
-    with pytest.raises(UserError, match="has no items"):
+    with pytest.raises(UserError, match="cannot be posed as items"):
         items_of(unstored(tiny(task={"kind": "choice"})))
 
 
