@@ -1,81 +1,111 @@
-"""Whether a task's samples can be trusted: the oracle, the vocabulary, the splits, and how fast they are drawn."""
+"""Checks of a task's samples against its oracle, its vocabulary and the separation of its splits, with their speed."""
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
-from generators.foundation.settings import Tree
 from generators.task import Batch, Task
 
 AT_ONCE = 500
-SHOWN_MAXIMUM = 10
+EXAMPLES_MAXIMUM = 10
 REPEATED_SHARE_MAXIMUM = 0.1
 
 
-def check(task: Task, count: int) -> Tree:
-    """Check `count` training samples and every held-out split.
+@dataclass(frozen=True, kw_only=True)
+class TaskCheck:
+    """What a check of a task measured.
 
-    Returns:
-        samples checked, those the oracle does not confirm (with the first few as text), samples that two groups of
-        splits share, samples of a held-out split that come twice in it, tokens outside the vocabulary, the share of
-        target tokens that are scored (held-out splits, where a task scores), and speed.
+    Attributes:
+        task: the task's kind.
+        samples: samples checked.
+        unconfirmed: samples whose answers the oracle does not confirm.
+        examples: the first of those, as text.
+        shared_between_splits: samples that two groups of splits have in common.
+        held_out_samples: samples of the held-out splits.
+        repeated_within_held_out: held-out samples that occur earlier in the same group of splits.
+        tokens_out_of_vocabulary: tokens outside the vocabulary.
+        vocabulary: tokens of the vocabulary.
+        tokens_a_sample: tokens of a sample, padding included.
+        scored_share: scored tokens of the held-out splits, as a share of those that carry loss.
+        samples_per_second, tokens_per_second: speed of drawing.
     """
+
+    task: str
+    samples: int
+    unconfirmed: int
+    examples: list[str]
+    shared_between_splits: int
+    held_out_samples: int
+    repeated_within_held_out: int
+    tokens_out_of_vocabulary: int
+    vocabulary: int
+    tokens_a_sample: int
+    scored_share: float
+    samples_per_second: float
+    tokens_per_second: float
+
+    @property
+    def passed(self) -> bool:
+        """True if the samples can be trusted.
+
+        Up to a tenth of the held-out samples may be repeats. More means that so few distinct samples exist that keeping
+        the splits apart distorts each of them.
+        """
+        if self.repeated_within_held_out > REPEATED_SHARE_MAXIMUM * self.held_out_samples:
+            return False
+        return not (self.unconfirmed or self.shared_between_splits or self.tokens_out_of_vocabulary)
+
+
+def check_task(task: Task, count: int) -> TaskCheck:
+    """Checks the first `count` training samples and every held-out split (`count` samples of an endless one)."""
     unconfirmed: list[str] = []
-    outside = checked = tokens = 0
+    outside = samples = tokens = 0
     seen: dict[str, set[bytes]] = {}
     scored = targets = repeated = held_out = 0
-    drawn_seconds = 0.0
+    drawing_seconds = 0.0
     for split in task.splits:
         before = time.perf_counter()
-        for batch in drawn(task, split, count):
-            drawn_seconds += time.perf_counter() - before
-            wrong = np.flatnonzero(~task.confirmed(batch))
-            unconfirmed += [f"{split}: {task.text(batch.tokens[row])}" for row in wrong]
-            outside += int(((batch.tokens < 0) | (batch.tokens >= len(task.vocabulary))).sum())
-            checked += len(batch)
+        for batch in batches(task, split, count):
+            drawing_seconds += time.perf_counter() - before
+            refuted = np.flatnonzero(~task.confirmed(batch))
+            foreign = (batch.tokens < 0) | (batch.tokens >= len(task.vocabulary))
+            for row in refuted:  # a foreign token has no text
+                text = str(batch.tokens[row].tolist()) if foreign[row].any() else task.text(batch.tokens[row])
+                unconfirmed.append(f"{split}: {text}")
+            outside += int(foreign.sum())
+            samples += len(batch)
             tokens += batch.tokens.size
+            group = seen.setdefault(split.partition("/")[0], set())
+            rows = [row.tobytes() for row in batch.tokens]
             if split != "train":
                 held_out += len(batch)
                 scored += int(batch.scored.sum())
                 targets += int(batch.loss.sum())
-            group = seen.setdefault(split.partition("/")[0], set())
-            rows = [row.tobytes() for row in batch.tokens]
-            repeated += len(rows) - len(set(rows) - group) if split != "train" else 0
+                repeated += len(rows) - len(set(rows) - group)
             group.update(rows)
             before = time.perf_counter()
-    groups = list(seen.values())
-    shared = sum(len(one & other) for place, one in enumerate(groups) for other in groups[:place])
-    return {
-        "task": task.config.kind,
-        "samples": checked,
-        "unconfirmed": len(unconfirmed),
-        "examples": unconfirmed[:SHOWN_MAXIMUM],
-        "shared_between_splits": shared,
-        "held_out_samples": held_out,
-        "repeated_within_held_out": repeated,
-        "tokens_out_of_vocabulary": outside,
-        "vocabulary": len(task.vocabulary),
-        "tokens_a_sample": task.length,
-        "scored_share": scored / max(1, targets),
-        "samples_per_second": checked / drawn_seconds,
-        "tokens_per_second": tokens / drawn_seconds,
-    }
+    return TaskCheck(
+        task=task.config.kind,
+        samples=samples,
+        unconfirmed=len(unconfirmed),
+        examples=unconfirmed[:EXAMPLES_MAXIMUM],
+        shared_between_splits=sum(len(first & second) for first, second in combinations(seen.values(), 2)),
+        held_out_samples=held_out,
+        repeated_within_held_out=repeated,
+        tokens_out_of_vocabulary=outside,
+        vocabulary=len(task.vocabulary),
+        tokens_a_sample=task.length,
+        scored_share=scored / max(1, targets),
+        samples_per_second=samples / drawing_seconds,
+        tokens_per_second=tokens / drawing_seconds,
+    )
 
 
-def drawn(task: Task, split: str, count: int) -> Iterator[Batch]:
-    """A held-out split whole, or the first `count` training samples."""
+def batches(task: Task, split: str, count: int) -> Iterator[Batch]:
+    """Draws a held-out split whole, or the first `count` samples of a split that is for training or endless."""
     size = count if split == "train" else (task.splits[split] or count)
     for start in range(0, size, AT_ONCE):
         yield task.batch(split, np.arange(start, min(start + AT_ONCE, size)))
-
-
-def sound(found: Tree) -> bool:
-    """Whether a check found nothing wrong.
-
-    Some repeats within the held-out splits are allowed; where they are many, so few samples exist that keeping the
-    splits apart bends what each of them shows.
-    """
-    if found["repeated_within_held_out"] > REPEATED_SHARE_MAXIMUM * found["held_out_samples"]:
-        return False
-    return not (found["unconfirmed"] or found["shared_between_splits"] or found["tokens_out_of_vocabulary"])

@@ -1,12 +1,13 @@
 """lab data list, lab data show, lab data check."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from generators.check import check, sound
+from generators.check import check_task
 from generators.foundation.errors import WorkFailed
 from generators.foundation.options import Assignments, Json, answer
 from generators.foundation.settings import Tree
@@ -14,10 +15,10 @@ from generators.table import TASKS, build_task
 from generators.task import Batch, Task
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-data_app = typer.Typer(no_args_is_help=True, help="Tasks: list them, show samples, check them against their oracles.")
+data_app = typer.Typer(no_args_is_help=True, help="List tasks, show their samples, check samples against the oracle.")
 app.add_typer(data_app, name="data")
 
-Kind = Annotated[str, typer.Argument(metavar="TASK", help="a name that `lab data list` gives")]
+Kind = Annotated[str, typer.Argument(metavar="TASK", help="a task from `lab data list`")]
 Split = Annotated[str, typer.Option(help="train, validation, test or another split of the task")]
 
 
@@ -28,7 +29,7 @@ def group() -> None:
 
 @data_app.command("list")
 def list_command(as_json: Json = False) -> None:
-    """The tasks, with what each is for."""
+    """List the tasks with one line on each."""
     summaries = TASKS.summaries()
     rows = [f"{kind:<18}{summary}" for kind, summary in summaries.items()]
     answer(summaries, as_json, "\n".join([*rows, "", "next: lab data show induction --count 2"]))
@@ -39,24 +40,24 @@ def show_command(
     kind: Kind,
     assignments: Assignments = None,
     split: Split = "train",
-    count: Annotated[int, typer.Option(min=1, max=10_000)] = 3,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="samples to show")] = 3,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="the seed of the samples")] = 0,
     as_json: Json = False,
 ) -> None:
-    """The first samples of a split: text, tokens, which carry loss, which are scored, what else is known."""
-    task = configured(kind, assignments)
+    """Show the first samples of a split: text and scored tokens; with --json also tokens, masks and labels."""
+    task = task_from_options(kind, assignments)
     batch = task.batch(split, np.arange(count), seed)
     value = {
         "task": kind,
         "config": task.config.model_dump(mode="json"),
         "vocabulary": list(task.vocabulary),
-        "samples": list(samples(task, batch)),
+        "samples": list(samples_as_json(task, batch)),
     }
-    answer(value, as_json, "\n\n".join(marked(task, batch, row) for row in range(count)))
+    answer(value, as_json, "\n\n".join(sample_as_text(task, batch, row) for row in range(count)))
 
 
-def samples(task: Task, batch: Batch) -> Iterator[Tree]:
-    """Each sample of a batch as JSON types."""
+def samples_as_json(task: Task, batch: Batch) -> Iterator[Tree]:
+    """The samples of a batch in JSON types."""
     for row, tokens in enumerate(batch.tokens):
         yield {
             "text": task.text(tokens),
@@ -67,8 +68,8 @@ def samples(task: Task, batch: Batch) -> Iterator[Tree]:
         }
 
 
-def marked(task: Task, batch: Batch, row: int) -> str:
-    """A sample as text, and its scored tokens in order."""
+def sample_as_text(task: Task, batch: Batch, row: int) -> str:
+    """The text of a sample, and below it its scored tokens in order."""
     scored = [task.vocabulary[token] for token in batch.tokens[row][batch.scored[row]]]
     return f"{task.text(batch.tokens[row])}\n  scored: {' '.join(scored) or 'nothing in this split'}"
 
@@ -80,18 +81,19 @@ def check_command(
     count: Annotated[int, typer.Option(min=1, help="training samples; held-out splits are checked whole")] = 10_000,
     as_json: Json = False,
 ) -> None:
-    """Check a task's samples against its oracle, its vocabulary, and its splits against each other."""
-    found = check(configured(kind, assignments), count)
-    answer(found, as_json, "\n".join(f"{name:<28}{shown(value)}" for name, value in found.items()))
-    if not sound(found):
-        raise WorkFailed(f"task {kind}: its samples are not what it says; the lines above say where")
+    """Check a task's samples against its oracle and vocabulary, and that its splits share no sample."""
+    result = check_task(task_from_options(kind, assignments), count)
+    values = asdict(result)
+    answer(values, as_json, "\n".join(f"{name:<28}{formatted(value)}" for name, value in values.items()))
+    if not result.passed:
+        raise WorkFailed(f"task {kind}: its samples failed the check; the numbers above say how")
 
 
-def shown(value: object) -> str:
-    """A finding as a person reads it."""
+def formatted(value: object) -> str:
+    """A value of a check as printed text."""
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def configured(kind: str, assignments: list[str] | None) -> Task:
-    """The task of that name with settings changed."""
+def task_from_options(kind: str, assignments: list[str] | None) -> Task:
+    """Builds the task of that name with `--set` assignments on its default settings."""
     return build_task(TASKS.configured(kind, assignments, f"lab data, task {kind}"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from generators.check import check, sound
+from generators.check import check_task
 from lab.objectives.check import check_objective
 from tests.example_package.mtp_lab_example.next_latent import NextLatentConfig
 from tests.example_package.mtp_lab_example.reverse import Reverse, ReverseConfig
@@ -71,8 +71,7 @@ Outside = Callable[..., subprocess.CompletedProcess[str]]
 
 def test_the_example_task_is_sound_and_its_shortcut_is_right_at_one_place_in_six() -> None:
     task = Reverse(ReverseConfig(symbols=20))
-    found = check(task, 500)
-    assert sound(found)
+    assert check_task(task, 500).passed
     assert task.text(task.batch("train", [0]).tokens[0]).replace(" ", "") == "".join(
         [
             *(string := [task.vocabulary[token] for token in task.batch("train", [0]).tokens[0][:6]]),

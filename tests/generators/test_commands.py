@@ -1,71 +1,76 @@
-"""lab data: what it prints is what the task says, and what is wrong gets a sentence."""
+"""lab data: the output agrees with the task, and wrong input exits with 2 and one sentence."""
 
+import ast
 import json
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
-from generators.check import check, sound
-from generators.foundation.randomness import Integers, Stream
 from generators.table import TASKS
-from generators.task import Batch
 from generators.tasks.induction import Induction, InductionConfig
 from tests.conftest import Lab
 
 
-def test_list_names_every_task_with_a_sentence(lab: Lab) -> None:
-    value = json.loads(lab("data", "list", "--json").stdout)
-    assert value.keys() == TASKS.rows.keys()
-    assert all(summary.endswith((".", ":")) or len(summary) > 20 for summary in value.values())
+def first_docstring_line(module: str) -> str:
+    """The first line of a module's docstring, read without importing the module."""
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    return (ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or "").partition("\n")[0]
 
 
-def test_show_gives_the_samples_with_masks_at_the_token_they_stand_at(lab: Lab) -> None:
+def test_list_gives_each_task_the_first_line_of_its_module(lab: Lab) -> None:
+    expected = {name: first_docstring_line(row.partition(":")[0]) for name, row in TASKS.rows.items()}
+    assert json.loads(lab("data", "list", "--json").stdout) == expected
+    lines = lab("data", "list").stdout.splitlines()
+    for name, summary in expected.items():
+        assert f"{name:<18}{summary}" in lines
+
+
+def test_show_gives_the_samples_of_the_task_with_their_masks_and_labels(lab: Lab) -> None:
     done = lab("data", "show", "induction", "--set", "length_tokens=40", "--count", "2", "--split", "test", "--json")
     value = json.loads(done.stdout)
     task = Induction(InductionConfig(length_tokens=40))
     batch = task.batch("test", [0, 1])
     assert value["task"] == "induction"
-    assert value["config"]["length_tokens"] == 40
+    assert value["config"] == {**InductionConfig().model_dump(mode="json"), "length_tokens": 40}
     assert value["vocabulary"] == list(task.vocabulary)
+    assert len(value["samples"]) == 2
     for row, sample in enumerate(value["samples"]):
         assert sample["tokens"] == batch.tokens[row].tolist()
         assert sample["text"].split(" ") == [value["vocabulary"][token] for token in sample["tokens"]]
         assert sample["scored"] == batch.scored[row].astype(int).tolist()
+        assert sum(sample["scored"]) > 0
         assert sample["loss"] == batch.loss[row].astype(int).tolist()
         assert sample["labels"] == {"mention": batch.labels["mention"][row].tolist()}
 
 
-def test_check_confirms_a_task(lab: Lab) -> None:
-    found = json.loads(lab("data", "check", "induction", "--count", "500", "--json").stdout)
-    assert found["samples"] == 500 + 500 + 1000
-    assert found["unconfirmed"] == found["shared_between_splits"] == found["tokens_out_of_vocabulary"] == 0
-    assert 0.1 < found["scored_share"] < 0.3
+def test_show_prints_each_sample_with_its_scored_tokens_below(lab: Lab) -> None:
+    task = Induction(InductionConfig())
+    batch = task.batch("train", [0, 1, 2], seed=5)
+    paragraphs = lab("data", "show", "induction", "--seed", "5").stdout.strip().split("\n\n")
+    assert len(paragraphs) == 3
+    for row, paragraph in enumerate(paragraphs):
+        text, scored = paragraph.split("\n")
+        assert text == task.text(batch.tokens[row])
+        assert scored.split() == ["scored:", *task.text(batch.tokens[row][batch.scored[row]]).split()]
+    assert lab("data", "show", "induction").stdout.split("\n\n")[0] != paragraphs[0], "another seed, another sample"
+    assert lab("data", "show", "markov", "--count", "1").stdout.endswith("  scored: nothing in this split\n")
 
 
-class Lying(Induction):
-    """Swaps the last two second tokens of some stories after the masks were made."""
-
-    def draw(self, stream: Stream, split: str) -> Batch:
-        batch = super().draw(stream, split)
-        tokens: Integers = batch.tokens.copy()
-        for row in range(0, len(tokens), 3):
-            places = (tokens[row] >= self.second).nonzero()[0][-2:]
-            tokens[row, places] = tokens[row, places[::-1]]
-        return Batch(tokens=tokens, loss=batch.loss, scored=batch.scored, labels=batch.labels)
+def test_check_reports_a_sound_task_and_exits_with_0(lab: Lab) -> None:
+    result = json.loads(lab("data", "check", "induction", "--count", "500", "--json").stdout)
+    assert result["samples"] == 500 + 500 + 1000
+    assert result["unconfirmed"] == result["shared_between_splits"] == result["tokens_out_of_vocabulary"] == 0
+    assert 0.1 < result["scored_share"] < 0.3
 
 
-def test_check_finds_samples_that_are_not_what_they_say() -> None:
-    found = check(Lying(InductionConfig(test_samples=50, validation_samples=50)), 300)
-    assert found["unconfirmed"] > 50
-    assert not sound(found)
-
-
-def test_check_finds_samples_that_splits_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = Induction(InductionConfig(characters=2, name_parts=2, length_tokens=16))
-    assert check(task, 1000)["shared_between_splits"] == 0
-    monkeypatch.setattr(Induction, "belongs", lambda self, batch, split: batch.loss.any(axis=1))
-    found = check(task, 1000)
-    assert found["shared_between_splits"] > 0
-    assert not sound(found)
+def test_check_of_an_unsound_task_prints_its_numbers_and_exits_with_1(lab: Lab) -> None:
+    done = lab("data", "check", "star", "--set", "nodes=5", "--set", "length=3", "--count", "100")
+    assert done.returncode == 1
+    assert "repeated_within_held_out" in done.stdout
+    assert "task star: its samples failed the check" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -77,7 +82,7 @@ def test_check_finds_samples_that_splits_share(monkeypatch: pytest.MonkeyPatch) 
             "task.charcters = 3: no such key; the nearest is task.characters",
         ),
         (["show", "induction", "--split", "dev"], "split 'dev' is not one of train, validation, test"),
-        (["show", "induction", "--set", "kind=star"], "the task is induction, as named"),
+        (["show", "induction", "--set", "kind=star"], "the task is the argument induction"),
         (["show", "induction", "--set", "characters=" + "9" * 5000], "task.characters = "),
         (
             ["show", "induction", "--set", "characters=8", "--set", "length_tokens=30"],
@@ -91,14 +96,8 @@ def test_check_finds_samples_that_splits_share(monkeypatch: pytest.MonkeyPatch) 
         (["check", "induction", "--set", "training.steps=3"], "only settings of the task can be changed here"),
     ],
 )
-def test_wrong_input_exits_with_2(lab: Lab, arguments: list[str], sentence: str) -> None:
+def test_wrong_input_exits_with_2_and_one_sentence(lab: Lab, arguments: list[str], sentence: str) -> None:
     done = lab("data", *arguments)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-def test_check_finds_a_source_of_too_few_samples_to_part() -> None:
-    found = check(TASKS.find("star", "test")(TASKS.config({"kind": "star", "nodes": 5, "length": 3}, "test")), 500)
-    assert found["repeated_within_held_out"] > 0.5 * found["held_out_samples"]
-    assert not sound(found)

@@ -8,8 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from generators.foundation.randomness import Integers, Stream
-from generators.task import Batch, Task, TaskConfig
+from generators import Batch, Integers, Stream, Task, TaskConfig
 
 BAR = "|"
 
