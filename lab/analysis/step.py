@@ -26,15 +26,16 @@ from torch.profiler import ProfilerActivity, profile
 
 from lab.analysis.analysis import Analysis
 from lab.analysis.estimators.intervals import Findings
-from lab.loss.losses import LOSSES, descend
+from lab.loss.losses import LOSSES
 from lab.model.batches import TensorBatch
 from lab.objectives.multi_token import MultiTokenConfig
 from lab.objectives.objective import Objective
 from lab.run.assembly import assemble
-from lab.run.spec import RunSpec
+from lab.run.spec import RunSpec, TrainingConfig
+from lab.run.step import OptimiserStep
 from lab.run.stored_run import StoredRun
-from lab.run.timing import median_ratio, take_turns
-from lab.run.training import batches, optimiser
+from lab.run.timing import median_ratio, take_turns, wait_for
+from lab.run.training import batches
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells standard error that it starts and stops
 TURNS = 15
@@ -73,35 +74,32 @@ def analyse(run: StoredRun) -> Analysis:
     return Analysis("step", findings.rows, findings.measures, findings.lines, UNITS)
 
 
-def passing(network: Objective, spec: RunSpec, batch: TensorBatch, loss: str) -> Callable[[], None]:
+def passing(network: Objective, spec: RunSpec, batch: TensorBatch, loss: str) -> Callable[[], object]:
     """A forward and backward pass as training makes it, gradients added to those there are."""
-    config, device = spec.training, batch.tokens_BxT.device
     for parameter in network.parameters():
         if parameter.requires_grad:
             parameter.grad = torch.zeros_like(parameter)
+    optimiser_step = OptimiserStep(network, eager(spec, loss))
+    return lambda: optimiser_step.add_gradient(batch)
 
-    def once() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            descend(network, batch, loss, config.micro_batches)
 
-    return once
+def eager(spec: RunSpec, loss: str) -> TrainingConfig:
+    """The training of a run with another loss, and without the compiler."""
+    return spec.training.model_copy(update={"loss": loss, "compile": False, "cuda_graphs": False})
 
 
 def stepping(network: Objective, spec: RunSpec, batch: TensorBatch) -> Callable[[], None]:
     """A whole step with the run's own loss, done when the device has done it."""
-    adam, once = optimiser(network, spec.training), passing(network, spec, batch, spec.training.loss)
+    optimiser_step = OptimiserStep(network, eager(spec, spec.training.loss))
 
     def step() -> None:
-        once()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), spec.training.clip_norm)
-        adam.step()
-        adam.zero_grad()
-        batch.tokens_BxT.sum().item()  # waits
+        optimiser_step.take(batch, 0)
+        wait_for(batch.tokens_BxT.device)
 
     return step
 
 
-def megabytes(once: Callable[[], None], device: torch.device) -> float:
+def megabytes(once: Callable[[], object], device: torch.device) -> float:
     """10^6 bytes that a pass holds at its peak, above what is there before it; a pass before warms up."""
     once()
     if device.type != "cpu":

@@ -2,8 +2,6 @@
 
 import statistics
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -14,8 +12,8 @@ from generators.table import TASKS
 from lab.model.batches import TensorBatch
 from lab.run.assembly import assemble
 from lab.run.spec import parse_spec
-from lab.run.store import RunFolder
-from lab.run.training import DRAWN_AT_ONCE, Run
+from lab.run.step import OptimiserStep
+from lab.run.training import DRAWN_AT_ONCE
 
 BATCH_SIZE = 16
 REPEATS = 7
@@ -55,19 +53,18 @@ def measure(kind: str, settings: Tree) -> Tree:
     }
     spec = parse_spec(tree, "lab bench data")
     parts = assemble(spec)
-    with TemporaryDirectory() as home:
-        run = Run(spec, RunFolder(Path(home), "bench"), parts)
-        draws, steps = [], []
-        for repeat in range(REPEATS + 1):
-            first = repeat * BATCH_SIZE * DRAWN_AT_ONCE
-            before = time.perf_counter()
-            batch = parts.task.batch("train", np.arange(first, first + BATCH_SIZE * DRAWN_AT_ONCE))
-            draws.append((time.perf_counter() - before) / DRAWN_AT_ONCE)
-            pieces = [batch.take(np.arange(k * BATCH_SIZE, (k + 1) * BATCH_SIZE)) for k in range(STEPS)]
-            before = time.perf_counter()
-            for piece in pieces:
-                run.descend(TensorBatch.of(piece.trimmed(), parts.device, np.arange(BATCH_SIZE)))
-            steps.append((time.perf_counter() - before) / STEPS)
+    optimiser_step = OptimiserStep(parts.network, spec.training)
+    draws, steps = [], []
+    for repeat in range(REPEATS + 1):
+        first = repeat * BATCH_SIZE * DRAWN_AT_ONCE
+        before = time.perf_counter()
+        batch = parts.task.batch("train", np.arange(first, first + BATCH_SIZE * DRAWN_AT_ONCE))
+        draws.append((time.perf_counter() - before) / DRAWN_AT_ONCE)
+        pieces = [batch.take(np.arange(k * BATCH_SIZE, (k + 1) * BATCH_SIZE)) for k in range(STEPS)]
+        before = time.perf_counter()
+        for piece in pieces:
+            optimiser_step.take(TensorBatch.of(piece.trimmed(), parts.device, np.arange(BATCH_SIZE)), 0)
+        steps.append((time.perf_counter() - before) / STEPS)
     draw, step = statistics.median(draws[1:]), statistics.median(steps[1:])  # the first turn warms up
     return {
         "task": kind,

@@ -18,15 +18,16 @@ from torch.nn import functional as F
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Settings, Tree
 from generators.task import Batch
-from lab.loss.losses import descend
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig, Shape
 from lab.model.layers import NORM_EPSILON
-from lab.model.network import compile_blocks, initialise
+from lab.model.network import initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
 from lab.objectives.objective import DataShape
 from lab.run.assembly import usable_device
-from lab.run.timing import median_ratio, take_turns
+from lab.run.spec import TrainingConfig
+from lab.run.step import Backward, OptimiserStep
+from lab.run.timing import median_ratio, take_turns, wait_for
 
 Step = Callable[[], object]
 
@@ -82,28 +83,30 @@ def measure(bench: TrainBench) -> list[Tree]:
 
 
 def awaited(step: Step, device: torch.device) -> Step:
-    """The step, which returns when the device has done it: a GPU's work goes on after the call that asks for it."""
+    """The step, which returns when the device has done it."""
     if device.type == "cpu":
         return step
 
     def done() -> None:
         step()
-        torch.get_device_module(device).synchronize(device)
+        wait_for(device)
 
     return done
 
 
-def optimised(network: nn.Module, backward: Step) -> Step:
-    """A whole step: backward, clipping, AdamW."""
-    adam = torch.optim.AdamW(network.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+def stepping(network: nn.Module, batch: TensorBatch, compiled: bool, backward: Backward | None = None) -> Step:
+    """A whole optimiser step, with the backward pass of the joint loss or with another."""
+    training = TrainingConfig(
+        steps=1000, batch_size=len(batch.loss), learning_rate=1e-3, evaluate_every_steps=1000, compile=compiled
+    )
+    optimiser_step = OptimiserStep(network, training, backward)
+    return lambda: optimiser_step.take(batch, 0)
 
-    def step() -> None:
-        backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        adam.step()
-        adam.zero_grad()
 
-    return step
+def batch_of(tokens: "np.ndarray[Any, Any]", device: torch.device) -> TensorBatch:
+    """A batch of which all tokens carry loss."""
+    mask = np.ones(tokens.shape, dtype=bool)
+    return TensorBatch.of(Batch(tokens=tokens, loss=mask, scored=mask), device, np.arange(len(tokens)))
 
 
 def ours(
@@ -114,12 +117,7 @@ def ours(
     network = MultiToken(MultiTokenConfig(n=n), model, DataShape(classes, tokens.shape[1]))
     initialise(network, shape.layers, torch.Generator().manual_seed(0))
     network.to(device)
-    if compiled:
-        compile_blocks(network)
-    mask = np.ones(tokens.shape, dtype=bool)
-    whole = Batch(tokens=tokens, loss=mask, scored=mask)
-    batch = TensorBatch.of(whole, device, np.arange(len(tokens)))
-    return optimised(network, lambda: descend(network, batch, "joint", compiled=compiled))
+    return stepping(network, batch_of(tokens, device), compiled)
 
 
 def theirs(shape: Shape, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device) -> Step:
@@ -141,8 +139,13 @@ def theirs(shape: Shape, classes: int, tokens: "np.ndarray[Any, Any]", compiled:
     with device:
         llama = LlamaForCausalLM(config)
     forward = torch.compile(llama) if compiled else llama
-    inputs = torch.from_numpy(tokens).to(device)
-    return optimised(llama, lambda: forward(input_ids=inputs, labels=inputs).loss.backward())
+
+    def backward(batch: TensorBatch) -> dict[str, Tensor]:
+        loss: Tensor = forward(input_ids=batch.tokens_BxT, labels=batch.tokens_BxT).loss
+        loss.backward()  # type: ignore[no-untyped-call]
+        return {"loss_1": loss.detach()}
+
+    return stepping(llama, batch_of(tokens, device), compiled=False, backward=backward)
 
 
 def floor(shape: Shape, classes: int, samples: int, length: int, device: torch.device) -> Step:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+import torch
+
 WARMING = 2
 """Turns before those that count: caches fill, and what is compiled is compiled."""
 Key = TypeVar("Key")
@@ -19,6 +21,12 @@ def take_turns(steps: Mapping[Key, Callable[[], object]], turns: int) -> dict[Ke
             step()
             found[name].append(time.perf_counter() - before)
     return {name: seconds[WARMING:] for name, seconds in found.items()}
+
+
+def wait_for(device: torch.device) -> None:
+    """Returns when a device has done what was asked of it: a GPU's work goes on after the call that asks for it."""
+    if device.type != "cpu":
+        torch.get_device_module(device).synchronize(device)
 
 
 def median_ratio(one: Sequence[float], other: Sequence[float]) -> float:

@@ -17,15 +17,13 @@ from torch import Tensor
 from generators.foundation.errors import WorkFailed
 from generators.foundation.settings import Tree
 from generators.task import Task
-from lab.loss.losses import descend
 from lab.model.batches import TensorBatch
-from lab.model.network import compile_blocks
-from lab.objectives.objective import Objective
 from lab.run.assembly import Parts, assemble
 from lab.run.checkpoints import part
 from lab.run.evaluation import Evaluator, selection_score
 from lab.run.finetuning import take_over
-from lab.run.spec import RunSpec, Start, TrainingConfig
+from lab.run.spec import RunSpec, Start
+from lab.run.step import OptimiserStep, learning_rate
 from lab.run.store import BEST, LAST, METRICS, TIMING, Held, RunFolder
 from lab.run.stored_run import kept_weights, stored_weights
 
@@ -39,24 +37,6 @@ Progress = Callable[[int], None]
 
 def silent(step: int) -> None:
     """Progress that nobody asked for."""
-
-
-def learning_rate(config: TrainingConfig, step: int) -> float:
-    """Rate of optimiser step 0, 1, ...: linear warm-up to the peak, then a cosine that ends at its last step."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps + 1) / max(1, config.steps - config.warmup_steps)
-    low = config.final_learning_rate_fraction
-    return config.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
-
-
-def optimiser(network: Objective, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW on what is not frozen; weight decay on matrices only."""
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in trained if parameter.dim() >= 2]
-    vectors = [parameter for parameter in trained if parameter.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
 
 
 def batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iterator[TensorBatch]:
@@ -76,9 +56,7 @@ class Run:
     def __init__(self, spec: RunSpec, folder: RunFolder, parts: Parts) -> None:
         self.spec, self.folder, self.parts = spec, folder, parts
         self.network = parts.network
-        if spec.training.compile:
-            compile_blocks(self.network, spec.training.cuda_graphs)
-        self.adam = optimiser(self.network, spec.training)
+        self.optimiser_step = OptimiserStep(self.network, spec.training)
         self.step = 0
         self.best_step, self.best_score = 0, -math.inf
         self.validation = Evaluator(parts.task, "validation", parts.device)
@@ -105,23 +83,9 @@ class Run:
         patience = self.spec.training.stop_after_evaluations
         return patience is not None and self.step - self.best_step >= patience * self.spec.training.evaluate_every_steps
 
-    def begin(self) -> None:
-        """What recorded kernels have written until now may be written over."""
-        if self.spec.training.cuda_graphs:
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-
     def descend(self, batch: TensorBatch) -> None:
-        """One optimiser step."""
-        config = self.spec.training
-        self.begin()
-        for group in self.adam.param_groups:
-            group["lr"] = learning_rate(config, self.step)
-        with torch.autocast(self.parts.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            terms = descend(self.network, batch, config.loss, config.micro_batches, config.compile)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
-        self.adam.step()
-        self.adam.zero_grad()
-        for name, value in terms.items():
+        """Takes one optimiser step and adds its losses to the running sums."""
+        for name, value in self.optimiser_step.take(batch, self.step).items():
             if name in self.trained:
                 total, steps = self.trained[name]
                 self.trained[name] = total + value, steps + 1
@@ -133,7 +97,7 @@ class Run:
         training = {name: float(total) / steps for name, (total, steps) in self.trained.items()}
         self.trained.clear()
         trained_seconds = self.lap()
-        self.begin()
+        self.optimiser_step.release_outputs()
         metrics = self.validation(self.network)
         self.require_finite(training, metrics)
         rate = learning_rate(self.spec.training, self.step - 1)
@@ -169,7 +133,10 @@ class Run:
         """Everything the run needs to go on, in one file."""
         tensors = {f"model.{name}": value for name, value in self.network.state_dict().items()}
         for name, parameter in self.network.named_parameters():
-            tensors |= {f"adam.{slot}.{name}": value for slot, value in self.adam.state.get(parameter, {}).items()}
+            tensors |= {
+                f"adam.{slot}.{name}": value
+                for slot, value in self.optimiser_step.optimiser.state.get(parameter, {}).items()
+            }
         progress = {"step": self.step, "best_step": self.best_step, "best_score": self.best_score}
         progress |= self.logged
         self.folder.write_tensors(LAST, tensors, progress)
@@ -191,9 +158,10 @@ class Run:
             kind = self.spec.objective.kind
             raise self.folder.damaged(LAST, f"the weights are not those of objective {kind} as it is now") from None
         slots = {slot: part(tensors, f"adam.{slot}.") for slot in ("step", "exp_avg", "exp_avg_sq")}
+        state = self.optimiser_step.optimiser.state
         for name, parameter in self.network.named_parameters():
             if name in slots["step"]:  # a head that has not been trained yet has no state
-                self.adam.state[parameter] = {slot: values[name].to(parameter.device) for slot, values in slots.items()}
+                state[parameter] = {slot: values[name].to(parameter.device) for slot, values in slots.items()}
 
     def best_weights(self) -> dict[str, Tensor]:
         """Those of the best checkpoint. A kill may have left one ahead of the run, which will write it again."""
@@ -211,11 +179,11 @@ class Run:
             for split, size in self.parts.task.splits.items()
             if size is not None and split not in ("train", "validation")
         }
-        self.begin()
+        self.optimiser_step.release_outputs()
         last = best = self.logged_validation(self.step) | {split: test(self.network) for split, test in tests.items()}
         if self.best_step < self.step:
             self.network.load_state_dict(self.best_weights())
-            self.begin()
+            self.optimiser_step.release_outputs()
             best = self.logged_validation(self.best_step) | {split: test(self.network) for split, test in tests.items()}
         self.require_finite(*last.values(), *best.values())
         result = {

@@ -9,10 +9,11 @@ Time comes from steps timed on this machine, of the smallest and of the largest 
 linear in its operations. Where the device of the study is not on this machine a stated rate stands in for them.
 """
 
+import math
 import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -22,13 +23,13 @@ from generators.foundation.errors import UserError
 from generators.table import build_task
 from generators.task import Task
 from lab.loss.graph import Graph
-from lab.loss.losses import descend
 from lab.model.batches import TensorBatch
-from lab.model.network import compile_blocks
 from lab.run.assembly import assemble, usable_device
 from lab.run.finetuning import planned
 from lab.run.spec import RunSpec
-from lab.run.training import batches, optimiser
+from lab.run.step import OptimiserStep
+from lab.run.timing import wait_for
+from lab.run.training import batches
 from studies.declared.study import Cell, Study
 
 FLOPS_RATE = 1e14
@@ -38,6 +39,8 @@ COUNTED_NETWORKS = 64
 """Networks that are counted; a study of more has the others at the mean of these."""
 PROBE_SECONDS = 1.5
 PROBE_STEPS = 20
+RECORDING_STEPS = 3
+"""Steps in which CUDA graphs warm up and record."""
 
 
 @dataclass(frozen=True)
@@ -181,26 +184,24 @@ def estimate(plan: Plan, rate: float | None, *, probe: bool) -> Estimate | None:
 
 
 def seconds_of_step(spec: RunSpec) -> float:
-    """The median of a few real steps after the first; nothing is kept of them."""
+    """Returns the median seconds of a few real optimiser steps after the first ones, and stores nothing."""
     torch.set_num_threads(1)
     parts = assemble(spec)
-    if spec.training.compile:
-        compile_blocks(parts.network)
-    adam = optimiser(parts.network, spec.training)
-    found: list[float] = []
-    began = time.perf_counter()
-    stream: Iterator[TensorBatch] = batches(parts.task, spec, parts.device, 0)
-    for batch, _ in zip(stream, range(PROBE_STEPS), strict=False):
+    optimiser_step = OptimiserStep(parts.network, spec.training)
+    warm_up = RECORDING_STEPS if spec.training.cuda_graphs else 1
+    seconds: list[float] = []
+    stop = math.inf
+    for step, batch in enumerate(islice(batches(parts.task, spec, parts.device, 0), PROBE_STEPS)):
         before = time.perf_counter()
-        with torch.autocast(parts.device.type, torch.bfloat16, enabled=spec.training.precision == "bf16"):
-            descend(parts.network, batch, spec.training.loss, spec.training.micro_batches)
-        torch.nn.utils.clip_grad_norm_(parts.network.parameters(), spec.training.clip_norm)
-        adam.step()
-        adam.zero_grad()
-        found.append(time.perf_counter() - before)
-        if time.perf_counter() - began > PROBE_SECONDS:
+        optimiser_step.take(batch, step)
+        wait_for(parts.device)
+        after = time.perf_counter()
+        seconds.append(after - before)
+        if step + 1 == warm_up:
+            stop = after + PROBE_SECONDS
+        if after > stop:
             break
-    return statistics.median(found[1:] or found)
+    return statistics.median(seconds[warm_up:] or seconds)
 
 
 def spoken(seconds: float) -> str:

@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lab.run.step import update_parameters
+
 RIDGES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 """From the strongest on, until one is no better. The last weighs as much as one observation in 10,000."""
 ITERATIONS = 150
@@ -141,7 +143,7 @@ def minimised(start: Probe, anchor_CxV: Tensor, given: Given, ridge: float, iter
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    search.step(closure)  # type: ignore[no-untyped-call]
+    update_parameters(search, closure)
     return replace(start, table_CxV=anchor_CxV + change_CxV.detach(), weight_KxV=weight_KxV.detach())
 
 

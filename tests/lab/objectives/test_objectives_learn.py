@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from lab.loss.losses import descend
 from lab.model.batches import TensorBatch
 from lab.objectives.table import OBJECTIVES
 from lab.objectives.token_order import TokenOrder, ranked, upcoming
 from lab.run.assembly import assemble
 from lab.run.evaluation import Evaluator
 from lab.run.spec import parse_spec
-from lab.run.training import batches, optimiser
+from lab.run.step import OptimiserStep
+from lab.run.training import batches
 
 VARIANTS: list[dict[str, Any]] = [
     {"kind": "multi_token", "n": 4},
@@ -74,12 +74,9 @@ def test_each_loss_falls_below_the_entropy_of_its_targets(objective: dict[str, A
         "a spec",
     )
     parts = assemble(spec)
-    adam = optimiser(parts.network, spec.training)
-    for batch in batches(parts.task, spec, parts.device, 0):
-        descend(parts.network, batch, "joint")
-        torch.nn.utils.clip_grad_norm_(parts.network.parameters(), 1.0)
-        adam.step()
-        adam.zero_grad()
+    optimiser_step = OptimiserStep(parts.network, spec.training)
+    for step, batch in enumerate(batches(parts.task, spec, parts.device, 0)):
+        optimiser_step.take(batch, step)
     losses = Evaluator(parts.task, "validation", parts.device)(parts.network)
     drawn = parts.task.batch("validation", np.arange(200))
     held_out = TensorBatch.of(drawn, parts.device, np.arange(200))

@@ -18,10 +18,10 @@ from generators.foundation.errors import UserError, WorkFailed
 from lab.loss.graph import Graph
 from lab.run.assembly import assemble
 from lab.run.evaluation import Evaluator
-from lab.run.spec import RunSpec, TrainingConfig
+from lab.run.spec import RunSpec
 from lab.run.store import BEST, LAST, METRICS, TIMING, RunFolder
 from lab.run.stored_run import StoredRun
-from lab.run.training import Run, batches, learning_rate, train
+from lab.run.training import Run, batches, train
 from tests.conftest import Lab, Spec
 
 FILES = (METRICS, LAST, BEST, "result.json", "spec.json")
@@ -186,16 +186,6 @@ def test_how_often_is_evaluated_does_not_change_the_weights(tiny: Spec, tmp_path
     assert stored[0] is not None
     assert stored[1] is not None
     assert all((stored[0][0][name] == stored[1][0][name]).all() for name in stored[0][0])
-
-
-def test_the_schedule_warms_up_peaks_and_ends_at_its_last_step() -> None:
-    config = TrainingConfig(steps=100, batch_size=1, learning_rate=0.2, warmup_steps=10, evaluate_every_steps=1)
-    rates = [learning_rate(config, step) for step in range(100)]
-    assert rates[:10] == pytest.approx([0.02 * k for k in range(1, 11)])
-    assert max(rates) == rates[9] == 0.2
-    assert rates[99] == pytest.approx(0.2 * 0.03)
-    assert rates[54] == pytest.approx(0.2 * (0.03 + 0.97 / 2))
-    assert rates[9:] == sorted(rates[9:], reverse=True)
 
 
 def test_the_optimiser_steps_at_the_logged_rate(tiny: Spec, tmp_path: Path) -> None:

@@ -13,9 +13,19 @@ from lab.loss.losses import descend
 from lab.model.batches import TensorBatch
 from lab.run.assembly import assemble
 from lab.run.finetuning import planned
+from lab.run.spec import TrainingConfig
+from lab.run.step import OptimiserStep
 from studies.declared.loading import CATALOG, load
 from studies.declared.study import Study
-from studies.running.cost import COUNTED_SAMPLES, estimate, flops_of_sample, plan_of, spoken
+from studies.running.cost import (
+    COUNTED_SAMPLES,
+    PROBE_STEPS,
+    estimate,
+    flops_of_sample,
+    plan_of,
+    seconds_of_step,
+    spoken,
+)
 from tests.conftest import Lab, Spec
 from tests.studies.conftest import Edit
 
@@ -83,6 +93,18 @@ def test_a_probe_times_real_steps_and_stores_nothing(study_file: Edit, lab: Lab)
     value = json.loads(lab("study", "show", path, "--json").stdout)
     assert value["seconds"] > 0
     assert set(path.parent.rglob("*")) == before
+
+
+def test_a_probe_takes_the_optimiser_steps_that_training_takes(tiny: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = tiny(training__steps=100)
+    steps: list[tuple[TrainingConfig, int]] = []
+
+    def take(optimiser_step: OptimiserStep, batch: TensorBatch, step: int) -> None:
+        steps.append((optimiser_step.training, step))
+
+    monkeypatch.setattr(OptimiserStep, "take", take)
+    assert seconds_of_step(spec) > 0
+    assert steps == [(spec.training, step) for step in range(PROBE_STEPS)]
 
 
 def test_durations_are_in_the_unit_people_use() -> None:

@@ -1,0 +1,98 @@
+"""The optimiser step: training, cost estimates, the `step` analysis and the benchmarks all take it here."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from lab.loss.losses import descend
+from lab.model.batches import TensorBatch
+from lab.model.network import compile_blocks
+from lab.objectives.objective import Objective
+from lab.run.spec import TrainingConfig
+
+Backward = Callable[[TensorBatch], dict[str, Tensor]]
+"""Adds the gradient of a batch to the parameters' and returns the value of each loss term by name."""
+
+
+def learning_rate(training: TrainingConfig, step: int) -> float:
+    """Returns the rate of step 0, 1, ...: a linear warm-up to the peak, then a cosine that ends at the last step."""
+    if step < training.warmup_steps:
+        return training.learning_rate * (step + 1) / training.warmup_steps
+    share = (step - training.warmup_steps + 1) / max(1, training.steps - training.warmup_steps)
+    low = training.final_learning_rate_fraction
+    return training.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+
+
+def build_optimiser(network: nn.Module, training: TrainingConfig) -> torch.optim.AdamW:
+    """Builds AdamW for the parameters that require a gradient, with weight decay on matrices only."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if parameter.dim() >= 2]
+    vectors = [parameter for parameter in trained if parameter.dim() < 2]
+    groups = [{"params": matrices, "weight_decay": training.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=(training.beta1, training.beta2), fused=True)
+
+
+def update_parameters(optimiser: torch.optim.Optimizer, closure: Callable[[], Tensor] | None = None) -> None:
+    """Updates the parameters of an optimiser and clears their gradients.
+
+    Args:
+        closure: computes the loss and its gradient, for optimisers such as L-BFGS that need them several times a step.
+    """
+    optimiser.step(closure)  # type: ignore[arg-type]
+    optimiser.zero_grad()
+
+
+class OptimiserStep:
+    """A network and its optimiser, which take optimiser steps together.
+
+    Args:
+        network: the module to train; `training.compile` compiles its transformer layers in place.
+        training: the settings of loss, precision, clipping, optimiser and schedule.
+        backward: the backward pass, by default that of `training.loss` through `network`, which is then an Objective.
+
+    Raises:
+        UserError: `training.compile` is true, and there is no C++ compiler.
+    """
+
+    def __init__(self, network: nn.Module, training: TrainingConfig, backward: Backward | None = None) -> None:
+        self.network, self.training = network, training
+        self.device = next(network.parameters()).device
+        self.backward = backward or self._descend
+        if training.compile:
+            compile_blocks(network, training.cuda_graphs)
+        self.optimiser = build_optimiser(network, training)
+
+    def _descend(self, batch: TensorBatch) -> dict[str, Tensor]:
+        assert isinstance(self.network, Objective)
+        training = self.training
+        return descend(self.network, batch, training.loss, training.micro_batches, training.compile)
+
+    def release_outputs(self) -> None:
+        """Lets CUDA graphs reuse their output buffers."""
+        if self.training.cuda_graphs:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+
+    def add_gradient(self, batch: TensorBatch) -> dict[str, Tensor]:
+        """Adds the gradient of a batch to the parameters', in the precision of training.
+
+        Returns:
+            The value of each loss term by name, in nats.
+        """
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.precision == "bf16"):
+            return self.backward(batch)
+
+    def take(self, batch: TensorBatch, step: int) -> dict[str, Tensor]:
+        """Takes optimiser step `step`, counted from 0, on a batch.
+
+        Returns:
+            The value of each loss term by name, in nats.
+        """
+        self.release_outputs()
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.training, step)
+        values = self.add_gradient(batch)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.training.clip_norm)
+        update_parameters(self.optimiser)
+        return values
