@@ -8,9 +8,8 @@ import numpy as np
 from generators.foundation.settings import Tree
 from lab.run.evaluation import SCORES
 from reports.drawing.sheet import DASHES, MARKERS, MUTED, SERIES, TEXT, WIDTH, Sheet
-from studies.declared.claims.claim import Level
-from studies.declared.claims.kinds import comparison
-from studies.declared.study import Cell, Study, short
+from studies.declared.levels import Level, short
+from studies.declared.study import Cell, Study
 
 DRAWN_MAXIMUM = 60
 """Cells that figures show; of a study with more, those that claims are about."""
@@ -46,7 +45,7 @@ def drawn_cells(study: Study) -> list[Cell]:
     cells = study.cells
     if len(cells) <= DRAWN_MAXIMUM:
         return cells
-    claimed = {label for claim in study.declaration.claims for label in comparison(study, claim).cells}
+    claimed = {label for claim in study.declaration.claims for label in claim.comparison(study).cells}
     return [cell for cell in cells if cell.label in claimed][:DRAWN_MAXIMUM]
 
 

@@ -17,8 +17,9 @@ from reports.drawing.sheet import MUTED, PAPER, SHADE, TEXT, Sheet, sheet
 from reports.frames.formatting import called, measured, plain, plural, shortened, spoken
 from reports.frames.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.frames.summaries import CellScore, differences, mean_curves, scores, seed_curves, shortcut_on, trials
+from studies.declared.levels import short
 from studies.declared.measures import Measure, main_measure, measure_of
-from studies.declared.study import Range, short
+from studies.declared.study import Range
 from studies.judging.judge import Judgement
 
 LINE = 48
@@ -178,13 +179,7 @@ def _effects_panel(index: int, table: pd.DataFrame, measure: Measure, judgements
 
 def said_of(one: Judgement) -> str:
     """The effect of a claim, as its row is titled."""
-    claim = one.claim
-    if claim.kind == "interaction" and claim.over and claim.between:
-        more, less = (f"{short(claim.over)}={level}" for level in claim.between)
-        return f"gain at {more} less gain at {less}"
-    if claim.kind == "trend":
-        return f"slope a level, from {one.control} to {one.treatment}"
-    return f"{one.treatment} less {one.control}"
+    return one.claim.effect_text(one.treatment, one.control)
 
 
 def _reach(table: pd.DataFrame, judgements: list[Judgement]) -> float:
@@ -206,7 +201,7 @@ def _claim_row(page: Sheet, one: Judgement, row: int, reach: float) -> str:
     axes.annotate(name, (0, row - 0.58), (0, 0), **style, weight="bold")
     axes.annotate(shortened(said_of(one), LINE + 8), (0, row - 0.58), (0, -14), **style, color=MUTED)
     margin = one.claim.margin
-    if margin is not None and one.claim.kind == "equivalence":
+    if margin is not None and one.claim.margin_on_both_sides:
         axes.add_patch(Rectangle((-margin, row - 0.26), 2 * margin, 0.56, facecolor=SHADE, edgecolor="none", zorder=0))
         page.key("margin of equivalence", color=SHADE, lw=9, solid_capstyle="butt")
     elif margin is not None:

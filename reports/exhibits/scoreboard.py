@@ -17,7 +17,6 @@ from reports.drawing.sheet import MUTED, PAPER, SHADE, TEXT, VERDICT_COLOURS, Sh
 from reports.exhibits.tables import Column, Table
 from reports.frames import formatting as words
 from reports.frames.formatting import MISSING, Value, number, word
-from studies.declared.claims.claim import EFFECTS
 from studies.declared.measures import measure_of
 from studies.declared.study import Study
 from studies.judging.judge import Judgement
@@ -113,7 +112,7 @@ def effects(lines: Sequence[Line]) -> Table:
     for line in lines:
         one, found = line.judgement, line.judgement.contrast
         ends = (found.difference, found.low, found.high) if found else (None, None, None)
-        said = [word(line.name), word(EFFECTS[one.claim.kind]), word(line.measure)]
+        said = [word(line.name), word(one.claim.effect_name), word(line.measure)]
         numbers = [number(end, "+.4g") for end in ends]
         numbers += [
             number(None if one.level is None else 100 * (1 - one.level), ".4g"),
@@ -175,7 +174,7 @@ def _row(page: Sheet, row: int, line: Line, reach: float) -> str:
     if not isfinite(unit):  # every seed had the same effect: there is no unit, only a side
         unit = abs(found.difference) / reach or 1.0
     margin = (one.claim.margin or 0.0) / unit
-    if margin and one.claim.kind == "equivalence":
+    if margin and one.claim.margin_on_both_sides:
         box = Rectangle((-margin, row - 0.02), 2 * margin, 0.4, facecolor=SHADE, edgecolor="none", zorder=0)
         axes.add_patch(box)
         page.key("margin of equivalence", color=SHADE, lw=9, solid_capstyle="butt")

@@ -7,8 +7,8 @@ import numpy as np
 from reports.frames.formatting import MISSING, Value, called, measured, number, plain, spoken, word
 from reports.frames.results import COMPLETE, Results, columns_under, rows_of
 from reports.frames.summaries import at_equal_seconds, differences, mean_curves, scores, seed_curves, trials
+from studies.declared.levels import short
 from studies.declared.measures import Measure, measure_of
-from studies.declared.study import short
 from studies.judging.judge import Judgement
 
 

@@ -140,7 +140,7 @@ def at_equal_seconds(results: Results, judgement: Judgement) -> EqualTime | None
     about more than two arms.
     """
     claim = judgement.claim
-    if claim.metric not in (None, results.study.declaration.metric) or claim.kind not in ("difference", "equivalence"):
+    if claim.metric not in (None, results.study.declaration.metric) or not claim.two_arms:
         return None
     curves = seed_curves(results)
     arms = [curves[curves["cell"] == label] for label in (judgement.treatment, judgement.control)]

@@ -15,7 +15,6 @@ from reports.frames import formatting as words
 from reports.frames.results import UNFINISHED, Results, rows_of
 from reports.frames.summaries import scores, trials
 from reports.pages.html import filled
-from studies.declared.claims.claim import EFFECTS
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.declared.study import TUNING_SEED, Study
 from studies.judging.judge import Judgement
@@ -47,16 +46,15 @@ def verdict(results: Results, judgement: Judgement) -> Tree:
     table = scores(results, measure)
     arms = [table[label] for label in judgement.cells]
     unfinished = results.ended < results.study.runs
-    if unfinished and found is None and all(arm.seeds for arm in arms) and claim.kind in ("difference", "equivalence"):
+    if unfinished and found is None and all(arm.seeds for arm in arms) and claim.two_arms:
         beside = f"so far {words.signed(measure.sign * (arms[0].mean - arms[1].mean))}"
-    margin = "" if claim.margin is None else f"margin {'±' if claim.kind == 'equivalence' else ''}{claim.margin:g}"
     return {
         "verdict": judgement.verdict,
         "text": claim.text,
         "paper": claim.paper,
-        "effect": EFFECTS[claim.kind],
+        "effect": claim.effect_name,
         "difference": words.signed(found.difference, found.low, found.high) if found else "not tested",
-        "beside": ", ".join(part for part in (beside, margin) if part),
+        "beside": ", ".join(part for part in (beside, claim.margin_text()) if part),
         "reason": "; ".join(part for part in (judgement.reason, judgement.outlook) if part),
         "measure": words.called(measure),
         "direction": "" if measure.sign > 0 else "less is better, so that a positive effect is less",

@@ -3,18 +3,16 @@
 from itertools import combinations
 from math import prod
 from pathlib import Path
-from typing import Any
 
 from generators.foundation.errors import UserError
-from generators.foundation.settings import Tree, read_toml, split_assignment, suggestion, validate
+from generators.foundation.settings import read_toml, split_assignment, suggestion, validate
 from generators.table import build_task
 from lab.run.finetuning import planned
 from lab.run.spec import RunSpec, parse_spec
-from studies.declared.claims.claim import Level
-from studies.declared.claims.kinds import comparison
 from studies.declared.collection import collections
+from studies.declared.levels import Level, assign, copied, flat
 from studies.declared.measures import examine_measure, main_measure, measure_of
-from studies.declared.study import Cell, Declaration, Study, assign, copied
+from studies.declared.study import Cell, Declaration, Study
 from studies.statistics.exact import SEEDS_MINIMUM
 from studies.statistics.interim import level_at
 
@@ -221,14 +219,6 @@ def specs_of(study: Study, cells: list[Cell]) -> dict[Cell, RunSpec]:
     return specs
 
 
-def flat(tree: Tree, stem: str = "") -> dict[str, Any]:
-    """Values by dotted key."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= flat(value, f"{stem}{key}.") if isinstance(value, dict) else {stem + key: value}
-    return found
-
-
 def examine(study: Study) -> None:
     """Refuse what could not run, or could not decide its claims, before anything does.
 
@@ -258,7 +248,7 @@ def examine(study: Study) -> None:
     labelled = {cell.label: specs[cell] for cell in study.cells}
     for claim in declaration.claims:
         if (wanted := measure_of(declaration, claim)) != main:
-            for label in comparison(study, claim).cells:
+            for label in claim.comparison(study).cells:
                 task, network = build_task(labelled[label].task), planned(labelled[label])
                 examine_measure(wanted, task, network, f"{source}: claims.{claim.name}.")
 
@@ -275,7 +265,7 @@ def examine_claims(study: Study) -> None:
     names = [claim.name for claim in declaration.claims]
     if len(set(names)) < len(names):
         raise UserError(f"{source}: claims: a name stands there twice: {', '.join(names)}")
-    compared = [comparison(study, claim) for claim in declaration.claims]
+    compared = [claim.comparison(study) for claim in declaration.claims]
     if study.scale == SMOKE:
         return
     looks = examine_looks(study)

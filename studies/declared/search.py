@@ -12,8 +12,8 @@ from generators.foundation.settings import Settings, Tree, read_toml, split_assi
 from lab.run.evaluation import SCORES
 from lab.run.finetuning import planned
 from lab.run.spec import RunSpec, parse_spec
-from studies.declared.claims.claim import Level
-from studies.declared.study import Range, assign, copied, short
+from studies.declared.levels import Level, assign, copied, short
+from studies.declared.study import Range
 
 SEARCHES = Path(__file__).parents[1] / "catalog" / "searches"
 TRIED_MAXIMUM = 500

@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from generators.foundation.errors import UserError
-from generators.foundation.settings import Settings, Tree, assign_value, suggestion
+from generators.foundation.settings import Settings, Tree, suggestion
 from lab.run.spec import RunSpec, parse_spec
-from studies.declared.claims.claim import Claim, Level, scalar
+from studies.declared.claims.table import AnyClaim
+from studies.declared.levels import Level, assign, copied, scalar, short
 from studies.statistics.forms.form import Form
 from studies.statistics.forms.independent import INDEPENDENT
 from studies.statistics.forms.table import FORMS, form_name
@@ -117,7 +118,7 @@ class Declaration(Settings):
         default_factory=dict, description="factor -> level -> table, where the levels of a factor are names of tables"
     )
     tuning: Tuning
-    claims: list[Claim] = Field(min_length=1)
+    claims: list[AnyClaim] = Field(min_length=1)
     scales: dict[str, Scale] = Field(min_length=1)
 
     @property
@@ -145,12 +146,6 @@ class Cell:
 def meant(level: Level, known: list[Level]) -> Level:
     """A level, or the one that "first" or "last" stands for."""
     return {"first": known[0], "last": known[-1]}.get(str(level), level)
-
-
-def short(key: str) -> str:
-    """The last part of a dotted key; of one inside [start] it says so: `start.n`."""
-    stem = "start." if key.startswith("start.") else ""
-    return stem + key.rpartition(".")[2]
 
 
 @dataclass(frozen=True)
@@ -235,41 +230,26 @@ class Study:
             assign(tree, key, value, self.source)
         return parse_spec({**tree, "seed": seed}, f"{self.source}, cell {cell.label}")
 
-    def arm(self, claim: Claim, levels: Mapping[str, Level]) -> Cell:
-        """The cell of a claim at the levels it compares, and at those where it says it holds.
+    def cell_at(self, levels: Mapping[str, Level], key: str) -> Cell:
+        """Returns the cell at one level of every factor.
+
+        Args:
+            key: the key of the study file that these levels belong to, named in errors.
 
         Raises:
-            UserError: that is not exactly one cell, or one that is left out.
+            UserError: a factor has no such level here, or is missing; or the cell is excluded or not listed.
         """
-        wanted = {**claim.where, **levels}
-        found = []
-        for key, known in self.factors.items():
-            if key not in wanted:
-                raise UserError(f"{self.source}: claims.{claim.name}.where says nothing of {key}; give one of {known}")
-            value = meant(wanted[key], known)
+        chosen = []
+        for factor, known in self.factors.items():
+            if factor not in levels:
+                raise UserError(f"{self.source}: {key}.where has no level of {factor}; give one of {known}")
+            value = meant(levels[factor], known)
             if not any(value == level and isinstance(value, bool) == isinstance(level, bool) for level in known):
-                near = suggestion(str(value), [str(one) for one in known])
-                raise UserError(
-                    f"{self.source}: claims.{claim.name}: {key} = {value!r} is not a level of that factor; {near}"
-                )
-            found.append((key, value))
-        cell = Cell(tuple(found))
+                near = suggestion(str(value), [str(level) for level in known])
+                raise UserError(f"{self.source}: {key}: {factor} = {value!r} is not a level of that factor; {near}")
+            chosen.append((factor, value))
+        cell = Cell(tuple(chosen))
         if self.grid.get(cell) != "":
-            why = f"is excluded ({self.grid[cell]})" if cell in self.grid else "is not among the cells that are listed"
-            raise UserError(
-                f"{self.source}: claims.{claim.name}: its arm {cell.label} {why}; claim something of others"
-            )
+            state = f"is excluded ({self.grid[cell]})" if cell in self.grid else "is not among the cells listed"
+            raise UserError(f"{self.source}: {key}: its arm {cell.label} {state}; compare other cells")
         return cell
-
-
-def assign(tree: Tree, key: str, value: Any, where: str) -> None:
-    """`assign_value`, with the place the key stands at in the error."""
-    try:
-        assign_value(tree, key, value)
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-
-
-def copied(tree: Tree) -> Tree:
-    """A tree whose tables can be changed without changing the original."""
-    return {key: copied(value) if isinstance(value, dict) else value for key, value in tree.items()}

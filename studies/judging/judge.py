@@ -22,13 +22,13 @@ from typing import Literal
 import numpy as np
 
 from generators.foundation.settings import Tree
-from studies.declared.claims.claim import EFFECTS, Claim
-from studies.declared.claims.kinds import Comparison, comparison
+from studies.declared.claims.claim import Claim
+from studies.declared.claims.comparison import Comparison
 from studies.declared.study import Study
 from studies.statistics.exact import SEEDS_MINIMUM, Contrast, Evidence, holm
 from studies.statistics.forms.form import Form, Scores
 from studies.statistics.interim import share
-from studies.statistics.power import POWER, SEEDS_MAXIMUM, PValue, seeds_needed
+from studies.statistics.power import POWER, SEEDS_MAXIMUM, seeds_needed
 
 Verdict = Literal["supported", "contradicted", "inconclusive"]
 ByCell = Mapping[str, Mapping[int, float]]
@@ -114,7 +114,7 @@ class Tested:
     @cached_property
     def p_values(self) -> tuple[float, float]:
         """Of the claim being supported and of its being contradicted; two-sided."""
-        supported, contradicted = p_values(self.claim, self.evidence.above, self.evidence.below)
+        supported, contradicted = self.claim.p_values(self.evidence.above, self.evidence.below)
         return min(1.0, float(supported)), min(1.0, float(contradicted))
 
     @property
@@ -131,7 +131,7 @@ class Tested:
             return None
         side = 0 if self.leaning == "supported" else 1
         return seeds_needed(
-            self.scores_AxK, self.comparison.effect, self.form, level, lambda *p: p_values(self.claim, *p)[side]
+            self.scores_AxK, self.comparison.effect, self.form, level, lambda *p: self.claim.p_values(*p)[side]
         )
 
 
@@ -141,24 +141,11 @@ def sentence(judgement: Judgement) -> str:
     measured = ""
     if found and judgement.level:
         share = f"{100 * (1 - judgement.level):g}%"
-        effect = EFFECTS[judgement.claim.kind]
+        effect = judgement.claim.effect_name
         measured = f"{effect} {found.difference:+.3f}, {share} interval {found.low:+.3f} to {found.high:+.3f}; "
     told = "; ".join(part for part in (judgement.reason, judgement.outlook) if part)
     standing = judgement.verdict if found else "not tested"
     return f"{standing.upper()}: {judgement.claim.text} ({measured}{told})"
-
-
-def p_values(claim: Claim, above: PValue, below: PValue) -> tuple[Scores, Scores]:
-    """Two-sided p values of a claim being supported and of its being contradicted, from the one-sided ones of shifts.
-
-    For an equivalence: the level at which the interval just fits inside the margin, or just leaves it. At most one
-    of its two verdicts is wrong, so the smaller of the two p values is the claim's.
-    """
-    margin = claim.margin or 0.0
-    if claim.kind == "equivalence":
-        inside = np.maximum(above(-margin), below(margin))
-        return np.asarray(2 * inside), np.asarray(2 * np.minimum(above(margin), below(-margin)))
-    return 2 * np.asarray(above(margin)), 2 * np.asarray(below(margin))
 
 
 def judge(study: Study, scores: ByCell | Callable[[Claim], ByCell]) -> list[Judgement]:
@@ -171,7 +158,7 @@ def judge(study: Study, scores: ByCell | Callable[[Claim], ByCell]) -> list[Judg
     declaration = study.declaration
     level = share(declaration.level, declaration.looks)
     compared = [
-        (claim, comparison(study, claim), scores(claim) if callable(scores) else scores) for claim in declaration.claims
+        (claim, claim.comparison(study), scores(claim) if callable(scores) else scores) for claim in declaration.claims
     ]
     tested = [test(study, *one) for one in compared]
     p_corrected, ranks = holm(np.array([min(one.p_values) if one else 1.0 for one in tested]))

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from generators.foundation.options import note
-from studies.declared.study import Cell, Study, short
+from studies.declared.levels import short
+from studies.declared.study import Cell, Study
 from studies.running.sweep import Event
 
 BARS_MAXIMUM = 24

@@ -1,74 +1,132 @@
-"""A claim as a study file declares it: a sentence, its kind, the arms it is about, and the paper's own figure.
+"""What all claims have in common: a sentence about arms that differ in one factor, decided by one effect.
+
+A kind of claim is a subclass in a file of its own and a row in `table.py`, or an entry point of another package in the
+group `mtp_lab.claims`:
 
     kind            effect                                                  supported where the effect is
-    difference      treatment less control                                  above 0, or above the margin
-    equivalence     treatment less control                                  inside +-margin
-    interaction     that gain at one level of `over` less it at another     above 0, or above the margin
-    trend           slope over the levels of the factor, a level            above 0, or above the margin
-    best            best of the levels named less the best of the others    above 0, or above the margin
+    difference      treatment minus control                                 above 0, or above the margin
+    equivalence     treatment minus control                                 within +-margin
+    interaction     that gain at one level of `over` minus it at another    above 0, or above the margin
+    trend           slope over the levels of the factor, per level          above 0, or above the margin
+    best            best of the named levels minus the best of the others   above 0, or above the margin
 
-Effects are of the claim's own metric, or the study's, in its unit; of losses and seconds, where less is better, the
-negative ones.
+An effect is in the unit of the claim's own metric, or of the study's. It is sign-flipped where the metric is a loss or
+seconds, so that positive always means better.
 """
 
-from typing import Annotated, Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, NoReturn, Protocol
 
-from pydantic import Field, PlainValidator
+import numpy as np
+from pydantic import Field
 
-from generators.foundation.settings import Settings
-
-
-def scalar(value: Any) -> Any:
-    """A level as a study file gives it."""
-    if not isinstance(value, bool | int | float | str):
-        raise ValueError("should be a number, a text, or true or false")
-    return value
-
-
-Level = Annotated[bool | int | float | str, PlainValidator(scalar)]
-Kind = Literal["difference", "equivalence", "interaction", "trend", "best"]
-
-KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "difference": (("treatment", "control"), ("margin",)),
-    "equivalence": (("treatment", "control", "margin"), ()),
-    "interaction": (("treatment", "control", "over", "between"), ("margin",)),
-    "trend": ((), ("better", "margin")),
-    "best": (("best",), ("margin",)),
-}
-"""Kind -> the keys it needs, and those it may have, beside the ones every claim has."""
-
-EFFECTS: dict[str, str] = {
-    "difference": "difference",
-    "equivalence": "difference",
-    "interaction": "difference of gains",
-    "trend": "slope a level",
-    "best": "lead of the best",
-}
-"""Kind -> what its effect is called."""
+from generators.foundation.errors import UserError
+from generators.foundation.settings import Settings, suggestion
+from studies.declared.claims.comparison import Comparison
+from studies.declared.levels import Level
+from studies.statistics.forms.form import Scores
+from studies.statistics.power import PValue
 
 
-class Claim(Settings):
-    """A sentence about arms that differ in one factor. Of the keys from `treatment` on, a kind has those in `KEYS`.
+class HasLabel(Protocol):
+    """A cell of a grid, as far as claims read it."""
 
-    treatment, control: levels of the factor. over, between: a second factor, and the level of it at which the
-    treatment gains more, then the one at which it gains less. better: the end of the factor's levels, as they are
-    listed, towards which the score rises. best: levels of the factor among which the best one is.
+    @property
+    def label(self) -> str: ...
+
+
+class Grid(Protocol):
+    """A study, as far as claims read it."""
+
+    @property
+    def source(self) -> str:
+        """The study file, named in errors."""
+
+    @property
+    def factors(self) -> Mapping[str, list[Level]]:
+        """Factor -> its levels, in the order of the file."""
+
+    def cell_at(self, levels: Mapping[str, Level], key: str) -> HasLabel:
+        """Returns the cell at one level of every factor; `key`, where the levels stand, is named in the error."""
+
+
+class Claim(Settings, ABC):
+    """A claim as a study file declares it: a sentence, the arms it compares, and what the paper says.
+
+    A subclass adds its own keys, `kind: Literal["..."]` and the class attributes below.
     """
+
+    effect_name: ClassVar[str]
+    """What the effect is called on pages."""
+    two_arms: ClassVar[bool] = False
+    """Whether the effect is the first cell's score minus the second's, so that it can be read off the two."""
+    margin_on_both_sides: ClassVar[bool] = False
+    """Whether the margin bounds the effect from both sides; otherwise it is a threshold to exceed."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     text: str
     paper: str
-    kind: Kind
+    kind: str
     factor: str
     where: dict[str, Level] = Field(
-        default_factory=dict, description='the other factors; "first" and "last" are levels too'
+        default_factory=dict, description='levels of the other factors; "first" and "last" are levels too'
     )
     margin: float | None = Field(default=None, gt=0)
-    treatment: Level | None = None
-    control: Level | None = None
-    over: str | None = None
-    between: tuple[Level, Level] | None = None
-    better: Literal["first", "last"] | None = None
-    best: list[Level] | None = Field(default=None, min_length=1)
-    metric: str | None = Field(default=None, description="what it is about, if not the study's metric")
-    split: str | None = Field(default=None, description="where that is read, if not on the study's split")
+    metric: str | None = Field(default=None, description="the claim's metric, if not the study's")
+    split: str | None = Field(default=None, description="the split its metric is read on, if not the study's")
+
+    @abstractmethod
+    def compared(self, study: Grid) -> Comparison:
+        """Returns the arms and the effect; the keys that every claim has are checked already."""
+
+    def comparison(self, study: Grid) -> Comparison:
+        """Returns what the claim compares in a study.
+
+        Raises:
+            UserError: a key names no factor or level, or the claim does not name the cells it compares.
+        """
+        key_of: dict[str, str] = {}
+        for key, factor in self.factors_named():
+            if factor not in study.factors:
+                value = "" if key.startswith("where.") else f" = {factor!r}"
+                self.refuse(study, f"{key}{value}", f"no such factor; {suggestion(factor, list(study.factors))}")
+            if factor in key_of:
+                self.refuse(study, key, f"{key_of[factor]} names {factor} already; leave one out")
+            key_of[factor] = key
+        return self.compared(study)
+
+    def factors_named(self) -> list[tuple[str, str]]:
+        """Returns pairs of a key and the factor it names; no factor may be named twice."""
+        return [("factor", self.factor), *((f"where.{key}", key) for key in self.where)]
+
+    def label(self, study: Grid, levels: Mapping[str, Level]) -> str:
+        """Returns the label of the cell at the levels compared and those of `where`.
+
+        Raises:
+            UserError: these levels are not exactly one cell of the study, or one that is excluded.
+        """
+        return study.cell_at({**self.where, **levels}, f"claims.{self.name}").label
+
+    def refuse(self, study: Grid, key: str, reason: str) -> NoReturn:
+        """Raises the UserError that names the study file and a key of the claim."""
+        place = f"{study.source}: claims.{self.name}"
+        raise UserError(f"{place}.{key}: {reason}" if key else f"{place}: {reason}")
+
+    def p_values(self, above: PValue, below: PValue) -> tuple[Scores, Scores]:
+        """Returns the two-sided p values of the claim being supported and of its being contradicted.
+
+        Args:
+            above, below: one-sided p values against "the effect is at most" and "at least" a shift.
+        """
+        margin = self.margin or 0.0
+        return 2 * np.asarray(above(margin)), 2 * np.asarray(below(margin))
+
+    def margin_text(self) -> str:
+        """Returns the margin as pages show it; empty without one."""
+        sign = "±" if self.margin_on_both_sides else ""
+        return "" if self.margin is None else f"margin {sign}{self.margin:g}"
+
+    def effect_text(self, treatment: str, control: str) -> str:
+        """Returns the effect in words, given the labels of the two cells shown."""
+        return f"{treatment} minus {control}"

@@ -355,11 +355,11 @@ def test_every_kind_of_claim_has_its_card_its_row_and_its_place_in_the_figure(st
     text = Reader(page).text
     for said in (
         "Measured difference of gains +0.450",
-        "Measured slope a level +0.550",
+        "Measured slope per level +0.550",
         "margin 0.2",
         "Measured lead of the best +0.100",
-        "gain at width=first less gain at width=last",
-        "slope a level, from width=8 n=1 to width=16 n=1",
+        "gain at width=first minus gain at width=last",
+        "slope per level, from width=8 n=1 to width=16 n=1",
     ):
         assert said in text, said
     for name in kinds:

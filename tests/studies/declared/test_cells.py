@@ -69,7 +69,7 @@ WRONG = {
     "no reason": ('[[exclude]]\nwhere = { "objective.n" = 2 }\n', "exclude.0.reason is missing"),
     "nothing left": ('[[exclude]]\nwhere = { "objective.n" = [1, 2] }\nreason = "x"\n', "every cell is excluded"),
     "no such cell": ('[[cells]]\n"objective.n" = 1\n\n[[exclude]]\nwhere = { "objective.n" = 2 }\nreason = "old"\n', "exclude.0 (old): fits no cell at any scale"),
-    "listed twice over": ('[[cells]]\n"objective.n" = 1\n', "its arm width=8 n=2 is not among the cells that are listed"),
+    "listed twice over": ('[[cells]]\n"objective.n" = 1\n', "its arm width=8 n=2 is not among the cells listed"),
     "empty list": ('[[cells]]\n"objective.n" = []\n', "cells.0.objective.n = []: should have at least one level"),
 }  # fmt: skip
 

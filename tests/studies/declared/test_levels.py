@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from generators.foundation.errors import UserError
-from studies.declared.claims.kinds import comparison
 from studies.declared.loading import load
 from studies.declared.study import Declaration
 from studies.ledger.stored_study import stored_form
@@ -26,7 +25,7 @@ def test_a_cell_takes_the_table_of_its_level_and_is_called_by_its_name(study_fil
     one, two = (study.spec(cell, study.middle, 0).objective.model_dump() for cell in study.cells[:2])
     assert (one["n"], one["head"]) == (1, "transformer")
     assert (two["n"], two["head"]) == (2, "linear")
-    assert comparison(study, study.declaration.claims[0]).shown == ("width=8 objective=two", "width=8 objective=one")
+    assert study.declaration.claims[0].comparison(study).shown == ("width=8 objective=two", "width=8 objective=one")
 
 
 def test_a_spec_is_that_of_the_same_settings_written_out(study_file: Edit) -> None:

@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from benchmarks.verdicts import DIFFERENCE, declared, exact_power
-from studies.declared.claims.kinds import Comparison, comparison
 from studies.judging.judge import Judgement, judge
 from studies.statistics.forms.table import FORMS
 
@@ -49,7 +48,7 @@ def test_an_equivalence_takes_fewer_seeds_the_wider_its_margin() -> None:
 @pytest.mark.parametrize("kind", [DIFFERENCE, {"kind": "trend"}, {"kind": "best", "best": [0, 1]}])
 def test_its_p_values_are_near_the_exact_ones(form: str, kind: dict[str, object]) -> None:
     study = declared([kind], 3, form, 8, None)
-    arms: Comparison = comparison(study, study.declaration.claims[0])
+    arms = study.declaration.claims[0].comparison(study)
     for seed in range(5):
         scores = np.random.default_rng(seed).normal(size=(len(arms.arms), 8)) + 0.3 * np.arange(len(arms.arms))[:, None]
         exact = arms.effect.evidence(scores, FORMS[form])

@@ -7,8 +7,10 @@ import pytest
 
 from benchmarks.verdicts import DIFFERENCE, declared
 from generators.foundation.errors import UserError
+from generators.foundation.settings import validate
+from studies.declared.claims.difference import Difference
 from studies.declared.loading import examine_claims
-from studies.declared.study import Study
+from studies.declared.study import Declaration, Study
 from studies.judging.judge import Judgement, judge
 
 NOISE = np.array([-0.02, -0.01, 0.0, 0.01, 0.02])
@@ -105,14 +107,12 @@ def test_the_interval_of_every_kind_agrees_with_its_verdict(study: Study, cells:
 
 
 REFUSED = {
-    "a trend with a treatment": ([TREND | {"treatment": 1}], 3, "c0.treatment: a trend has none; its keys are better, margin"),
-    "a best without levels": ([{"kind": "best"}], 3, "c0.best: a best needs one"),
     "all levels the best": ([{"kind": "best", "best": [0, 1, 2]}], 3, "best = [0, 1, 2]: these are all levels of arm"),
     "a best level that is none": ([{"kind": "best", "best": [7]}], 3, "arm = 7 is not a level of that factor"),
     "a trend of one level": ([TREND], 1, "arm has one level at this scale; a trend needs at least two"),
     "gains over nothing": ([GAIN | {"over": "size"}], 2, "c0.over = 'size': no such factor"),
-    "gains over the factor": ([GAIN | {"over": "arm"}], 2, "c0.over: the claim says of arm already"),
-    "gains where they are compared": ([GAIN], 2, "c0.over: the claim says of place already"),
+    "gains over the factor": ([GAIN | {"over": "arm"}], 2, "c0.over: factor names arm already; leave one out"),
+    "gains where they are compared": ([GAIN], 2, "c0.over: where.place names place already; leave one out"),
     "seven claims": ([DIFFERENCE] * 7, 2, "seeds = 5: with 7 claims the smallest p the independent test can give is 0.056, above the level of 0.05; 6 seeds would do"),
     "best of eight": ([{"kind": "best", "best": [0]}], 8, "is 0.056, above the level of 0.05; 6 seeds would do"),
 }  # fmt: skip
@@ -149,3 +149,43 @@ def test_a_look_is_judged_at_its_share_of_the_level() -> None:
     found = judged(study_of(DIFFERENCE, looks=[5, 10]), 0.2, 0.3)
     assert found.level == 0.025
     assert found.reason == "p = 0.00794 after correction over 1 claim, level 0.025"
+
+
+FILE = {"title": "t", "question": "?", "paper": "", "seeds": 5, "base": {}, "factors": {"arm": [0, 1]},
+        "tuning": {"trials": 1, "search": {"rate": {"low": 1, "high": 2}}}, "scales": {"cpu": {"summary": ""}}}  # fmt: skip
+CLAIM = {"name": "c", "text": "", "paper": "", "factor": "arm"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        (TREND | {"treatment": 1}, "claims.0: treatment = 1: a trend has no such key; "),
+        (TREND | {"beter": "last"}, 'claims.0: beter = "last": a trend has no such key; the nearest is better '),
+        ({"kind": "best"}, "claims.0: best is missing: a best needs it; its own keys are best, margin"),
+        (GAIN | {"between": [0]}, "claims.0: between = [0]: should have at least 2 items"),
+        ({"kind": "tend"}, "claims.0: kind = 'tend': no such kind of claim; the nearest is trend "),
+        ({}, "claims.0: kind is missing; should be one of difference, equivalence, interaction, trend, best"),
+        (DIFFERENCE | {"margin": -1}, "claims.0: margin = -1: should be greater than 0"),
+    ],
+)
+def test_a_key_that_its_kind_does_not_have_or_lacks_is_one_sentence(keys: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError) as raised:
+        validate(Declaration, FILE | {"claims": [CLAIM | keys]}, "x.toml")
+    assert str(raised.value).startswith(f"x.toml: {sentence}")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_stored_claim_with_every_key_of_every_kind_is_read() -> None:
+    """Earlier versions stored the keys of other kinds as null."""
+    unused = dict.fromkeys(("margin", "over", "between", "better", "best", "metric", "split"))
+    claim = validate(Declaration, FILE | {"claims": [CLAIM | DIFFERENCE | unused]}, "x.toml").claims[0]
+    assert type(claim) is Difference
+    assert (claim.treatment, claim.control, claim.margin) == (1, 0, None)
+
+
+def test_a_claim_is_stored_with_the_keys_of_its_kind() -> None:
+    declaration = validate(Declaration, FILE | {"claims": [CLAIM | DIFFERENCE]}, "x.toml")
+    stored = declaration.model_dump(mode="json")
+    assert {"treatment", "control"} < stored["claims"][0].keys()
+    assert "best" not in stored["claims"][0]
+    assert validate(Declaration, stored, "x.toml") == declaration

@@ -1,0 +1,28 @@
+"""A best level: the best of the levels named is better than every other level of the factor."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from studies.declared.claims.claim import Claim, Grid
+from studies.declared.claims.comparison import Comparison
+from studies.declared.levels import Level
+from studies.statistics.effects import LeadOfBest
+
+
+class Best(Claim):
+    """The best of the levels named minus the best of the others is above zero, or above the margin."""
+
+    effect_name = "lead of the best"
+
+    kind: Literal["best"]
+    best: list[Level] = Field(min_length=1, description="levels among which the best one is")
+
+    def compared(self, study: Grid) -> Comparison:
+        candidates = list(dict.fromkeys(self.label(study, {self.factor: level}) for level in self.best))
+        labels = [self.label(study, {self.factor: level}) for level in study.factors[self.factor]]
+        rivals = [label for label in labels if label not in candidates]
+        if not rivals:
+            self.refuse(study, f"best = {self.best}", f"these are all levels of {self.factor}; leave some out")
+        effect = LeadOfBest(len(candidates), len(rivals))
+        return Comparison.of_cells([*candidates, *rivals], effect, (candidates[0], rivals[0]))

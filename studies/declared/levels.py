@@ -1,0 +1,56 @@
+"""A level of a factor, and the dotted keys that factors and settings are written under."""
+
+from typing import Annotated, Any
+
+from pydantic import PlainValidator
+
+from generators.foundation.errors import UserError
+from generators.foundation.settings import Tree, assign_value
+
+
+def scalar(value: Any) -> Any:
+    """Returns a level of a factor as it is.
+
+    Raises:
+        ValueError: it is a list or a table.
+    """
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError("should be a number, a text, or true or false")
+    return value
+
+
+Level = Annotated[bool | int | float | str, PlainValidator(scalar)]
+
+
+def short(key: str) -> str:
+    """Returns the last part of a dotted key, with its table in front where that is [start]: `start.n`."""
+    stem = "start." if key.startswith("start.") else ""
+    return stem + key.rpartition(".")[2]
+
+
+def flat(tree: Tree, stem: str = "") -> dict[str, Any]:
+    """Returns the values of a tree by dotted key."""
+    values: dict[str, Any] = {}
+    for key, value in tree.items():
+        values |= flat(value, f"{stem}{key}.") if isinstance(value, dict) else {stem + key: value}
+    return values
+
+
+def copied(tree: Tree) -> Tree:
+    """Copies a tree, so that changes to its tables leave the original as it is."""
+    return {key: copied(value) if isinstance(value, dict) else value for key, value in tree.items()}
+
+
+def assign(tree: Tree, key: str, value: Any, where: str) -> None:
+    """Assigns a value to a dotted key.
+
+    Args:
+        where: the file or option that the key stands in, named in the error.
+
+    Raises:
+        UserError: a part of the key is not a table.
+    """
+    try:
+        assign_value(tree, key, value)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
