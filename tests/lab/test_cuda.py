@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lab import graph
-from lab.assembly import assemble
-from lab.batches import TensorBatch
-from lab.decoding import decode
-from lab.loss import LOSSES, descend
-from lab.spec import RunSpec
-from lab.store import BEST, LAST, METRICS
-from lab.training import Run, train
+from lab.decoding.decoder import decode
+from lab.loss import graph
+from lab.loss.losses import LOSSES, descend
+from lab.model.batches import TensorBatch
+from lab.run.assembly import assemble
+from lab.run.spec import RunSpec
+from lab.run.store import BEST, LAST, METRICS
+from lab.run.training import Run, train
 from tests.conftest import Spec
 from tests.lab.gradients import assert_equal, batch_of, gradients
-from tests.lab.test_loss import network_of
-from tests.lab.test_objectives_learn import VARIANTS
+from tests.lab.loss.test_loss import network_of
+from tests.lab.objectives.test_objectives_learn import VARIANTS
 
 pytestmark = pytest.mark.gpu
 
