@@ -7,11 +7,11 @@ name, so that runs with different n can be compared on head 1.
 from torch import Tensor
 
 from lab.loss.graph import CutGraph, FusedGraph, Graph
+from lab.loss.term import TermSource
 from lab.model.batches import TensorBatch
-from lab.objectives.objective import Objective
 
 
-def joint(objective: Objective, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
+def joint(objective: TermSource, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
     """One backward pass through the weighted sum of all terms. Returns each term's value by name, detached."""
     terms = list(objective.terms(objective.latent(batch), batch, Graph(compiled)))
     total = terms[0].weight * terms[0].value
@@ -21,7 +21,7 @@ def joint(objective: Objective, batch: TensorBatch, compiled: bool = False) -> d
     return {term.name: term.value.detach() for term in terms}
 
 
-def term_by_term(objective: Objective, batch: TensorBatch, graph: CutGraph) -> dict[str, Tensor]:
+def term_by_term(objective: TermSource, batch: TensorBatch, graph: CutGraph) -> dict[str, Tensor]:
     """A backward pass for each term as soon as it is there, and the trunk's last, with what they left at the latent."""
     values = {}
     for term in objective.terms(graph.share(objective.latent(batch)), batch, graph):
@@ -32,12 +32,12 @@ def term_by_term(objective: Objective, batch: TensorBatch, graph: CutGraph) -> d
     return values
 
 
-def sequential(objective: Objective, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
+def sequential(objective: TermSource, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
     """Forward and backward head by head, as in the paper: logits of one head at a time."""
     return term_by_term(objective, batch, CutGraph(compiled))
 
 
-def chunked(objective: Objective, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
+def chunked(objective: TermSource, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
     """Head by head, with the unembedding fused into the cross-entropy: logits of a few targets at a time."""
     return term_by_term(objective, batch, FusedGraph(compiled))
 
@@ -46,7 +46,7 @@ LOSSES = {"joint": joint, "sequential": sequential, "chunked": chunked}
 
 
 def descend(
-    objective: Objective, batch: TensorBatch, loss: str, micro_batches: int = 1, compiled: bool = False
+    objective: TermSource, batch: TensorBatch, loss: str, micro_batches: int = 1, compiled: bool = False
 ) -> dict[str, Tensor]:
     """Add the gradient of a batch to the parameters', micro-batch by micro-batch. Returns each term's value by name."""
     values: dict[str, Tensor] = {}

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
+from lab.loss.term import Term
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON, Block
 from lab.model.network import new_block
-from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, RunLayers, Term
+from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, RunLayers
 from lab.objectives.wiring import HeadLayer, Topology, Unembedding, Wiring, refusal
 
 WHOLE_ROWS = 32

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Settings
 from lab.loss.graph import Graph
+from lab.loss.term import Term
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.layers import Block
@@ -16,16 +17,6 @@ from lab.model.network import Trunk, parameters_of
 
 RunLayers = Callable[[Sequence[Block], Tensor], Tensor]
 """Transformer layers side by side [H], what they all read [N, D] -> what each makes of it [H, N, D]."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """One named loss in nats, the mean over `count` targets of the whole batch, and its weight in what is descended."""
-
-    name: str
-    value: Tensor
-    count: int
-    weight: float = 1.0
 
 
 class ObjectiveConfig(Settings):

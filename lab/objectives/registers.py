@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream, sample_keys
 from lab.loss.graph import Graph
+from lab.loss.term import Term
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON
 from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import DataShape, ObjectiveConfig, Term
+from lab.objectives.objective import DataShape, ObjectiveConfig
 
 
 class RegistersConfig(ObjectiveConfig):

@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
+from lab.loss.term import Term
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig, Shape
 from lab.model.layers import NORM_EPSILON
 from lab.model.network import new_block
 from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import DataShape, ObjectiveConfig, Term
+from lab.objectives.objective import DataShape, ObjectiveConfig
 
 
 class SequentialModulesConfig(ObjectiveConfig):

@@ -22,11 +22,12 @@ from torch.nn import functional as F
 from generators.foundation.randomness import Integers
 from generators.task import Mask
 from lab.loss.graph import Graph
+from lab.loss.term import Term
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON
 from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import DataShape, ObjectiveConfig, Term
+from lab.objectives.objective import DataShape, ObjectiveConfig
 
 
 class TokenOrderConfig(ObjectiveConfig):

@@ -184,7 +184,7 @@ def test_what_cannot_be_built_is_a_sentence(lab: Lab) -> None:
     for setting, sentence in {
         "n=9": "objective.n = 9:",
         "m=2": "objective.m = 2: no such key",
-        "kind=x": "name another",
+        "kind=x": "change that instead",
     }.items():
         done = lab("objective", "check", "multi_token", "--set", setting)
         assert done.returncode == 2
