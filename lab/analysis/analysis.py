@@ -1,36 +1,55 @@
-"""The contract of an analysis: a stored run at a checkpoint -> what was measured, tidy, with its error."""
+"""The interface of an analysis: it measures one checkpoint of a stored run and reports numbers with their error.
 
-from collections.abc import Callable, Mapping, Sequence
+An analysis is one class in one file. It reaches the command line, the studies and the pages through its row in
+`lab.analysis.table`, or through an entry point in the group `mtp_lab.analyses` of another package.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Any, ClassVar, Literal
 
-from generators.foundation.settings import Tree
+from generators.foundation.errors import UserError
+from generators.foundation.settings import Tree, suggestion
+from lab.analysis.estimators.intervals import Interval
 from lab.run.stored_run import StoredRun
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """What one analysis found in one checkpoint of a run.
+class MeasureInfo:
+    """Describes a measure: which direction is better, and its unit ("" for a plain number)."""
 
-    rows: the tidy frame, a measurement a row; values are numbers or text, estimates have `low` and `high` beside them
-    (95% unless the column says otherwise) where they have an error. measures: single numbers by name, which studies
-    can use as metrics. lines: the answer in prose, a sentence a line.
+    better: Literal["more", "less"]
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class AnalysisResult:
+    """The result of one analysis of one checkpoint.
+
+    Attributes:
+        analysis: the name of the analysis.
+        rows: a tidy table, one measurement per row. Values are numbers or text. Estimates have the ends of an interval
+            in the columns `low` and `high` where their error is known, 95% unless a column says otherwise.
+        measures: single numbers by name, which the claims of a study can use as metrics.
+        lines: the result in words, one sentence per line.
+        units: the unit of a column or measure, where it has one.
     """
 
-    kind: str
+    analysis: str
     rows: list[Row]
     measures: Mapping[str, float]
     lines: list[str]
     units: Mapping[str, str] = field(default_factory=dict)
-    """Column or measure (`useful_*`: those that begin so) -> its unit, where it has one."""
 
     def tree(self) -> Tree:
-        """As JSON types, the same columns in every row: None where a row has nothing there."""
+        """Returns the result as JSON types. All rows get the same columns, None where a row has no value."""
         columns = dict.fromkeys(key for row in self.rows for key in row)
         return {
-            "analysis": self.kind,
+            "analysis": self.analysis,
             "measures": dict(self.measures),
             "units": dict(self.units),
             "rows": [{column: row.get(column) for column in columns} for row in self.rows],
@@ -38,6 +57,60 @@ class Analysis:
         }
 
 
-Analyse = Callable[[StoredRun], Analysis]
-Draw = Callable[[Sequence[Row]], str]
-"""Rows -> an SVG."""
+@dataclass
+class Findings:
+    """Rows, measures and sentences that an analysis collects; `Analysis.result` makes a result of them."""
+
+    rows: list[Row] = field(default_factory=list)
+    measures: dict[str, float] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, part: str, quantity: str, estimate: Interval | float, **columns: float | str) -> None:
+        """Appends a row: an estimate, with its interval if it has one, and further columns."""
+        value, *ends = estimate if isinstance(estimate, tuple) else (estimate,)
+        interval = dict(zip(("low", "high"), ends, strict=False))
+        self.rows.append({"part": part, "quantity": quantity, **columns, "value": value, **interval})
+
+
+class Analysis(ABC):
+    """Measures one checkpoint of a stored run."""
+
+    name: ClassVar[str]
+    """The name on the command line; in a metric, "-" becomes "_" (`analysis/choice_points/recall`)."""
+    summary: ClassVar[str]
+    """The question it answers, on one line."""
+    measures: ClassVar[Mapping[str, MeasureInfo]]
+    """Measure -> its direction and unit. A name may be a pattern (`useful_*`); the first that matches counts."""
+    column_units: ClassVar[Mapping[str, str]] = {}
+    """Column of the rows -> its unit, where it has one."""
+
+    @abstractmethod
+    def analyse(self, run: StoredRun) -> AnalysisResult:
+        """Measures the checkpoint. The same run and checkpoint give the same numbers, except wall time.
+
+        Raises:
+            UserError: the run lacks something that the analysis needs.
+        """
+
+    @classmethod
+    def measure_info(cls, measure: str, source: str = "") -> MeasureInfo:
+        """Returns the direction and unit of a measure.
+
+        Args:
+            source: the file and setting that ask, named in the error.
+
+        Raises:
+            UserError: the analysis has no such measure.
+        """
+        for pattern, info in cls.measures.items():
+            if fnmatchcase(measure, pattern):
+                return info
+        near = suggestion(measure, list(cls.measures))
+        where = f"{source}: " if source else ""
+        raise UserError(f"{where}analysis {cls.name} has no measure {measure!r}; {near}")
+
+    def result(self, findings: Findings) -> AnalysisResult:
+        """Makes a result of what was collected, with the unit of every column and measure that has one."""
+        units = {measure: self.measure_info(measure).unit for measure in findings.measures}
+        units = {**self.column_units, **{measure: unit for measure, unit in units.items() if unit}}
+        return AnalysisResult(self.name, findings.rows, findings.measures, findings.lines, units)

@@ -25,17 +25,20 @@ Student's t over the alternatives drawn. Gradients are of the batches that train
 test split.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import torch
 
 from generators.foundation.errors import UserError
 from generators.task import Batch, Mask, Task
 from generators.tasks.choice import CONSEQUENTIAL, DECIDED, INCONSEQUENTIAL, Choice
-from lab.analysis.analysis import Analysis
+from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo
 from lab.analysis.estimators.choice_gradients import SPLITS, Gradients, measure, token_losses
 from lab.analysis.estimators.choice_weight import Head, counted_weight, heads_of, weight_in_theory
 from lab.analysis.estimators.consequences import CHOICE, unlabelled
-from lab.analysis.estimators.intervals import Findings, ratio, t_interval, t_ratio
+from lab.analysis.estimators.intervals import ratio, t_interval, t_ratio
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
 from lab.run.stored_run import StoredRun
@@ -60,39 +63,52 @@ SHORT = {
     "filler": "filler",
 }
 """Kinds of targets as measures name them."""
-UNITS = {
-    "value": "nats; a number or a share where the quantity says so; useful: nats per unit of learning rate",
-    "implied_weight_*": "predictions",
-    "excess_loss_*": "nats a target",
-    "useful_*": "nats per unit of learning rate",
-    "useful_share_*": "share",
-    "norm_*": "nats per unit of weights",
-    "mean_consequence": "nats",
-    "reference": "that of value: the closed form, or what the first order predicts",
-    "surprise": "nats",
-}
 
 
-def analyse(run: StoredRun) -> Analysis:
-    """All parts on the task `choice`, the last alone on any other.
+class ChoicePointsAnalysis(Analysis):
+    """Measures where each head's loss and the useful gradient come from."""
 
-    Raises:
-        UserError: the run has too few samples, or no token behind which others are predicted.
-    """
-    found = Findings()
-    task = run.parts.task
-    if (task.splits[task.test_split] or 0) < 2:
-        raise UserError(
-            f"run {run.folder.identity}: one test sample; choice-points needs at least 2, to tell its error"
-        )
-    if isinstance(task, Choice):
-        few = TensorBatch.of(held_out(task, 2), run.parts.device, np.arange(2))
-        heads = heads_of(run.parts.network, few)
-        weights(task, heads, found)
-        losses(run, task, heads, found)
-        gradients(run, task, heads, found)
-    unlabelled(run, held_out(task, FOUND_SAMPLES).trimmed(), found)
-    return Analysis("choice-points", found.rows, found.measures, found.lines, UNITS)
+    name = "choice-points"
+    summary = "where the loss and the useful gradient of each head come from"
+    measures: ClassVar[Mapping[str, MeasureInfo]] = {
+        "implied_weight_*": MeasureInfo("more", "predictions"),
+        "excess_loss_*": MeasureInfo("less", "nats per target"),
+        "useful_share_*": MeasureInfo("more", "share"),
+        "useful_*": MeasureInfo("more", "nats per unit of learning rate"),
+        "norm_*": MeasureInfo("more", "nats per unit of weights"),
+        "cosine_*_to_head_1": MeasureInfo("more"),
+        "mean_consequence": MeasureInfo("more", "nats"),
+        "choice_point_share": MeasureInfo("more", "share"),
+        "precision": MeasureInfo("more", "share"),
+        "recall": MeasureInfo("more", "share"),
+        "average_precision": MeasureInfo("more", "share"),
+    }
+    column_units: ClassVar[Mapping[str, str]] = {
+        "value": "nats; a number or a share where the quantity says so; useful: nats per unit of learning rate",
+        "reference": "that of value: the closed form, or what the first order predicts",
+        "surprise": "nats",
+    }
+
+    def analyse(self, run: StoredRun) -> AnalysisResult:
+        """All parts on the task `choice`, the last alone on any other.
+
+        Raises:
+            UserError: the run has too few samples, or no token behind which others are predicted.
+        """
+        found = Findings()
+        task = run.parts.task
+        if (task.splits[task.test_split] or 0) < 2:
+            raise UserError(
+                f"run {run.folder.identity}: one test sample; choice-points needs at least 2, to tell its error"
+            )
+        if isinstance(task, Choice):
+            few = TensorBatch.of(held_out(task, 2), run.parts.device, np.arange(2))
+            heads = heads_of(run.parts.network, few)
+            weights(task, heads, found)
+            losses(run, task, heads, found)
+            gradients(run, task, heads, found)
+        unlabelled(run, held_out(task, FOUND_SAMPLES).trimmed(), found)
+        return self.result(found)
 
 
 def held_out(task: Task, most: int) -> Batch:

@@ -16,13 +16,16 @@ Intervals are 95% over test samples, by the normal approximation of a ratio of t
 cut as `lab decode` cuts them: where a sample begins to be scored, or in the middle.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from generators.material.entropy import Floats
-from lab.analysis.analysis import Analysis
-from lab.analysis.estimators.intervals import Findings, Interval, ratio
+from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo
+from lab.analysis.estimators.intervals import Interval, ratio
 from lab.decoding.decoder import Decoded, decode
 from lab.decoding.items import prompts_of
 from lab.decoding.speculation import PAPER, Turns, in_turns
@@ -33,29 +36,39 @@ SAMPLES = 64
 """Prompts, or as many as the split has."""
 TIMED = 4
 """Of these, decoded one by one to be timed."""
-UNITS = {"tokens_per_forward*": "tokens", "acceptance_*": "share of proposals", "times_faster*": "ratio of seconds"}
 
 
-def analyse(run: StoredRun) -> Analysis:
-    """Self-speculation of a stored run.
+class DecodingAnalysis(Analysis):
+    """Measures self-speculative decoding."""
 
-    Measures: `tokens_per_forward_k`, `times_faster_k`, `acceptance_i`, `acceptance_by_chance`; without a number, those
-    of all the heads there are, which are 1 where a run has one head.
+    name = "decoding"
+    summary = "what the further heads are worth as drafters"
+    measures: ClassVar[Mapping[str, MeasureInfo]] = {
+        "tokens_per_forward*": MeasureInfo("more", "tokens"),
+        "acceptance_*": MeasureInfo("more", "share of proposals"),
+        "times_faster*": MeasureInfo("more", "ratio of seconds"),
+    }
 
-    Raises:
-        UserError: there is but one test sample.
-    """
-    task, network = run.parts.task, run.parts.network
-    size = min(SAMPLES, task.splits[task.test_split] or SAMPLES)
-    if size < 2:
-        raise UserError("analysis decoding: an interval takes two prompts, and task.test_samples = 1; give more")
-    batch = task.batch(task.test_split, np.arange(size))
-    prompts, lengths, room = prompts_of(batch)
-    drafts = range(1, network.drafts + 1)
-    found = {k: decode(network, prompts, lengths, room, k) for k in drafts}
-    alone = [in_turns(network, prompts[[row]], lengths[[row]], room, drafts) for row in range(min(TIMED, size))]
-    faster = {k: median_ratio(seconds(alone, 1), seconds(alone, k)) for k in drafts}
-    return told(found, faster, run.spec.objective.kind)
+    def analyse(self, run: StoredRun) -> AnalysisResult:
+        """Decodes test prompts with drafts of every length that the heads of a run can make.
+
+        Measures: `tokens_per_forward_K` and `times_faster_K` for drafts of K tokens, and without a number for the
+        longest drafts (1 for a run with one head); `acceptance_I` for head I; `acceptance_by_chance`.
+
+        Raises:
+            UserError: there is but one test sample.
+        """
+        task, network = run.parts.task, run.parts.network
+        size = min(SAMPLES, task.splits[task.test_split] or SAMPLES)
+        if size < 2:
+            raise UserError("analysis decoding: an interval takes two prompts, and task.test_samples = 1; give more")
+        batch = task.batch(task.test_split, np.arange(size))
+        prompts, lengths, room = prompts_of(batch)
+        drafts = range(1, network.drafts + 1)
+        found = {k: decode(network, prompts, lengths, room, k) for k in drafts}
+        alone = [in_turns(network, prompts[[row]], lengths[[row]], room, drafts) for row in range(min(TIMED, size))]
+        faster = {k: median_ratio(seconds(alone, 1), seconds(alone, k)) for k in drafts}
+        return self.result(told(found, faster, run.spec.objective.kind))
 
 
 def seconds(alone: list[dict[int, Turns]], k: int) -> list[float]:
@@ -63,7 +76,7 @@ def seconds(alone: list[dict[int, Turns]], k: int) -> list[float]:
     return [sum(turn) for turn in zip(*(one[k].seconds for one in alone), strict=True)]
 
 
-def told(found: dict[int, Decoded], faster: dict[int, float], objective: str) -> Analysis:
+def told(found: dict[int, Decoded], faster: dict[int, float], objective: str) -> Findings:
     """What decoding with each k, of 1 and more, says."""
     most, findings = max(found), Findings()
     plain, measures = found[1], findings.measures
@@ -92,7 +105,7 @@ def told(found: dict[int, Decoded], faster: dict[int, float], objective: str) ->
         findings.add("head", "by chance", chance)
         findings.lines.append(f"Drafts in random order would stand in {chance:.3f} of cases.")
     findings.lines.append(f"{samples} test prompts, {each} tokens each; 95% intervals over prompts.")
-    return Analysis("decoding", findings.rows, measures, findings.lines, UNITS)
+    return findings
 
 
 def tokens_per_forward(found: Decoded) -> Interval:

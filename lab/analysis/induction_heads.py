@@ -24,7 +24,8 @@ is its accuracy_loss less the mean of the other heads'; the head that it reads f
 few makes up most of the mean. Formation is the whole run's, whatever checkpoint is looked at (`formation.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from generators.foundation.settings import Tree
 from generators.material.entropy import Floats
-from lab.analysis.analysis import Analysis, Row
+from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo, Row
 from lab.analysis.estimators.attention import attended, blocks_of, copying, hits, hits_without_each, samples_at_once
 from lab.analysis.estimators.formation import FORMED_ABOVE, formation
 from lab.model.batches import on
@@ -51,70 +52,68 @@ SAMPLES = 256
 NORMAL_95 = 1.959964
 SEED = 20220924
 
-MEASURES = (
-    "prefix_matching",
-    "copying",
-    "task_attention",
-    "task_copying",
-    "induction_drop",
-    "formation_step",
-    "formation_jump",
-)
-"""Of the best head, and of the run."""
-UNITS = {
-    "prefix_matching": "share of attention",
-    "previous_token": "share of attention",
-    "task_attention": "share of attention",
-    "copying": "share of vocabulary",
-    "task_previous_token": "share of attention",
-    "task_copying": "share of scored vocabulary",
-    "accuracy": "share of scored tokens",
-    "accuracy_loss": "share of scored tokens",
-    "induction_drop": "share of scored tokens",
-    "validation_accuracy": "share of scored tokens",
-    "formation_step": "optimiser steps",
-    "formation_jump": "nats",
-    "validation_loss_1": "nats",
-}
-
 
 Aim = Callable[[Tensor, Tensor], Tensor]
 """Tokens [B, T] and which of them look [B, T] -> where each of those should [B, T, T]."""
 
 
-@torch.no_grad()
-def analyse(run: StoredRun) -> Analysis:
-    """The attention heads of a checkpoint, and when the run's skill formed."""
-    network, task = run.parts.network, run.parts.task
-    told = min(task.length // 2, len(task.vocabulary), BLOCK_TOKENS)
-    if told < SHORTEST:
-        raise UserError(
-            f"run {run.folder.identity}: has samples of {task.length} tokens and a vocabulary of "
-            f"{len(task.vocabulary)}; induction-heads tells {SHORTEST} different tokens twice and needs room for that"
-        )
-    heads = heads_of(network)
-    random_SxT = on(run.parts.device, repeated(len(task.vocabulary), told))
-    second_SxT = (torch.arange(2 * told, device=random_SxT.device) >= told).expand_as(random_SxT)
-    rows = attention_to("prefix_matching", heads, network, random_SxT, second_SxT, behind_earlier)
-    best = max(range(len(heads)), key=lambda head: rows[head]["value"])
-    matching = rows[best]
-    rows += attention_to("previous_token", heads, network, random_SxT, second_SxT, just_before)
-    copied = copying_of("copying", heads, network, torch.arange(len(task.vocabulary), device=random_SxT.device))
-    rows += copied
-    lines = [
-        f"Of {len(heads)} attention heads, head {heads[best]['attention_head']} of layer {heads[best]['layer']} "
-        f"({heads[best]['part']}) matches prefixes best: {shown(matching)} of its attention goes to the token behind "
-        f"the first occurrence, {matching['chance']:.3f} by chance.",
-        f"Attending to a token, it raises that token's own logit above the mean for {copied[best]['value']:.3f} of the "
-        "vocabulary, a random circuit for 0.5.",
-    ]
-    for found, told_of_it in (on_task(run, heads, best), in_log(run.folder.lines(METRICS))):
-        rows += found
-        lines += told_of_it
-    of_best = [row for row in rows if all(row.get(key, value) == value for key, value in heads[best].items())]
-    measures = {row["measure"]: row["value"] for row in of_best if row["measure"] in MEASURES}
-    units = {name: unit for name, unit in UNITS.items() if name in {row["measure"] for row in rows}}
-    return Analysis("induction-heads", rows, measures, lines, units)
+class InductionHeadsAnalysis(Analysis):
+    """Scores the attention heads on the way to the next token."""
+
+    name = "induction-heads"
+    summary = "which attention heads match prefixes and copy"
+    measures: ClassVar[Mapping[str, MeasureInfo]] = {
+        "prefix_matching": MeasureInfo("more", "share of attention"),
+        "copying": MeasureInfo("more", "share of vocabulary"),
+        "task_attention": MeasureInfo("more", "share of attention"),
+        "task_copying": MeasureInfo("more", "share of scored vocabulary"),
+        "induction_drop": MeasureInfo("more", "share of scored tokens"),
+        "formation_step": MeasureInfo("less", "optimiser steps"),
+        "formation_jump": MeasureInfo("more", "nats"),
+    }
+    """Measures of the best head, and of the run."""
+    column_units: ClassVar[Mapping[str, str]] = {
+        "previous_token": "share of attention",
+        "task_previous_token": "share of attention",
+        "accuracy": "share of scored tokens",
+        "accuracy_loss": "share of scored tokens",
+        "validation_accuracy": "share of scored tokens",
+        "validation_loss_1": "nats",
+    }
+    """Units of the values of the other measures that rows name."""
+
+    @torch.no_grad()
+    def analyse(self, run: StoredRun) -> AnalysisResult:
+        """The attention heads of a checkpoint, and when the run's skill formed."""
+        network, task = run.parts.network, run.parts.task
+        told = min(task.length // 2, len(task.vocabulary), BLOCK_TOKENS)
+        if told < SHORTEST:
+            raise UserError(
+                f"run {run.folder.identity}: analysis induction-heads repeats a block of at least {SHORTEST} different "
+                f"tokens; the samples of this run have {task.length} tokens, its vocabulary {len(task.vocabulary)}"
+            )
+        heads = heads_of(network)
+        random_SxT = on(run.parts.device, repeated(len(task.vocabulary), told))
+        second_SxT = (torch.arange(2 * told, device=random_SxT.device) >= told).expand_as(random_SxT)
+        rows = attention_to("prefix_matching", heads, network, random_SxT, second_SxT, behind_earlier)
+        best = max(range(len(heads)), key=lambda head: rows[head]["value"])
+        matching = rows[best]
+        rows += attention_to("previous_token", heads, network, random_SxT, second_SxT, just_before)
+        copied = copying_of("copying", heads, network, torch.arange(len(task.vocabulary), device=random_SxT.device))
+        rows += copied
+        lines = [
+            f"Of {len(heads)} attention heads, head {heads[best]['attention_head']} of layer {heads[best]['layer']} "
+            f"({heads[best]['part']}) matches prefixes best: {shown(matching)} of its attention goes to the token "
+            f"after the first occurrence, {matching['chance']:.3f} by chance.",
+            "When it attends to a token, it raises that token's own logit above the mean for "
+            f"{copied[best]['value']:.3f} of the vocabulary; a random circuit does so for 0.5.",
+        ]
+        for found, told_of_it in (on_task(run, heads, best), in_log(run.folder.lines(METRICS))):
+            rows += found
+            lines += told_of_it
+        of_best = [row for row in rows if all(row.get(key, value) == value for key, value in heads[best].items())]
+        measures = {row["measure"]: row["value"] for row in of_best if row["measure"] in self.measures}
+        return self.result(Findings(rows, measures, lines))
 
 
 def heads_of(network: Objective) -> list[Row]:

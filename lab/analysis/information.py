@@ -25,8 +25,9 @@ Intervals are 95%, over samples as `entropies` has it; they are not about other 
 each sample, the same ones for every run of a task.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from generators.foundation.randomness import Integers
 from generators.material.entropy import Floats
 from generators.protocols import KnownInformation
 from generators.task import Task
-from lab.analysis.analysis import Analysis, Row
+from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo, Row
 from lab.analysis.estimators.contexts import Ahead, Held, Measured, held_out, measured
 from lab.analysis.estimators.entropies import (
     AFTER,
@@ -62,19 +63,31 @@ RELATIVE_NAMES = ("cross_entropy_next", "cross_entropy_after", "cross_entropy_ne
                   "cross_entropy_after_given_next", "relative_information")  # fmt: skip
 
 
-def analyse(run: StoredRun) -> Analysis:
-    """Entropies and information of the next two tokens, in the source and in a stored model."""
-    task, network = run.parts.task, run.parts.network.eval()
-    held = held_out(task)
-    ahead = partial(log_ahead, network, lag=2) if has_second_head(network, held.batch.tokens) else None
-    found = Measured.joined(list(measured(task, network, held, ahead)))
-    rows, measures = _of_terms(task, held.contexts, found)
-    token_rows = list(_of_tokens(task, network, held, found, ahead))
-    if ahead is not None:
-        measures["token_information"] = token_rows[0]["value"]
-    count = f"{len(found.model)} contexts of {len(np.unique(held.contexts.samples))} held-out samples"
-    units = dict.fromkeys(("value", "low", "high", *measures), "nats")
-    return Analysis("information", [*rows, *token_rows], measures, list(_lines(rows + token_rows, count)), units)
+class InformationAnalysis(Analysis):
+    """Measures entropies and mutual information of the next two tokens."""
+
+    name = "information"
+    summary = "entropies and mutual information of the next two tokens"
+    measures: ClassVar[Mapping[str, MeasureInfo]] = {
+        "cross_entropy_*": MeasureInfo("less", "nats"),
+        "two_token_loss": MeasureInfo("less", "nats"),
+        "kl_pair": MeasureInfo("less", "nats"),
+        "*": MeasureInfo("more", "nats"),
+    }
+    column_units: ClassVar[Mapping[str, str]] = {"value": "nats", "low": "nats", "high": "nats"}
+
+    def analyse(self, run: StoredRun) -> AnalysisResult:
+        """Entropies and information of the next two tokens, in the source and in a stored model."""
+        task, network = run.parts.task, run.parts.network.eval()
+        held = held_out(task)
+        ahead = partial(log_ahead, network, lag=2) if has_second_head(network, held.batch.tokens) else None
+        found = Measured.joined(list(measured(task, network, held, ahead)))
+        rows, measures = _of_terms(task, held.contexts, found)
+        token_rows = list(_of_tokens(task, network, held, found, ahead))
+        if ahead is not None:
+            measures["token_information"] = token_rows[0]["value"]
+        count = f"{len(found.model)} contexts of {len(np.unique(held.contexts.samples))} held-out samples"
+        return self.result(Findings([*rows, *token_rows], measures, list(_lines(rows + token_rows, count))))
 
 
 def _row(quantity: str, of: str, mean: Mean, where: str = "all") -> Row:

@@ -20,7 +20,9 @@ target. Targets are the tokens that carry loss. Intervals are 95% over test samp
 the fitted probe: what other fitting samples would have changed is not in them, nor other seeds of the run.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,7 +31,7 @@ from torch import Tensor
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from generators.task import Batch, Task
-from lab.analysis.analysis import Analysis, Row
+from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo, Row
 from lab.analysis.estimators.probes import Given, clustered, fit
 from lab.model.layers import Block
 from lab.objectives.objective import Objective
@@ -61,36 +63,46 @@ class Seen:
     """The tokens at `LAGS`, or -1 where none carries loss there."""
 
 
-def analyse(run: StoredRun) -> Analysis:
-    """Look-ahead of a stored run, layer by layer.
+class LookaheadAnalysis(Analysis):
+    """Fits linear probes of later tokens to the residual stream, layer by layer."""
 
-    Raises:
-        UserError: too many classes, or too few targets.
-    """
-    task = run.parts.task
-    classes = len(task.vocabulary)
-    if classes > VOCABULARY_MAXIMUM:
-        raise UserError(
-            f"analysis lookahead: a probe of each token takes a vocabulary of at most {VOCABULARY_MAXIMUM}, where "
-            f"task {task.config.kind} of this run has {classes}; bytes for tokens would do"
-        )
-    fitting, scoring = (seen(run.parts.network, batch, run.parts.device) for batch in drawn(task))
-    rows = probed(fitting, scoring, classes)
-    last = [place for place in fitting.latents if place != "head 1"][-1]
-    found = {(row["place"], row["lag"], row["quantity"]): row for row in rows}
-    measures = {
-        f"lookahead_{lag}": found[last, lag, "gain"]["value"] for lag in LAGS[1:] if (last, lag, "gain") in found
+    name = "lookahead"
+    summary = "what the latent of each layer knows of later tokens"
+    measures: ClassVar[Mapping[str, MeasureInfo]] = {
+        "lookahead_*": MeasureInfo("more", "nats"),
+        "selectivity_2": MeasureInfo("more", "share"),
     }
-    if (last, 2, "selectivity") in found:
-        measures["selectivity_2"] = found[last, 2, "selectivity"]["value"]
-    if not measures:
-        raise UserError(
-            f"analysis lookahead: needs {POSITIONS_MINIMUM} targets two tokens ahead among {SAMPLES} samples, and task "
-            f"{task.config.kind} of this run has fewer; more of task.validation_samples and task.test_samples would do"
-        )
-    units = {"value": "nats, or a share for accuracy, control and selectivity"}
-    units |= {"lookahead_*": "nats", "selectivity_2": "share"}
-    return Analysis("lookahead", rows, measures, sentences(rows, list(fitting.latents), last), units)
+    column_units: ClassVar[Mapping[str, str]] = {"value": "nats, or a share for accuracy, control and selectivity"}
+
+    def analyse(self, run: StoredRun) -> AnalysisResult:
+        """Look-ahead of a stored run, layer by layer.
+
+        Raises:
+            UserError: too many classes, or too few targets.
+        """
+        task = run.parts.task
+        classes = len(task.vocabulary)
+        if classes > VOCABULARY_MAXIMUM:
+            raise UserError(
+                f"analysis lookahead: a probe of each token takes a vocabulary of at most {VOCABULARY_MAXIMUM}, where "
+                f"task {task.config.kind} of this run has {classes}; bytes for tokens would do"
+            )
+        fitting, scoring = (seen(run.parts.network, batch, run.parts.device) for batch in drawn(task))
+        rows = probed(fitting, scoring, classes)
+        last = [place for place in fitting.latents if place != "head 1"][-1]
+        found = {(row["place"], row["lag"], row["quantity"]): row for row in rows}
+        measures = {
+            f"lookahead_{lag}": found[last, lag, "gain"]["value"] for lag in LAGS[1:] if (last, lag, "gain") in found
+        }
+        if (last, 2, "selectivity") in found:
+            measures["selectivity_2"] = found[last, 2, "selectivity"]["value"]
+        if not measures:
+            raise UserError(
+                f"run {run.folder.identity}: analysis lookahead needs {POSITIONS_MINIMUM} targets two tokens ahead in "
+                f"{SAMPLES} samples, and task {task.config.kind} has fewer; raise task.validation_samples and "
+                "task.test_samples"
+            )
+        return self.result(Findings(rows, measures, sentences(rows, list(fitting.latents), last)))
 
 
 def drawn(task: Task) -> tuple[Batch, Batch]:

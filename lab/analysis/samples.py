@@ -12,6 +12,9 @@ Two parts, both of the first samples of the test split:
 There is nothing to estimate here: it shows, where the other analyses measure.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import torch
 
@@ -19,7 +22,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from generators.task import Batch, Task
 from generators.tasks.choice import CONSEQUENTIAL, DECIDED, INCONSEQUENTIAL, Choice
-from lab.analysis.analysis import Analysis, Row
+from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo, Row
 from lab.analysis.estimators.choice_gradients import token_losses
 from lab.analysis.estimators.choice_weight import counted_weight, heads_of
 from lab.decoding.decoder import Decoded, decode
@@ -36,22 +39,29 @@ READ, READ_TOKENS, BEFORE_TOKENS = 2, 64, 16
 """Samples shown of the losses, and tokens of each: all, and at most those in front of the first target."""
 HEADS_SHOWN = 2
 DIGITS = 4
-UNITS = {"loss_*": "nats", "weight": "predictions", "tokens_per_forward": "tokens"}
 
 
-def analyse(run: StoredRun) -> Analysis:
-    """Drafts where the objective proposes more than one token, losses always.
+class SamplesAnalysis(Analysis):
+    """Shows held-out samples token by token."""
 
-    Measures: tokens_per_forward, of `PROMPTS` prompts; 1 where nothing is drafted.
-    """
-    task, network = run.parts.task, run.parts.network
-    size = task.splits[task.test_split] or PROMPTS
-    batch = task.batch(task.test_split, np.arange(min(PROMPTS, size))).trimmed()
-    found = drafted(task, network, batch)
-    rows = [] if found is None else draft_rows(task, batch, found)
-    rows += loss_rows(task, network, batch.take(np.arange(min(READ, len(batch)))), run.parts.device)
-    measures = {"tokens_per_forward": 1.0 if found is None else found.tokens_per_forward}
-    return Analysis("samples", rows, measures, lines_of(rows, measures["tokens_per_forward"]), UNITS)
+    name = "samples"
+    summary = "held-out samples, token by token: drafts that stood, losses of heads"
+    measures: ClassVar[Mapping[str, MeasureInfo]] = {"tokens_per_forward": MeasureInfo("more", "tokens")}
+    column_units: ClassVar[Mapping[str, str]] = {"loss_*": "nats", "weight": "predictions"}
+
+    def analyse(self, run: StoredRun) -> AnalysisResult:
+        """Drafts where the objective proposes more than one token, losses always.
+
+        Measures: tokens_per_forward, of `PROMPTS` prompts; 1 where nothing is drafted.
+        """
+        task, network = run.parts.task, run.parts.network
+        size = task.splits[task.test_split] or PROMPTS
+        batch = task.batch(task.test_split, np.arange(min(PROMPTS, size))).trimmed()
+        found = drafted(task, network, batch)
+        rows = [] if found is None else draft_rows(task, batch, found)
+        rows += loss_rows(task, network, batch.take(np.arange(min(READ, len(batch)))), run.parts.device)
+        measures = {"tokens_per_forward": 1.0 if found is None else found.tokens_per_forward}
+        return self.result(Findings(rows, measures, lines_of(rows, measures["tokens_per_forward"])))
 
 
 def drafted(task: Task, network: Objective, batch: Batch) -> Decoded | None:

@@ -17,15 +17,15 @@ Networks are built anew: neither figure depends on what the weights are. `compil
 import json
 import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from lab.analysis.analysis import Analysis
-from lab.analysis.estimators.intervals import Findings
+from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo
 from lab.loss.losses import LOSSES
 from lab.model.batches import TensorBatch
 from lab.objectives.multi_token import MultiTokenConfig
@@ -40,38 +40,49 @@ from lab.run.training import batches
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells standard error that it starts and stops
 TURNS = 15
 RUN, FIRST = "run", "next token"
-UNITS = {"peak_megabytes*": "10^6 bytes", "memory_ratio*": "ratio of bytes", "time_ratio": "ratio of seconds"}
 
 
-def analyse(run: StoredRun) -> Analysis:
-    """The cost of a step of a stored run.
+class StepAnalysis(Analysis):
+    """Measures the memory and time of a training step."""
 
-    Measures: `peak_megabytes` and `memory_ratio` with the run's own loss, `peak_megabytes_joint`,
-    `memory_ratio_sequential` and so on with each; `time_ratio`, `step_milliseconds`.
-    """
-    specs = {RUN: run.spec, FIRST: run.spec.model_copy(update={"objective": MultiTokenConfig(n=1)})}
-    networks = {name: assemble(spec).network for name, spec in specs.items()}
-    batch = next(batches(run.parts.task, run.spec, run.parts.device, 0))
-    own, findings = run.spec.training.loss, Findings()
-    for loss in LOSSES:
-        peak, first = (
-            megabytes(passing(network, run.spec, batch, loss), run.parts.device) for network in networks.values()
-        )
-        findings.add("memory", "peak", peak, loss=loss, own=str(loss == own).lower())
-        findings.add("memory", "ratio", peak / first, loss=loss, own=str(loss == own).lower())
-        for name in (f"_{loss}", "")[: 1 + (loss == own)]:
-            findings.measures |= {f"peak_megabytes{name}": peak, f"memory_ratio{name}": peak / first}
-        findings.lines.append(
-            f"{loss:<11}{peak:9.2f} MB at the peak of a pass, {peak / first:.2f} times what n = 1 takes"
-            + (" (the run's own loss)" if loss == own else "")
-        )
-    seconds = take_turns({name: stepping(network, run.spec, batch) for name, network in networks.items()}, TURNS)
-    milliseconds, ratio = 1e3 * statistics.median(seconds[RUN]), median_ratio(seconds[RUN], seconds[FIRST])
-    findings.add("time", "milliseconds", milliseconds, loss=own)
-    findings.add("time", "ratio", ratio, loss=own)
-    findings.measures |= {"step_milliseconds": milliseconds, "time_ratio": ratio}
-    findings.lines.append(f"A step takes {milliseconds:.1f} ms, {ratio:.2f} times what n = 1 takes.")
-    return Analysis("step", findings.rows, findings.measures, findings.lines, UNITS)
+    name = "step"
+    summary = "memory and time of a training step beside one token's"
+    measures: ClassVar[Mapping[str, MeasureInfo]] = {
+        "peak_megabytes*": MeasureInfo("less", "10^6 bytes"),
+        "memory_ratio*": MeasureInfo("less", "ratio of bytes"),
+        "time_ratio": MeasureInfo("less", "ratio of seconds"),
+        "step_milliseconds": MeasureInfo("less", "milliseconds"),
+    }
+
+    def analyse(self, run: StoredRun) -> AnalysisResult:
+        """The cost of a step of a stored run.
+
+        Measures: `peak_megabytes` and `memory_ratio` with the run's own loss, `peak_megabytes_joint`,
+        `memory_ratio_sequential` and so on with each; `time_ratio`, `step_milliseconds`.
+        """
+        specs = {RUN: run.spec, FIRST: run.spec.model_copy(update={"objective": MultiTokenConfig(n=1)})}
+        networks = {name: assemble(spec).network for name, spec in specs.items()}
+        batch = next(batches(run.parts.task, run.spec, run.parts.device, 0))
+        own, findings = run.spec.training.loss, Findings()
+        for loss in LOSSES:
+            peak, first = (
+                megabytes(passing(network, run.spec, batch, loss), run.parts.device) for network in networks.values()
+            )
+            findings.add("memory", "peak", peak, loss=loss, own=str(loss == own).lower())
+            findings.add("memory", "ratio", peak / first, loss=loss, own=str(loss == own).lower())
+            for name in (f"_{loss}", "")[: 1 + (loss == own)]:
+                findings.measures |= {f"peak_megabytes{name}": peak, f"memory_ratio{name}": peak / first}
+            findings.lines.append(
+                f"{loss:<11}{peak:9.2f} MB at the peak of a pass, {peak / first:.2f} times what n = 1 takes"
+                + (" (the run's own loss)" if loss == own else "")
+            )
+        seconds = take_turns({name: stepping(network, run.spec, batch) for name, network in networks.items()}, TURNS)
+        milliseconds, ratio = 1e3 * statistics.median(seconds[RUN]), median_ratio(seconds[RUN], seconds[FIRST])
+        findings.add("time", "milliseconds", milliseconds, loss=own)
+        findings.add("time", "ratio", ratio, loss=own)
+        findings.measures |= {"step_milliseconds": milliseconds, "time_ratio": ratio}
+        findings.lines.append(f"A step takes {milliseconds:.1f} ms, {ratio:.2f} times what n = 1 takes.")
+        return self.result(findings)
 
 
 def passing(network: Objective, spec: RunSpec, batch: TensorBatch, loss: str) -> Callable[[], object]:

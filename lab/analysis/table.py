@@ -1,46 +1,66 @@
-"""The analyses by name. A new one is a module with a function `analyse(run)` and a row here."""
+"""The table of analyses."""
 
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from generators.foundation.errors import UserError
-from generators.foundation.settings import suggestion
-from lab.analysis.analysis import Analyse, Analysis, Draw
+from generators.foundation.kinds import Registry
+from lab.analysis.analysis import Analysis, AnalysisResult, Row
 from lab.run.stored_run import StoredRun
 
+Draw = Callable[[Sequence[Row]], str]
+"""Rows -> an SVG."""
+
 SAMPLES = "samples"
-"""Taken of one run of every study, to be shown."""
-# name -> (module, what it answers)
-ANALYSES = {
-    "choice-points": ("lab.analysis.choice_points", "where the loss and the useful gradient of each head come from"),
-    "information": ("lab.analysis.information", "entropies and mutual information of the next two tokens"),
-    "induction-heads": ("lab.analysis.induction_heads", "which attention heads match prefixes and copy"),
-    "lookahead": ("lab.analysis.lookahead", "what the latent of each layer knows of later tokens"),
-    "decoding": ("lab.analysis.decoding", "what the further heads are worth as drafters"),
-    "items": ("lab.analysis.items", "held-out items generated, and the same chosen among options"),
-    "step": ("lab.analysis.step", "memory and time of a training step beside one token's"),
-    SAMPLES: ("lab.analysis.samples", "held-out samples, token by token: drafts that stood, losses of heads"),
-}
+"""The analysis that studies take of one run in order to show it."""
+ANALYSES = Registry(
+    "analysis",
+    {
+        "choice-points": "lab.analysis.choice_points:ChoicePointsAnalysis",
+        "information": "lab.analysis.information:InformationAnalysis",
+        "induction-heads": "lab.analysis.induction_heads:InductionHeadsAnalysis",
+        "lookahead": "lab.analysis.lookahead:LookaheadAnalysis",
+        "decoding": "lab.analysis.decoding:DecodingAnalysis",
+        "items": "lab.analysis.items:ItemsAnalysis",
+        "step": "lab.analysis.step:StepAnalysis",
+        SAMPLES: "lab.analysis.samples:SamplesAnalysis",
+    },
+    Analysis,
+    plural="analyses",
+)
 
 
-def analysis_of(name: str, where: str = "") -> Analyse:
-    """The analysis of that name.
+def analysis_name(word: str) -> str:
+    """Returns the analysis that a metric names: "induction_heads" stands for "induction-heads"."""
+    return next((name for name in ANALYSES.names if name.replace("-", "_") == word), word.replace("_", "-"))
+
+
+def analysis_of(name: str, source: str) -> Analysis:
+    """Returns the analysis of a name.
+
+    Args:
+        source: the file or command that asks, named in the error.
 
     Raises:
-        UserError: there is none; `where` it was asked for stands before the sentence.
+        UserError: there is no such analysis, or another package provides it and is broken.
     """
-    if name not in ANALYSES:
-        raise UserError(f"{where}analysis {name!r}: no such analysis; {suggestion(name, list(ANALYSES))}")
-    found: Analyse = import_module(ANALYSES[name][0]).analyse
-    return found
+    analysis: Analysis = ANALYSES.find(name, source)()
+    return analysis
+
+
+def analyse(name: str, run: StoredRun) -> AnalysisResult:
+    """Takes one analysis of one checkpoint of a run."""
+    return analysis_of(name, f"run {run.folder.identity}").analyse(run)
 
 
 def figure_of(name: str) -> Draw:
-    """What draws the rows of an analysis."""
-    module = ANALYSES[name][0].rpartition(".")[2]
-    found: Draw = import_module(f"lab.analysis.figures.{module}").draw
-    return found
+    """Returns the function that draws the rows of an analysis.
 
-
-def analyse(name: str, run: StoredRun) -> Analysis:
-    """One analysis of one checkpoint of a run."""
-    return analysis_of(name)(run)
+    Raises:
+        UserError: the analysis has no figure.
+    """
+    try:
+        draw: Draw = import_module(f"lab.analysis.figures.{name.replace('-', '_')}").draw
+    except ModuleNotFoundError:
+        raise UserError(f"analysis {name} has no figure; leave --figure out") from None
+    return draw

@@ -14,7 +14,7 @@ from lab.run.store import write_whole
 from lab.run.stored_run import StoredRun
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
-NAMES = ", ".join(ANALYSES)
+NAMES = ", ".join(ANALYSES.names)
 
 
 @app.callback()

@@ -16,7 +16,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree, suggestion
 from generators.task import Task
 from lab.analysis.measure_store import measures_of
-from lab.analysis.table import analysis_of
+from lab.analysis.table import analysis_name, analysis_of
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
@@ -46,12 +46,20 @@ class Measure:
     @property
     def sign(self) -> float:
         """1 where more is better, -1 where less is."""
-        return 1.0 if kind_of(self.metric).better == "more" else -1.0
+        better = kind_of(self.metric).better
+        if self.analysis:
+            better = analysis_of(self.analysis, f"metric = {self.metric!r}").measure_info(self.analysis_measure).better
+        return 1.0 if better == "more" else -1.0
 
     @property
     def analysis(self) -> str | None:
         """The analysis it is a measure of, if it is one."""
-        return self.metric.split("/")[1].replace("_", "-") if re.fullmatch(ANALYSIS, self.metric) else None
+        return analysis_name(self.metric.split("/")[1]) if re.fullmatch(ANALYSIS, self.metric) else None
+
+    @property
+    def analysis_measure(self) -> str:
+        """The name of the measure within its analysis."""
+        return self.metric.rpartition("/")[2]
 
     def on(self, split: str) -> "Measure":
         """The same on another split."""
@@ -78,7 +86,7 @@ def analysed(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str)
     """What an analysis of the checkpoint says: `analysis/induction_heads/copying`. Workers have taken it already."""
     assert measure.analysis is not None
     found = measures_of(folder.path.parent.parent, folder.identity, checkpoint, measure.analysis)
-    return found.get(measure.metric.rpartition("/")[2])
+    return found.get(measure.analysis_measure)
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,6 @@ KINDS = (
     Kind("|".join((*SCORES, "shortcut/.+")), "more", True, scored),
     Kind("loss_.+", "less", True, scored),
     Kind("seconds", "less", False, training_seconds),
-    Kind("analysis/induction_heads/formation_step|analysis/step/.+", "less", False, analysed),
     Kind(ANALYSIS, "more", False, analysed),
 )
 
@@ -164,7 +171,8 @@ def examine_measure(wanted: Measure, task: Task, network: Objective, where: str)
         near = suggestion(wanted.split, splits)
         raise UserError(f"{where}split = {wanted.split!r}: {task.config.kind} has no such test split; {near}")
     if wanted.analysis:
-        analysis_of(wanted.analysis, f"{where}metric = {wanted.metric!r}: ")
+        asked = f"{where}metric = {wanted.metric!r}"
+        analysis_of(wanted.analysis, asked).measure_info(wanted.analysis_measure, asked)
         return
     if wanted.metric in ("loss_1", "seconds") or wanted.metric in (scores := scores_of(task, wanted.split or "test")):
         return

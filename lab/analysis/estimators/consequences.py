@@ -29,7 +29,8 @@ from generators.foundation.randomness import Integers
 from generators.material.entropy import Floats
 from generators.task import Batch, Mask
 from generators.tasks.choice import Choice
-from lab.analysis.estimators.intervals import Findings, average_precision, over_samples, proportion
+from lab.analysis.analysis import Findings
+from lab.analysis.estimators.intervals import average_precision, over_samples, proportion
 from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
 

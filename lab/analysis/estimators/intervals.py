@@ -1,6 +1,4 @@
-"""Numbers with their 95% intervals, and the rows, measures and sentences that an analysis makes of them."""
-
-from dataclasses import dataclass, field
+"""95% intervals of means, ratios and shares."""
 
 import numpy as np
 from scipy import stats
@@ -8,32 +6,9 @@ from scipy import stats
 from generators.foundation.randomness import Integers
 from generators.material.entropy import Floats
 from generators.task import Mask
-from lab.analysis.analysis import Row
 
 Interval = tuple[float, float, float]
 """An estimate, and where it is from and to."""
-
-
-@dataclass
-class Findings:
-    """What an analysis has found so far."""
-
-    rows: list[Row] = field(default_factory=list)
-    measures: dict[str, float] = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, part: str, quantity: str, estimate: Interval | float, **more: float | str) -> None:
-        """One row; `more` are further columns."""
-        value, *ends = estimate if isinstance(estimate, tuple) else (estimate,)
-        self.rows.append(
-            {
-                "part": part,
-                "quantity": quantity,
-                **more,
-                "value": value,
-                **dict(zip(("low", "high"), ends, strict=False)),
-            }
-        )
 
 
 def t_interval(values: Floats) -> Interval:

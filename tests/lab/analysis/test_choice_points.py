@@ -15,7 +15,7 @@ from torch import Tensor
 from generators.foundation.randomness import Integers
 from generators.task import Batch
 from generators.tasks.choice import CONSEQUENTIAL, DECIDED, INCONSEQUENTIAL, Choice, ChoiceConfig, implied_weight
-from lab.analysis.choice_points import analyse, kinds_of, loss_weights
+from lab.analysis.choice_points import ChoicePointsAnalysis, kinds_of, loss_weights
 from lab.analysis.estimators import consequences as unlabelled
 from lab.analysis.estimators.choice_gradients import measure, token_losses
 from lab.analysis.estimators.choice_weight import Head, counted_weight, heads_of, weight_in_theory
@@ -191,10 +191,10 @@ def test_the_analysis_of_a_choice_run_has_all_parts_and_the_weight_of_the_theory
 def test_modules_that_are_told_the_tokens_between_have_no_implied_weight(tiny: Spec, tmp_path: Path) -> None:
     spec = tiny(task=CHOICE_TASK, objective={"kind": "sequential_modules", "n": 3}, training__steps=4)
     train(spec, tmp_path)
-    found = analyse(StoredRun(tmp_path, spec.identity, "last"))
+    found = ChoicePointsAnalysis().analyse(StoredRun(tmp_path, spec.identity, "last"))
     assert found.measures["implied_weight_choice"] == 3 == found.measures["implied_weight_inconsequential"]
     assert not [row for row in found.rows if row.get("class") == "decided, choice unseen"]
-    assert analyse(StoredRun(tmp_path, spec.identity, "last")) == found
+    assert ChoicePointsAnalysis().analyse(StoredRun(tmp_path, spec.identity, "last")) == found
 
 
 def test_too_few_test_samples_for_independent_batches_are_refused_in_a_sentence(
@@ -315,7 +315,7 @@ def test_precision_and_recall_fall_with_noise(tiny: Spec, tmp_path: Path) -> Non
             training__evaluate_every_steps=600,
         )
         train(spec, tmp_path)
-        found.append(analyse(StoredRun(tmp_path, spec.identity, "last")).measures)
+        found.append(ChoicePointsAnalysis().analyse(StoredRun(tmp_path, spec.identity, "last")).measures)
     assert found[0]["precision"] > 0.95
     assert found[0]["recall"] > 0.95
     assert found[1]["recall"] < found[0]["recall"]

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from generators.foundation.errors import UserError
-from lab.analysis.analysis import Analysis, Row
+from lab.analysis.analysis import AnalysisResult, Row
 from lab.analysis.estimators import attention
 from lab.analysis.estimators.attention import attend, attended, blocks_of
 from lab.analysis.estimators.formation import formation
 from lab.analysis.figures.induction_heads import draw
-from lab.analysis.induction_heads import analyse, attention_to, behind_earlier, heads_of, repeated
+from lab.analysis.induction_heads import InductionHeadsAnalysis, attention_to, behind_earlier, heads_of, repeated
 from lab.run.assembly import assemble
 from tests.conftest import Lab, Spec
 from tests.lab.analysis.induction_circuit import circuit, circuit_spec, stored
@@ -24,15 +24,17 @@ PREVIOUS, INDUCTION, IRRELEVANT = (1, 1), (2, 1), [(1, 2), (2, 2)]
 """Layer and head of the circuit."""
 
 
-def of_head(found: Analysis, measure: str, head: tuple[int, int]) -> Row:
+def of_head(found: AnalysisResult, measure: str, head: tuple[int, int]) -> Row:
     (row,) = [row for row in found.rows if row["measure"] == measure and (row["layer"], row["attention_head"]) == head]
     return row
 
 
 @pytest.fixture(scope="module")
-def by_hand(tiny: Spec, tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+def by_hand(tiny: Spec, tmp_path_factory: pytest.TempPathFactory) -> AnalysisResult:
     spec = circuit_spec(tiny, task__validation_samples=64)
-    return analyse(stored(spec, circuit(spec).state_dict(), tmp_path_factory.mktemp("circuit")))
+    return InductionHeadsAnalysis().analyse(
+        stored(spec, circuit(spec).state_dict(), tmp_path_factory.mktemp("circuit"))
+    )
 
 
 def test_the_pattern_times_the_values_is_the_output_of_the_models_own_attention(tiny: Spec) -> None:
@@ -69,7 +71,7 @@ def test_every_layer_on_the_way_to_the_next_token_is_seen_in_its_order(objective
         torch.testing.assert_close(attend(block, inputs[block], network.trunk.rotary(10))[0], pattern)
 
 
-def test_the_induction_head_made_by_hand_matches_prefixes_and_copies(by_hand: Analysis) -> None:
+def test_the_induction_head_made_by_hand_matches_prefixes_and_copies(by_hand: AnalysisResult) -> None:
     assert by_hand.measures["prefix_matching"] == of_head(by_hand, "prefix_matching", INDUCTION)["value"] > 0.99
     assert by_hand.measures["copying"] == of_head(by_hand, "copying", INDUCTION)["value"] == 1
     assert of_head(by_hand, "task_attention", INDUCTION)["value"] > 0.99
@@ -81,7 +83,7 @@ def test_the_induction_head_made_by_hand_matches_prefixes_and_copies(by_hand: An
     assert of_head(by_hand, "copying", PREVIOUS)["value"] == 0
 
 
-def test_without_the_induction_head_made_by_hand_accuracy_is_chance(by_hand: Analysis, tiny: Spec) -> None:
+def test_without_the_induction_head_made_by_hand_accuracy_is_chance(by_hand: AnalysisResult, tiny: Spec) -> None:
     (accuracy,) = [row["value"] for row in by_hand.rows if row["measure"] == "accuracy"]
     assert accuracy == 1
     loss = of_head(by_hand, "accuracy_loss", INDUCTION)
@@ -92,7 +94,7 @@ def test_without_the_induction_head_made_by_hand_accuracy_is_chance(by_hand: Ana
 
 
 @pytest.mark.parametrize("head", IRRELEVANT)
-def test_without_an_irrelevant_head_nothing_changes(head: tuple[int, int], by_hand: Analysis) -> None:
+def test_without_an_irrelevant_head_nothing_changes(head: tuple[int, int], by_hand: AnalysisResult) -> None:
     row = of_head(by_hand, "accuracy_loss", head)
     assert (row["value"], row["low"], row["high"]) == (0, 0, 0)
 
@@ -114,7 +116,7 @@ def test_a_head_that_attends_uniformly_has_exactly_the_level_called_chance(tiny:
 @pytest.mark.parametrize("seed", range(3))
 def test_every_head_of_a_random_network_is_within_a_hundredth_of_chance(seed: int, tiny: Spec, tmp_path: Path) -> None:
     spec = tiny(seed=seed, model={"width": 64, "layers": 3, "attention_heads": 2})
-    found = analyse(stored(spec, assemble(spec).network.state_dict(), tmp_path))
+    found = InductionHeadsAnalysis().analyse(stored(spec, assemble(spec).network.state_dict(), tmp_path))
     rows = [row for row in found.rows if row["measure"] == "prefix_matching"]
     assert len(rows) == 4
     for row in rows:
@@ -161,7 +163,7 @@ def test_behind_earlier_occurrences_is_behind_all_of_them_and_never_ahead() -> N
     assert where == [(2, 1), (5, 1), (5, 3), (5, 5)]
 
 
-def test_the_figure_is_the_same_bytes_every_time_and_says_what_it_shows(by_hand: Analysis) -> None:
+def test_the_figure_is_the_same_bytes_every_time_and_says_what_it_shows(by_hand: AnalysisResult) -> None:
     svg = draw(by_hand.rows)
     assert svg == draw(by_hand.rows)
     words = "".join(ElementTree.fromstring(svg).itertext())
@@ -173,7 +175,9 @@ def test_the_figure_is_the_same_bytes_every_time_and_says_what_it_shows(by_hand:
 
 def test_the_figure_has_the_curve_where_the_log_has_it(tiny: Spec, tmp_path: Path) -> None:
     spec = tiny()
-    words = draw(analyse(stored(spec, assemble(spec).network.state_dict(), tmp_path, LOG)).rows)
+    words = draw(
+        InductionHeadsAnalysis().analyse(stored(spec, assemble(spec).network.state_dict(), tmp_path, LOG)).rows
+    )
     assert "optimiser steps" in words
     assert "The skill formed by step 40." in words
 
@@ -219,26 +223,26 @@ def test_what_formed_before_the_only_evaluation_has_a_step_and_no_jump() -> None
 def test_formation_stands_in_rows_and_measures_only_where_there_was_one(tiny: Spec, tmp_path: Path) -> None:
     spec = tiny()
     weights = assemble(spec).network.state_dict()
-    found = analyse(stored(spec, weights, tmp_path, LOG))
+    found = InductionHeadsAnalysis().analyse(stored(spec, weights, tmp_path, LOG))
     assert found.measures["formation_step"] == 40
     assert found.measures["formation_jump"] == pytest.approx(0.3)
     assert [row["value"] for row in found.rows if row["measure"] == "validation_loss_1"] == [4, 2, 1.9, 1.6, 1.5, 1.1]
     assert set(found.measures) <= set(found.units)
-    never = analyse(stored(tiny(seed=1), weights, tmp_path, LOG[:3]))
+    never = InductionHeadsAnalysis().analyse(stored(tiny(seed=1), weights, tmp_path, LOG[:3]))
     assert set(never.measures) == {"prefix_matching", "copying", "task_attention", "task_copying", "induction_drop"}
 
 
 def test_where_nothing_is_scored_heads_have_scores_all_the_same(tiny: Spec, tmp_path: Path) -> None:
     spec = tiny(task={"kind": "markov", "validation_samples": 16})
-    found = analyse(stored(spec, assemble(spec).network.state_dict(), tmp_path))
+    found = InductionHeadsAnalysis().analyse(stored(spec, assemble(spec).network.state_dict(), tmp_path))
     assert set(found.measures) == {"prefix_matching", "copying"}
     assert found.lines[-1].startswith("No token of the task is scored")
 
 
 def test_a_task_too_small_to_tell_tokens_twice_is_refused(tiny: Spec, tmp_path: Path) -> None:
     spec = tiny(task={"kind": "markov", "vocabulary_tokens": 3, "validation_samples": 16})
-    with pytest.raises(UserError, match="a vocabulary of 3; induction-heads tells 4 different tokens twice"):
-        analyse(stored(spec, assemble(spec).network.state_dict(), tmp_path))
+    with pytest.raises(UserError, match=r"at least 4 different tokens; .*its vocabulary 3$"):
+        InductionHeadsAnalysis().analyse(stored(spec, assemble(spec).network.state_dict(), tmp_path))
 
 
 def test_lab_analyse_says_which_head_and_gives_the_numbers_as_json(lab: Lab, whole: Path) -> None:

@@ -16,12 +16,12 @@ from generators.material.entropy import Floats, pair_entropies
 from generators.task import Batch, Task
 from generators.tasks.choice import Choice, ChoiceConfig
 from generators.tasks.markov import Markov, MarkovConfig
-from lab.analysis.analysis import Analysis
+from lab.analysis.analysis import AnalysisResult
 from lab.analysis.estimators.contexts import Held, Measured, held_out, measured
 from lab.analysis.estimators.entropies import TERMS, Contexts, Surprises, estimates, excess
 from lab.analysis.estimators.pairs import draw_places, has_second_head, log_pairs, source_pairs
 from lab.analysis.figures.information import draw
-from lab.analysis.information import analyse
+from lab.analysis.information import InformationAnalysis
 from lab.run.assembly import assemble
 from lab.run.stored_run import StoredRun
 from lab.run.training import train
@@ -59,11 +59,11 @@ def assert_adds_up(terms: Floats) -> None:
 
 
 @pytest.fixture(scope="module")
-def analysed(tiny: Spec, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Analysis]:
+def analysed(tiny: Spec, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, AnalysisResult]:
     home = tmp_path_factory.mktemp("information")
     spec = tiny(task=MARKOV, training__steps=30, training__learning_rate=0.02, training__batch_size=8)
     train(spec, home)
-    return home, spec.identity, analyse(StoredRun(home, spec.identity, "best"))
+    return home, spec.identity, InformationAnalysis().analyse(StoredRun(home, spec.identity, "best"))
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda each: "-".join(map(str, each.values())))
@@ -233,7 +233,7 @@ def test_where_the_source_is_not_known_the_tokens_that_came_stand_for_it(
     np.testing.assert_allclose(found.relative[:, 3], -logs[rows, places, y], atol=1e-5)
 
 
-def test_analysis_of_a_run_tells_terms_gap_and_tokens_and_is_drawn(analysed: tuple[Path, str, Analysis]) -> None:
+def test_analysis_of_a_run_tells_terms_gap_and_tokens_and_is_drawn(analysed: tuple[Path, str, AnalysisResult]) -> None:
     _, _, found = analysed
     terms = {(row["of"], row["quantity"]): row for row in found.rows if row["where"] == "all"}
     for of in ("closed form", "source", "model", "relative", "estimate"):
@@ -260,7 +260,7 @@ def test_analysis_of_a_run_tells_terms_gap_and_tokens_and_is_drawn(analysed: tup
     assert f"I(X;Y) {known.mutual:.3f}" in svg
 
 
-def test_lab_analyse_says_the_same_every_time(analysed: tuple[Path, str, Analysis], lab: Lab) -> None:
+def test_lab_analyse_says_the_same_every_time(analysed: tuple[Path, str, AnalysisResult], lab: Lab) -> None:
     home, identity, found = analysed
     done = lab("analyse", identity, "information", "--home", home, "--json")
     assert done.returncode == 0
@@ -271,7 +271,7 @@ def test_lab_analyse_says_the_same_every_time(analysed: tuple[Path, str, Analysi
 def test_run_without_second_head_has_everything_but_the_gap(tiny: Spec, tmp_path: Path) -> None:
     spec = tiny(task=MARKOV, objective__n=1, training__steps=4)
     train(spec, tmp_path)
-    found = analyse(StoredRun(tmp_path, spec.identity, "best"))
+    found = InformationAnalysis().analyse(StoredRun(tmp_path, spec.identity, "best"))
     assert not {"premise_gap", "premise_kl", "two_token_loss"} & set(found.measures)
     pairs = [row for row in found.rows if row["quantity"] == "relative information of a pair"]
     assert pairs[0]["of"] == "model"
@@ -318,7 +318,7 @@ def test_intervals_of_a_trained_model_hold_the_closed_form(
     spec = tiny(task=task, model={"width": 24, "layers": 3, "attention_heads": 2, "rotary_base": 100.0},
                 training__steps=500, training__batch_size=16, training__evaluate_every_steps=250)  # fmt: skip
     train(spec, tmp_path)
-    found = analyse(StoredRun(tmp_path, spec.identity, "last"))
+    found = InformationAnalysis().analyse(StoredRun(tmp_path, spec.identity, "last"))
     terms = {(row["of"], row["quantity"]): row for row in found.rows if row["where"] == "all"}
     widths = {}
     for term in TERMS:
@@ -340,7 +340,7 @@ def test_two_tokens_share_what_a_consequential_choice_decides(tiny: Spec, tmp_pa
     spec = tiny(task=task, model={"width": 48, "layers": 4, "attention_heads": 2, "rotary_base": 100.0},
                 training__steps=500, training__batch_size=16, training__evaluate_every_steps=250)  # fmt: skip
     train(spec, tmp_path)
-    found = analyse(StoredRun(tmp_path, spec.identity, "last"))
+    found = InformationAnalysis().analyse(StoredRun(tmp_path, spec.identity, "last"))
     shared = {row["where"]: row["value"] for row in found.rows if row["quantity"].startswith("relative information")}
     choice = Choice(ChoiceConfig(noise=0.1))
     decided, first = np.array([3]), np.array([1])

@@ -20,7 +20,7 @@ from lab.analysis.analysis import Row
 from lab.analysis.estimators import probes
 from lab.analysis.estimators.probes import Given, Probe, clustered, fit
 from lab.analysis.figures.lookahead import draw
-from lab.analysis.lookahead import analyse, control_classes, drawn, probed, residual_streams, seen
+from lab.analysis.lookahead import LookaheadAnalysis, control_classes, drawn, probed, residual_streams, seen
 from lab.model.batches import TensorBatch
 from lab.run.assembly import assemble
 from lab.run.stored_run import StoredRun
@@ -237,9 +237,9 @@ def test_a_stored_run_is_analysed(lab: Lab, tmp_path: Path, monkeypatch: pytest.
 
 def test_a_vocabulary_too_large_is_refused(tiny: Spec) -> None:
     task = {"kind": "choice", "spacing_tokens": 256, "length_tokens": 512}
-    run = cast(StoredRun, SimpleNamespace(parts=assemble(tiny(task=task))))
+    run = cast(StoredRun, SimpleNamespace(folder=SimpleNamespace(identity="x"), parts=assemble(tiny(task=task))))
     with pytest.raises(UserError, match="at most 260, where task choice of this run has 510"):
-        analyse(run)
+        LookaheadAnalysis().analyse(run)
 
 
 def test_the_figure_tells_its_numbers_in_words_too() -> None:

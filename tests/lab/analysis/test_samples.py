@@ -12,7 +12,7 @@ from generators.tasks.choice import Choice, ChoiceConfig
 from generators.tasks.text import Text, TextConfig
 from lab.analysis.analysis import Row
 from lab.analysis.figures.samples import draw
-from lab.analysis.samples import analyse, pieces
+from lab.analysis.samples import SamplesAnalysis, pieces
 from lab.decoding.decoder import decode
 from lab.decoding.items import prompts_of
 from lab.run.stored_run import StoredRun
@@ -37,7 +37,7 @@ def run(tiny: Spec, tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
 
 
 def test_drafts_are_greedy_tokens_and_each_pass_begins_with_head_1_and_goes_on_in_order(run: StoredRun) -> None:
-    task, found = run.parts.task, analyse(run)
+    task, found = run.parts.task, SamplesAnalysis().analyse(run)
     batch = task.batch("test", np.arange(16))
     prompts, lengths, room = prompts_of(batch)
     plain = decode(run.parts.network, prompts, lengths, min(room, 40)).tokens
@@ -61,7 +61,7 @@ def test_drafts_are_greedy_tokens_and_each_pass_begins_with_head_1_and_goes_on_i
 def test_losses_are_those_of_the_heads_and_none_where_a_head_has_no_target(run: StoredRun) -> None:
     batch = run.parts.task.batch("test", np.arange(2))
     tokens = torch.from_numpy(batch.tokens)
-    rows = parts_of(analyse(run).rows, "loss", 1)
+    rows = parts_of(SamplesAnalysis().analyse(run).rows, "loss", 1)
     assert len(rows) == run.parts.task.length
     for lag in (1, 2):
         nats = -logits_of(run.parts.network, tokens[:, :-1], lag)[1].log_softmax(dim=-1)
@@ -75,7 +75,7 @@ def test_losses_are_those_of_the_heads_and_none_where_a_head_has_no_target(run: 
 
 def test_choices_have_the_weight_of_the_paper_away_from_the_edges(tiny: Spec, tmp_path: Path) -> None:
     """n(n + 1)/2 of a consequential choice, n of another (section 5.1)."""
-    rows = analyse(stored(tiny(task=CHOICE, objective__n=4, model__layers=5), tmp_path)).rows
+    rows = SamplesAnalysis().analyse(stored(tiny(task=CHOICE, objective__n=4, model__layers=5), tmp_path)).rows
     inner = [row for row in parts_of(rows, "loss") if 4 <= row["place"] < 56]
     assert {row["weight"] for row in inner if row["class"] == "consequential choice"} == {10}
     assert {row["weight"] for row in inner if row["class"] == "inconsequential choice"} == {4}
@@ -93,7 +93,7 @@ def test_choices_have_the_weight_of_the_paper_away_from_the_edges(tiny: Spec, tm
     ],
 )
 def test_what_cannot_draft_shows_losses_alone(tiny: Spec, tmp_path: Path, objective: dict[str, Any]) -> None:
-    found = analyse(stored(tiny(objective=objective, training__steps=4), tmp_path))
+    found = SamplesAnalysis().analyse(stored(tiny(objective=objective, training__steps=4), tmp_path))
     assert {row["part"] for row in found.rows} == {"loss"}
     assert found.measures == {"tokens_per_forward": 1.0}
     assert "<svg" in draw(found.tree()["rows"])
@@ -120,7 +120,7 @@ def test_half_a_character_and_padding_are_called_by_their_names() -> None:
 
 
 def test_the_terminal_and_the_figure_name_every_decoded_token(run: StoredRun) -> None:
-    found = analyse(run)
+    found = SamplesAnalysis().analyse(run)
     line = next(line for line in found.lines if line.startswith("draft 0"))
     bare = "".join(letter for letter in line.partition(": ")[2] if letter not in "[]×²³")
     assert bare.split() == [row["text"].strip() for row in parts_of(found.rows, "draft")]

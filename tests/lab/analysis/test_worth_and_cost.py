@@ -15,10 +15,10 @@ from torch import Tensor
 from generators.foundation.errors import UserError
 from generators.material.items import items
 from lab.analysis import decoding, step
-from lab.analysis.analysis import Analysis, Row
-from lab.analysis.decoding import equal_pairs
-from lab.analysis.items import analyse as items_of
-from lab.analysis.step import megabytes
+from lab.analysis.analysis import AnalysisResult, Row
+from lab.analysis.decoding import DecodingAnalysis, equal_pairs
+from lab.analysis.items import ItemsAnalysis
+from lab.analysis.step import StepAnalysis, megabytes
 from lab.analysis.table import figure_of
 from lab.decoding.items import score_items
 from lab.run.assembly import assemble
@@ -35,17 +35,17 @@ def unstored(spec: RunSpec) -> Any:
     return SimpleNamespace(spec=spec, parts=assemble(spec))
 
 
-def row_of(found: Analysis, **wanted: object) -> Row:
+def row_of(found: AnalysisResult, **wanted: object) -> Row:
     (row,) = (row for row in found.rows if wanted.items() <= row.items())
     return row
 
 
 @pytest.fixture
-def saying(tiny: Spec, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, int]], Analysis]:
+def saying(tiny: Spec, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, int]], AnalysisResult]:
     """saying({2: 1}): how a model of four heads fares as its own drafter, all of which say token 0 but head 2, 1."""
     monkeypatch.setattr(decoding, "TIMED", 1)
 
-    def analyse(otherwise: dict[int, int]) -> Analysis:
+    def analyse(otherwise: dict[int, int]) -> AnalysisResult:
         run = unstored(tiny(objective__n=4, model__layers=6))
 
         def unembed(hidden_NxD: Tensor, lag: int) -> Tensor:
@@ -53,7 +53,7 @@ def saying(tiny: Spec, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, i
             return torch.nn.functional.one_hot(said, len(run.parts.task.vocabulary)).float()
 
         run.parts.network.unembed = unembed
-        return decoding.analyse(run)
+        return DecodingAnalysis().analyse(run)
 
     return analyse
 
@@ -69,7 +69,7 @@ def saying(tiny: Spec, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, i
     ids=["all right", "second wrong", "third wrong", "fourth wrong"],
 )
 def test_tokens_a_forward_are_the_certain_one_and_the_drafts_before_the_first_wrong_head(
-    saying: Callable[[dict[int, int]], Analysis],
+    saying: Callable[[dict[int, int]], AnalysisResult],
     otherwise: dict[int, int],
     tokens: list[float],
     acceptance: list[float],
@@ -86,13 +86,13 @@ def test_tokens_a_forward_are_the_certain_one_and_the_drafts_before_the_first_wr
 
 
 def test_a_single_head_gives_a_token_a_forward(tiny: Spec) -> None:
-    found = decoding.analyse(unstored(tiny(objective__n=1)))
+    found = DecodingAnalysis().analyse(unstored(tiny(objective__n=1)))
     assert found.measures == {"tokens_per_forward": 1.0, "times_faster": 1.0}
 
 
 def test_an_interval_over_one_prompt_is_refused(tiny: Spec) -> None:
     with pytest.raises(UserError, match="takes two prompts"):
-        decoding.analyse(unstored(tiny(task__test_samples=1)))
+        DecodingAnalysis().analyse(unstored(tiny(task__test_samples=1)))
 
 
 def test_equal_pairs_are_those_counted_one_by_one() -> None:
@@ -112,7 +112,7 @@ def test_a_model_that_does_induction_generates_and_chooses_every_item(tiny: Spec
     spec = circuit_spec(tiny, task__characters=5, task__length_tokens=64)
     parts = assemble(spec)
     parts.network.load_state_dict(circuit(spec).state_dict())
-    found = items_of(cast(StoredRun, SimpleNamespace(spec=spec, parts=parts)))
+    found = ItemsAnalysis().analyse(cast(StoredRun, SimpleNamespace(spec=spec, parts=parts)))
     assert found.measures["choice_accuracy"] == found.measures["generation_exact_match"] == 1.0
     assert found.measures["choice_above_chance"] == 0.75
     assert row_of(found, part="choice")["chance"] == 0.25
@@ -120,7 +120,7 @@ def test_a_model_that_does_induction_generates_and_chooses_every_item(tiny: Spec
 
 def test_items_are_scored_as_lab_score_does(tiny: Spec) -> None:
     run = unstored(tiny(task=TEXT))
-    found = items_of(run)
+    found = ItemsAnalysis().analyse(run)
     expected = score_items(run.parts, items(run.parts.task, "test"))
     for posing, scores in expected.items():
         for name, score in scores.items():
@@ -131,7 +131,7 @@ def test_items_are_scored_as_lab_score_does(tiny: Spec) -> None:
 
 def test_a_task_without_items_is_refused(tiny: Spec) -> None:
     with pytest.raises(UserError, match="cannot be posed as items"):
-        items_of(unstored(tiny(task={"kind": "choice"})))
+        ItemsAnalysis().analyse(unstored(tiny(task={"kind": "choice"})))
 
 
 def test_the_peak_is_what_is_held_at_once_and_not_what_is_held_in_all() -> None:
@@ -151,7 +151,7 @@ def test_the_peak_is_what_is_held_at_once_and_not_what_is_held_in_all() -> None:
 def test_logits_of_all_heads_are_held_by_the_joint_loss_alone(tiny: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step, "TURNS", 1)
     objective = {"kind": "multi_token", "head": "linear", "match": "none"}
-    one, four = (step.analyse(unstored(tiny(task=TEXT, objective={**objective, "n": n}))) for n in (1, 4))
+    one, four = (StepAnalysis().analyse(unstored(tiny(task=TEXT, objective={**objective, "n": n}))) for n in (1, 4))
     run = unstored(tiny(task=TEXT))
     logits = 4 * 31 * len(run.parts.task.vocabulary) * 4 / 1e6
 
@@ -166,9 +166,9 @@ def test_logits_of_all_heads_are_held_by_the_joint_loss_alone(tiny: Spec, monkey
 
 def test_a_step_of_one_head_costs_what_it_costs(tiny: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step, "TURNS", 1)
-    found = step.analyse(unstored(tiny(objective__n=1)))
+    found = StepAnalysis().analyse(unstored(tiny(objective__n=1)))
     assert {value for name, value in found.measures.items() if name.startswith("memory_ratio")} == {1.0}
-    again = step.analyse(unstored(tiny(objective__n=1, seed=1)))
+    again = StepAnalysis().analyse(unstored(tiny(objective__n=1, seed=1)))
     same = [name for name in found.measures if name.startswith("peak")]
     assert [found.measures[name] for name in same] == [again.measures[name] for name in same]
 

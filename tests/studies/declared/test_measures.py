@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from torch import Tensor
 
 from generators.foundation.errors import UserError
-from lab.analysis import samples
-from lab.analysis.analysis import Analysis
-from lab.analysis.table import SAMPLES
+from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo
+from lab.analysis.table import ANALYSES
 from lab.run.store import TIMING, RunFolder
 from lab.run.stored_run import StoredRun
 from studies.declared.loading import load
@@ -25,6 +25,19 @@ from tests.studies.conftest import Edit
 
 OWN = ('name = "same"\n', 'name = "same"\nmetric = "loss_1"\n')
 SECONDS = ('name = "same"\n', 'name = "same"\nmetric = "seconds"\n')
+
+
+class ParametersAnalysis(Analysis):
+    """Counts the parameters of a run, and records the runs it was taken of."""
+
+    name = "parameters"
+    summary = "the number of parameters"
+    measures: ClassVar[dict[str, MeasureInfo]] = {"count": MeasureInfo("more")}
+    runs: ClassVar[list[str]] = []
+
+    def analyse(self, run: StoredRun) -> AnalysisResult:
+        self.runs.append(run.folder.identity)
+        return self.result(Findings(measures={"count": float(sum(map(Tensor.numel, run.parts.network.parameters())))}))
 
 
 @pytest.mark.parametrize(
@@ -112,18 +125,10 @@ def test_a_claim_may_be_about_an_analysis_which_the_worker_takes_and_keeps(
     study_file: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stand-in says how many parameters a run has; arms that differ in that alone are then told apart surely."""
-    taken: list[str] = []
-
-    def parameters(run: StoredRun) -> Analysis:
-        taken.append(run.folder.identity)
-        return Analysis(
-            "lookahead", [], {"parameters": float(sum(map(Tensor.numel, run.parts.network.parameters())))}, []
-        )
-
-    standing_in = {"lookahead": parameters, SAMPLES: samples.analyse}
-    monkeypatch.setattr("lab.analysis.table.analysis_of", lambda name, where="": standing_in[name])
+    monkeypatch.setattr(ParametersAnalysis, "runs", [])
+    monkeypatch.setitem(ANALYSES.rows, "parameters", f"{__name__}:ParametersAnalysis")  # type: ignore[arg-type]
     path = study_file(
-        ('name = "helps"\n', 'name = "helps"\nmetric = "analysis/lookahead/parameters"\n'),
+        ('name = "helps"\n', 'name = "helps"\nmetric = "analysis/parameters/count"\n'),
         (
             'factor = "objective.n"\ntreatment = 2\ncontrol = 1\nwhere = { "model.width" = "first" }',
             'factor = "model.width"\ntreatment = 16\ncontrol = 8\nwhere = { "objective.n" = 1 }',
@@ -136,9 +141,11 @@ def test_a_claim_may_be_about_an_analysis_which_the_worker_takes_and_keeps(
     assert verdicts[0].verdict == "supported"
     assert verdicts[0].contrast is not None
     assert verdicts[0].contrast.difference > 0
-    assert sorted(taken) == sorted(e["run"] for cell in cells for e in cell["entries"] if e["phase"] == "confirm")
+    assert sorted(ParametersAnalysis.runs) == sorted(
+        e["run"] for cell in cells for e in cell["entries"] if e["phase"] == "confirm"
+    )
     Sweep(study, home, lambda event: None).run(Here(home))
-    assert len(taken) == len(set(taken)), "what was taken once is read"
+    assert len(ParametersAnalysis.runs) == len(set(ParametersAnalysis.runs)), "what was taken once is read"
 
 
 def test_an_analysis_is_no_metric_to_tune_by(study_file: Edit) -> None:
