@@ -24,7 +24,7 @@ from generators.foundation.settings import Tree
 from lab.run.spec import RunSpec, parse_spec
 from lab.run.store import METRICS, TIMING, RunFolder
 from studies.declared.loading import load
-from studies.ledger.stored_study import find_study
+from studies.ledger.declared_study import find_study
 from studies.running.executors import local
 from studies.running.executors.executor import Outcome
 from studies.running.executors.here import Here

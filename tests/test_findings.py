@@ -8,8 +8,9 @@ import pytest
 from studies.declared.study import Study
 from studies.judging.judge import Judgement, judge
 from studies.ledger.archive import unpack
-from studies.ledger.files import read_ledger
-from studies.ledger.stored_study import find_study, scores_for
+from studies.ledger.declared_study import find_study
+from studies.ledger.scores import scores_for
+from tests.studies.conftest import cells_of
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = sorted((ROOT / "reports" / "published").glob("*.tar.xz"))
@@ -38,7 +39,7 @@ def told() -> dict[str, list[tuple[str, str, str, str, int]]]:
 
 
 def found(study: Study, home: Path) -> list[tuple[str, str, str, str, int]]:
-    judgements = judge(study, scores_for(study, read_ledger(home, study)))
+    judgements = judge(study, scores_for(study, cells_of(home, study)))
     return [(one.claim.text, one.verdict, *shown(one), study.seeds) for one in judgements]
 
 

@@ -23,8 +23,8 @@ from reports.pages.study import render
 from reports.pages.watching import watch
 from reports.pages.writing import Writing, stored_studies
 from studies.commands.study import StoredScale
-from studies.ledger.files import study_folder
-from studies.ledger.stored_study import find_study
+from studies.ledger.declared_study import find_study
+from studies.ledger.folder import StudyFolder
 
 Names = Annotated[
     list[str] | None,
@@ -132,7 +132,7 @@ def dashboard_command(
     drawing = threading.Lock()
 
     def page(name: str, scale: str) -> str:
-        if study_folder(home, name, scale) not in board.shown:
+        if StudyFolder(home, name, scale).path not in board.shown:
             raise UserError(f"no study {name!r} at scale {scale!r} is shown here")
         with drawing:  # matplotlib draws one figure at a time
             return render(*judged(home, find_study(home, name, scale)), home)

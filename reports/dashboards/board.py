@@ -5,7 +5,6 @@ file is shared with the process that runs the study. A board looks again every f
 got further, are added, which is what makes it live beside a sweep. One thread looks, and nothing else writes.
 """
 
-import json
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,8 +28,9 @@ from generators.foundation.settings import Tree
 from lab.run.store import ENVIRONMENT, METRICS, RESULT, SPEC, TIMING, RunFolder
 from reports.frames import formatting as words
 from studies.declared.study import Study
-from studies.ledger.files import LEDGER, SHARDS, STUDY, VERDICTS, read_ledger, study_folder
-from studies.ledger.stored_study import find_study
+from studies.ledger.declared_study import find_study
+from studies.ledger.folder import StudyFolder
+from studies.ledger.records import CellRecord, RunRecord, VerdictRecord
 
 PAGES = "/reports/"
 CURVES_MAXIMUM = 500
@@ -162,35 +162,38 @@ class StudySource:
     @property
     def folder(self) -> Path:
         """Where it keeps its files."""
-        return study_folder(self.home, self.name, self.scale)
+        return self.stored.path
+
+    @property
+    def stored(self) -> StudyFolder:
+        """Its files."""
+        return StudyFolder(self.home, self.name, self.scale)
 
     def files(self) -> Iterable[Path]:
-        found = [self.folder / name for name in (STUDY, LEDGER)] + sorted(self.folder.glob(f"{SHARDS}/*/*.json"))
-        return [path for path in [*found, self.folder / VERDICTS] if path.exists()]
+        return self.stored.files()
 
     def read(self) -> tuple[Shape, Trials, str]:
         study = find_study(self.home, self.name, self.scale)
-        cells = read_ledger(self.home, study)
+        cells = self.stored.read_cells_of(study)
         name, metric = f"{study.name}, scale {study.scale}", study.declaration.metric
         said = {"question": study.declaration.question, "report": page(study.name, study.scale)}
         shape = Shape(name, (StudyDirection.MAXIMIZE,), (metric,), said, study)
         return shape, self.trials(study, cells), study_note(study, cells, self.verdicts())
 
-    def trials(self, study: Study, cells: list[Tree]) -> Trials:
+    def trials(self, study: Study, cells: list[CellRecord]) -> Trials:
         """The runs that began, cell by cell, in the order of the ledger."""
         space, every = distributions(study), curve_every(study)
         for number, cell in enumerate(cells):
-            for place, entry in enumerate(cell["entries"]):
-                if ended(entry) or (RunFolder(self.home, entry["run"]).path / SPEC).exists():
+            for place, run in enumerate(cell.runs):
+                if run.ended or (RunFolder(self.home, run.identity).path / SPEC).exists():
                     drawn = (number * (study.trials + study.seeds) + place) % every == 0
                     metric = study.declaration.metric if drawn else None
-                    yield (cell["cell"], place, entry["run"]), partial(trial_of, self.home, metric, space, cell, entry)
+                    yield (cell.label, place, run.identity), partial(trial_of, self.home, metric, space, cell, run)
 
-    def verdicts(self) -> list[Tree]:
-        """What was judged of the claims when the study last ended; nothing while it runs."""
-        path = self.folder / VERDICTS
-        found: list[Tree] = json.loads(path.read_bytes())["verdicts"] if path.exists() else []
-        return found
+    def verdicts(self) -> list[VerdictRecord]:
+        """The verdicts of the last time the study ended; empty while it runs."""
+        record = self.stored.read_verdicts()
+        return record.verdicts if record else []
 
 
 def distributions(study: Study) -> dict[str, BaseDistribution]:
@@ -205,30 +208,25 @@ def curve_every(study: Study) -> int:
     return ceil(study.runs / CURVES_MAXIMUM)
 
 
-def ended(entry: Tree) -> bool:
-    """Whether a run came to a score or a failure."""
-    return entry["score"] is not None or entry["failure"] is not None
-
-
 def trial_of(
-    home: Path, metric: str | None, space: dict[str, BaseDistribution], cell: Tree, entry: Tree
+    home: Path, metric: str | None, space: dict[str, BaseDistribution], cell: CellRecord, run: RunRecord
 ) -> FrozenTrial:
     """One run as a trial: where it stands in the grid, what it scored, and its curve of a metric, if of one."""
-    state = TrialState.FAIL if entry["failure"] else TrialState.COMPLETE if ended(entry) else TrialState.RUNNING
-    folder = RunFolder(home, entry["run"])
-    said = {"cell": cell["cell"], "phase": entry["phase"], "seed": entry["seed"], "run": entry["run"]}
+    state = TrialState.FAIL if run.failure else TrialState.COMPLETE if run.ended else TrialState.RUNNING
+    folder = RunFolder(home, run.identity)
+    said: Tree = {"cell": cell.label, "phase": run.phase, "seed": run.seed, "run": run.identity}
     curve: dict[int, float] = {}
     try:
         curve = validation_curve(folder, metric) if metric else {}
         said["seconds of training"] = round(sum(line["train_seconds"] for line in folder.lines(TIMING)), 3)
     except UserError as error:  # its score stands in the ledger
         said["curve"] = str(error)
-    if entry["failure"]:
-        said["failure"] = entry["failure"]
+    if run.failure:
+        said["failure"] = run.failure
     trial = create_trial(
         state=state,
-        value=entry["score"],
-        params=cell["levels"] | entry["settings"],
+        value=run.score,
+        params=cell.levels | run.settings,
         distributions=space,
         user_attrs=said,
         intermediate_values=curve,
@@ -253,11 +251,11 @@ def clocked(trial: FrozenTrial, folders: Sequence[RunFolder]) -> FrozenTrial:
     return trial
 
 
-def study_note(study: Study, cells: list[Tree], verdicts: list[Tree]) -> str:
+def study_note(study: Study, cells: list[CellRecord], verdicts: list[VerdictRecord]) -> str:
     """Question, verdicts and how to read the trials, in Markdown."""
     declaration = study.declaration
-    entries = [entry for cell in cells for entry in cell["entries"]]
-    count, failed = sum(map(ended, entries)), sum(entry["failure"] is not None for entry in entries)
+    counts = [cell.counts() for cell in cells]
+    count, failed = sum(cell.ended for cell in counts), sum(cell.failed for cell in counts)
     every = curve_every(study)
     lines = [
         f"# {plain(declaration.title)}",
@@ -275,14 +273,14 @@ def study_note(study: Study, cells: list[Tree], verdicts: list[Tree]) -> str:
     return "\n\n".join(lines)
 
 
-def verdict_line(verdict: Tree) -> str:
+def verdict_line(verdict: VerdictRecord) -> str:
     """A stored verdict in one line of Markdown."""
     measured = ""
-    if verdict["interval"]:
-        low, high = ("without end" if end is None else f"{end:+.3f}" for end in verdict["interval"])
-        share = f"{100 * (1 - verdict['interval_level']):.4g}%"
-        measured = f"difference {verdict['difference']:+.3f}, {share} interval {low} to {high}; "
-    return f"**{verdict['verdict'].upper()}** {plain(verdict['text'])} ({plain(measured + verdict['reason'])})"
+    if verdict.interval and verdict.interval_level is not None:
+        low, high = ("without end" if end is None else f"{end:+.3f}" for end in verdict.interval)
+        share = f"{100 * (1 - verdict.interval_level):.4g}%"
+        measured = f"difference {verdict.difference:+.3f}, {share} interval {low} to {high}; "
+    return f"**{verdict.verdict.upper()}** {plain(verdict.text)} ({plain(measured + verdict.reason)})"
 
 
 def page(name: str, scale: str) -> str:

@@ -2,7 +2,6 @@
 to be shown: studies and searches.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +14,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from generators.foundation.settings import Tree
 from lab.run.store import RunFolder
 from reports.dashboards.board import Shape, Source, StudySource, Trials, clocked, plain
-from studies.declared.study import Range
-from studies.ledger.files import SHARDS, STUDY, study_folder
-from studies.running.search import SEARCH, distributions, table
+from studies.ledger.folder import SEARCH, StudyFolder
+from studies.ledger.search_records import ProposalRecord, SearchRecord
+from studies.running.search import distributions, table
 
 
 @dataclass(frozen=True)
@@ -31,55 +30,55 @@ class SearchSource:
     @property
     def folder(self) -> Path:
         """Where it keeps its file; a study of the same name is another source."""
-        return study_folder(self.home, self.name, self.scale) / SEARCH
+        return StudyFolder(self.home, self.name, self.scale).path / SEARCH
 
     def files(self) -> Iterable[Path]:
         return [self.folder]
 
     def read(self) -> tuple[Shape, Trials, str]:
-        tree: Tree = json.loads(self.folder.read_bytes())
-        made_of = (tree["complete"], tuple(tree["front"]), json.dumps(tree["space"]))
+        record = StudyFolder(self.home, self.name, self.scale).read_search()
+        assert record is not None
+        made_of = (record.complete, tuple(record.front), repr(record.space))
         directions = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
-        values = (f"{tree['metric']} on validation", tree["cost"])
+        values = (f"{record.metric} on validation", record.cost)
         name = f"search {self.name}, scale {self.scale}"
-        shape = Shape(name, directions, values, {"question": tree["question"]}, made_of)
-        trials = ((one["number"], partial(trial_of, self.home, tree, one)) for one in tree["trials"])
-        return shape, trials, search_note(tree)
+        shape = Shape(name, directions, values, {"question": record.question}, made_of)
+        trials = ((proposal.number, partial(trial_of, self.home, record, proposal)) for proposal in record.trials)
+        return shape, trials, search_note(record)
 
 
-def trial_of(home: Path, tree: Tree, one: Tree) -> FrozenTrial:
-    """A proposal as a trial: its settings, mean quality and cost, and what fresh seeds made of it."""
-    said = {"runs": " ".join(run["run"] for run in one["runs"]), "front": one["front"]}
-    fresh = [run["quality"] for run in one["confirmed"] if run["quality"] is not None]
+def trial_of(home: Path, record: SearchRecord, proposal: ProposalRecord) -> FrozenTrial:
+    """Returns one proposal as a trial, with its mean on fresh seeds if it is on the front."""
+    attributes: Tree = {"runs": " ".join(run.identity for run in proposal.runs), "front": proposal.front}
+    fresh = [run.quality for run in proposal.confirmed if run.quality is not None]
     if fresh:
-        said[f"{tree['metric']} on test, fresh seeds"] = round(fmean(fresh), 4)
-    if one["failure"]:
-        said["failure"] = one["failure"]
-    space = {key: Range(**span) if isinstance(span, dict) else span for key, span in tree["space"].items()}
-    scored = one["quality"] is not None
+        attributes[f"{record.metric} on test, fresh seeds"] = round(fmean(fresh), 4)
+    if proposal.failure:
+        attributes["failure"] = proposal.failure
+    scored = proposal.values is not None
     trial = create_trial(
-        state=TrialState.COMPLETE if scored else TrialState.FAIL if one["failure"] else TrialState.RUNNING,
-        values=[one["quality"], one["cost"]] if scored else None,
-        params=one["settings"],
-        distributions=distributions(space),
-        user_attrs=said,
+        state=TrialState.COMPLETE if scored else TrialState.FAIL if proposal.failure else TrialState.RUNNING,
+        values=proposal.values,
+        params=proposal.settings,
+        distributions=distributions(record.space),
+        user_attrs=attributes,
     )
-    return clocked(trial, [RunFolder(home, run["run"]) for run in one["runs"]])
+    return clocked(trial, [RunFolder(home, run.identity) for run in proposal.runs])
 
 
-def search_note(tree: Tree) -> str:
-    """Question, front and caveat, in Markdown."""
-    count = f"{len(tree['trials'])} of {tree['budget']} trials so far."
-    lines = [f"- {plain(line)}" for line in table(tree)] if tree["complete"] else [count]
-    summary = f"Scale {plain(tree['scale'])}: {plain(tree['summary'])}."
-    return "\n\n".join([f"# {plain(tree['title'])}", f"**{plain(tree['question'])}**", summary, *lines])
+def search_note(record: SearchRecord) -> str:
+    """Returns question, front and caveat, in Markdown."""
+    count = f"{len(record.trials)} of {record.budget} trials so far."
+    lines = [f"- {plain(line)}" for line in table(record)] if record.complete else [count]
+    summary = f"Scale {plain(record.scale)}: {plain(record.summary)}."
+    return "\n\n".join([f"# {plain(record.title)}", f"**{plain(record.question)}**", summary, *lines])
 
 
 def sources(home: Path, name: str | None, scale: str | None) -> list[Source]:
-    """The studies and searches that ran, or those of one name, or of one scale, in the order of their names."""
-    pattern = f"studies/{Path(name).stem if name else '*'}/{scale or '*'}"
-    folders = {path.parent for path in home.glob(f"{pattern}/{STUDY}")}
-    folders |= {path.parents[2] for path in home.glob(f"{pattern}/{SHARDS}/*/{STUDY}")}
-    searched = {path.parent for path in home.glob(f"{pattern}/{SEARCH}")}
-    studies = [StudySource(home, folder.parent.name, folder.name) for folder in sorted(folders)]
-    return [*studies, *(SearchSource(home, folder.parent.name, folder.name) for folder in sorted(searched))]
+    """Returns the studies, then the searches, that ran, of one name or scale where it is given, sorted by name."""
+    studies = StudyFolder.all_stored(home, name, scale)
+    searches = StudyFolder.all_searches(home, name, scale)
+    return [
+        *(StudySource(home, folder.name, folder.scale) for folder in studies),
+        *(SearchSource(home, folder.name, folder.scale) for folder in searches),
+    ]

@@ -21,7 +21,7 @@ from reports.dashboards.searches import sources
 from reports.frames.formatting import plural, run_name
 from reports.frames.results import Results, read_results, rows_of
 from studies.commands.study import StoredScale
-from studies.ledger.stored_study import find_study
+from studies.ledger.declared_study import find_study
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -183,7 +183,7 @@ def budget_table(results: Results) -> Table:
     form = [*factor_columns(results), *columns("number", *titles)]
     table = Table("Tuning budget and the settings chosen", form)
     ended = trials(results)
-    winners = {cell["cell"]: cell["winner"] or {} for cell in results.cells}
+    winners = {cell.label: cell.winner or {} for cell in results.cells}
     for cell in results.study.cells:
         mine, winner = rows_of(ended[ended["cell"] == cell.label]), winners.get(cell.label, {})
         failed = sum(run["status"] != COMPLETE for run in mine)

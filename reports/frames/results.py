@@ -32,7 +32,8 @@ from generators.foundation.settings import Tree
 from lab.run.store import METRICS, TIMING, RunFolder
 from studies.declared.measures import Measure, main_measure
 from studies.declared.study import Cell, Study
-from studies.ledger.files import read_ledger
+from studies.ledger.folder import StudyFolder
+from studies.ledger.records import CellRecord, RunRecord
 
 RUN_COLUMNS = ["cell", "phase", "seed", "trial", "run", "status", "failure", "score", "steps", "best_step"]
 CURVE_COLUMNS = ["run", "cell", "phase", "seed", "status", "step", "seconds", "split", "metric", "value"]
@@ -44,7 +45,7 @@ class Results:
     """A study and what is stored of it. cells: the ledger as it stands."""
 
     study: Study
-    cells: list[Tree]
+    cells: list[CellRecord]
     runs: pd.DataFrame
     curves: pd.DataFrame
 
@@ -92,16 +93,16 @@ class Results:
 
 def read_results(home: Path, study: Study) -> Results:
     """Everything stored of a study, as of its ledger."""
-    cells = read_ledger(home, study)
+    cells = StudyFolder(home, study.name, study.scale).read_cells_of(study)
     rows: list[Tree] = []
     points: list[Tree] = []
     for cell in cells:
         trials = 0
-        for entry in cell["entries"]:
-            tuned = entry["phase"] == "tune"
-            folder = RunFolder(home, entry["run"])
+        for run in cell.runs:
+            tuned = run.phase == "tune"
+            folder = RunFolder(home, run.identity)
             timing = folder.lines(TIMING)
-            row = run_row(cell, entry, folder, timing, trials if tuned else -1)
+            row = run_row(cell, run, folder, timing, trials if tuned else -1)
             trials += tuned
             rows.append(row)
             shared = {name: row[name] for name in CURVE_COLUMNS if name in row}
@@ -113,26 +114,25 @@ def read_results(home: Path, study: Study) -> Results:
     return Results(study, cells, runs, pd.DataFrame(points, columns=CURVE_COLUMNS))
 
 
-def run_row(cell: Tree, entry: Tree, folder: RunFolder, timing: list[Tree], trial: int) -> Tree:
+def run_row(cell: CellRecord, run: RunRecord, folder: RunFolder, timing: list[Tree], trial: int) -> Tree:
     """One row of `runs`. The ledger decides whether a run has a score, as it does for the verdicts."""
-    ended = entry["score"] is not None or entry["failure"] is not None
     try:
-        result = (folder.result() if ended else None) or {}
+        result = (folder.result() if run.ended else None) or {}
     except UserError:
-        if entry["failure"] is None:
+        if run.failure is None:
             raise
         result = {}  # that it is damaged may be why it failed
-    if not ended:
+    if not run.ended:
         status = UNFINISHED
-    elif entry["score"] is not None:
+    elif run.score is not None:
         status = COMPLETE
     else:  # a run may be complete and still have no score, where it lacks the study's metric
         status = result["status"] if result and result["status"] != COMPLETE else FAILED
-    row = {"cell": cell["cell"], **{f"factor/{key}": level for key, level in cell["levels"].items()}}
-    row |= {name: entry[name] for name in ("phase", "seed", "run", "score", "failure")}
+    row: Tree = {"cell": cell.label, **{f"factor/{key}": level for key, level in cell.levels.items()}}
+    row |= {"phase": run.phase, "seed": run.seed, "run": run.identity, "score": run.score, "failure": run.failure}
     row |= {"trial": trial, "status": status, "steps": result.get("steps"), "best_step": result.get("best_step")}
-    row |= {f"measure/{name}": value for name, value in entry.get("measures", {}).items()}
-    row |= {f"setting/{key}": value for key, value in entry["settings"].items()}
+    row |= {f"measure/{name}": value for name, value in run.measures.items()}
+    row |= {f"setting/{key}": value for key, value in run.settings.items()}
     for checkpoint, splits in result.get("scores", {}).items():
         for split, metrics in splits.items():
             row |= {f"{checkpoint}/{split}/{name}": value for name, value in metrics.items()}

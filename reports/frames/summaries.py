@@ -105,16 +105,16 @@ def lucky(results: Results) -> list[tuple[str, float, float, float]]:
     found = []
     column = results.column(results.study.declaration.metric, "validation")
     for cell in results.cells:
-        mine = results.runs[results.runs["cell"] == cell["cell"]]
+        mine = results.runs[results.runs["cell"] == cell.label]
         chosen = mine[(mine["phase"] == "tune") & mine["score"].notna()]
-        for key, value in (cell["winner"] or {}).items():
+        for key, value in (cell.winner or {}).items():
             chosen = chosen[chosen[f"setting/{key}"] == value]
         seeds = mine[mine["phase"] == "confirm"][column].dropna() if column in mine else chosen["score"][:0]
-        if chosen.empty or len(seeds) < 2 or cell["winner"] is None:
+        if chosen.empty or len(seeds) < 2 or cell.winner is None:
             continue
         trial, low, high = float(chosen["score"].mean()), float(seeds.min()), float(seeds.max())
         if max(low - trial, trial - high) > high - low:
-            found.append((cell["cell"], trial, low, high))
+            found.append((cell.label, trial, low, high))
     return found
 
 
@@ -157,7 +157,7 @@ def at_equal_seconds(results: Results, judgement: Judgement) -> EqualTime | None
 def trials(results: Results) -> pd.DataFrame:
     """The tuning runs that ended, failed ones included, each with whether it won its cell."""
     tuned = results.runs[(results.runs["phase"] == "tune") & (results.runs["status"] != UNFINISHED)].copy()
-    winners = {cell["cell"]: cell["winner"] for cell in results.cells}
+    winners = {cell.label: cell.winner for cell in results.cells}
     settings = columns_under(tuned, "setting")
     tuned["winner"] = [
         winners[run["cell"]] == {name: run[column] for name, column in settings.items()} for run in rows_of(tuned)

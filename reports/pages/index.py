@@ -21,7 +21,7 @@ from reports.pages import study as page
 from reports.pages.html import filled
 from studies.declared.study import Study
 from studies.judging.judge import Judgement, judge
-from studies.ledger.stored_study import scores_for
+from studies.ledger.scores import scores_for
 
 INDEX = "index.html"
 

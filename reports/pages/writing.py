@@ -14,8 +14,8 @@ from studies.commands.collection import again, expanded
 from studies.declared.collection import is_collection, load_collection
 from studies.declared.study import Study
 from studies.judging.judge import sentence
-from studies.ledger.files import STUDY, VERDICTS
-from studies.ledger.stored_study import find_study
+from studies.ledger.declared_study import find_study
+from studies.ledger.folder import StudyFolder
 
 
 def stored_studies(home: Path, names: list[str] | None, scale: str | None) -> list[Study]:
@@ -24,8 +24,7 @@ def stored_studies(home: Path, names: list[str] | None, scale: str | None) -> li
     Raises:
         UserError: one of them never ran, or none did.
     """
-    root = home / "studies"
-    every = sorted({path.relative_to(root).parts[0] for path in root.glob(f"*/{scale or '*'}/**/{STUDY}")})
+    every = sorted({folder.name for folder in StudyFolder.all_stored(home, scale=scale)})
     if not (names or every):
         at = f" at scale {scale}" if scale else ""
         raise UserError(f"no study ran{at} under {home}; start with: lab study run quick")
@@ -61,7 +60,7 @@ class Writing:
     @property
     def ended(self) -> bool:
         """Whether every study asked for was judged, those of a collection that never ran left aside."""
-        return all((source.folder / VERDICTS).exists() for source in self.sources)
+        return all(source.stored.has_verdicts for source in self.sources)
 
     @cached_property
     def place(self) -> Path:
@@ -93,7 +92,7 @@ class Writing:
         value = {"report": str(path), "study": study.name, "scale": study.scale, "runs": entry.complete}
         said = f"{entry.complete} of {study.runs} runs complete"
         lines = [*map(sentence, entry.judgements), said, f"page: {path}"]
-        return value | {"verdicts": [one.tree() for one in entry.judgements]}, lines
+        return value | {"verdicts": [judgement.record().tree() for judgement in entry.judgements]}, lines
 
     def _write_several(self, refresh_seconds: int | None) -> tuple[Tree, list[str]]:
         entries: dict[tuple[str, str], Entry] = {}
@@ -113,7 +112,9 @@ class Writing:
         write_index(self.place, index, refresh_seconds)
         value = {
             "index": str(self.place / INDEX),
-            "pages": {one.page: [each.tree() for each in one.judgements] for one in entries.values()},
+            "pages": {
+                one.page: [judgement.record().tree() for judgement in one.judgements] for one in entries.values()
+            },
         }
         lines = [f"{one.study.name:<22}{one.answer}" for one in entries.values()]
         runs = sum(one.complete for one in entries.values())

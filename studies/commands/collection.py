@@ -8,7 +8,7 @@ from generators.foundation.options import answer, note
 from generators.foundation.settings import Tree
 from lab.commands.options import DEFAULT_HOME
 from studies.declared.collection import is_collection, load_collection
-from studies.ledger.files import counted, ledger_cells, stored_files, stored_study, study_folder
+from studies.ledger.folder import StudyFolder
 
 if TYPE_CHECKING:
     from studies.running.run_study import Place, Ran
@@ -80,15 +80,15 @@ def collection_status(name: str, scale: str | None, home: Path, as_json: bool) -
     value: dict[str, Tree | None] = {}
     rows = []
     for member in load_collection(name).members:
-        if not stored_files(home, member.study, scale):
+        if not StudyFolder.all_stored(home, member.study, scale):
             rows.append(f"{member.study:<22}never ran")
             value[member.study] = None
             continue
-        study = stored_study(home, member.study, scale)
-        cells = ledger_cells(study_folder(home, study["name"], study["scale"]))
-        ended = sum(counted(cell["entries"])["ended"] for cell in cells)
-        rows.append(f"{member.study:<22}{ended} of {study['runs']} runs ended, scale {study['scale']}")
-        value[member.study] = {"scale": study["scale"], "runs": study["runs"], "ended": ended}
+        folder = StudyFolder.latest(home, member.study, scale)
+        study = folder.read_study()
+        ended = sum(cell.counts().ended for cell in folder.read_cells())
+        rows.append(f"{member.study:<22}{ended} of {study.runs} runs ended, scale {study.scale}")
+        value[member.study] = {"scale": study.scale, "runs": study.runs, "ended": ended}
     answer(value, as_json, "\n".join(rows))
 
 
@@ -99,7 +99,7 @@ def members_stored(name: str, scale: str | None, home: Path) -> list[str]:
         UserError: none did.
     """
     members = [member.study for member in load_collection(name).members]
-    found = [study for study in members if stored_files(home, study, scale)]
+    found = [study for study in members if StudyFolder.all_stored(home, study, scale)]
     if not found:
         at = f" at scale {scale}" if scale else ""
         raise UserError(f"no study of {name} ran{at} under {home}; start with: {again(name, scale or 'cpu')}")

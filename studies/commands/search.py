@@ -8,7 +8,7 @@ import typer
 from generators.foundation.errors import WorkFailed
 from generators.foundation.options import Assignments, Json, answer, note
 from lab.commands.options import DEFAULT_HOME, Home
-from studies.ledger.files import study_folder
+from studies.ledger.folder import SEARCH, StudyFolder
 
 
 def search_command(
@@ -22,19 +22,20 @@ def search_command(
     """Search for the settings that trade quality against cost best: it explores, and decides no claim."""
     from studies.declared.search import load_search
     from studies.running.executors.table import Setup, executor
-    from studies.running.search import SEARCH, Searching, table
+    from studies.running.search import Searching, table
 
     search = load_search(name, scale, assignments or [])
-    folder = study_folder(home, search.name, search.scale)
+    folder = StudyFolder(home, search.name, search.scale).path
     on_cpu = search.base.get("training", {}).get("device", "cpu") == "cpu"
     place = executor("local", Setup(workers), home, folder, (os.cpu_count() or 1) if on_cpu else 1)
     searching = Searching(search, home, note)
-    tree = searching.run(place)
+    record = searching.run(place)
     note(f"{searching.trained} runs trained")
-    found = [one for one in tree["trials"] if one["front"]]
+    front = [proposal for proposal in record.trials if proposal.front]
     path = folder / SEARCH
-    answer(tree | {"file": str(path), "trained": searching.trained}, as_json, "\n".join([*table(tree), f"all: {path}"]))
-    failed = [run["failure"] for one in found for run in one["confirmed"] if run["failure"] is not None]
-    if failed or not found:
-        reason = failed[0] if failed else tree["trials"][0]["failure"]
+    value = record.tree() | {"file": str(path), "trained": searching.trained}
+    answer(value, as_json, "\n".join([*table(record), f"all: {path}"]))
+    failed = [run.failure for proposal in front for run in proposal.confirmed if run.failure is not None]
+    if failed or not front:
+        reason = failed[0] if failed else record.trials[0].failure
         raise WorkFailed(f"{len(failed)} fresh runs failed: {reason}" if failed else f"every trial failed: {reason}")

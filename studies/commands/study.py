@@ -14,7 +14,7 @@ from studies.commands.archive import pack_command, unpack_command
 from studies.commands.collection import again, collection_status, expanded, run_collection_command, show_collection
 from studies.commands.search import search_command
 from studies.declared.collection import collections, is_collection, load_collection
-from studies.ledger.files import counted, ledger_cells, read_ledger, stored_study, study_folder
+from studies.ledger.folder import StudyFolder
 
 if TYPE_CHECKING:
     from studies.running.sweep import Shard
@@ -165,18 +165,17 @@ def status_command(name: Name, scale: StoredScale = None, home: Home = DEFAULT_H
     if is_collection(name):
         collection_status(name, scale, home, as_json)
         return
-    study = stored_study(home, name, scale)
-    seeds, runs = study["seeds"], study["runs"]
-    trials = study["trials"] * study["declaration"]["tuning"]["seeds"]
-    found = ledger_cells(study_folder(home, study["name"], study["scale"]))
-    cells = {cell["cell"]: counted(cell["entries"]) for cell in found}
+    folder = StudyFolder.latest(home, name, scale)
+    study = folder.read_study()
+    cells = {cell.label: cell.counts() for cell in folder.read_cells()}
     rows = [
-        f"{label:<32}{counts['tune']} of {trials} trials, {counts['confirm']} of {seeds} seeds, "
-        f"{counts['failed']} failed"
+        f"{label:<32}{counts.tune} of {study.tuning_runs} trials, {counts.confirm} of {study.seeds} seeds, "
+        f"{counts.failed} failed"
         for label, counts in cells.items()
     ]
-    total = f"{sum(counts['ended'] for counts in cells.values())} of {runs} runs ended"
-    value = {"study": study["name"], "scale": study["scale"], "runs": runs, "cells": cells}
+    total = f"{sum(counts.ended for counts in cells.values())} of {study.runs} runs ended"
+    counts_by_cell = {label: counts.tree() for label, counts in cells.items()}
+    value = {"study": study.name, "scale": study.scale, "runs": study.runs, "cells": counts_by_cell}
     answer(value, as_json, "\n".join([*rows, total]))
 
 
@@ -191,18 +190,17 @@ def claims_command(
 ) -> None:
     """The verdict on every claim, from what is stored."""
     from studies.judging.judge import judge, sentence
-    from studies.ledger.stored_study import find_study, scores_for
+    from studies.ledger.declared_study import find_study
+    from studies.ledger.scores import scores_for
 
-    chosen = expanded(names or [], scale, home) or sorted(
-        {path.parent.parent.name for path in home.glob("studies/*/*/study.json")}
-    )
+    chosen = expanded(names or [], scale, home) or sorted({folder.name for folder in StudyFolder.all_stored(home)})
     if not chosen:
         raise UserError(f"no study ran under {home}; start with: lab study run quick")
     value, lines = {}, []
     for name in chosen:
         study = find_study(home, name, scale)
-        verdicts = judge(study, scores_for(study, read_ledger(home, study)))
-        value[study.name] = {"scale": study.scale, "verdicts": [one.tree() for one in verdicts]}
+        verdicts = judge(study, scores_for(study, StudyFolder(home, study.name, study.scale).read_cells_of(study)))
+        value[study.name] = {"scale": study.scale, "verdicts": [verdict.record().tree() for verdict in verdicts]}
         lines += [f"{study.name}, scale {study.scale}", *(f"  {sentence(one)}" for one in verdicts)]
     answer(value, as_json, "\n".join(lines))
 

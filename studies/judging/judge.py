@@ -21,10 +21,10 @@ from typing import Literal
 
 import numpy as np
 
-from generators.foundation.settings import Tree
 from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
 from studies.declared.study import Study
+from studies.ledger.records import VerdictRecord
 from studies.statistics.exact import SEEDS_MINIMUM, Contrast, Evidence, holm
 from studies.statistics.forms.form import Form, Scores
 from studies.statistics.interim import share
@@ -76,29 +76,33 @@ class Judgement:
             f"at {self.seeds_needed} seeds if the effect is what was seen; an estimate)"
         )
 
-    def tree(self) -> Tree:
-        """As JSON types; an interval end that is infinite is None."""
-        found = self.contrast
-        interval = [end if np.isfinite(end) else None for end in (found.low, found.high)] if found else None
-        return {
-            "claim": self.claim.name,
-            "text": self.claim.text,
-            "paper": self.claim.paper,
-            "kind": self.claim.kind,
-            "margin": self.claim.margin,
-            "cells": list(self.cells),
-            "treatment": self.treatment,
-            "control": self.control,
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "difference": found.difference if found else None,
-            "interval": interval,
-            "interval_level": self.level,
-            "p": self.p,
-            "p_corrected": self.p_corrected,
-            "seeds_needed": self.seeds_needed,
-            "outlook": self.outlook,
-        }
+    def record(self) -> VerdictRecord:
+        """Returns the verdict as it is stored; an interval end that is infinite becomes None."""
+        contrast = self.contrast
+        return VerdictRecord(
+            claim=self.claim.name,
+            text=self.claim.text,
+            paper=self.claim.paper,
+            kind=self.claim.kind,
+            margin=self.claim.margin,
+            cells=list(self.cells),
+            treatment=self.treatment,
+            control=self.control,
+            verdict=self.verdict,
+            reason=self.reason,
+            difference=contrast.difference if contrast else None,
+            interval=(finite(contrast.low), finite(contrast.high)) if contrast else None,
+            interval_level=self.level,
+            p=self.p,
+            p_corrected=self.p_corrected,
+            seeds_needed=self.seeds_needed,
+            outlook=self.outlook,
+        )
+
+
+def finite(end: float) -> float | None:
+    """Returns the end of an interval, or None where it is infinite."""
+    return end if np.isfinite(end) else None
 
 
 @dataclass(frozen=True)

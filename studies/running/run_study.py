@@ -13,9 +13,9 @@ from lab.run.store import make_folder
 from studies.declared.collection import Collection
 from studies.declared.loading import load
 from studies.declared.study import Study
-from studies.judging.judge import Judgement, judge
-from studies.ledger.files import failures, study_folder
-from studies.ledger.stored_study import scores_for
+from studies.judging.judge import Judgement
+from studies.ledger.folder import StudyFolder
+from studies.ledger.scores import failures
 from studies.running.executors.executor import Executor
 from studies.running.executors.table import Setup, executor
 from studies.running.progress import Reporter
@@ -36,7 +36,7 @@ class Place:
         Raises:
             UserError: there is no such executor, or it cannot be reached.
         """
-        folder = study_folder(self.home, study.name, study.scale)
+        folder = StudyFolder(self.home, study.name, study.scale).path
         return executor(self.executor, self.setup, self.home, folder, usual_workers(study))
 
 
@@ -52,7 +52,11 @@ class Ran:
 
     def tree(self) -> Tree:
         """As JSON types."""
-        return {"trained": self.trained, "failed": self.failed, "verdicts": [one.tree() for one in self.verdicts]}
+        return {
+            "trained": self.trained,
+            "failed": self.failed,
+            "verdicts": [judgement.record().tree() for judgement in self.verdicts],
+        }
 
 
 def usual_workers(study: Study) -> int:
@@ -69,9 +73,8 @@ def run_study(study: Study, workers: Executor[Any], home: Path, part: Shard = WH
     """
     with Reporter(study, part.of(study.cells), workers.count) as reporter:
         sweep = Sweep(study, home, reporter.ended, part)
-        cells = [state.tree() for state in sweep.run(workers)]
-    verdicts = judge(study, scores_for(study, cells)) if part == WHOLE else []
-    return Ran(reporter.trained, sweep.done, sweep.runs, failures(cells), verdicts)
+        judgements = sweep.run(workers)
+    return Ran(reporter.trained, sweep.done, sweep.runs, failures(sweep.records), judgements)
 
 
 def run_collection(

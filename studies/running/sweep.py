@@ -5,7 +5,6 @@ journal is written anew from the store at every start, so it can be neither torn
 cell, its sampler's seed and the scores so far, never on the number of workers or on the clock.
 """
 
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,26 +16,18 @@ import optuna
 from optuna.trial import Trial, TrialState
 
 from generators.foundation.errors import UserError, WorkFailed
-from generators.foundation.settings import Tree
 from lab.analysis.measure_store import place_of
 from lab.analysis.table import SAMPLES
-from lab.run.store import RunFolder, dump, exclusive, write_whole
+from lab.run.store import RunFolder, exclusive
 from lab.run.stored_run import CHECKPOINTS
 from studies.declared.loading import SMOKE
 from studies.declared.measures import SHOWN_SEED, Phase, analyses_of, cells_shown, main_measure, score_of
 from studies.declared.study import TUNING_SEED, Cell, Study
-from studies.judging.judge import judge
-from studies.ledger.files import (
-    JOURNAL,
-    LEDGER,
-    LOOKS,
-    SHARDS,
-    STUDY,
-    VERDICTS,
-    read_looks,
-    study_folder,
-)
-from studies.ledger.stored_study import scores_for, stored_form
+from studies.judging.judge import Judgement, judge
+from studies.ledger.declared_study import record_of
+from studies.ledger.folder import JOURNAL, StudyFolder
+from studies.ledger.records import CellRecord, RunRecord, VerdictsRecord
+from studies.ledger.scores import scores_for
 from studies.running.executors.executor import Executor, Outcome
 from studies.running.interrupts import interruptible
 from studies.running.tuning import storage_at, tuning_of
@@ -47,39 +38,14 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 @dataclass
-class Entry:
-    """One run of a study. score: of the study's metric, on validation for tuning and on the study's split for
-    confirming; measures: what else claims are about, by name."""
-
-    phase: Phase
-    seed: int
-    settings: dict[str, float]
-    run: str
-    score: float | None = None
-    failure: str | None = None
-    measures: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def ended(self) -> bool:
-        """Whether it came to a score or a failure."""
-        return self.score is not None or self.failure is not None
-
-
-@dataclass
 class CellState:
     """A cell as it stands: its trials so far, the winner, the confirming runs."""
 
     cell: Cell
     tuning: optuna.Study
-    entries: list[Entry] = field(default_factory=list)
-    ended: list[tuple[float, dict[str, float]]] = field(default_factory=list)
+    record: CellRecord
+    scored: list[tuple[float, dict[str, float]]] = field(default_factory=list)
     """Score and settings of each trial that ended with one."""
-    winner: dict[str, float] | None = None
-
-    def tree(self) -> Tree:
-        """As JSON types."""
-        entries = [vars(entry) for entry in self.entries]
-        return {"cell": self.cell.label, "levels": dict(self.cell.levels), "winner": self.winner, "entries": entries}
 
 
 @dataclass(frozen=True)
@@ -87,7 +53,7 @@ class Event:
     """One run ended."""
 
     cell: str
-    entry: Entry
+    entry: RunRecord
     done: int
     total: int
     trained: bool
@@ -112,7 +78,7 @@ class Interrupted(WorkFailed):
     """By Ctrl-C, before everything had ended."""
 
 
-Key = tuple[CellState, Entry, Trial | None]
+Key = tuple[CellState, RunRecord, Trial | None]
 
 
 class Sweep:
@@ -124,8 +90,8 @@ class Sweep:
         self.sign = main_measure(study.declaration).sign
         self.analyses = analyses_of(study.declaration)
         self.shown = cells_shown(study)
-        self.folder = study_folder(home, study.name, study.scale)
-        self.place = self.folder if shard == WHOLE else self.folder / SHARDS / f"{shard.number}-of-{shard.count}"
+        self.folder = StudyFolder(home, study.name, study.scale)
+        self.part = self.folder if shard == WHOLE else self.folder.shard(shard.number, shard.count)
         self.cells = shard.of(study.cells)
         self.runs = len(self.cells) * (study.tuning_runs + study.seeds)
         self.states: list[CellState] = []
@@ -133,8 +99,16 @@ class Sweep:
         self.done = 0
         self.next_writing = 0.0
 
-    def run(self, executor: Executor[Key]) -> list[CellState]:
-        """Do what is missing; the cells as they stand at the end. Of a whole study the verdicts are written too.
+    @property
+    def records(self) -> list[CellRecord]:
+        """The cells as they stand."""
+        return [state.record for state in self.states]
+
+    def run(self, executor: Executor[Key]) -> list[Judgement]:
+        """Runs what is missing, then judges a whole study and writes its verdicts; a shard has none.
+
+        Returns:
+            the verdicts on the study's claims.
 
         Raises:
             UserError: another process is running this study at this scale.
@@ -150,21 +124,19 @@ class Sweep:
                     pass
                 finally:
                     self._write_ledger()
-            if interrupts.times and not all(entry.ended for state in self.states for entry in state.entries):
+            if interrupts.times and not all(run.ended for record in self.records for run in record.runs):
                 done = f"{self.done} of {self.runs} runs"
                 raise Interrupted(f"interrupted after {done}, which are kept; the same command goes on from here")
-            if self.shard == WHOLE:
-                self._finish()
-        return self.states
+            return self._finish() if self.shard == WHOLE else []
 
     @contextmanager
     def _held(self) -> Iterator[None]:
         """The whole study for one coordinator, or for one a shard."""
         with ExitStack() as stack:
-            stack.enter_context(exclusive(self.folder, "running this study", shared=self.shard != WHOLE))
+            stack.enter_context(exclusive(self.folder.path, "running this study", shared=self.shard != WHOLE))
             if self.shard != WHOLE:
                 what = f"running shard {self.shard.number}/{self.shard.count} of this study"
-                stack.enter_context(exclusive(self.place, what))
+                stack.enter_context(exclusive(self.part.path, what))
             yield
 
     def _begin(self) -> None:
@@ -175,12 +147,19 @@ class Sweep:
         """
         declaration = self.study.declaration
         if self.study.scale != SMOKE:
-            looks = read_looks(self.folder)
+            looks = self.folder.read_looks()
             level_at(declaration.level, self.study.seeds, declaration.looks, looks, self.study.source)
-        (self.folder / VERDICTS).unlink(missing_ok=True)
-        storage = storage_at(self.place / JOURNAL)
-        self.states = [CellState(cell, tuning_of(self.study, cell, self.sign, storage)) for cell in self.cells]
-        write_whole(self.place / STUDY, dump(stored_form(self.study)))
+        self.folder.delete_verdicts()
+        storage = storage_at(self.part.path / JOURNAL)
+        self.states = [
+            CellState(
+                cell,
+                tuning_of(self.study, cell, self.sign, storage),
+                CellRecord(label=cell.label, levels=dict(cell.levels)),
+            )
+            for cell in self.cells
+        ]
+        self.part.write_study(record_of(self.study))
 
     def _run(self, executor: Executor[Key]) -> None:
         for state in self.states:
@@ -191,15 +170,14 @@ class Sweep:
             for ended, outcome in executor.outcomes():
                 self._ended(ended, outcome, executor, trained=True)
 
-    def _finish(self) -> None:
-        """What was judged, and nothing left of shards, whose runs are all in the ledger of the whole. That it was
-        judged is written before the verdicts can be read."""
-        looks = read_looks(self.folder) | {self.study.seeds: self.study.declaration.looks}
-        write_whole(self.folder / LOOKS, dump({str(seeds): declared for seeds, declared in looks.items()}))
-        verdicts = judge(self.study, scores_for(self.study, [state.tree() for state in self.states]))
-        tree = {"study": self.study.name, "scale": self.study.scale, "verdicts": [one.tree() for one in verdicts]}
-        write_whole(self.folder / VERDICTS, dump(tree))
-        shutil.rmtree(self.folder / SHARDS, ignore_errors=True)
+    def _finish(self) -> list[Judgement]:
+        """Judges the study and writes its looks, then its verdicts; shards, whose runs are all in the ledger, go."""
+        self.folder.write_looks(self.folder.read_looks() | {self.study.seeds: self.study.declaration.looks})
+        judgements = judge(self.study, scores_for(self.study, self.records))
+        verdicts = [judgement.record() for judgement in judgements]
+        self.folder.write_verdicts(VerdictsRecord(study=self.study.name, scale=self.study.scale, verdicts=verdicts))
+        self.folder.delete_shards()
+        return judgements
 
     def _explore(self, state: CellState, executor: Executor[Key]) -> None:
         """The next trial of a cell, or its confirming runs once the budget is spent. Trials of a cell follow each
@@ -215,12 +193,12 @@ class Sweep:
         }
         self._start(state, "tune", TUNING_SEED, settings, trial, executor)
 
-    def _tried(self, state: CellState, entry: Entry, trial: Trial, executor: Executor[Key]) -> None:
+    def _tried(self, state: CellState, entry: RunRecord, trial: Trial, executor: Executor[Key]) -> None:
         """A run of a trial ended: its next seed, or the next trial. A trial's score is the mean over its seeds; one
         with a failed run has none, nor has one that was pruned."""
         seeds = self.study.declaration.tuning.seeds
-        scores = [each.score for each in state.entries[TUNING_SEED - entry.seed - 1 :]]
-        trial.set_user_attr("run", entry.run)
+        scores = [each.score for each in state.record.runs[TUNING_SEED - entry.seed - 1 :]]
+        trial.set_user_attr("run", entry.identity)
         if entry.score is None:
             self._ended_early(state, trial, TrialState.FAIL, seeds - len(scores))
         else:
@@ -232,7 +210,7 @@ class Sweep:
                 self._ended_early(state, trial, TrialState.PRUNED, seeds - len(scores))
             else:
                 mean = sum(score for score in scores if score is not None) / seeds
-                state.ended.append((mean, entry.settings))
+                state.scored.append((mean, entry.settings))
                 state.tuning.tell(trial, mean)
         self._explore(state, executor)
 
@@ -242,11 +220,11 @@ class Sweep:
 
     def _confirm(self, state: CellState, executor: Executor[Key]) -> None:
         """The winner on fresh seeds, which tuning never saw."""
-        if not state.ended:
+        if not state.scored:
             return
-        state.winner = max(state.ended, key=lambda trial: self.sign * trial[0])[1]
+        state.record.winner = max(state.scored, key=lambda trial: self.sign * trial[0])[1]
         for seed in range(self.study.seeds):
-            self._start(state, "confirm", seed, state.winner, None, executor)
+            self._start(state, "confirm", seed, state.record.winner, None, executor)
 
     def _start(
         self,
@@ -259,8 +237,8 @@ class Sweep:
     ) -> None:
         """Take a run's result from the store, or have it trained."""
         spec = self.study.spec(state.cell, settings, seed)
-        entry = Entry(phase, seed, settings, spec.identity)
-        state.entries.append(entry)
+        entry = RunRecord(phase=phase, seed=seed, settings=settings, identity=spec.identity)
+        state.record.runs.append(entry)
         key = state, entry, trial
         try:
             stored = RunFolder(self.home, spec.identity).result()
@@ -284,7 +262,7 @@ class Sweep:
 
     def _ended(self, key: Key, outcome: Outcome, executor: Executor[Key], *, trained: bool) -> None:
         state, entry, trial = key
-        folder = RunFolder(self.home, entry.run)
+        folder = RunFolder(self.home, entry.identity)
         entry.score, entry.failure, entry.measures = score_of(self.study, entry.phase, outcome, folder)
         self.done += 1
         self.tell(Event(state.cell.label, entry, self.done, self.runs, trained))
@@ -296,6 +274,6 @@ class Sweep:
     def _write_ledger(self) -> None:
         """The ledger as it stands. The larger it is, the more rarely: writing takes a twentieth of the time at most."""
         before = time.monotonic()
-        write_whole(self.place / LEDGER, dump({"cells": [state.tree() for state in self.states]}))
+        self.part.write_cells(self.records)
         after = time.monotonic()
         self.next_writing = after + max(LEDGER_EVERY_SECONDS, 20 * (after - before))

@@ -13,9 +13,9 @@ from lab.run.store import METRICS, TIMING, RunFolder, dump, write_whole
 from studies.declared.loading import load
 from studies.declared.measures import main_measure, measure_of
 from studies.declared.study import TUNING_SEED, Study
-from studies.ledger.files import LEDGER, STUDY, study_folder
-from studies.ledger.stored_study import stored_form
-from studies.running.sweep import Entry
+from studies.ledger.declared_study import record_of
+from studies.ledger.folder import LEDGER, STUDY, StudyFolder
+from studies.ledger.records import CellRecord, RunRecord
 
 TITLE = '<script>alert("title")</script>'
 DECLARED = """
@@ -126,11 +126,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         study = load(str(path), scale, list(sets))
         home = folder / "home"
         home.mkdir()
-        kept = study_folder(home, study.name, study.scale)
+        kept = StudyFolder(home, study.name, study.scale).path
         kept.mkdir(parents=True)
-        write_whole(kept / STUDY, dump(stored_form(study)))
+        write_whole(kept / STUDY, dump(record_of(study).tree()))
         cells = [write_cell(home, study, index, told) for index in range(len(study.cells))]
-        write_whole(kept / LEDGER, dump({"cells": cells}))
+        write_whole(kept / LEDGER, dump({"cells": [cell.tree() for cell in cells]}))
         return Stored(home, study)
 
     return build
@@ -160,32 +160,30 @@ def broken_store(store: Store) -> Stored:
     return store(told)
 
 
-def write_cell(home: Path, study: Study, index: int, told: Told) -> Tree:
+def write_cell(home: Path, study: Study, index: int, told: Told) -> CellRecord:
     """The runs of a cell and its part of the ledger."""
     cell = study.cells[index]
     key = next(iter(study.declaration.tuning.search))
-    entries, scored = [], []
+    entries: list[RunRecord] = []
+    scored = []
     for trial in range(study.trials):
         settings = {key: SETTINGS[trial]}
         outcome = told(cell.label, "tune", trial)
-        entries.append(Entry("tune", TUNING_SEED, settings, study.spec(cell, settings, TUNING_SEED).identity))
+        identity = study.spec(cell, settings, TUNING_SEED).identity
+        entries.append(RunRecord(phase="tune", seed=TUNING_SEED, settings=settings, identity=identity))
         conclude(home, study, entries[-1], index, outcome)
         scored += [(outcome, settings)] if isinstance(outcome, float) else []
     ended = all(entry.ended for entry in entries)
     winner = max(scored, key=lambda pair: pair[0])[1] if scored and ended else None
     for seed in range(study.seeds if winner else 0):
         assert winner is not None
-        entries.append(Entry("confirm", seed, winner, study.spec(cell, winner, seed).identity))
+        identity = study.spec(cell, winner, seed).identity
+        entries.append(RunRecord(phase="confirm", seed=seed, settings=winner, identity=identity))
         conclude(home, study, entries[-1], index, told(cell.label, "confirm", seed))
-    return {
-        "cell": cell.label,
-        "levels": dict(cell.levels),
-        "winner": winner,
-        "entries": [vars(entry) for entry in entries],
-    }
+    return CellRecord(label=cell.label, levels=dict(cell.levels), winner=winner, runs=entries)
 
 
-def conclude(home: Path, study: Study, entry: Entry, index: int, outcome: Outcome) -> None:
+def conclude(home: Path, study: Study, entry: RunRecord, index: int, outcome: Outcome) -> None:
     """Write a run's folder as training leaves it, and its outcome into the ledger."""
     spec = study.spec(study.cells[index], entry.settings, entry.seed)
     folder = RunFolder(home, spec.identity)

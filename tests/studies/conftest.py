@@ -9,6 +9,8 @@ import pytest
 
 from studies.declared.loading import load
 from studies.declared.study import Study
+from studies.ledger.folder import StudyFolder
+from studies.ledger.records import CellRecord
 
 SMALL = """
 title = "A small study"
@@ -100,6 +102,11 @@ def study_file(tmp_path: Path) -> Edit:
 @pytest.fixture
 def small(study_file: Edit) -> Study:
     return load(str(study_file()), "cpu", [])
+
+
+def cells_of(home: Path, study: Study) -> list[CellRecord]:
+    """Returns the cells of a study as its ledger has them."""
+    return StudyFolder(home, study.name, study.scale).read_cells_of(study)
 
 
 def scores_of(study: Study, by_cell: dict[str, list[float]]) -> dict[str, dict[int, Any]]:

@@ -20,10 +20,12 @@ from lab.run.store import METRICS, RunFolder, dump, write_whole
 from reports.dashboards.board import Board, plain
 from reports.dashboards.searches import sources
 from studies.judging.judge import judge
-from studies.ledger.files import LEDGER, STUDY, VERDICTS, confirmed, study_folder
-from studies.ledger.stored_study import stored_form
+from studies.ledger.declared_study import record_of
+from studies.ledger.folder import LEDGER, STUDY, VERDICTS, StudyFolder
+from studies.ledger.scores import confirmed
 from tests.conftest import Lab
 from tests.reports.conftest import TITLE, Store, Stored, ledger, usual
+from tests.studies.conftest import cells_of
 
 
 def board_of(stored: Stored) -> Board:
@@ -93,14 +95,14 @@ def test_a_board_is_live(store: Store) -> None:
             entry["score"] = 0.5
         else:
             entry["failure"] = "its worker died 3 times"
-    folder = study_folder(stored.home, "small", "cpu")
+    folder = StudyFolder(stored.home, "small", "cpu").path
     write_whole(folder / LEDGER, dump({"cells": cells}))
     board.look()
     last = trials_of(board)
     assert (last[first.number].state, last[first.number].value) == (TrialState.COMPLETE, 0.5)
     assert last[second.number].user_attrs["failure"] == "its worker died 3 times"
     assert len(last) == len(before)
-    write_whole(folder / STUDY, dump(stored_form(replace(stored.study, seeds=6))))
+    write_whole(folder / STUDY, dump(record_of(replace(stored.study, seeds=6)).tree()))
     write_whole(folder / LEDGER, dump({"cells": cells[:1]}))
     board.look()
     assert {trial.user_attrs["cell"] for trial in trials_of(board)} == {"width=8 n=1"}
@@ -108,11 +110,14 @@ def test_a_board_is_live(store: Store) -> None:
 
 def test_the_note_says_question_verdicts_and_where_the_report_is_and_markup_is_text(store: Store) -> None:
     stored = store()
-    scores = confirmed(ledger(stored))
-    verdicts = [one.tree() for one in judge(stored.study, scores)]
+    scores = confirmed(cells_of(stored.home, stored.study))
+    verdicts = [one.record().tree() for one in judge(stored.study, scores)]
     board = board_of(stored)
     assert "Verdicts come when the study ends" in get_note(board.studies()[0])
-    write_whole(study_folder(stored.home, "small", "cpu") / VERDICTS, dump({"verdicts": verdicts}))
+    write_whole(
+        StudyFolder(stored.home, "small", "cpu").path / VERDICTS,
+        dump({"study": "small", "scale": "cpu", "verdicts": verdicts}),
+    )
     board.look()
     (study,) = board.studies()
     note = get_note(study)

@@ -10,8 +10,7 @@ from generators.foundation.settings import Tree
 from lab.run.store import dump, write_whole
 from reports.dashboards.board import Board
 from reports.dashboards.searches import sources
-from studies.ledger.files import study_folder
-from studies.running.search import SEARCH
+from studies.ledger.folder import SEARCH, StudyFolder
 
 
 def trial(number: int, quality: float | None, front: bool) -> Tree:
@@ -28,6 +27,7 @@ def trial(number: int, quality: float | None, front: bool) -> Tree:
 def stored(complete: bool) -> Tree:
     return {
         "search": "best", "scale": "cpu", "title": "<b>Best</b>", "question": "Which?", "summary": "minutes",
+        "source": "best.toml", "sampler": "tpe", "caveat": "it explores",
         "metric": "accuracy", "cost": "seconds", "budget": 3, "complete": complete, "refused": 1, "failed": 1,
         "space": {"objective.n": [1, 2], "training.learning_rate": {"low": 0.001, "high": 0.1, "log": True}},
         "front": [1] if complete else [], "dominated": 1 if complete else None,
@@ -36,7 +36,7 @@ def stored(complete: bool) -> Tree:
 
 
 def test_a_search_has_two_objectives_and_its_front_is_marked_when_it_ends(tmp_path: Path) -> None:
-    folder = study_folder(tmp_path, "best", "cpu")
+    folder = StudyFolder(tmp_path, "best", "cpu").path
     folder.mkdir(parents=True)
     write_whole(folder / SEARCH, dump(stored(False)))
     board = Board(lambda: sources(tmp_path, "best", None))

@@ -22,9 +22,10 @@ from scipy import stats
 from reports.frames.results import read_results
 from reports.pages.study import render
 from studies.judging.judge import judge
-from studies.ledger.files import confirmed
-from tests.reports.conftest import DECLARED, Outcome, Store, Stored, ledger
+from studies.ledger.scores import confirmed
+from tests.reports.conftest import DECLARED, Outcome, Store, Stored
 from tests.reports.drawn import SPACE, Drawn, Mark, points
+from tests.studies.conftest import cells_of
 
 Numbers = NDArray[np.float64]
 LEVEL, MARGIN = 0.05, 0.1
@@ -63,7 +64,11 @@ def stored(store: Store) -> Stored:
 @pytest.fixture(scope="module")
 def figures(stored: Stored) -> dict[str, str]:
     """The SVGs of the page, by name."""
-    page = render(read_results(stored.home, stored.study), judge(stored.study, confirmed(ledger(stored))), stored.home)
+    page = render(
+        read_results(stored.home, stored.study),
+        judge(stored.study, confirmed(cells_of(stored.home, stored.study))),
+        stored.home,
+    )
     found = re.findall(r'<svg .*?aria-labelledby="(\S+)-title.*?</svg>', page, flags=re.DOTALL)
     drawn = re.findall(r"<svg .*?</svg>", page, flags=re.DOTALL)
     return dict(zip(found, drawn, strict=True))
@@ -242,7 +247,7 @@ def inverted(treatment: Numbers, control: Numbers, level: float) -> tuple[float,
 def checks(stored: Stored, runs: list[Run]) -> dict[str, Callable[[str], None]]:
     """Name of a figure -> what finds out whether it draws the numbers of the store. The level of each claim is that of
     its verdict."""
-    levels = [one.level or 0.0 for one in judge(stored.study, confirmed(ledger(stored)))]
+    levels = [one.level or 0.0 for one in judge(stored.study, confirmed(cells_of(stored.home, stored.study)))]
     found: dict[str, Callable[[str], None]] = {
         "scores-0": lambda svg: check_scores(svg, runs),
         "differences-0": lambda svg: check_differences(svg, runs, levels),

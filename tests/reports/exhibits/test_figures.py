@@ -10,10 +10,11 @@ from reports.exhibits.figures import learning_curves, paired_differences, score_
 from reports.frames.results import Results, read_results
 from reports.pages.study import render
 from studies.judging.judge import Judgement, judge
-from studies.ledger.files import confirmed
+from studies.ledger.scores import confirmed
 from studies.statistics.exact import mean_interval
 from tests.reports.conftest import DECLARED, SETTINGS, SHORTCUT, Store, Stored, ledger, usual
 from tests.reports.drawn import Drawn
+from tests.studies.conftest import cells_of
 
 PIXEL = 0.006
 """Of a score, at the least."""
@@ -24,7 +25,7 @@ def results_of(stored: Stored) -> Results:
 
 
 def judgements_of(stored: Stored) -> list[Judgement]:
-    return judge(stored.study, confirmed(ledger(stored)))
+    return judge(stored.study, confirmed(cells_of(stored.home, stored.study)))
 
 
 def all_figures(stored: Stored) -> list[str]:

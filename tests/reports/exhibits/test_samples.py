@@ -14,8 +14,9 @@ from reports.exhibits.samples import read_samples
 from reports.frames.results import read_results
 from reports.pages.study import render
 from studies.judging.judge import judge
-from studies.ledger.files import confirmed
+from studies.ledger.scores import confirmed
 from tests.reports.conftest import Store, Stored, ledger
+from tests.studies.conftest import cells_of
 
 
 def draft(place: int, text: str, head: int, forward: int | None = None, refused: int | None = None) -> Tree:
@@ -54,7 +55,7 @@ def put(stored: Stored, cell: str, rows: list[Tree]) -> str:
 
 def page_of(stored: Stored) -> str:
     results = read_results(stored.home, stored.study)
-    return render(results, judge(stored.study, confirmed(ledger(stored))), stored.home)
+    return render(results, judge(stored.study, confirmed(cells_of(stored.home, stored.study))), stored.home)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from reports.frames.results import UNFINISHED, Results, read_results
 from reports.frames.summaries import at_equal_seconds, scores
 from studies.judging.judge import judge
-from studies.ledger.files import confirmed
+from studies.ledger.scores import confirmed
 from tests.reports.conftest import SHORTCUT, Stored, ledger, usual
 
 

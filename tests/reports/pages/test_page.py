@@ -22,9 +22,9 @@ from reports.frames.results import Results, read_results
 from reports.pages.study import commands, render, toml
 from studies.declared.loading import load
 from studies.judging.judge import Judgement, judge
-from studies.ledger.files import confirmed, read_ledger
-from studies.ledger.stored_study import scores_for
+from studies.ledger.scores import confirmed, scores_for
 from tests.reports.conftest import DECLARED, TITLE, Outcome, Store, Stored, usual
+from tests.studies.conftest import cells_of
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -34,7 +34,7 @@ def results_of(stored: Stored) -> Results:
 
 
 def judgements_of(stored: Stored) -> list[Judgement]:
-    return judge(stored.study, confirmed(read_ledger(stored.home, stored.study)))
+    return judge(stored.study, confirmed(cells_of(stored.home, stored.study)))
 
 
 def page_of(stored: Stored) -> str:
@@ -179,8 +179,8 @@ def test_a_study_with_no_run_ended_still_has_a_page(store: Store) -> None:
 
 def test_runs_whose_folders_are_gone_keep_their_scores_and_are_missed(store: Store) -> None:
     stored = store()
-    for cell in read_ledger(stored.home, stored.study):
-        shutil.rmtree(stored.home / "runs" / cell["entries"][2]["run"])
+    for cell in cells_of(stored.home, stored.study):
+        shutil.rmtree(stored.home / "runs" / cell.runs[2].identity)
     results = results_of(stored)
     (caution, *_) = words.cautions(results, stored.home)
     assert caution.startswith("4 runs with a score cannot be read any more")
@@ -247,9 +247,9 @@ def test_toml_keeps_every_kind_of_value() -> None:
 
 
 def test_every_run_that_counts_is_named_on_the_page(usual_store: Stored, page: str) -> None:
-    for cell in read_ledger(usual_store.home, usual_store.study):
-        for entry in cell["entries"]:
-            assert entry["run"] in page
+    for cell in cells_of(usual_store.home, usual_store.study):
+        for entry in cell.runs:
+            assert entry.identity in page
 
 
 def test_budget_parameters_and_machine_are_told(usual_store: Stored, page: str) -> None:
@@ -312,7 +312,7 @@ metric = "loss_1"
 
 
 def judgements_of_measures(stored: Stored) -> list[Judgement]:
-    return judge(stored.study, scores_for(stored.study, read_ledger(stored.home, stored.study)))
+    return judge(stored.study, scores_for(stored.study, cells_of(stored.home, stored.study)))
 
 
 def test_cells_left_out_are_listed_with_the_reason(store: Store) -> None:

@@ -7,7 +7,7 @@ import pytest
 from reports.pages.index import write_page
 from reports.pages.writing import Writing
 from studies.ledger.archive import pack, unpack
-from studies.ledger.stored_study import find_study
+from studies.ledger.declared_study import find_study
 
 FOLDER = Path(__file__).parents[3] / "reports" / "published"
 ARCHIVES = sorted(FOLDER.glob("*.tar.xz"), key=lambda path: path.stat().st_size)

@@ -9,7 +9,7 @@ import pytest
 
 from reports.commands.reports import app
 from reports.pages import watching
-from studies.ledger.files import LEDGER, VERDICTS, study_folder
+from studies.ledger.folder import LEDGER, VERDICTS, StudyFolder
 from tests.reports.conftest import Stored, ledger
 
 
@@ -42,7 +42,7 @@ def report(stored: Stored, *arguments: str) -> None:
 def test_a_page_is_renewed_as_runs_end_and_no_longer_once_the_study_was_judged(
     running: Stored, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = study_folder(running.home, "small", "cpu")
+    folder = StudyFolder(running.home, "small", "cpu").path
     page = running.home / "reports" / "small-cpu.html"
     cells = ledger(running)
     seen: list[str] = []

@@ -8,7 +8,7 @@ import pytest
 from generators.foundation.errors import UserError
 from studies.declared.loading import load
 from studies.declared.study import Declaration
-from studies.ledger.stored_study import stored_form
+from studies.ledger.declared_study import record_of
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
 
@@ -49,8 +49,8 @@ def test_a_factor_inside_a_table_is_put_into_it_wherever_it_stands(study_file: E
 
 def test_it_is_stored_and_read_again(study_file: Edit) -> None:
     study = load(str(study_file(*TABLES)), "cpu", [])
-    stored = json.loads(json.dumps(stored_form(study)))
-    assert Declaration.model_validate_json(json.dumps(stored["declaration"])).levels == study.declaration.levels
+    stored = record_of(study)
+    assert Declaration.model_validate_json(json.dumps(stored.declaration)).levels == study.declaration.levels
 
 
 WRONG = {

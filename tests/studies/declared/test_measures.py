@@ -16,12 +16,12 @@ from studies.declared.loading import load
 from studies.declared.measures import Measure, main_measure, measure_of, score_of
 from studies.declared.study import Study
 from studies.judging.judge import judge
-from studies.ledger.files import confirmed, read_ledger
-from studies.ledger.stored_study import scores_for
+from studies.ledger.records import CellRecord, RunRecord
+from studies.ledger.scores import confirmed, scores_for
 from studies.running.executors.executor import Outcome
 from studies.running.executors.here import Here
 from studies.running.sweep import Sweep
-from tests.studies.conftest import Edit
+from tests.studies.conftest import Edit, cells_of
 
 OWN = ('name = "same"\n', 'name = "same"\nmetric = "loss_1"\n')
 SECONDS = ('name = "same"\n', 'name = "same"\nmetric = "seconds"\n')
@@ -92,8 +92,18 @@ def test_a_claim_is_judged_by_its_own_measure(study_file: Edit) -> None:
     cells = []
     for cell in study.cells:
         low = 1.0 if "n=2" in cell.label else 2.0
-        runs = [{"phase": "confirm", "seed": seed, "score": 0.5, "measures": {"loss_1 on test": low + seed / 100}} for seed in range(5)]  # fmt: skip
-        cells.append({"cell": cell.label, "entries": runs})
+        runs = [
+            RunRecord(
+                phase="confirm",
+                seed=seed,
+                settings={},
+                identity="",
+                score=0.5,
+                measures={"loss_1 on test": low + seed / 100},
+            )
+            for seed in range(5)
+        ]
+        cells.append(CellRecord(label=cell.label, levels=dict(cell.levels), runs=runs))
     assert confirmed(cells)["width=8 n=1"] == dict.fromkeys(range(5), 0.5)
     first, second = judge(study, scores_for(study, cells))
     assert (first.verdict, second.verdict) == ("inconclusive", "supported")
@@ -109,16 +119,16 @@ def test_tuning_on_a_loss_takes_the_lowest_of_validation(study_file: Edit, tmp_p
     )  # fmt: skip
     study: Study = load(str(path), "smoke", [])
     Sweep(study, tmp_path / "home", lambda event: None).run(Here(tmp_path / "home"))
-    for cell in read_ledger(tmp_path / "home", study):
-        trials = [entry for entry in cell["entries"] if entry["phase"] == "tune"]
-        lowest = min(trials, key=lambda entry: float(entry["score"]))
-        assert cell["winner"] == lowest["settings"]
-        for entry in cell["entries"]:
-            result = RunFolder(tmp_path / "home", entry["run"]).result()
+    for cell in cells_of(tmp_path / "home", study):
+        trials = [entry for entry in cell.runs if entry.phase == "tune"]
+        lowest = min(trials, key=lambda entry: float(entry.score or 0.0))
+        assert cell.winner == lowest.settings
+        for entry in cell.runs:
+            result = RunFolder(tmp_path / "home", entry.identity).result()
             assert result is not None
             test = result["scores"]["best"]["test"]
-            if entry["phase"] == "confirm":
-                assert (entry["score"], entry["measures"]) == (test["loss_1"], {"accuracy on test": test["accuracy"]})
+            if entry.phase == "confirm":
+                assert (entry.score, entry.measures) == (test["loss_1"], {"accuracy on test": test["accuracy"]})
 
 
 def test_a_claim_may_be_about_an_analysis_which_the_worker_takes_and_keeps(
@@ -136,14 +146,14 @@ def test_a_claim_may_be_about_an_analysis_which_the_worker_takes_and_keeps(
     )
     study = load(str(path), "cpu", [])
     home = tmp_path / "home"
-    cells = [state.tree() for state in Sweep(study, home, lambda event: None).run(Here(home))]
-    verdicts = judge(study, scores_for(study, cells))
+    sweep = Sweep(study, home, lambda event: None)
+    verdicts = sweep.run(Here(home))
+    cells = sweep.records
     assert verdicts[0].verdict == "supported"
     assert verdicts[0].contrast is not None
     assert verdicts[0].contrast.difference > 0
-    assert sorted(ParametersAnalysis.runs) == sorted(
-        e["run"] for cell in cells for e in cell["entries"] if e["phase"] == "confirm"
-    )
+    confirming = [run.identity for cell in cells for run in cell.runs if run.phase == "confirm"]
+    assert sorted(ParametersAnalysis.runs) == sorted(confirming)
     Sweep(study, home, lambda event: None).run(Here(home))
     assert len(ParametersAnalysis.runs) == len(set(ParametersAnalysis.runs)), "what was taken once is read"
 

@@ -84,7 +84,7 @@ def test_a_missing_run_makes_its_claim_inconclusive_and_no_other(small: Study) -
     assert first.verdict == "supported"
     assert second.verdict == "inconclusive"
     assert "4 of 5 in width=16 n=2" in second.reason
-    assert second.tree()["interval"] is None
+    assert second.record().interval is None
 
 
 def test_fewer_than_five_seeds_decide_nothing(small: Study) -> None:
@@ -95,7 +95,7 @@ def test_fewer_than_five_seeds_decide_nothing(small: Study) -> None:
 
 
 def test_a_verdict_is_json(small: Study) -> None:
-    trees = [one.tree() for one in judge(small, scores_of(small, {}))]
+    trees = [verdict.record().tree() for verdict in judge(small, scores_of(small, {}))]
     assert json.loads(json.dumps(trees, allow_nan=False)) == trees
     assert trees[0]["paper"] == "far better"
 

@@ -145,16 +145,18 @@ def test_a_damaged_run_in_the_store_is_a_failed_run_and_the_others_go_on(small: 
     bad = small.spec(small.cells[1], small.middle, 2**30)
     train(bad, tmp_path)
     (RunFolder(tmp_path, bad.identity).path / "result.json").write_text("{")
-    states = Sweep(small, tmp_path, lambda event: None).run(Here(tmp_path))
-    failures = [entry.failure for state in states for entry in state.entries if entry.failure]
+    sweep = Sweep(small, tmp_path, lambda event: None)
+    sweep.run(Here(tmp_path))
+    failures = [run.failure for cell in sweep.records for run in cell.runs if run.failure]
     assert len(failures) == 1
     assert "not valid JSON" in failures[0]
-    assert [len(state.entries) for state in states] == [7, 7, 7, 7]
+    assert [len(cell.runs) for cell in sweep.records] == [7, 7, 7, 7]
     (RunFolder(tmp_path, bad.identity).path / "result.json").unlink()
     events: list[Event] = []
-    states = Sweep(small, tmp_path, events.append).run(Here(tmp_path))
-    assert not any(entry.failure for state in states for entry in state.entries)
-    assert bad.identity in [event.entry.run for event in events if event.trained]
+    sweep = Sweep(small, tmp_path, events.append)
+    sweep.run(Here(tmp_path))
+    assert not any(run.failure for cell in sweep.records for run in cell.runs)
+    assert bad.identity in [event.entry.identity for event in events if event.trained]
 
 
 @pytest.fixture

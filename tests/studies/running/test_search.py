@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from generators.foundation.settings import Tree
 from lab.run.spec import parse_spec
 from lab.run.store import RunFolder
 from studies.declared.search import Search, load_search, searches
 from studies.declared.study import TUNING_SEED
+from studies.ledger.search_records import ProposalRecord, SearchRecord, SearchRunRecord
 from studies.running.executors.executor import Outcome
 from studies.running.executors.here import Here
-from studies.running.search import Proposal, Searching, SearchRun, front, table
+from studies.running.search import Searching, front, table
 from tests.conftest import Lab
 
 SMALL = """
@@ -97,7 +97,7 @@ class Forwards(Backwards):
         yield from super().outcomes()
 
 
-def searched(search: Search, home: Path, executor: Any) -> Tree:
+def searched(search: Search, home: Path, executor: Any) -> SearchRecord:
     return Searching(search, home, lambda line: None).run(executor)
 
 
@@ -105,8 +105,8 @@ def test_proposals_do_not_depend_on_which_run_ended_first(declared: Callable[...
     search = load_search(str(declared()), "cpu", [])
     trees = [searched(search, tmp_path / kind.__name__, kind(tmp_path)) for kind in (Backwards, Forwards)]
     assert trees[0] == trees[1]
-    assert len(trees[0]["trials"]) == 6
-    assert json.loads((tmp_path / "Backwards/studies/small/cpu/search.json").read_text()) == trees[0]
+    assert len(trees[0].trials) == 6
+    assert json.loads((tmp_path / "Backwards/studies/small/cpu/search.json").read_text()) == trees[0].tree()
 
 
 @pytest.mark.parametrize("sampler", [pytest.param("gp", marks=pytest.mark.slow), "random"])
@@ -115,41 +115,44 @@ def test_a_sampler_that_insists_on_what_is_refused_does_not_end_the_search(
 ) -> None:
     changed = declared(("trials = 6", f'trials = 14\nsampler = "{sampler}"'))
     tree = searched(load_search(str(changed), "cpu", []), tmp_path, Backwards(tmp_path))
-    assert len(tree["trials"]) == 14
+    assert len(tree.trials) == 14
 
 
 def test_refused_settings_cost_no_budget(declared: Callable[..., Path], tmp_path: Path) -> None:
     search = load_search(str(declared()), "cpu", [])
     assert search.refusal(search.first) is not None  # n=2, no layer, one unembedding
     tree = searched(search, tmp_path, Backwards(tmp_path))
-    assert tree["refused"] >= 1
-    assert tree["failed"] == 0
-    assert all(search.refusal(one["settings"]) is None for one in tree["trials"])
+    assert tree.refused >= 1
+    assert tree.failed == 0
+    assert all(search.refusal(one.settings) is None for one in tree.trials)
 
 
 def test_the_search_sees_validation_and_its_front_is_scored_on_test_and_fresh_seeds(
     declared: Callable[..., Path], tmp_path: Path
 ) -> None:
     tree = searched(load_search(str(declared()), "cpu", []), tmp_path, Backwards(tmp_path))
-    for one in tree["trials"]:
-        quality = one["settings"]["model.width"] / 100 + one["settings"]["training.learning_rate"]
-        assert [run["seed"] for run in one["runs"]] == [TUNING_SEED]
-        assert (one["quality"], one["cost"]) == (pytest.approx(quality), one["settings"]["model.width"])
-        assert [run["seed"] for run in one["confirmed"]] == ([0, 1] if one["front"] else [])
-        assert [run["quality"] for run in one["confirmed"]] == pytest.approx([quality / 2] * len(one["confirmed"]))
+    for one in tree.trials:
+        quality = one.settings["model.width"] / 100 + one.settings["training.learning_rate"]
+        assert [run.seed for run in one.runs] == [TUNING_SEED]
+        assert (one.quality, one.cost) == (pytest.approx(quality), one.settings["model.width"])
+        assert [run.seed for run in one.confirmed] == ([0, 1] if one.front else [])
+        assert [run.quality for run in one.confirmed] == pytest.approx([quality / 2] * len(one.confirmed))
     best = {  # of each width the best is not dominated, for a wider one is better here and costs more
-        max((one["quality"], one["number"]) for one in tree["trials"] if one["cost"] == cost)[1]
-        for cost in {one["cost"] for one in tree["trials"]}
+        max((one.quality, one.number) for one in tree.trials if one.cost == cost)[1]
+        for cost in {one.cost for one in tree.trials}
     }
-    assert set(tree["front"]) == best
-    assert tree["dominated"] == 6 - len(best)
+    assert set(tree.front) == best
+    assert tree.dominated == 6 - len(best)
     assert any("decides no claim" in line for line in table(tree))
 
 
 def test_the_front_by_hand() -> None:
-    def proposal(number: int, quality: float | None, cost: float) -> Proposal:
+    def proposal(number: int, quality: float | None, cost: float) -> ProposalRecord:
         failure = "diverged" if quality is None else None
-        return Proposal(number, {"n": number}, [SearchRun(0, "", quality, cost, failure)])
+        run = SearchRunRecord(seed=0, identity="", quality=quality, cost=cost, failure=failure)
+        made = ProposalRecord(number=number, settings={"n": number}, runs=[run])
+        made.summarise()
+        return made
 
     given = [(0.5, 10), (0.5, 12), (0.7, 20), (0.6, 25), (0.4, 5), (None, 1), (0.7, 20)]
     proposals = [proposal(number, *pair) for number, pair in enumerate(given)]
@@ -164,20 +167,20 @@ def test_the_same_search_again_trains_nothing_and_a_larger_one_goes_on(
     first = load_search(str(declared(("trials = 6", "trials = 3"))), "cpu", [])
     searching = Searching(first, tmp_path, lambda line: None)
     tree = searching.run(Here(tmp_path))
-    assert searching.trained == 3 + 2 * len(tree["front"])
-    for one in tree["trials"]:
-        for run in [*one["runs"], *one["confirmed"]]:
-            result = RunFolder(tmp_path, run["run"]).result()
+    assert searching.trained == 3 + 2 * len(tree.front)
+    for one in tree.trials:
+        for run in [*one.runs, *one.confirmed]:
+            result = RunFolder(tmp_path, run.identity).result()
             assert result is not None
-            split = "validation" if run["seed"] == TUNING_SEED else "test"
-            assert run["quality"] == result["scores"]["best"][split]["accuracy"]
-            assert run["cost"] == sum(result["parameters"].values())
+            split = "validation" if run.seed == TUNING_SEED else "test"
+            assert run.quality == result["scores"]["best"][split]["accuracy"]
+            assert run.cost == sum(result["parameters"].values())
     again = Searching(first, tmp_path, lambda line: None)
     assert again.run(Here(tmp_path)) == tree
     assert again.trained == 0
     larger = load_search(str(declared()), "cpu", [])
     more = searched(larger, tmp_path, Backwards(tmp_path))
-    assert [one["settings"] for one in more["trials"][:3]] == [one["settings"] for one in tree["trials"]]
+    assert [one.settings for one in more.trials[:3]] == [one.settings for one in tree.trials]
 
 
 @pytest.mark.parametrize(

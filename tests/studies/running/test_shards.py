@@ -12,37 +12,37 @@ import pytest
 from generators.foundation.errors import UserError
 from lab.run.store import exclusive
 from studies.declared.study import Study
-from studies.ledger.files import read_ledger, study_folder
-from studies.ledger.stored_study import find_study
+from studies.ledger.declared_study import find_study
+from studies.ledger.folder import StudyFolder
 from studies.running.executors.here import Here
 from studies.running.sweep import Event, Shard, Sweep
 from tests.conftest import Lab
-from tests.studies.conftest import Edit
+from tests.studies.conftest import Edit, cells_of
 
 
 def test_shards_share_the_cells_out_and_the_whole_study_only_judges(small: Study, tmp_path: Path) -> None:
     trained: list[Event] = []
     for number in (1, 2, 3):
         Sweep(small, tmp_path, trained.append, Shard(number, 3)).run(Here(tmp_path))
-        done = len(read_ledger(tmp_path, small))
+        done = len(cells_of(tmp_path, small))
         assert done == (2, 3, 4)[number - 1]
     assert len(trained) == small.runs
     assert find_study(tmp_path, "small", None) == small
-    ledger = read_ledger(tmp_path, small)
-    assert [cell["cell"] for cell in ledger] == [cell.label for cell in small.cells]
-    folder = study_folder(tmp_path, small.name, small.scale)
+    ledger = cells_of(tmp_path, small)
+    assert [cell.label for cell in ledger] == [cell.label for cell in small.cells]
+    folder = StudyFolder(tmp_path, small.name, small.scale).path
     assert not (folder / "verdicts.json").exists()
     events: list[Event] = []
     Sweep(small, tmp_path, events.append).run(Here(tmp_path))
     assert len(events) == small.runs
     assert not any(event.trained for event in events)
-    assert read_ledger(tmp_path, small) == ledger
+    assert cells_of(tmp_path, small) == ledger
     assert (folder / "verdicts.json").exists()
     assert not (folder / "shards").exists()
 
 
 def test_a_shard_runs_beside_other_shards_and_not_beside_the_whole_study(small: Study, tmp_path: Path) -> None:
-    folder = study_folder(tmp_path, small.name, small.scale)
+    folder = StudyFolder(tmp_path, small.name, small.scale).path
 
     def silent(event: Event) -> None:
         """Nobody asked."""

@@ -19,15 +19,16 @@ from lab.run.store import RunFolder, exclusive
 from studies.declared.loading import load
 from studies.declared.measures import score_of
 from studies.declared.study import TUNING_SEED, Study
-from studies.judging.judge import judge
-from studies.ledger.files import confirmed, read_ledger, study_folder
-from studies.ledger.stored_study import find_study
+from studies.ledger.declared_study import find_study
+from studies.ledger.folder import StudyFolder
+from studies.ledger.records import RunRecord
+from studies.ledger.scores import confirmed
 from studies.running.executors.executor import Outcome, Work
 from studies.running.executors.here import Here
 from studies.running.executors.local import LocalWorkers
 from studies.running.sweep import Event, Sweep
 from tests.conftest import Lab
-from tests.studies.conftest import Edit
+from tests.studies.conftest import Edit, cells_of
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +43,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
     return folder / "home", study
 
 
-def entries(home: Path, study: Study, phase: str) -> dict[str, list[Tree]]:
-    return {cell["cell"]: [e for e in cell["entries"] if e["phase"] == phase] for cell in read_ledger(home, study)}
+def entries(home: Path, study: Study, phase: str) -> dict[str, list[RunRecord]]:
+    return {cell.label: [e for e in cell.runs if e.phase == phase] for cell in cells_of(home, study)}
 
 
 def test_every_cell_has_the_same_budget_and_all_seeds(swept: tuple[Path, Study]) -> None:
@@ -52,27 +53,27 @@ def test_every_cell_has_the_same_budget_and_all_seeds(swept: tuple[Path, Study])
         c.label: 2 for c in study.cells
     }
     for found in entries(home, study, "confirm").values():
-        assert [entry["seed"] for entry in found] == [0, 1, 2, 3, 4]
-    assert all(entry["seed"] == TUNING_SEED for found in entries(home, study, "tune").values() for entry in found)
+        assert [entry.seed for entry in found] == [0, 1, 2, 3, 4]
+    assert all(entry.seed == TUNING_SEED for found in entries(home, study, "tune").values() for entry in found)
 
 
 def test_the_first_trial_is_the_middle_of_the_range(swept: tuple[Path, Study]) -> None:
     for found in entries(*swept, "tune").values():
-        assert found[0]["settings"]["training.learning_rate"] == pytest.approx(0.01)
+        assert found[0].settings["training.learning_rate"] == pytest.approx(0.01)
 
 
 def test_tuning_is_scored_on_validation_and_the_winner_is_confirmed_on_test(swept: tuple[Path, Study]) -> None:
     home, study = swept
-    for cell in read_ledger(home, study):
-        trials = [entry for entry in cell["entries"] if entry["phase"] == "tune"]
-        for entry in cell["entries"]:
-            result = RunFolder(home, entry["run"]).result()
+    for cell in cells_of(home, study):
+        trials = [entry for entry in cell.runs if entry.phase == "tune"]
+        for entry in cell.runs:
+            result = RunFolder(home, entry.identity).result()
             assert result is not None
-            split = "validation" if entry["phase"] == "tune" else "test"
-            assert entry["score"] == result["scores"]["best"][split]["accuracy"]
-        best = max(entry["score"] for entry in trials)
-        assert cell["winner"] in [entry["settings"] for entry in trials if entry["score"] == best]
-        assert all(entry["settings"] == cell["winner"] for entry in cell["entries"] if entry["phase"] == "confirm")
+            split = "validation" if entry.phase == "tune" else "test"
+            assert entry.score == result["scores"]["best"][split]["accuracy"]
+        best = max(entry.score for entry in trials)
+        assert cell.winner in [entry.settings for entry in trials if entry.score == best]
+        assert all(entry.settings == cell.winner for entry in cell.runs if entry.phase == "confirm")
 
 
 def test_no_choice_depends_on_the_test_split(small: Study) -> None:
@@ -87,7 +88,7 @@ def test_no_choice_depends_on_the_test_split(small: Study) -> None:
 
 def test_running_again_trains_nothing_and_writes_the_same_ledger(swept: tuple[Path, Study]) -> None:
     home, study = swept
-    ledger = study_folder(home, study.name, study.scale) / "ledger.json"
+    ledger = StudyFolder(home, study.name, study.scale).path / "ledger.json"
     before = ledger.read_bytes()
     events: list[Event] = []
     Sweep(study, home, events.append).run(Here(home))
@@ -99,7 +100,7 @@ def test_running_again_trains_nothing_and_writes_the_same_ledger(swept: tuple[Pa
 def test_workers_make_the_same_bytes_as_this_process(swept: tuple[Path, Study], tmp_path: Path) -> None:
     home, study = swept
     Sweep(study, tmp_path, lambda event: None).run(LocalWorkers(tmp_path, 2))
-    assert read_ledger(tmp_path, study) == read_ledger(home, study)
+    assert cells_of(tmp_path, study) == cells_of(home, study)
     for run in (home / "runs").iterdir():
         for name in ("metrics.jsonl", "result.json", "best.safetensors", "last.safetensors"):
             assert (run / name).read_bytes() == (tmp_path / "runs" / run.name / name).read_bytes()
@@ -111,17 +112,17 @@ def test_the_study_can_be_rebuilt_from_the_store_alone(swept: tuple[Path, Study]
     events: list[Event] = []
     Sweep(study, tmp_path, events.append).run(Here(tmp_path))
     assert not any(event.trained for event in events)
-    assert read_ledger(tmp_path, study) == read_ledger(home, study)
+    assert cells_of(tmp_path, study) == cells_of(home, study)
 
 
 def test_optuna_sees_every_trial_with_its_run(swept: tuple[Path, Study]) -> None:
     home, study = swept
-    journal = study_folder(home, study.name, study.scale) / "journal.log"
+    journal = StudyFolder(home, study.name, study.scale).path / "journal.log"
     storage = JournalStorage(JournalFileBackend(str(journal)))
     for label, found in entries(home, study, "tune").items():
         trials = optuna.load_study(study_name=label, storage=storage).trials
-        assert [trial.value for trial in trials] == [entry["score"] for entry in found]
-        assert [trial.user_attrs["run"] for trial in trials] == [entry["run"] for entry in found]
+        assert [trial.value for trial in trials] == [entry.score for entry in found]
+        assert [trial.user_attrs["run"] for trial in trials] == [entry.identity for entry in found]
         assert all(trial.state.is_finished() for trial in trials)
 
 
@@ -139,20 +140,20 @@ def test_a_run_that_fails_is_a_failed_cell_and_never_a_zero(
     def stub(work: Work, home: Path) -> Outcome:
         tree = work.tree
         bad = tree["model"]["width"] == 16 and tree["objective"]["n"] == 2
-        score = {"accuracy": 0.5 + 0.01 * tree["seed"] % 7}
+        score = {"accuracy": 0.5 + 0.01 * (tree["seed"] % 7)}
         result: Tree = {"status": "complete", "scores": {"best": {"validation": score, "test": score}}}
         return Outcome({"status": "diverged", "reason": "not finite"} if bad else result)
 
     monkeypatch.setattr("studies.running.executors.here.attempt", stub)
-    states = Sweep(small, tmp_path, lambda event: None).run(Here(tmp_path))
-    cells = {state.cell.label: state for state in states}
-    failed = cells["width=16 n=2"]
-    assert [entry.failure for entry in failed.entries] == ["not finite", "not finite"]
+    sweep = Sweep(small, tmp_path, lambda event: None)
+    judgements = sweep.run(Here(tmp_path))
+    failed = next(cell for cell in sweep.records if cell.label == "width=16 n=2")
+    assert [entry.failure for entry in failed.runs] == ["not finite", "not finite"]
     assert failed.winner is None
-    scores = confirmed([state.tree() for state in states])
+    scores = confirmed(sweep.records)
     assert scores["width=16 n=2"] == {}
     assert len(scores["width=8 n=1"]) == 5
-    assert [one.verdict for one in judge(small, scores)][1] == "inconclusive"
+    assert judgements[1].verdict == "inconclusive"
 
 
 def test_a_failed_study_exits_with_1_and_names_the_cell(study_file: Edit, tmp_path: Path, lab: Lab) -> None:
@@ -202,7 +203,7 @@ def test_run_status_and_claims_from_the_command_line(study_file: Edit, tmp_path:
 def test_a_study_that_another_process_runs_is_refused(swept: tuple[Path, Study]) -> None:
     home, study = swept
     with (
-        exclusive(study_folder(home, study.name, study.scale), "running this study"),
+        exclusive(StudyFolder(home, study.name, study.scale).path, "running this study"),
         pytest.raises(UserError, match="another process is running this study"),
     ):
         Sweep(study, home, lambda event: None).run(Here(home))

@@ -1,0 +1,171 @@
+"""Models of what a study keeps beside its runs: its declaration, its ledger, its verdicts and its looks.
+
+Each model reads and writes one JSON file. Field aliases are the keys on disk where the attribute has a clearer name.
+This module imports neither torch nor the declarations of studies, so that asking how far a study is stays quick.
+"""
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from generators.foundation.settings import Tree
+
+Phase = Literal["tune", "confirm"]
+Scalar = bool | int | float | str
+"""A level of a factor as JSON stores it."""
+
+
+class Record(BaseModel):
+    """A stored model. Numbers must be finite, and types are not converted."""
+
+    model_config = ConfigDict(strict=True, populate_by_name=True, allow_inf_nan=False)
+
+    def tree(self) -> Tree:
+        """Returns the record as JSON types, under the keys used on disk."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+class RunRecord(Record):
+    """One run of a study.
+
+    Attributes:
+        seed: the run's seed; seeds of tuning runs start at `TUNING_SEED`.
+        settings: tuned settings, by dotted key.
+        identity: the name of the run's folder.
+        score: the study's metric, on validation in the tuning phase and on the study's split in the confirming phase.
+        failure: why the run has no score.
+        measures: the other measures that claims use, by name.
+    """
+
+    phase: Phase
+    seed: int
+    settings: dict[str, float]
+    identity: str = Field(alias="run")
+    score: float | None = None
+    failure: str | None = None
+    measures: dict[str, int | float] = Field(default_factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        """True once the run has a score or a failure."""
+        return self.score is not None or self.failure is not None
+
+
+class RunCounts(Record):
+    """Scored trials, scored confirming seeds, failed runs and ended runs of a cell."""
+
+    tune: int
+    confirm: int
+    failed: int
+    ended: int
+
+
+class CellRecord(Record):
+    """One cell of a study: the levels of its factors, its runs and the settings that tuning chose."""
+
+    label: str = Field(alias="cell")
+    levels: dict[str, Scalar]
+    winner: dict[str, float] | None = None
+    runs: list[RunRecord] = Field(default_factory=list, alias="entries")
+
+    def confirmed(self, measure: str | None = None) -> dict[int, float]:
+        """Returns seed -> score of the confirming runs, or seed -> the named measure where a run has it."""
+        scored = [run for run in self.runs if run.phase == "confirm" and run.score is not None]
+        values = {run.seed: run.measures.get(measure) if measure else run.score for run in scored}
+        return {seed: value for seed, value in values.items() if value is not None}
+
+    def counts(self) -> RunCounts:
+        """Counts the runs that ended."""
+        phases = [run.phase for run in self.runs if run.score is not None]
+        failed = sum(run.failure is not None for run in self.runs)
+        return RunCounts(
+            tune=phases.count("tune"), confirm=phases.count("confirm"), failed=failed, ended=len(phases) + failed
+        )
+
+
+class LedgerRecord(Record):
+    """The cells of a study, or of one shard of it."""
+
+    cells: list[CellRecord]
+
+
+class TuningRecord(Record):
+    """The part of a stored declaration that progress reports need."""
+
+    seeds: int = 1
+
+
+class DeclarationRecord(Record):
+    """The part of a stored declaration that is read without validating the whole of it."""
+
+    tuning: TuningRecord
+
+
+class StudyRecord(Record):
+    """A study as it last ran: enough to read its runs and to run it again.
+
+    Attributes:
+        declaration: the validated study file, as JSON types.
+        runs: runs of the whole study, at most.
+    """
+
+    name: str
+    scale: str
+    source: str
+    assignments: list[str]
+    base: dict[str, Any]
+    factors: dict[str, list[Scalar]]
+    seeds: int
+    trials: int
+    declaration: dict[str, Any]
+    runs: int
+
+    @property
+    def tuning_runs(self) -> int:
+        """Tuning runs of a cell, at most."""
+        return self.trials * DeclarationRecord.model_validate(self.declaration).tuning.seeds
+
+
+class VerdictRecord(Record):
+    """The verdict on one claim; effect, interval and p values are None where the claim could not be tested.
+
+    Attributes:
+        cells: labels of every cell that the claim uses; `treatment` and `control` are the two shown side by side.
+        interval: its ends, None where an end is infinite.
+        interval_level: one minus the confidence of the interval.
+        p_corrected: the p value after Holm's correction.
+        seeds_needed: estimated seeds an arm that would decide an inconclusive claim.
+    """
+
+    claim: str
+    text: str
+    paper: str
+    kind: str
+    margin: float | None = None
+    cells: list[str]
+    treatment: str
+    control: str
+    verdict: Literal["supported", "contradicted", "inconclusive"]
+    reason: str
+    difference: float | None = None
+    interval: tuple[float | None, float | None] | None = None
+    interval_level: float | None = None
+    p: float | None = None
+    p_corrected: float | None = None
+    seeds_needed: int | None = None
+    outlook: str = ""
+
+
+class VerdictsRecord(Record):
+    """The verdicts on all claims of a study, written when the study ends."""
+
+    study: str
+    scale: str
+    verdicts: list[VerdictRecord]
+
+
+class LooksRecord(RootModel[dict[int, list[int] | None]]):
+    """The looks taken: number of seeds -> the looks that the study file declared at that time."""

@@ -1,0 +1,35 @@
+"""The scores of a study's cells, as the judge and the reports read them."""
+
+from collections.abc import Callable, Sequence
+
+from studies.declared.claims.claim import Claim
+from studies.declared.measures import main_measure, measure_of
+from studies.declared.study import Study
+from studies.ledger.records import CellRecord
+
+
+def confirmed(cells: Sequence[CellRecord], measure: str | None = None) -> dict[str, dict[int, float]]:
+    """Returns cell label -> seed -> score of the confirming runs, or the named measure where a run has it."""
+    return {cell.label: cell.confirmed(measure) for cell in cells}
+
+
+def failures(cells: Sequence[CellRecord]) -> list[str]:
+    """Returns a line for each failed run: its cell, phase, seed and reason."""
+    return [
+        f"{cell.label}, {run.phase} seed {run.seed}: {run.failure}"
+        for cell in cells
+        for run in cell.runs
+        if run.failure
+    ]
+
+
+def scores_for(study: Study, cells: Sequence[CellRecord]) -> Callable[[Claim], dict[str, dict[int, float]]]:
+    """Returns a function: claim -> cell label -> seed -> the claim's measure, negated where less is better."""
+    main = main_measure(study.declaration)
+
+    def scores(claim: Claim) -> dict[str, dict[int, float]]:
+        measure = measure_of(study.declaration, claim)
+        values = confirmed(cells, None if measure == main else measure.name)
+        return {cell: {seed: measure.sign * value for seed, value in seeds.items()} for cell, seeds in values.items()}
+
+    return scores
