@@ -1,0 +1,90 @@
+"""The documents: links and paths lead somewhere, commands and options exist, the README stays short."""
+
+import re
+import shlex
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from lab.__main__ import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / name for name in ("README.md", "FINDINGS.md", "LOG.md")] + sorted((ROOT / "docs").glob("*.md"))
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+PATH = re.compile(r"(?<![\w/.-])((?:generators|lab|studies|reports|tests|benchmarks|docs)/[\w./-]*\w)")
+MODULE = re.compile(r"python -m ([\w.]+)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+WRITTEN_BY_THE_LAB = "studies/NAME/SCALE/"
+
+documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub forms them."""
+    headings = HEADING.findall(document.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@documents
+def test_every_relative_link_leads_to_a_file_and_a_heading(document: Path) -> None:
+    links = [link for link in LINK.findall(document.read_text(encoding="utf-8")) if "://" not in link]
+    broken = []
+    for link in links:
+        name, _, anchor = link.partition("#")
+        target = (document.parent / name).resolve() if name else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+@documents
+def test_every_path_and_module_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    paths = {path for path in PATH.findall(text) if not path.startswith(WRITTEN_BY_THE_LAB)}
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
+    modules = {module for module in MODULE.findall(text) if module.partition(".")[0] in ("lab", "tests", "benchmarks")}
+    assert {module for module in modules if find_spec(module) is None} == set()
+
+
+def command_lines(document: Path) -> list[str]:
+    """The lines of a document's code blocks and inline code that call `lab`, without comments."""
+    text = document.read_text(encoding="utf-8")
+    blocks = re.findall(r"```(?:sh|bash)?\n(.*?)```", text, re.DOTALL) + re.findall(
+        r"(?:^    .+\n)+", text, re.MULTILINE
+    )
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    lines += re.findall(r"`(lab [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    commands = [part.strip() for line in lines for part in line.partition("   #")[0].split("&&")]
+    return [command for command in commands if re.match(r"lab [a-z]", command)]
+
+
+def unknown_words(line: str) -> list[str]:
+    """The subcommands and options of a command line that `lab` does not have."""
+    words = shlex.split(line.partition(" # ")[0], posix=True)[1:]
+    if words[0] not in COMMANDS:
+        return words[:1]
+    application = import_module(COMMANDS[words[0]][0]).app
+    command: Any = typer.main.get_command(application)  # a click command, of whichever click typer brings
+    position = 0
+    while hasattr(command, "commands") and position < len(words) and not words[position].startswith("-"):
+        if words[position] not in command.commands:
+            return [words[position]]
+        command = command.commands[words[position]]
+        position += 1
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    options = {word.strip("[]").partition("=")[0] for word in words[position:] if word.startswith(("--", "[--"))}
+    return sorted(options - known)
+
+
+@documents
+def test_every_command_and_option_exists(document: Path) -> None:
+    unknown = {line: words for line in command_lines(document) if (words := unknown_words(line))}
+    assert unknown == {}
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
