@@ -19,8 +19,9 @@ from time import perf_counter
 import numpy as np
 from scipy import stats
 
-from studies.declared.loading import at_scale
-from studies.declared.study import Declaration, Study
+from studies.declared.loading import study_at_scale
+from studies.declared.study import Study
+from studies.declared.study_file import StudyDeclaration
 from studies.judging.judge import Judgement, judge
 from studies.statistics.exact import mean_interval
 from studies.statistics.forms.form import Scores
@@ -77,8 +78,8 @@ def declared(claims: list[dict[str, object]], arms: int, form: str, seeds: int, 
             for place, claim in enumerate(claims)
         ],
     }
-    declaration = Declaration.model_validate_json(json.dumps(file))
-    return at_scale(Path("simulated.toml"), declaration, "cpu", [])
+    declaration = StudyDeclaration.model_validate_json(json.dumps(file))
+    return study_at_scale(Path("simulated.toml"), declaration, "cpu", [])
 
 
 DIFFERENCE: dict[str, object] = {"kind": "difference", "treatment": 1, "control": 0}

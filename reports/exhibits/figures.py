@@ -19,7 +19,7 @@ from reports.frames.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.frames.summaries import CellScore, differences, mean_curves, scores, seed_curves, shortcut_on, trials
 from studies.declared.levels import short
 from studies.declared.measures import Measure, main_measure, measure_of
-from studies.declared.study import Range
+from studies.declared.ranges import Range
 from studies.judging.judge import Judgement
 
 LINE = 48

@@ -11,8 +11,8 @@ import numpy as np
 from generators.foundation.settings import Tree
 from reports.frames.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.frames.summaries import lucky, scores
-from studies.declared.loading import SMOKE
 from studies.declared.measures import Measure, main_measure, measure_of
+from studies.declared.scales import SMOKE
 from studies.judging.judge import Judgement
 from studies.statistics.exact import SEEDS_MINIMUM, Contrast
 

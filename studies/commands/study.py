@@ -13,7 +13,8 @@ from lab.commands.options import DEFAULT_HOME, Home
 from studies.commands.archive import pack_command, unpack_command
 from studies.commands.collection import again, collection_status, expanded, run_collection_command, show_collection
 from studies.commands.search import search_command
-from studies.declared.collection import collections, is_collection, load_collection
+from studies.declared.catalog import COLLECTIONS, STUDIES
+from studies.declared.collection import is_collection, load_collection
 from studies.ledger.folder import StudyFolder
 
 if TYPE_CHECKING:
@@ -37,12 +38,12 @@ StoredScale = Annotated[str | None, typer.Option("--scale", help="by default the
 @study_app.command("list")
 def list_command(as_json: Json = False) -> None:
     """The studies that are shipped."""
-    from studies.declared.loading import CATALOG, catalog, declared
+    from studies.declared.loading import read_study_file
 
-    studies = {name: declared(CATALOG / f"{name}.toml") for name in catalog()}
+    studies = {name: read_study_file(STUDIES.path(name)) for name in STUDIES.names}
     rows = [f"{name:<22}{study.question}" for name, study in studies.items()]
     value = {name: {"title": study.title, "question": study.question} for name, study in studies.items()}
-    together = [f"{name:<22}all of: {load_collection(name).declaration.question}" for name in collections()]
+    together = [f"{name:<22}all of: {load_collection(name).declaration.question}" for name in COLLECTIONS.names]
     answer(value, as_json, "\n".join([*rows, *together, "", "next: lab study show quick"]))
 
 

@@ -1,5 +1,6 @@
 """A level of a factor, and the dotted keys that factors and settings are written under."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import PlainValidator
@@ -54,3 +55,16 @@ def assign(tree: Tree, key: str, value: Any, where: str) -> None:
         assign_value(tree, key, value)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+
+
+def changed(tree: Tree, changes: Iterable[tuple[str, Any]], where: str) -> Tree:
+    """Returns a copy of a tree with values assigned to dotted keys, a table before what goes inside it."""
+    result = copied(tree)
+    for key, value in sorted(changes, key=lambda change: change[0].count(".")):
+        assign(result, key, value, where)
+    return result
+
+
+def known_level(level: Level, known: list[Level]) -> Level:
+    """Returns a level, or the one of `known` that "first" or "last" stands for."""
+    return {"first": known[0], "last": known[-1]}.get(str(level), level)

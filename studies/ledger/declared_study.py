@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from studies.declared.loading import CATALOG
-from studies.declared.study import Declaration, Study
+from studies.declared.catalog import STUDIES
+from studies.declared.study import Study
+from studies.declared.study_file import StudyDeclaration
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import StudyRecord
 
@@ -15,7 +16,7 @@ from studies.ledger.records import StudyRecord
 def record_of(study: Study) -> StudyRecord:
     """Returns the record from which a study can be read and run again."""
     plain = {field.name: getattr(study, field.name) for field in fields(study)}
-    if Path(study.source).parent == CATALOG:
+    if Path(study.source).parent == STUDIES.folder:
         plain["source"] = f"studies/catalog/{study.name}.toml"  # wherever the lab is installed
     plain |= {"assignments": list(study.assignments), "declaration": study.declaration.model_dump(mode="json")}
     return StudyRecord(**plain, runs=study.runs)
@@ -31,7 +32,7 @@ def find_study(home: Path, name: str, scale: str | None) -> Study:
     record = folder.read_study()
     plain = {field: getattr(record, field) for field in StudyRecord.model_fields if field != "runs"}
     try:
-        declaration = Declaration.model_validate_json(json.dumps(record.declaration))
+        declaration = StudyDeclaration.model_validate_json(json.dumps(record.declaration))
     except ValidationError:
         raise folder.of_another_version() from None
     return Study(**plain | {"declaration": declaration, "assignments": tuple(record.assignments)})

@@ -20,8 +20,10 @@ from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.randomness import word
 from generators.foundation.settings import Tree
 from lab.run.store import TIMING, RunFolder, exclusive
-from studies.declared.search import Choices, Sampler, Search, label
-from studies.declared.study import TUNING_SEED, Range
+from studies.declared.ranges import Range
+from studies.declared.search import Search, label
+from studies.declared.search_file import Choices, Sampler
+from studies.declared.study import TUNING_SEED
 from studies.ledger.folder import StudyFolder
 from studies.ledger.search_records import ProposalRecord, RangeRecord, SearchRecord, SearchRunRecord
 from studies.running.executors.executor import Executor, Outcome

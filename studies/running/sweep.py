@@ -20,16 +20,18 @@ from lab.analysis.measure_store import place_of
 from lab.analysis.table import SAMPLES
 from lab.run.store import RunFolder, exclusive
 from lab.run.stored_run import CHECKPOINTS
-from studies.declared.loading import SMOKE
-from studies.declared.measures import SHOWN_SEED, Phase, analyses_of, cells_shown, main_measure, score_of
+from studies.declared.analyses import SAMPLED_SEED, analyses_of, sampled_cells
+from studies.declared.measures import main_measure
+from studies.declared.scales import SMOKE
 from studies.declared.study import TUNING_SEED, Cell, Study
 from studies.judging.judge import Judgement, judge
 from studies.ledger.declared_study import record_of
 from studies.ledger.folder import JOURNAL, StudyFolder
-from studies.ledger.records import CellRecord, RunRecord, VerdictsRecord
+from studies.ledger.records import CellRecord, Phase, RunRecord, VerdictsRecord
 from studies.ledger.scores import scores_for
 from studies.running.executors.executor import Executor, Outcome
 from studies.running.interrupts import interruptible
+from studies.running.scoring import score_of
 from studies.running.tuning import storage_at, tuning_of
 from studies.statistics.interim import level_at
 
@@ -89,7 +91,7 @@ class Sweep:
         self.study, self.home, self.tell, self.shard = study, home, tell, shard
         self.sign = main_measure(study.declaration).sign
         self.analyses = analyses_of(study.declaration)
-        self.shown = cells_shown(study)
+        self.shown = sampled_cells(study)
         self.folder = StudyFolder(home, study.name, study.scale)
         self.part = self.folder if shard == WHOLE else self.folder.shard(shard.number, shard.count)
         self.cells = shard.of(study.cells)
@@ -246,7 +248,7 @@ class Sweep:
             self.stored.append((key, Outcome(None, str(error))))
             return
         analyses = self.analyses if phase == "confirm" else ()
-        if (phase, seed) == ("confirm", SHOWN_SEED) and state.cell.label in self.shown:
+        if (phase, seed) == ("confirm", SAMPLED_SEED) and state.cell.label in self.shown:
             analyses += self._samples(spec.identity, trained=stored is not None)
         to_take = any(not place_of(self.home, spec.identity, of, name).exists() for name, of in analyses)
         if stored is None or (to_take and stored["status"] == "complete"):

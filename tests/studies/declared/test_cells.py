@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from generators.foundation.errors import UserError
-from studies.declared.loading import covering, load
+from studies.declared.checks.runs import covering
+from studies.declared.loading import load
 from studies.declared.study import Study
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
@@ -85,7 +86,7 @@ def test_what_is_wrong_with_a_part_is_a_sentence(study_file: Edit, name: str) ->
 def test_two_levels_of_equal_content_are_refused(study_file: Edit) -> None:
     with pytest.raises(UserError, match="cells width=8 objective=one and width=8 objective=two are the same run"):
         load(str(study_file(*TABLES, (', n = 2, head = "linear"', ', head = "transformer"'))), "cpu", [])
-    with pytest.raises(UserError, match="a level stands there twice"):
+    with pytest.raises(UserError, match="lists a level twice"):
         load(str(study_file(('"model.width" = [8, 16]', '"training.weight_decay" = [0, 0.0]'))), "cpu", [])
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from generators.foundation.errors import UserError
 from studies.commands.collection import expanded
-from studies.declared import collection, loading
+from studies.declared.catalog import COLLECTIONS, STUDIES
 from studies.declared.collection import load_collection
-from studies.declared.loading import catalog, declared
+from studies.declared.loading import read_study_file
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
 
@@ -34,10 +34,10 @@ def files(study_file: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A catalog of two studies, and a collection `all` of them and of one that needs a corpus."""
     small = study_file()
     (tmp_path / "other.toml").write_text(small.read_text().replace("Does it?", "Does the other?"))
-    (tmp_path / "all.toml").write_text(COLLECTION)
-    monkeypatch.setattr(collection, "COLLECTIONS", tmp_path)
-    monkeypatch.setattr(collection, "collections", lambda: ["all"])
-    monkeypatch.setattr(loading, "CATALOG", tmp_path)
+    (tmp_path / "collections").mkdir()
+    (tmp_path / "collections" / "all.toml").write_text(COLLECTION)
+    monkeypatch.setattr(COLLECTIONS, "folder", tmp_path / "collections")
+    monkeypatch.setattr(STUDIES, "folder", tmp_path)
     return tmp_path
 
 
@@ -86,7 +86,7 @@ def test_only_what_a_study_cannot_run_without_is_set(files: Path, lab: Lab) -> N
     found = load_collection("all")
     assert found.assigned(["task.corpus=tales.txt"])["tales"] == ["task.corpus=tales.txt"]
     assert found.assigned(["task.corpus=tales.txt"])["small"] == []
-    with pytest.raises(UserError, match=r"--set objective.n=3: .* differ in their settings.*: task.corpus"):
+    with pytest.raises(UserError, match=r"--set objective.n=3: .* have different settings.*: task.corpus"):
         found.assigned(["objective.n=3"])
     shard = lab("study", "run", "all", "--shard", "1/2", "--home", files / "home")
     assert shard.returncode == 2
@@ -100,7 +100,7 @@ def test_a_name_that_is_none_is_answered_with_the_nearest() -> None:
 
 def test_the_paper_has_every_study_of_the_catalog_but_tutorials() -> None:
     members = load_collection("paper").members
-    assert {member.study for member in members} == set(catalog())
+    assert {member.study for member in members} == set(STUDIES.names)
     for member in members:
-        study = declared(loading.CATALOG / f"{member.study}.toml")
+        study = read_study_file(STUDIES.path(member.study))
         assert {"smoke", "cpu"} <= set(study.scales), member.study

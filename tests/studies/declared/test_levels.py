@@ -7,7 +7,7 @@ import pytest
 
 from generators.foundation.errors import UserError
 from studies.declared.loading import load
-from studies.declared.study import Declaration
+from studies.declared.study_file import StudyDeclaration
 from studies.ledger.declared_study import record_of
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
@@ -50,7 +50,7 @@ def test_a_factor_inside_a_table_is_put_into_it_wherever_it_stands(study_file: E
 def test_it_is_stored_and_read_again(study_file: Edit) -> None:
     study = load(str(study_file(*TABLES)), "cpu", [])
     stored = record_of(study)
-    assert Declaration.model_validate_json(json.dumps(stored.declaration)).levels == study.declaration.levels
+    assert StudyDeclaration.model_validate_json(json.dumps(stored.declaration)).levels == study.declaration.levels
 
 
 WRONG = {
@@ -58,7 +58,7 @@ WRONG = {
     "number for a name": (('objective = ["one", "two"]', 'objective = ["one", 2]'), "factors.objective = 2: no table levels.objective.2"),
     "table too many": (("[tuning]\n", '[levels.objective.three]\nkind = "multi_token"\n\n[tuning]\n'), "levels.objective.three: no factor uses this table"),
     "table of no factor": (("[levels.objective]", "[levels.objectvie]"), "levels.objectvie: no such factor; the nearest is objective"),
-    "base behind it": (("[base.training]", "[base.objective]\nn = 2\n\n[base.training]"), "base.objective: the tables under levels.objective take its place whole"),
+    "base behind it": (("[base.training]", "[base.objective]\nn = 2\n\n[base.training]"), "base.objective: the tables under levels.objective replace it whole"),
     "misspelt setting": (('head = "linear"', 'haed = "linear"'), 'objective=two: objective.haed = "linear": no such key; the nearest is objective.head'),
     "unknown kind": (('two = { kind = "multi_token"', 'two = { kind = "mine"'), "cell width=8 objective=two: objective.kind = 'mine': no such objective"),
     "no table": (('two = { kind = "multi_token", n = 2, head = "linear" }', 'two = "multi_token"'), "levels.objective.two = \"multi_token\": should be a table"),

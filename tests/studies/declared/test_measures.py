@@ -13,13 +13,14 @@ from lab.analysis.table import ANALYSES
 from lab.run.store import TIMING, RunFolder
 from lab.run.stored_run import StoredRun
 from studies.declared.loading import load
-from studies.declared.measures import Measure, main_measure, measure_of, score_of
+from studies.declared.measures import Measure, main_measure, measure_of
 from studies.declared.study import Study
 from studies.judging.judge import judge
 from studies.ledger.records import CellRecord, RunRecord
 from studies.ledger.scores import confirmed, scores_for
 from studies.running.executors.executor import Outcome
 from studies.running.executors.here import Here
+from studies.running.scoring import score_of
 from studies.running.sweep import Sweep
 from tests.studies.conftest import Edit, cells_of
 
@@ -159,5 +160,5 @@ def test_a_claim_may_be_about_an_analysis_which_the_worker_takes_and_keeps(
 
 
 def test_an_analysis_is_no_metric_to_tune_by(study_file: Edit) -> None:
-    with pytest.raises(UserError, match="is for claims, as tuning reads validation"):
+    with pytest.raises(UserError, match="only a claim can use a measure of an analysis"):
         load(str(study_file(('metric = "accuracy"', 'metric = "analysis/lookahead/lookahead_2"'))), "cpu", [])

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from generators.foundation.errors import UserError
-from studies.declared.loading import catalog, load
+from studies.declared.catalog import STUDIES
+from studies.declared.loading import load
 from studies.declared.study import TUNING_SEED, Study
 from tests.conftest import Lab
 from tests.generators.tales import invented, written
@@ -23,7 +24,7 @@ WRONG = {
     "unknown objective": (('kind = "multi_token"', 'kind = "multi_tokn"'), "objective.kind = 'multi_tokn': no such objective; the nearest is multi_token"),
     "empty factor": (('"model.width" = [8, 16]', '"model.width" = []'), "factors.model.width = []: should have at least one level"),
     "factor of nothing": (('"model.width" = [8, 16]', '"modle.width" = [8, 16]'), "modle: no such table; the nearest is model"),
-    "level twice": (('"objective.n" = [1, 2]', '"objective.n" = [1, 1, 2]'), "a level stands there twice"),
+    "level twice": (('"objective.n" = [1, 2]', '"objective.n" = [1, 1, 2]'), "lists a level twice"),
     "claim on no level": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = 4\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.same: objective.n = 4 is not a level of that factor"),
     "claim on no factor": (('factor = "objective.n"', 'factor = "objective.m"'), "no such factor; the nearest is objective.n"),
     "claim without margin": (("margin = 0.1\n", ""), "claims.1: margin is missing: an equivalence needs it; its own keys are treatment, control, margin"),
@@ -36,20 +37,20 @@ WRONG = {
     "missing question": (('question = "Does it?"\n', ""), "question is missing"),
     "misspelt metric": (('metric = "accuracy"', 'metric = "acuracy"'), "metric = 'acuracy': no such score; the nearest is accuracy"),
     "misspelt shortcut": (('shortcut = "name_before"', 'shortcut = "name_befor"'), "no such shortcut; the nearest is name_before"),
-    "shortcut beside no accuracy": (('metric = "accuracy"', 'metric = "exact"'), "shortcut = 'name_before': has an accuracy, token by token, which metric = 'exact' is not to be read beside"),
+    "shortcut beside no accuracy": (('metric = "accuracy"', 'metric = "exact"'), "shortcut = 'name_before': its score is an accuracy, which cannot be compared with metric = 'exact'"),
     "misspelt where": (('where = { "model.width" = 16 }', 'where = { "model.width" = 16, "model.widht" = 16 }'), "claims.same.where.model.widht: no such factor; the nearest is model.width"),
-    "claim twice": (('name = "same"', 'name = "helps"'), "claims: a name stands there twice"),
+    "claim twice": (('name = "same"', 'name = "helps"'), "claims: two have the same name"),
     "arm against itself": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = 1\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.same: treatment and control are the same cell"),
     "another scale's setting": (('summary = "fewer"', 'summary = "fewer"\nset = { "training.stpes" = 2 }'), "training.stpes = 2: no such key; the nearest is training.steps"),
     "another scale's factor": (('summary = "fewer"', 'summary = "fewer"\nset = { "objective.n" = 2 }'), "scales.smoke.set: objective.n is a factor"),
     "base behind a factor": (("[base.objective]\n", "[base.objective]\nn = 0\n"), "base at scale cpu: objective.n = 0: should be greater than or equal to 1"),
     "base behind tuning": (("learning_rate = 0.01\n", "learning_rate = -1.0\n"), "base at scale cpu: training.learning_rate = -1.0"),
-    "seed in base": (("[base.task]", "[base]\nseed = 3\n\n[base.task]"), "base.seed: seeds are the study's own"),
+    "seed in base": (("[base.task]", "[base]\nseed = 3\n\n[base.task]"), "base.seed: every run is given its seed"),
     "seeds without end": (("seeds = 5", "seeds = 100000000000000000000"), "seeds = 100000000000000000000: should be less than or equal to 1000"),
     "a list as a level": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = [2]\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.1: treatment = [2]: should be a number, a text, or true or false"),
     "warm-up beyond the end": (("\nsteps = 3\n", "\nsteps = 3\nwarmup_steps = 4\n"), "warmup_steps = 4 should be at most steps = 3"),
     "another scale's search": (('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rat" = { low = 0.1, high = 0.2 }'), "scales.smoke.search.training.learning_rat: is not tuned at other scales; the nearest is training.learning_rate"),
-    "a scale's empty range": (('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rate" = { low = 0.2, high = 0.1 }'), "tuning.search.training.learning_rate: low = 0.2 should be below high = 0.1"),
+    "a scale's empty range": (('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rate" = { low = 0.2, high = 0.1 }'), "scales.smoke.search.training.learning_rate: low = 0.2 should be below high = 0.1"),
     "no scale": (("[scales.cpu]", "[scales.cpuu]"), "--scale cpu: no such scale; the nearest is cpuu"),
 }  # fmt: skip
 
@@ -109,7 +110,7 @@ def test_tuning_and_confirming_share_no_seed(small: Study) -> None:
     assert small.seeds < TUNING_SEED
 
 
-@pytest.mark.parametrize("name", catalog())
+@pytest.mark.parametrize("name", STUDIES.names)
 @pytest.mark.parametrize("scale", ["cpu", *(pytest.param(scale, marks=pytest.mark.slow) for scale in ("smoke", "gpu"))])
 def test_every_scale_of_a_shipped_study_is_valid(name: str, scale: str, tmp_path: Path) -> None:
     assignments = []

@@ -15,7 +15,8 @@ from lab.run.assembly import assemble
 from lab.run.finetuning import planned
 from lab.run.spec import TrainingConfig
 from lab.run.step import OptimiserStep
-from studies.declared.loading import CATALOG, load
+from studies.declared.catalog import STUDIES
+from studies.declared.loading import load
 from studies.declared.study import Study
 from studies.running.cost import (
     COUNTED_SAMPLES,
@@ -55,7 +56,7 @@ def test_it_is_what_torch_counts_in_a_real_step(tiny: Spec, kind: str) -> None:
 
 
 def test_runs_that_others_start_from_count_once_each() -> None:
-    study = load(str(CATALOG / "finetune.toml"), "smoke", [])
+    study = load(str(STUDIES.path("finetune")), "smoke", [])
     plan = plan_of(study)
     assert plan.runs == 4 * (1 + 2)
     assert plan.start_runs == 2 * (1 + 2)  # two ways to pretrain, the tuning seed and two more

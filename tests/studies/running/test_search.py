@@ -9,7 +9,8 @@ import pytest
 
 from lab.run.spec import parse_spec
 from lab.run.store import RunFolder
-from studies.declared.search import Search, load_search, searches
+from studies.declared.catalog import SEARCHES
+from studies.declared.search import Search, load_search
 from studies.declared.study import TUNING_SEED
 from studies.ledger.search_records import ProposalRecord, SearchRecord, SearchRunRecord
 from studies.running.executors.executor import Outcome
@@ -190,17 +191,21 @@ def test_the_same_search_again_trains_nothing_and_a_larger_one_goes_on(
         (
             '"model.width" = [8, 16]',
             '"model.wide" = [8, 16]',
-            "space: nothing in it can run; of the last tried: n=1 wide=16",
+            "space: nothing in it can run; the last combination tried: n=1 wide=16",
         ),
         (
             '"model.width" = [8, 16]',
             '"model.width" = [8, 8]',
-            "space.model.width = [8, 8]: a choice stands there twice",
+            "space.model.width = [8, 8]: lists a choice twice",
         ),
         ("low = 0.001", "low = 1.0", "space.training.learning_rate: low = 1.0 should be below high = 0.1"),
         ("low = 0.001", 'low = "a"', "space.training.learning_rate.low"),
         ("[8, 16]", "8", "space.model.width = 8: should be a list of choices"),
-        ('["none", "linear"]', '["none", "lineal"]', "space.objective.head: 'lineal' can run with nothing else there"),
+        (
+            '["none", "linear"]',
+            '["none", "lineal"]',
+            "space.objective.head: 'lineal' cannot run with any other setting",
+        ),
         ('cost = "parameters"', 'metric = "acuracy"', "metric = 'acuracy': no such score; the nearest is accuracy"),
         ("steps = 2", "steps = 2\nlearning_rate = 0.1\n[base]\nseed = 1", "not valid TOML"),
     ],
@@ -228,5 +233,5 @@ def test_what_is_not_there_is_said_with_what_is(declared: Callable[..., Path], l
 
 @pytest.mark.parametrize("scale", ["smoke", "cpu", "gpu"])
 def test_every_shipped_search_can_run_at_every_scale(scale: str) -> None:
-    for name in searches():
+    for name in SEARCHES.names:
         load_search(name, scale, [])

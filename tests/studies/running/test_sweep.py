@@ -17,7 +17,6 @@ from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
 from lab.run.store import RunFolder, exclusive
 from studies.declared.loading import load
-from studies.declared.measures import score_of
 from studies.declared.study import TUNING_SEED, Study
 from studies.ledger.declared_study import find_study
 from studies.ledger.folder import StudyFolder
@@ -26,6 +25,7 @@ from studies.ledger.scores import confirmed
 from studies.running.executors.executor import Outcome, Work
 from studies.running.executors.here import Here
 from studies.running.executors.local import LocalWorkers
+from studies.running.scoring import score_of
 from studies.running.sweep import Event, Sweep
 from tests.conftest import Lab
 from tests.studies.conftest import Edit, cells_of

@@ -8,9 +8,10 @@ import pytest
 from benchmarks.verdicts import DIFFERENCE, declared
 from generators.foundation.errors import UserError
 from generators.foundation.settings import validate
+from studies.declared.checks.claims import check_claims
 from studies.declared.claims.difference import Difference
-from studies.declared.loading import examine_claims
-from studies.declared.study import Declaration, Study
+from studies.declared.study import Study
+from studies.declared.study_file import StudyDeclaration
 from studies.judging.judge import Judgement, judge
 
 NOISE = np.array([-0.02, -0.01, 0.0, 0.01, 0.02])
@@ -122,26 +123,26 @@ REFUSED = {
 def test_a_claim_that_says_nothing_or_cannot_be_decided_is_refused(name: str) -> None:
     claims, arms, sentence = REFUSED[name]
     with pytest.raises(UserError) as raised:
-        examine_claims(study_of(*claims, arms=arms))
+        check_claims(study_of(*claims, arms=arms))
     assert sentence in str(raised.value)
 
 
 def test_what_five_seeds_can_decide_is_let_through() -> None:
-    examine_claims(study_of(*[DIFFERENCE] * 6))
-    examine_claims(study_of({"kind": "best", "best": [0]}, arms=7))
-    examine_claims(study_of(TREND, arms=3, form="paired"))
-    examine_claims(interaction())
+    check_claims(study_of(*[DIFFERENCE] * 6))
+    check_claims(study_of({"kind": "best", "best": [0]}, arms=7))
+    check_claims(study_of(TREND, arms=3, form="paired"))
+    check_claims(interaction())
 
 
 def test_the_seeds_of_a_study_are_one_of_its_looks_and_the_first_can_decide() -> None:
-    examine_claims(study_of(*[DIFFERENCE] * 3, looks=[5, 10]))
+    check_claims(study_of(*[DIFFERENCE] * 3, looks=[5, 10]))
     for claims, seeds, looks, sentence in (
         (1, 6, [5, 10], "seeds = 6: not one of looks = [5, 10]"),
         (1, 5, [10, 5], "looks = [10, 5]: should be numbers of seeds, each larger than the one before"),
         (4, 10, [5, 10], "with 4 claims and 2 looks the smallest p the independent test can give is 0.032, above the level of 0.025; 6 seeds would do"),
     ):  # fmt: skip
         with pytest.raises(UserError) as raised:
-            examine_claims(study_of(*[DIFFERENCE] * claims, seeds=seeds, looks=looks))
+            check_claims(study_of(*[DIFFERENCE] * claims, seeds=seeds, looks=looks))
         assert sentence in str(raised.value)
 
 
@@ -170,7 +171,7 @@ CLAIM = {"name": "c", "text": "", "paper": "", "factor": "arm"}
 )
 def test_a_key_that_its_kind_does_not_have_or_lacks_is_one_sentence(keys: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError) as raised:
-        validate(Declaration, FILE | {"claims": [CLAIM | keys]}, "x.toml")
+        validate(StudyDeclaration, FILE | {"claims": [CLAIM | keys]}, "x.toml")
     assert str(raised.value).startswith(f"x.toml: {sentence}")
     assert "\n" not in str(raised.value)
 
@@ -178,14 +179,14 @@ def test_a_key_that_its_kind_does_not_have_or_lacks_is_one_sentence(keys: dict[s
 def test_a_stored_claim_with_every_key_of_every_kind_is_read() -> None:
     """Earlier versions stored the keys of other kinds as null."""
     unused = dict.fromkeys(("margin", "over", "between", "better", "best", "metric", "split"))
-    claim = validate(Declaration, FILE | {"claims": [CLAIM | DIFFERENCE | unused]}, "x.toml").claims[0]
+    claim = validate(StudyDeclaration, FILE | {"claims": [CLAIM | DIFFERENCE | unused]}, "x.toml").claims[0]
     assert type(claim) is Difference
     assert (claim.treatment, claim.control, claim.margin) == (1, 0, None)
 
 
 def test_a_claim_is_stored_with_the_keys_of_its_kind() -> None:
-    declaration = validate(Declaration, FILE | {"claims": [CLAIM | DIFFERENCE]}, "x.toml")
+    declaration = validate(StudyDeclaration, FILE | {"claims": [CLAIM | DIFFERENCE]}, "x.toml")
     stored = declaration.model_dump(mode="json")
     assert {"treatment", "control"} < stored["claims"][0].keys()
     assert "best" not in stored["claims"][0]
-    assert validate(Declaration, stored, "x.toml") == declaration
+    assert validate(StudyDeclaration, stored, "x.toml") == declaration

@@ -1,0 +1,20 @@
+"""The analyses that workers run on a study's runs: those whose measures claims use, and samples for the report."""
+
+from studies.declared.measures import measure_of
+from studies.declared.study import Study
+from studies.declared.study_file import StudyDeclaration
+
+SAMPLED_SEED = 0
+"""The seed of the run whose samples are shown."""
+
+
+def analyses_of(declaration: StudyDeclaration) -> tuple[tuple[str, str], ...]:
+    """Returns pairs of an analysis whose measures claims use and the checkpoint it is run on."""
+    names = {measure_of(declaration, claim).analysis for claim in declaration.claims}
+    return tuple((name, declaration.checkpoint) for name in sorted(filter(None, names)))
+
+
+def sampled_cells(study: Study) -> frozenset[str]:
+    """Returns labels of the cells whose samples reports show: those that predict the most tokens."""
+    heads = {cell.label: getattr(study.spec(cell, study.middle, 0).objective, "n", 1) for cell in study.cells}
+    return frozenset(label for label, n in heads.items() if n == max(heads.values()))

@@ -1,0 +1,58 @@
+"""Checks that the runs of a task and a network will have a measure, before any of them is trained."""
+
+import numpy as np
+import torch
+
+from generators.foundation.errors import UserError
+from generators.foundation.settings import suggestion
+from generators.task import Task
+from lab.analysis.table import analysis_of
+from lab.loss.graph import Graph
+from lab.model.batches import TensorBatch
+from lab.objectives.objective import Objective
+from lab.run.evaluation import SCORES
+from studies.declared.measures import Measure
+
+
+def check_measure(measure: Measure, task: Task, network: Objective, where: str) -> None:
+    """Refuses a measure that the runs of a task and a network will not have.
+
+    Args:
+        where: file and table of the metric, named in the error.
+
+    Raises:
+        UserError: gives the nearest metric or split that they will have.
+    """
+    splits = [split for split, size in task.splits.items() if size is not None and split.startswith("test")]
+    if measure.split is not None and measure.split not in splits:
+        near = suggestion(measure.split, splits)
+        raise UserError(f"{where}split = {measure.split!r}: {task.config.kind} has no such test split; {near}")
+    if measure.analysis:
+        source = f"{where}metric = {measure.metric!r}"
+        analysis_of(measure.analysis, source).measure_info(measure.analysis_measure, source)
+        return
+    if measure.metric in ("loss_1", "seconds"):
+        return
+    scores = score_names(task, measure.split or "test")
+    if measure.metric in scores:
+        return
+    metrics = [*scores, *loss_names(task, network), "seconds"]
+    if measure.metric not in metrics:
+        raise UserError(f"{where}metric = {measure.metric!r}: no such score; {suggestion(measure.metric, metrics)}")
+
+
+def score_names(task: Task, split: str) -> list[str]:
+    """Returns the scores that runs of a task have on a split; an empty list where it scores no token."""
+    if not task.batch(split, np.arange(min(8, task.splits[split] or 8))).scored.any():
+        return []
+    shortcuts = [f"shortcut/{name}" for name in task.shortcuts]
+    return [*(name for name in SCORES if shortcuts or name in ("accuracy", "exact")), *shortcuts]
+
+
+def loss_names(task: Task, network: Objective) -> list[str]:
+    """Returns the names of the loss terms of a network, which may be on the meta device."""
+    device = network.trunk.embed_tokens.weight.device
+    indices = np.arange(2)
+    batch = TensorBatch.of(task.batch("train", indices), device, indices)
+    with torch.no_grad():
+        return [term.name for term in network.terms(network.latent(batch), batch, Graph())]

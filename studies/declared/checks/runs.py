@@ -1,0 +1,87 @@
+"""Checks of the runs that a study is going to train: their specs, their networks, and the study's own metric."""
+
+from itertools import combinations
+
+from generators.foundation.errors import UserError
+from generators.foundation.settings import suggestion
+from generators.table import build_task
+from lab.run.finetuning import planned
+from lab.run.spec import RunSpec
+from studies.declared.checks.measures import check_measure
+from studies.declared.levels import Level
+from studies.declared.measures import main_measure, measure_of
+from studies.declared.study import Cell, Study
+
+NETWORKS_MAXIMUM = 200
+"""Networks that are built; of more, those of cells that cover every pair of levels."""
+
+
+def check_runs(study: Study) -> None:
+    """Builds the spec of every cell and the networks, on the meta device, and checks the metrics on them.
+
+    Raises:
+        UserError: a cell cannot run, or its runs will not have a metric.
+    """
+    declaration, source = study.declaration, study.source
+    main = main_measure(declaration)
+    specs = check_specs(study, study.cells)
+    different = {network_settings(spec): cell for cell, spec in reversed(specs.items())}
+    cells = list(reversed(different.values()))
+    for cell in cells if len(cells) <= NETWORKS_MAXIMUM else covering(cells, 2):
+        network, task = planned(specs[cell], f"{source}, cell {cell.label}"), build_task(specs[cell].task)
+        if declaration.shortcut is not None and declaration.shortcut not in task.shortcuts:
+            near = suggestion(declaration.shortcut, list(task.shortcuts))
+            raise UserError(f"{source}: shortcut = {declaration.shortcut!r}: the task has no such shortcut; {near}")
+        check_measure(main, task, network, f"{source}: ")
+        if main.analysis:
+            raise UserError(
+                f"{source}: metric = {main.metric!r}: only a claim can use a measure of an analysis, because tuning "
+                "reads validation; give a score or a loss"
+            )
+    if declaration.shortcut is not None and declaration.metric != "accuracy":
+        raise UserError(
+            f"{source}: shortcut = {declaration.shortcut!r}: its score is an accuracy, which cannot be compared with "
+            f"metric = {declaration.metric!r}; leave it out"
+        )
+    labelled = {cell.label: specs[cell] for cell in study.cells}
+    for claim in declaration.claims:
+        if (measure := measure_of(declaration, claim)) != main:
+            for label in claim.comparison(study).cells:
+                task, network = build_task(labelled[label].task), planned(labelled[label])
+                check_measure(measure, task, network, f"{source}: claims.{claim.name}.")
+
+
+def check_specs(study: Study, cells: list[Cell]) -> dict[Cell, RunSpec]:
+    """Returns the specs of cells, with tuned settings in the middle of their ranges.
+
+    Raises:
+        UserError: a cell is no valid spec, or two cells are the same run.
+    """
+    specs = {cell: study.spec(cell, study.middle, 0) for cell in cells}
+    seen: dict[str, Cell] = {}
+    for cell, spec in specs.items():
+        same = seen.setdefault(repr(spec), cell)
+        if same is not cell:
+            raise UserError(
+                f"{study.source}: cells {same.label} and {cell.label} are the same run: levels of equal content; "
+                "leave one out"
+            )
+    return specs
+
+
+def covering(cells: list[Cell], together: int) -> list[Cell]:
+    """Chooses cells that have every combination of `together` levels that any of the cells has."""
+    seen: set[tuple[tuple[str, Level], ...]] = set()
+    chosen = []
+    for cell in cells:
+        groups = set(combinations(cell.levels, min(together, len(cell.levels))))
+        if not groups <= seen:
+            seen |= groups
+            chosen.append(cell)
+    return chosen
+
+
+def network_settings(spec: RunSpec) -> str:
+    """Returns the settings that decide a run's network: two specs that share them differ in training alone."""
+    start = spec.start and (spec.start.freeze, network_settings(spec.start.run))
+    return repr((spec.task, spec.model, spec.objective, start))

@@ -1,0 +1,54 @@
+"""Scales: what a study or a search changes in its base settings to run in seconds, in minutes or on a GPU."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from generators.foundation.errors import UserError
+from generators.foundation.settings import Tree, split_assignment, suggestion
+from studies.declared.levels import assign, copied
+
+SMOKE = "smoke"
+"""The scale that only shows that a study runs; its seeds may be too few to decide any claim."""
+
+S = TypeVar("S")
+
+
+def scale_named(scales: Mapping[str, S], name: str, path: Path) -> S:
+    """Returns the scale of that name in a file.
+
+    Raises:
+        UserError: the file has no such scale.
+    """
+    if name not in scales:
+        raise UserError(f"{path}: --scale {name}: no such scale; {suggestion(name, list(scales))}")
+    return scales[name]
+
+
+def base_at_scale(
+    base: Tree,
+    changes: Mapping[str, Any],
+    assignments: list[str],
+    path: Path,
+    scale: str,
+    reserved: Callable[[str], str | None],
+) -> Tree:
+    """Applies the changes of a scale, then `--set` assignments, to the base settings of a file.
+
+    Args:
+        changes: dotted key -> value, the scale's `set` table.
+        reserved: gives the reason why a key cannot be set, None where it can.
+
+    Raises:
+        UserError: a key is reserved, or no setting can stand there.
+    """
+    settings = copied(base)
+    assigned = [(f"{path}: scales.{scale}.set", *change) for change in changes.items()]
+    assigned += [("--set", *split_assignment(assignment)) for assignment in assignments]
+    for source, key, value in assigned:
+        if reason := reserved(key):
+            raise UserError(f"{source}: {key} {reason}")
+        assign(settings, key, value, source)
+    if "seed" in settings:
+        raise UserError(f"{path}: base.seed: every run is given its seed; leave it out")
+    return settings

@@ -1,0 +1,112 @@
+"""A study file: a question, base settings, factors, tuning, seeds, claims and scales, in TOML."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
+
+from generators.foundation.settings import Settings
+from studies.declared.claims.table import AnyClaim
+from studies.declared.levels import Level, scalar
+from studies.declared.ranges import Range
+from studies.statistics.forms.form import Form
+from studies.statistics.forms.independent import INDEPENDENT
+from studies.statistics.forms.table import FORMS, form_name
+
+PRUNED_SEEDS_MINIMUM = 5
+
+
+def levels_of_a_factor(value: Any) -> Any:
+    """Returns a level, or a list of levels, as it is.
+
+    Raises:
+        ValueError: it is neither, or an empty list.
+    """
+    if not isinstance(value, list):
+        return scalar(value)
+    if not value:
+        raise ValueError("should have at least one level")
+    return [scalar(level) for level in value]
+
+
+Part = dict[str, Annotated[Level | list[Level], PlainValidator(levels_of_a_factor)]]
+"""A part of the grid: factor -> a level or several, "first" and "last" included; a factor left out has all levels."""
+
+
+class Tuning(Settings):
+    """How the settings of each cell are chosen: the same number of trials for every cell, scored on validation."""
+
+    trials: int = Field(ge=1, le=10_000)
+    search: dict[str, Range] = Field(min_length=1)
+    seeds: int = Field(default=1, ge=1, le=100, description="runs of a trial, whose mean score it gets")
+    pruner: Literal["none", "wilcoxon"] = Field(
+        default="none", description="wilcoxon: a trial that loses to the best one ends before its last seed"
+    )
+    sampler: Literal["tpe", "gp"] = Field(
+        default="tpe", description="tree-structured Parzen estimators, or a Gaussian process"
+    )
+
+    @model_validator(mode="after")
+    def _check_seeds(self) -> Self:
+        if self.pruner == "wilcoxon" and self.seeds < PRUNED_SEEDS_MINIMUM:
+            raise ValueError(
+                f'pruner = "wilcoxon" with seeds = {self.seeds}: a signed-rank test needs at least '
+                f"{PRUNED_SEEDS_MINIMUM} seeds to tell two trials apart"
+            )
+        return self
+
+
+class Exclusion(Settings):
+    """A rule that excludes cells, with its reason; of several rules that fit a cell the first counts."""
+
+    where: Part = Field(min_length=1)
+    reason: str = Field(min_length=1)
+
+
+class Scale(Settings):
+    """What a scale changes."""
+
+    summary: str
+    seeds: int | None = Field(default=None, ge=1, le=1000)
+    trials: int | None = Field(default=None, ge=1, le=10_000)
+    factors: dict[str, list[Level]] = Field(default_factory=dict)
+    cells: list[Part] = Field(default_factory=list, description="replaces the cells of the study")
+    search: dict[str, Range] = Field(default_factory=dict, description="replaces ranges of tuned settings")
+    set: dict[str, Any] = Field(default_factory=dict)
+
+
+class StudyDeclaration(Settings):
+    """The content of a study file."""
+
+    title: str = Field(min_length=1)
+    question: str = Field(min_length=1)
+    paper: str
+    caveat: str = ""
+    metric: str = Field(default="accuracy", description="tuning improves it on validation; claims are about it")
+    split: str = Field(default="test", description="the split on which confirming runs are scored")
+    shortcut: str | None = Field(default=None, description="the shortcut whose score figures show beside the runs'")
+    checkpoint: Literal["best", "last"] = "best"
+    seeds: int = Field(ge=1, le=1000)
+    level: float = Field(default=0.05, gt=0, lt=0.5)
+    looks: list[int] | None = Field(
+        default=None, min_length=2, description="numbers of seeds at which it is judged, if more than once"
+    )
+    test: Annotated[str, AfterValidator(form_name)] = INDEPENDENT.name
+    base: dict[str, Any]
+    factors: dict[str, list[Level]] = Field(min_length=1)
+    cells: list[Part] = Field(default_factory=list, description="parts of the grid that run; by default all of it")
+    exclude: list[Exclusion] = Field(default_factory=list)
+    levels: dict[str, dict[str, dict[str, Any]]] = Field(
+        default_factory=dict, description="factor -> level -> table, where the levels of a factor are names of tables"
+    )
+    tuning: Tuning
+    claims: list[AnyClaim] = Field(min_length=1)
+    scales: dict[str, Scale] = Field(min_length=1)
+
+    @property
+    def form(self) -> Form:
+        """The form of the permutation test that `test` names."""
+        return FORMS[self.test]
+
+    def grids(self) -> list[dict[str, list[Level]]]:
+        """Factor -> levels, at the study's own and at every scale's changes."""
+        return [self.factors, *(scale.factors for scale in self.scales.values())]
