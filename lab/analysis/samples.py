@@ -106,7 +106,7 @@ def draft_rows(task: Task, batch: Batch, found: Decoded) -> list[Row]:
 def loss_rows(task: Task, network: Objective, batch: Batch, device: torch.device) -> list[Row]:
     """Each token of the samples with its class, whether it is scored, and the losses at it: None where it carries none,
     or where it stands nearer to the sample's begin than the head looks ahead."""
-    whole = TensorBatch.of(batch, device, np.arange(len(batch)))
+    whole = TensorBatch.from_batch(batch, device, np.arange(len(batch)))
     with torch.no_grad():
         latent = network.trunk(whole.inputs_BxP)
         losses = {

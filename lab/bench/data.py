@@ -63,7 +63,7 @@ def measure(kind: str, settings: Tree) -> Tree:
         pieces = [batch.take(np.arange(k * BATCH_SIZE, (k + 1) * BATCH_SIZE)) for k in range(STEPS)]
         before = time.perf_counter()
         for piece in pieces:
-            optimiser_step.take(TensorBatch.of(piece.trimmed(), parts.device, np.arange(BATCH_SIZE)), 0)
+            optimiser_step.take(TensorBatch.from_batch(piece.trimmed(), parts.device, np.arange(BATCH_SIZE)), 0)
         steps.append((time.perf_counter() - before) / STEPS)
     draw, step = statistics.median(draws[1:]), statistics.median(steps[1:])  # the first turn warms up
     return {

@@ -17,7 +17,7 @@ import torch
 from generators.foundation.errors import WorkFailed
 from generators.foundation.settings import Settings, Tree
 from generators.task import Batch
-from lab.loss.losses import LOSSES, descend
+from lab.loss.losses import LOSSES, accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.network import initialise
@@ -70,7 +70,7 @@ def built(bench: LossBench, n: int) -> tuple[Objective, TensorBatch]:
     tokens = np.random.default_rng(0).integers(bench.classes, size=(bench.samples, bench.length_tokens + 1))
     mask = np.ones(tokens.shape, dtype=bool)
     batch = Batch(tokens=tokens, loss=mask, scored=mask)
-    return network, TensorBatch.of(batch, torch.device("cpu"), np.arange(bench.samples))
+    return network, TensorBatch.from_batch(batch, torch.device("cpu"), np.arange(bench.samples))
 
 
 def times(bench: LossBench, n: int) -> dict[str, list[float]]:
@@ -80,7 +80,7 @@ def times(bench: LossBench, n: int) -> dict[str, list[float]]:
     for _ in range(bench.turns + 1):
         for loss, seconds in found.items():
             before = time.perf_counter()
-            descend(network, batch, loss)
+            accumulate_gradient(network, batch, loss)
             seconds.append(time.perf_counter() - before)
     return {loss: seconds[1:] for loss, seconds in found.items()}
 
@@ -95,7 +95,7 @@ def peak(bench: LossBench, n: int, loss: str) -> float:
     """Megabytes (10^6 bytes) that one pass takes above what this process holds before it."""
     network, batch = built(bench, n)
     before = resident("VmRSS")
-    descend(network, batch, loss)
+    accumulate_gradient(network, batch, loss)
     return resident("VmHWM") - before
 
 

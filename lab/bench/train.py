@@ -19,7 +19,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.settings import Settings, Tree
 from generators.task import Batch
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig, Shape
+from lab.model.config import ModelConfig, ModelShape
 from lab.model.layers import NORM_EPSILON
 from lab.model.network import initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
@@ -27,7 +27,7 @@ from lab.objectives.objective import DataShape
 from lab.run.assembly import usable_device
 from lab.run.spec import TrainingConfig
 from lab.run.step import Backward, OptimiserStep
-from lab.run.timing import median_ratio, take_turns, wait_for
+from lab.run.timing import median_ratio, time_in_turns, wait_for
 
 Step = Callable[[], object]
 
@@ -51,7 +51,7 @@ def measure(bench: TrainBench) -> list[Tree]:
     device = usable_device(bench.device)
     rows = []
     for width in bench.widths:
-        shape = Shape(width, bench.layers, max(1, width // 32))
+        shape = ModelShape(width, bench.layers, max(1, width // 32))
         tokens = np.random.default_rng(0).integers(bench.classes, size=(bench.samples, bench.length_tokens + 1))
         steps: dict[str, Step] = {}
         for compiled in (False, True):
@@ -60,7 +60,7 @@ def measure(bench: TrainBench) -> list[Tree]:
                 steps[f"ours n={n} {kind}"] = ours(shape, n, bench.classes, tokens, compiled, device)
             steps[f"transformers {kind}"] = theirs(shape, bench.classes, tokens, compiled, device)
         steps["floor"] = floor(shape, bench.classes, bench.samples, bench.length_tokens, device)
-        seconds = take_turns({name: awaited(step, device) for name, step in steps.items()}, bench.turns)
+        seconds = time_in_turns({name: awaited(step, device) for name, step in steps.items()}, bench.turns)
 
         def ratio(one: str, other: str, seconds: dict[str, list[float]] = seconds) -> float:
             return median_ratio(seconds[one], seconds[other])
@@ -106,11 +106,11 @@ def stepping(network: nn.Module, batch: TensorBatch, compiled: bool, backward: B
 def batch_of(tokens: "np.ndarray[Any, Any]", device: torch.device) -> TensorBatch:
     """A batch of which all tokens carry loss."""
     mask = np.ones(tokens.shape, dtype=bool)
-    return TensorBatch.of(Batch(tokens=tokens, loss=mask, scored=mask), device, np.arange(len(tokens)))
+    return TensorBatch.from_batch(Batch(tokens=tokens, loss=mask, scored=mask), device, np.arange(len(tokens)))
 
 
 def ours(
-    shape: Shape, n: int, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device
+    shape: ModelShape, n: int, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device
 ) -> Step:
     """Our step: n parallel heads under match = layers."""
     model = ModelConfig(width=shape.width, layers=shape.layers, attention_heads=shape.attention_heads)
@@ -120,7 +120,9 @@ def ours(
     return stepping(network, batch_of(tokens, device), compiled)
 
 
-def theirs(shape: Shape, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device) -> Step:
+def theirs(
+    shape: ModelShape, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device
+) -> Step:
     """transformers' step with the same shapes."""
     try:
         from transformers import LlamaConfig, LlamaForCausalLM
@@ -148,7 +150,7 @@ def theirs(shape: Shape, classes: int, tokens: "np.ndarray[Any, Any]", compiled:
     return stepping(llama, batch_of(tokens, device), compiled=False, backward=backward)
 
 
-def floor(shape: Shape, classes: int, samples: int, length: int, device: torch.device) -> Step:
+def floor(shape: ModelShape, classes: int, samples: int, length: int, device: torch.device) -> Step:
     """The matrix products and the attention of one forward and backward pass, nothing between them."""
     rows, width, hidden = samples * length, shape.width, shape.hidden
     linear = [(width, 3 * width), (width, width), (width, 2 * hidden), (hidden, width)] * shape.layers

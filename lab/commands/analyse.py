@@ -10,7 +10,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.options import Json, answer
 from lab.analysis.table import ANALYSES, analyse, figure_of
 from lab.commands.options import DEFAULT_HOME, Home
-from lab.run.store import write_whole
+from lab.run.files import write_atomically
 from lab.run.stored_run import StoredRun
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
@@ -39,6 +39,6 @@ def analyse_command(
     found = analyse(name, stored)
     value = {"run": stored.folder.identity, "checkpoint": checkpoint, "step": stored.step, **found.tree()}
     if figure is not None:
-        write_whole(figure, figure_of(name)(found.rows).encode())
+        write_atomically(figure, figure_of(name)(found.rows).encode())
         value["figure"] = str(figure)
     answer(value, as_json, "\n".join(found.lines))

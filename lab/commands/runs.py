@@ -20,10 +20,10 @@ from lab.decoding.speculation import in_turns
 from lab.doctor import examine
 from lab.export import export
 from lab.run.evaluation import Evaluator
-from lab.run.finetuning import planned
+from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec, read_spec
 from lab.run.stored_run import StoredRun
-from lab.run.training import Progress, silent, train
+from lab.run.training import Progress, no_progress, train
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -66,7 +66,7 @@ def train_command(
     changes = [*(assignments or []), *([f"seed={seed}"] if seed is not None else [])]
     spec = read_spec(spec_file, changes)
     folder = home / "runs" / spec.identity
-    network = planned(spec, str(spec_file))
+    network = meta_network(spec, str(spec_file))
     if dry_run:
         parts = network.parameters_by_part()
         without = sum(count for name, count in parts.items() if "embedding" not in name)
@@ -78,7 +78,7 @@ def train_command(
     def told(what: str, of: RunSpec) -> Progress:
         return lambda step: note(f"{what}step {step} of {of.training.steps}")
 
-    start_progress = told(f"start {spec.start.run.identity}, ", spec.start.run) if spec.start else silent
+    start_progress = told(f"start {spec.start.run.identity}, ", spec.start.run) if spec.start else no_progress
     result = train(spec, home, told("", spec), start_progress)
     if result["status"] != "complete":
         raise WorkFailed(f"run {spec.identity} {result['status']}: {result['reason']}")

@@ -13,12 +13,12 @@ from generators.material.entropy import Floats
 from generators.material.items import Items, choice_accuracy, exact_match, rouge_l
 from generators.task import Batch
 from lab.decoding.decoder import decode
-from lab.run.assembly import Parts
+from lab.run.assembly import RunParts
 
 SEQUENCES_AT_ONCE = 128
 
 
-def score_items(parts: Parts, items: Items) -> dict[str, dict[str, float]]:
+def score_items(parts: RunParts, items: Items) -> dict[str, dict[str, float]]:
     """Means over the items. generation: exact_match, rouge_l (F1); choice: accuracy, chance (1/options), items."""
     means = {
         posing: {name: float(scores_B.mean()) for name, scores_B in each.items()}
@@ -27,7 +27,7 @@ def score_items(parts: Parts, items: Items) -> dict[str, dict[str, float]]:
     return {**means, "choice": {**means["choice"], "chance": 1 / items.options.shape[1], "items": len(items)}}
 
 
-def item_scores(parts: Parts, items: Items) -> dict[str, dict[str, Floats]]:
+def item_scores(parts: RunParts, items: Items) -> dict[str, dict[str, Floats]]:
     """Of each item [B]. generation: exact_match, 0 or 1, and rouge_l; choice: accuracy, 0 or 1, shared where tied."""
     generated = generate(parts, items)
     texts = [[parts.task.text(row) for row in rows] for rows in (generated, items.answers)]
@@ -54,7 +54,7 @@ def prompts_of(batch: Batch) -> tuple[Integers, Integers, int]:
     return batch.tokens[:, :longest], lengths, length - longest
 
 
-def generate(parts: Parts, items: Items) -> Integers:
+def generate(parts: RunParts, items: Items) -> Integers:
     """Greedy continuations [B, A] of the prompts."""
     pieces = np.array_split(np.arange(len(items)), -(-len(items) // SEQUENCES_AT_ONCE))
     size = items.answers.shape[1]
@@ -64,7 +64,7 @@ def generate(parts: Parts, items: Items) -> Integers:
 
 
 @torch.no_grad()
-def log_likelihoods(parts: Parts, items: Items) -> Floats:
+def log_likelihoods(parts: RunParts, items: Items) -> Floats:
     """Log-probability in nats of each option behind its prompt [B, k]."""
     tokens, mask = items.sequences()
     shape = tokens.shape[:2]

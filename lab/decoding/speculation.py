@@ -8,7 +8,7 @@ import torch
 from generators.foundation.randomness import Integers
 from lab.decoding.decoder import Decoded, decode
 from lab.objectives.objective import Objective
-from lab.run.timing import median_ratio, take_turns
+from lab.run.timing import median_ratio, time_in_turns
 
 TURNS = 3
 PAPER: dict[int, dict[int, tuple[float, float]]] = {
@@ -54,5 +54,5 @@ def in_turns(
 
         return once
 
-    seconds = take_turns({k: decoding(k) for k in sorted({1, *drafts})}, TURNS)
+    seconds = time_in_turns({k: decoding(k) for k in sorted({1, *drafts})}, TURNS)
     return {k: Turns(found[k], seconds[k]) for k in seconds}

@@ -12,7 +12,7 @@ import typer
 from generators.foundation.errors import UserError
 from generators.foundation.options import Json, answer, note
 from lab.commands.options import DEFAULT_HOME, Home
-from lab.run.store import write_whole
+from lab.run.files import write_atomically
 from reports.dashboards.board import Board
 from reports.dashboards.searches import sources
 from reports.dashboards.server import dashboard, listen, serve
@@ -80,7 +80,7 @@ def compare_command(
     path = (out or home / "reports" / f"{one.name}-{other.name}.html".replace("@", "-")).absolute()
     make_place(path.parent, out)
     compared = compare(one, other)
-    write_whole(path, compared.page.encode())
+    write_atomically(path, compared.page.encode())
     answer({"comparison": str(path), "claims": compared.claims}, as_json, f"{compared.said}\npage: {path}")
 
 

@@ -15,7 +15,7 @@ import typer
 from generators.foundation.errors import UserError
 from generators.foundation.options import Json, answer
 from lab.commands.options import DEFAULT_HOME, Home
-from lab.run.store import make_folder
+from lab.run.files import make_folder
 from reports.dashboards.board import StudySource
 from reports.dashboards.searches import sources
 from reports.frames.formatting import plural, run_name

@@ -20,7 +20,7 @@ def pack_command(
     names: Names, out: Folder, scale: AtScale = None, home: Home = DEFAULT_HOME, as_json: Json = False
 ) -> None:
     """Write each study and its runs, without weights, as one file that others can unpack, report and judge."""
-    from lab.run.store import write_whole
+    from lab.run.files import write_atomically
     from studies.ledger.archive import pack
 
     packed = [pack(home, name, scale) for name in expanded(names, scale, home)]
@@ -29,7 +29,7 @@ def pack_command(
     except OSError as error:
         raise UserError(f"--out {out}: no folder can be made there ({error.strerror}); give another") from None
     for name, content in packed:
-        write_whole(out / name, content)
+        write_atomically(out / name, content)
     value = {str(out / name): len(content) for name, content in packed}
     answer(value, as_json, "\n".join(f"{path}: {size / 1000:,.0f} kB" for path, size in value.items()))
 

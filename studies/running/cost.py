@@ -25,11 +25,11 @@ from generators.task import Task
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
 from lab.run.assembly import assemble, usable_device
-from lab.run.finetuning import planned
+from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec
-from lab.run.step import OptimiserStep
+from lab.run.step import OptimiserStep, deterministic
 from lab.run.timing import wait_for
-from lab.run.training import batches
+from lab.run.training import training_batches
 from studies.declared.study import Cell, Study
 
 FLOPS_RATE = 1e14
@@ -133,10 +133,10 @@ def flops_of_sample(spec: RunSpec) -> tuple[float, float]:
 
     Backward is twice forward, for the weights and for what they are multiplied with; nothing below a frozen trunk.
     """
-    network, task = planned(spec), build_task(spec.task)
+    network, task = meta_network(spec), build_task(spec.task)
     indices = np.arange(COUNTED_SAMPLES)
     drawn = task.batch("train", indices, spec.seed).trimmed()
-    batch = TensorBatch.of(drawn, torch.device("meta"), indices)
+    batch = TensorBatch.from_batch(drawn, torch.device("meta"), indices)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         latent = network.latent(batch)
         below = counter.get_total_flops()
@@ -191,16 +191,17 @@ def seconds_of_step(spec: RunSpec) -> float:
     warm_up = RECORDING_STEPS if spec.training.cuda_graphs else 1
     seconds: list[float] = []
     stop = math.inf
-    for step, batch in enumerate(islice(batches(parts.task, spec, parts.device, 0), PROBE_STEPS)):
-        before = time.perf_counter()
-        optimiser_step.take(batch, step)
-        wait_for(parts.device)
-        after = time.perf_counter()
-        seconds.append(after - before)
-        if step + 1 == warm_up:
-            stop = after + PROBE_SECONDS
-        if after > stop:
-            break
+    with deterministic(parts.device):
+        for step, batch in enumerate(islice(training_batches(parts.task, spec, parts.device, 0), PROBE_STEPS)):
+            before = time.perf_counter()
+            optimiser_step.take(batch, step)
+            wait_for(parts.device)
+            after = time.perf_counter()
+            seconds.append(after - before)
+            if step + 1 == warm_up:
+                stop = after + PROBE_SECONDS
+            if after > stop:
+                break
     return statistics.median(seconds[warm_up:] or seconds)
 
 

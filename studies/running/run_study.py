@@ -9,7 +9,7 @@ from typing import Any
 from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.options import note
 from generators.foundation.settings import Tree
-from lab.run.store import make_folder
+from lab.run.files import make_folder
 from studies.declared.collection import Collection
 from studies.declared.loading import load
 from studies.declared.study import Study

@@ -19,7 +19,8 @@ from optuna.trial import Trial, TrialState
 from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.randomness import word
 from generators.foundation.settings import Tree
-from lab.run.store import TIMING, RunFolder, exclusive
+from lab.run.files import lock_folder
+from lab.run.store import TIMING, RunFolder
 from studies.declared.ranges import Range
 from studies.declared.search import Search, label
 from studies.declared.search_file import Choices, Sampler
@@ -62,7 +63,7 @@ class Searching:
             UserError: another process is running this search, or nearly all of the space refuses itself.
             WorkFailed: it was interrupted.
         """
-        with exclusive(self.folder.path, "running this search"), interruptible(executor.stop) as interrupts:
+        with lock_folder(self.folder.path, "running this search"), interruptible(executor.stop) as interrupts:
             try:
                 with executor:
                     self._explore(executor, lambda: interrupts.times > 0)

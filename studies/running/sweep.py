@@ -18,7 +18,8 @@ from optuna.trial import Trial, TrialState
 from generators.foundation.errors import UserError, WorkFailed
 from lab.analysis.measure_store import place_of
 from lab.analysis.table import SAMPLES
-from lab.run.store import RunFolder, exclusive
+from lab.run.files import lock_folder
+from lab.run.store import RunFolder
 from lab.run.stored_run import CHECKPOINTS
 from studies.declared.analyses import SAMPLED_SEED, analyses_of, sampled_cells
 from studies.declared.measures import main_measure
@@ -135,10 +136,10 @@ class Sweep:
     def _held(self) -> Iterator[None]:
         """The whole study for one coordinator, or for one a shard."""
         with ExitStack() as stack:
-            stack.enter_context(exclusive(self.folder.path, "running this study", shared=self.shard != WHOLE))
+            stack.enter_context(lock_folder(self.folder.path, "running this study", shared=self.shard != WHOLE))
             if self.shard != WHOLE:
                 what = f"running shard {self.shard.number}/{self.shard.count} of this study"
-                stack.enter_context(exclusive(self.part.path, what))
+                stack.enter_context(lock_folder(self.part.path, what))
             yield
 
     def _begin(self) -> None:

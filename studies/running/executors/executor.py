@@ -18,8 +18,8 @@ from typing import Protocol, Self, TypeVar
 
 from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.settings import Tree
+from lab.run.files import FolderInUse
 from lab.run.spec import RunSpec, parse_spec
-from lab.run.store import Held
 
 Key = TypeVar("Key")
 HELD_SECONDS = 0.5
@@ -97,7 +97,7 @@ def attempt(work: Work, home: Path) -> Outcome:
             if result["status"] == "complete" and work.analyses:
                 take(work.analyses, home, spec.identity)
             return Outcome(result)
-        except Held:
+        except FolderInUse:
             time.sleep(HELD_SECONDS)
         except (UserError, WorkFailed) as error:
             return Outcome(None, str(error))

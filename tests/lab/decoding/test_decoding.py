@@ -14,7 +14,7 @@ from lab.decoding.decoder import Chooser, decode
 from lab.loss.losses import joint
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
-from lab.run.assembly import Parts, assemble
+from lab.run.assembly import RunParts, assemble
 from lab.run.spec import parse_spec
 from tests.conftest import Lab, logits_of, tiny_tree
 
@@ -31,7 +31,7 @@ NAMES = [" ".join(map(str, wiring.values())) for wiring in WIRINGS]
 
 
 @cache
-def trained(index: int, steps: int = 60) -> Parts:
+def trained(index: int, steps: int = 60) -> RunParts:
     """Trained a little, so that some drafts are right and some are wrong; in double precision."""
     tree = tiny_tree(model__layers=6, task__length_tokens=48)
     tree["objective"] = {"kind": "multi_token", **WIRINGS[index]}
@@ -39,7 +39,7 @@ def trained(index: int, steps: int = 60) -> Parts:
     adam = torch.optim.AdamW(parts.network.parameters(), lr=0.01)
     for step in range(steps):
         indices = np.arange(16 * step, 16 * step + 16)
-        joint(parts.network, TensorBatch.of(parts.task.batch("train", indices), parts.device, indices))
+        joint(parts.network, TensorBatch.from_batch(parts.task.batch("train", indices), parts.device, indices))
         adam.step()
         adam.zero_grad()
     parts.network.double()
@@ -56,7 +56,7 @@ def reread(network: Objective, prompt: "np.ndarray[Any, Any]", count: int, end: 
     return tokens[len(prompt) :]
 
 
-def prompts_of(parts: Parts, samples: int) -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
+def prompts_of(parts: RunParts, samples: int) -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
     tokens = parts.task.batch("test", np.arange(samples) % 24).tokens
     lengths = np.random.default_rng(0).integers(1, 20, samples)
     return tokens[:, :20], lengths

@@ -9,10 +9,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from generators.table import build_task
-from lab.loss.losses import descend
+from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.run.assembly import assemble
-from lab.run.finetuning import planned
+from lab.run.finetuning import meta_network
 from lab.run.spec import TrainingConfig
 from lab.run.step import OptimiserStep
 from studies.declared.catalog import STUDIES
@@ -34,7 +34,7 @@ from tests.studies.conftest import Edit
 @pytest.mark.parametrize("n", [1, 4])
 def test_a_transformer_takes_six_operations_a_parameter_and_token_and_twelve_for_attention(tiny: Spec, n: int) -> None:
     spec = tiny(task={"kind": "markov"}, model={"width": 64, "layers": 6, "attention_heads": 2}, objective__n=n)
-    task, parts = build_task(spec.task), planned(spec).parameters_by_part()
+    task, parts = build_task(spec.task), meta_network(spec).parameters_by_part()
     tokens, layers = task.length - 1, 6
     blocks = sum(count for name, count in parts.items() if name == "trunk" or name.startswith("head"))
     matrices = blocks + n * parts["unembedding"]
@@ -49,9 +49,9 @@ def test_it_is_what_torch_counts_in_a_real_step(tiny: Spec, kind: str) -> None:
     spec = tiny(objective={"kind": kind})
     parts = assemble(spec)
     drawn = parts.task.batch("train", np.arange(COUNTED_SAMPLES), spec.seed).trimmed()
-    batch = TensorBatch.of(drawn, torch.device("cpu"), np.arange(COUNTED_SAMPLES))
+    batch = TensorBatch.from_batch(drawn, torch.device("cpu"), np.arange(COUNTED_SAMPLES))
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # it knows no other on a CPU
-        descend(parts.network, batch, "joint")
+        accumulate_gradient(parts.network, batch, "joint")
     assert flops_of_sample(spec)[0] == pytest.approx(counter.get_total_flops() / COUNTED_SAMPLES, rel=0.1)
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.settings import Tree
+from lab.run.files import lock_folder
 from lab.run.spec import RunSpec
-from lab.run.store import LAST, RunFolder, exclusive
+from lab.run.store import LAST, RunFolder
 from lab.run.training import train
 from studies.declared.study import Study
 from studies.running.executors.executor import Outcome, Work, attempt
@@ -135,7 +136,7 @@ def test_a_run_that_another_process_trains_is_waited_for(
 ) -> None:
     spec = tiny()
     folder = RunFolder(tmp_path, spec.identity)
-    held = exclusive(folder.path, "training this run")
+    held = lock_folder(folder.path, "training this run")
     held.__enter__()
     monkeypatch.setattr(time, "sleep", lambda seconds: held.__exit__(None, None, None))
     assert attempt(Work(spec.tree()), tmp_path).result == folder.result()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from generators.foundation.errors import UserError
-from lab.run.store import exclusive
+from lab.run.files import lock_folder
 from studies.declared.study import Study
 from studies.ledger.declared_study import find_study
 from studies.ledger.folder import StudyFolder
@@ -47,14 +47,14 @@ def test_a_shard_runs_beside_other_shards_and_not_beside_the_whole_study(small: 
     def silent(event: Event) -> None:
         """Nobody asked."""
 
-    with exclusive(folder, "running this study", shared=True):
+    with lock_folder(folder, "running this study", shared=True):
         Sweep(small, tmp_path, silent, Shard(1, 4)).run(Here(tmp_path))
         with pytest.raises(UserError, match="another process is running this study"):
             Sweep(small, tmp_path, silent).run(Here(tmp_path))
-    with exclusive(folder, "running this study"), pytest.raises(UserError, match="another process is running"):
+    with lock_folder(folder, "running this study"), pytest.raises(UserError, match="another process is running"):
         Sweep(small, tmp_path, silent, Shard(1, 4)).run(Here(tmp_path))
     with (
-        exclusive(folder / "shards" / "1-of-4", "running it"),
+        lock_folder(folder / "shards" / "1-of-4", "running it"),
         pytest.raises(UserError, match="another process is running shard 1/4 of this study"),
     ):
         Sweep(small, tmp_path, silent, Shard(1, 4)).run(Here(tmp_path))

@@ -15,7 +15,8 @@ from optuna.storages.journal import JournalFileBackend
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
-from lab.run.store import RunFolder, exclusive
+from lab.run.files import lock_folder
+from lab.run.store import RunFolder
 from studies.declared.loading import load
 from studies.declared.study import TUNING_SEED, Study
 from studies.ledger.declared_study import find_study
@@ -203,7 +204,7 @@ def test_run_status_and_claims_from_the_command_line(study_file: Edit, tmp_path:
 def test_a_study_that_another_process_runs_is_refused(swept: tuple[Path, Study]) -> None:
     home, study = swept
     with (
-        exclusive(StudyFolder(home, study.name, study.scale).path, "running this study"),
+        lock_folder(StudyFolder(home, study.name, study.scale).path, "running this study"),
         pytest.raises(UserError, match="another process is running this study"),
     ):
         Sweep(study, home, lambda event: None).run(Here(home))
