@@ -20,7 +20,8 @@ from reports.frames.results import Results, read_results
 from reports.pages import study as page
 from reports.pages.html import filled
 from studies.declared.study import Study
-from studies.judging.judge import Judgement, judge
+from studies.judging.judge import judge
+from studies.judging.judgement import Judgement
 from studies.ledger.scores import scores_for
 
 INDEX = "index.html"

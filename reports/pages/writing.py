@@ -13,7 +13,7 @@ from reports.pages.index import INDEX, Chapter, Entry, Index, page_name, write_i
 from studies.commands.collection import again, expanded
 from studies.declared.collection import is_collection, load_collection
 from studies.declared.study import Study
-from studies.judging.judge import sentence
+from studies.judging.judgement import sentence
 from studies.ledger.declared_study import find_study
 from studies.ledger.folder import StudyFolder
 

@@ -44,7 +44,7 @@ def show_collection(name: str, scale: str, assignments: list[str], as_json: bool
 
 def run_collection_command(name: str, scale: str, assignments: list[str], place: "Place", as_json: bool) -> None:
     """Every study in turn, then how many claims came to which verdict."""
-    from studies.judging.judge import sentence
+    from studies.judging.judgement import sentence
     from studies.running.run_study import run_collection
 
     collection = load_collection(name)

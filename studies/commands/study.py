@@ -135,7 +135,7 @@ def run_command(
 ) -> None:
     """Run what is missing of a study, and nothing else; then judge its claims. Of a collection, study by study."""
     from studies.declared.loading import load
-    from studies.judging.judge import sentence
+    from studies.judging.judgement import sentence
     from studies.running.executors.table import Setup
     from studies.running.run_study import Place, run_study
     from studies.running.sweep import WHOLE
@@ -190,7 +190,8 @@ def claims_command(
     as_json: Json = False,
 ) -> None:
     """The verdict on every claim, from what is stored."""
-    from studies.judging.judge import judge, sentence
+    from studies.judging.judge import judge
+    from studies.judging.judgement import sentence
     from studies.ledger.declared_study import find_study
     from studies.ledger.scores import scores_for
 

@@ -13,7 +13,7 @@ from lab.run.files import make_folder
 from studies.declared.collection import Collection
 from studies.declared.loading import load
 from studies.declared.study import Study
-from studies.judging.judge import Judgement
+from studies.judging.judgement import Judgement
 from studies.ledger.folder import StudyFolder
 from studies.ledger.scores import failures
 from studies.running.executors.executor import Executor

@@ -25,7 +25,8 @@ from studies.declared.analyses import SAMPLED_SEED, analyses_of, sampled_cells
 from studies.declared.measures import main_measure
 from studies.declared.scales import SMOKE
 from studies.declared.study import TUNING_SEED, Cell, Study
-from studies.judging.judge import Judgement, judge
+from studies.judging.judge import judge
+from studies.judging.judgement import Judgement
 from studies.ledger.declared_study import record_of
 from studies.ledger.folder import JOURNAL, StudyFolder
 from studies.ledger.records import CellRecord, Phase, RunRecord, VerdictsRecord
