@@ -26,7 +26,7 @@ from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInf
 from lab.analysis.estimators.choice_gradients import token_losses
 from lab.analysis.estimators.choice_weight import counted_weight, heads_of
 from lab.decoding.decoder import Decoded, decode
-from lab.decoding.items import prompts_of
+from lab.decoding.prompts import prompts_of
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
