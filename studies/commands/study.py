@@ -190,10 +190,9 @@ def claims_command(
     as_json: Json = False,
 ) -> None:
     """The verdict on every claim, from what is stored."""
-    from studies.judging.judge import judge
     from studies.judging.judgement import sentence
+    from studies.judging.stored import judge_stored
     from studies.ledger.declared_study import find_study
-    from studies.ledger.scores import scores_for
 
     chosen = expanded(names or [], scale, home) or sorted({folder.name for folder in StudyFolder.all_stored(home)})
     if not chosen:
@@ -201,7 +200,7 @@ def claims_command(
     value, lines = {}, []
     for name in chosen:
         study = find_study(home, name, scale)
-        verdicts = judge(study, scores_for(study, StudyFolder(home, study.name, study.scale).read_cells_of(study)))
+        verdicts = judge_stored(home, study)
         value[study.name] = {"scale": study.scale, "verdicts": [verdict.record().tree() for verdict in verdicts]}
         lines += [f"{study.name}, scale {study.scale}", *(f"  {sentence(one)}" for one in verdicts)]
     answer(value, as_json, "\n".join(lines))

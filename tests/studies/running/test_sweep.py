@@ -35,7 +35,7 @@ from tests.studies.conftest import Edit, cells_of
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
     """The small study, run once in this process."""
-    from tests.studies.conftest import SMALL
+    from tests.small_study import SMALL
 
     folder = tmp_path_factory.mktemp("swept")
     (folder / "small.toml").write_text(SMALL)
