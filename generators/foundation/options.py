@@ -1,4 +1,4 @@
-"""Command line options that several commands share, and functions that print their answers."""
+"""Options that several commands share, and how a command answers."""
 
 import json
 import sys
@@ -13,11 +13,11 @@ Assignments = Annotated[
 
 
 def answer(value: Any, as_json: bool, prose: str) -> None:
-    """Prints a command's answer on standard output: `value` as JSON, or `prose`."""
+    """The command's answer on standard output: JSON for programs, prose for people."""
     sys.stdout.write(json.dumps(value, allow_nan=False) + "\n" if as_json else prose.rstrip() + "\n")
 
 
 def note(line: str) -> None:
-    """Prints a line of progress on standard error; standard output is for answers."""
+    """Progress, on standard error: standard output is for answers."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()

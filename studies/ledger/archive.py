@@ -15,8 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from generators.foundation.errors import UserError
-from lab.run.files import make_folder, write_atomically
-from lab.run.store import ENVIRONMENT, METRICS, RESULT, SPEC, TIMING
+from lab.run.store import ENVIRONMENT, METRICS, RESULT, SPEC, TIMING, make_folder, write_whole
 from studies.ledger.folder import LEDGER, LOOKS, STUDY, VERDICTS, StudyFolder
 from studies.ledger.records import LedgerRecord, R, Record, StudyRecord
 
@@ -85,7 +84,7 @@ def unpack(path: Path, home: Path) -> tuple[str, str, int]:
     for name, content in sorted(files.items(), key=lambda item: item[0].parts[0]):
         if name.parts[0] == "studies" or name.parts[1] in new:
             make_folder((home / name).parent)
-            write_atomically(home / name, content)
+            write_whole(home / name, content)
     return study, scale, len(new)
 
 
