@@ -22,7 +22,8 @@ from scipy import stats
 from studies.declared.loading import study_at_scale
 from studies.declared.study import Study
 from studies.declared.study_file import StudyDeclaration
-from studies.judging.judge import Judgement, judge
+from studies.judging.judge import judge
+from studies.judging.judgement import Judgement
 from studies.statistics.exact import mean_interval
 from studies.statistics.forms.form import Scores
 from studies.statistics.interim import level_at

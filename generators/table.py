@@ -1,4 +1,4 @@
-"""The table of tasks."""
+"""The table of tasks. A new task of this lab is one file and one row here."""
 
 from functools import lru_cache
 from typing import cast
@@ -24,9 +24,9 @@ TASKS = SettingsRegistry(
 
 @lru_cache(maxsize=8)
 def build_task(config: TaskConfig) -> Task:
-    """The task of a configuration. A task never changes, so the runs of one process share it.
+    """Builds the task of a configuration. A task never changes, so all runs of one process share it.
 
     Raises:
-        UserError: the settings, or the file they name, cannot give one.
+        UserError: the settings, or a file that they name, do not give a task.
     """
     return cast(Task, TASKS.find(config.kind, "settings")(config))

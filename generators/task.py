@@ -1,9 +1,9 @@
-"""The contract every task keeps.
+"""The contract of a task: what every source of samples must provide.
 
-A task is a frozen configuration plus pure functions. It says what the tokens are, which of them carry loss,
-which of them are scored, what the right answer is by an independent route (`oracle`), and which cheap rules
-(`shortcuts`) a score must be read against. Masks are about the token they stand at: a head that looks i
-ahead is masked by where it lands.
+A task is a frozen configuration plus pure functions. It defines the tokens, which of them carry loss, which of them are
+scored, the right answers by an independent computation (`oracle`), and simple rules (`shortcuts`) that every score is
+compared with. Masks refer to the target token at their own position: a head that looks i tokens ahead is masked by the
+token that it predicts. `generators/protocols.py` lists what a task may offer in addition.
 """
 
 import json
@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import GOLDEN, Integers, Stream, epochs, mix, sample_keys
@@ -23,31 +24,44 @@ from generators.foundation.settings import Settings, Tree
 
 Mask = NDArray[np.bool_]
 
-# A sample belongs to one group of splits by the hash of its own tokens, so no two groups can share one.
+TrainingSamples = Annotated[
+    int | None,
+    Field(ge=1, le=10**9, description="a fixed training set of that size, read in epochs; without it, fresh samples"),
+]
+"""The type of `training_samples`; None makes training endless."""
+HeldOutSamples = Annotated[int, Field(ge=1, le=10**7)]
+"""The type of `validation_samples` and `test_samples`."""
+
+# The hash of a sample's own tokens decides which group of splits may have it, so no two groups share a sample.
 SHARES = 16
 GROUPS = {"test": (0,), "validation": (1,), "train": tuple(range(2, SHARES))}
 ATTEMPTS = 2000
 
 
 class TaskConfig(Settings):
-    """Settings of a task."""
+    """Settings of a task; a subclass has `kind: Literal["name"] = "name"`."""
 
-    aside: ClassVar[frozenset[str]] = frozenset({"training_samples", "validation_samples", "test_samples", "loss_on"})
-    """Settings that leave the samples as they are: arms that differ in these alone see equal data."""
+    sample_independent: ClassVar[frozenset[str]] = frozenset(
+        {"training_samples", "validation_samples", "test_samples", "loss_on"}
+    )
+    """Settings that leave the samples unchanged: arms that differ only in these see equal data."""
 
     kind: str
 
     def canonical(self) -> Tree:
-        """The settings that decide the data, as JSON types. A task that reads a file puts its digest for its path."""
+        """The settings that decide the data, in JSON types. A task that reads a file replaces its path by a digest."""
         return self.model_dump(mode="json")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """B samples of T tokens. Every array is about the token it stands at.
+    """B samples of T tokens. Every array describes the token at its own position.
 
-    tokens: int64 [B, T]; loss: bool [B, T], targets that are trained on; scored: bool [B, T], targets whose
-    prediction is the skill; labels: int64 [B, T] each, what else the task knows of its tokens.
+    Attributes:
+        tokens: int64 [B, T].
+        loss: bool [B, T], targets that are trained on.
+        scored: bool [B, T], targets whose prediction is the skill.
+        labels: int64 [B, T] each, what else the task knows about its tokens.
     """
 
     tokens: Integers
@@ -59,7 +73,7 @@ class Batch:
         return len(self.tokens)
 
     def replaced(self, rows: Integers, other: "Batch") -> "Batch":
-        """This batch with `rows` [R] taken from `other` (R samples)."""
+        """Returns this batch with samples `rows` [R] taken from `other` (R samples)."""
 
         def put(mine: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
             result = mine.copy()
@@ -74,8 +88,10 @@ class Batch:
         )
 
     def trimmed(self) -> "Batch":
-        """This batch without its last columns, in which no sample has a target. What stands before is not changed by
-        them: every model here is causal."""
+        """Returns this batch without the last columns in which no sample has a target.
+
+        Every model here is causal, so the columns that remain are unaffected.
+        """
         width = 1 + int(np.flatnonzero(self.loss.any(axis=0)).max(initial=1))
         labels = {name: value[:, :width] for name, value in self.labels.items()}
         return Batch(
@@ -83,7 +99,7 @@ class Batch:
         )
 
     def take(self, rows: NDArray[Any]) -> "Batch":
-        """The samples at `rows` (indices or a mask)."""
+        """Returns the samples at `rows` (indices or a mask)."""
         labels = {name: value[rows] for name, value in self.labels.items()}
         return Batch(tokens=self.tokens[rows], loss=self.loss[rows], scored=self.scored[rows], labels=labels)
 
@@ -93,14 +109,20 @@ Rule = Callable[[Batch], Integers]
 
 
 class Task(ABC):
-    """A source of samples whose labels can be trusted."""
+    """A source of samples whose labels can be trusted.
+
+    Attributes:
+        vocabulary: the tokens as text, in order.
+        length: T, the tokens of every sample, padding included.
+        splits: the number of samples in each split; None is endless. The group of a split ends at its first slash:
+            "test/m=1" belongs to "test".
+        shortcuts: name -> simple rule that a score is compared with.
+    """
 
     config: TaskConfig
     vocabulary: tuple[str, ...]
     length: int
-    """T, the tokens of every sample, padding included."""
     splits: Mapping[str, int | None]
-    """Samples in each split; None is endless. The group of a split is its name up to the first slash."""
     shortcuts: Mapping[str, Rule] = {}
 
     def __init__(self, config: TaskConfig) -> None:
@@ -108,17 +130,19 @@ class Task(ABC):
 
     @cached_property
     def name(self) -> str:
-        """Names the stream of samples: the kind, and a digest of the settings that decide them."""
-        settings = {key: value for key, value in self.config.canonical().items() if key not in self.config.aside}
+        """The name of the stream of samples: the kind and a digest of the settings that decide the samples."""
+        ignored = self.config.sample_independent
+        settings = {key: value for key, value in self.config.canonical().items() if key not in ignored}
         return f"{self.config.kind}:{sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()}"
 
     def batch(self, split: str, indices: ArrayLike, seed: int = 0) -> Batch:
-        """Samples `indices` [B] of a split. Pure: the same bytes for the same arguments, whatever else is drawn.
+        """Draws samples `indices` [B] of a split.
 
-        A training split of finite size is read in epochs, each in another order.
+        Pure: equal arguments give equal bytes, whatever else is drawn. A training split of finite size is read in
+        epochs, each in a different order.
 
         Raises:
-            UserError: the split is unknown, or so few samples of this group exist that none was found.
+            UserError: the split is unknown, or its group has so few distinct samples that none was found.
         """
         if split not in self.splits:
             raise UserError(f"split {split!r} is not one of {', '.join(self.splits)}")
@@ -132,33 +156,33 @@ class Task(ABC):
         for attempt in range(1, ATTEMPTS, at_once):
             if not wrong.size:
                 return batch
-            again = self.draw(stream.again(wrong, attempt, at_once), split)
-            right = self.belongs(again, split).reshape(len(wrong), at_once)
-            found = right.any(axis=1)
-            firsts = np.flatnonzero(found) * at_once + right.argmax(axis=1)[found]
-            batch = batch.replaced(wrong[found], again.take(firsts))
-            wrong = wrong[~found]
+            redrawn = self.draw(stream.again(wrong, attempt, at_once), split)
+            right = self.belongs(redrawn, split).reshape(len(wrong), at_once)
+            solved = right.any(axis=1)
+            first_right = np.flatnonzero(solved) * at_once + right.argmax(axis=1)[solved]
+            batch = batch.replaced(wrong[solved], redrawn.take(first_right))
+            wrong = wrong[~solved]
         raise UserError(f"task {self.config.kind!r}: too few distinct samples for split {split!r}; widen its settings")
 
     def belongs(self, batch: Batch, split: str) -> Mask:
-        """Which samples [B] the split may have: those whose hash says so, unless the task keeps groups apart itself."""
+        """Returns which samples [B] the split may have: by their hash, unless a task separates its splits itself."""
         return np.isin(shares(batch.tokens), GROUPS[split.partition("/")[0]])
 
     @abstractmethod
     def draw(self, stream: Stream, split: str) -> Batch:
-        """One sample for each row of the stream, before it is known whether the split may have it."""
+        """Draws one sample for each row of the stream; `batch` keeps those that the split may have."""
 
     @abstractmethod
     def oracle(self, batch: Batch) -> Integers:
-        """The right token [B, T] at every scored position, from the tokens before it alone; -1 elsewhere.
+        """Computes the right token [B, T] at every scored position from the tokens before it; -1 elsewhere.
 
-        Independent of `draw`: it reads the finished tokens, not the intentions.
+        It shares no code with `draw`: it reads the finished tokens, not what was intended.
         """
 
     def confirmed(self, batch: Batch) -> Mask:
-        """Which samples [B] the oracle confirms: its answers stand at the scored positions, and nowhere else.
+        """Returns which samples [B] are right: the oracle gives the tokens at the scored positions and no others.
 
-        A task whose truth is a distribution, or a file, overrides this.
+        A task whose truth is a distribution or a file overrides this.
         """
         answers = self.oracle(batch)
         agrees: Mask = (answers == np.where(batch.scored, batch.tokens, -1)).all(axis=1)
@@ -166,26 +190,26 @@ class Task(ABC):
 
     @property
     def test_split(self) -> str:
-        """The split called test, or the first of several."""
+        """The split called test, or the first of several test splits."""
         return next(name for name in self.splits if name.partition("/")[0] == "test")
 
     def position_classes(self, batch: Batch) -> dict[str, Mask]:
-        """Kinds of positions [B, T] by which figures are told apart; each position is of one kind."""
+        """Classes of positions [B, T] by which figures are broken down; each position is in exactly one."""
         return {"scored": batch.scored, "not scored": ~batch.scored}
 
     def text(self, tokens: Integers) -> str:
-        """One sample [T] as a person reads it."""
+        """Returns one sample [T] as readable text."""
         return " ".join(self.vocabulary[token] for token in tokens)
 
     def shortcut_scores(self, batch: Batch) -> dict[str, Mask]:
-        """Where each shortcut is right: bool [S] over the S scored tokens in reading order."""
+        """Returns where each shortcut is right: bool [S] over the S scored tokens in reading order."""
         truth = batch.tokens[batch.scored]
         return {name: rule(batch)[batch.scored] == truth for name, rule in self.shortcuts.items()}
 
 
 def shares(tokens: Integers) -> Integers:
-    """The share 0..15 [B] that each sample [B, T] belongs to, by a hash of its tokens."""
+    """Hashes samples [B, T] to the share 0..15 [B] that each belongs to."""
     with np.errstate(over="ignore"):
-        places = mix(np.arange(1, tokens.shape[1] + 1, dtype=np.uint64) * GOLDEN) | np.uint64(1)
-        digest = mix((tokens.astype(np.uint64) + np.uint64(1)) @ places)
+        multipliers = mix(np.arange(1, tokens.shape[1] + 1, dtype=np.uint64) * GOLDEN) | np.uint64(1)
+        digest = mix((tokens.astype(np.uint64) + np.uint64(1)) @ multipliers)
     return (digest % np.uint64(SHARES)).astype(np.int64)

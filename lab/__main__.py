@@ -1,4 +1,4 @@
-"""The door: a table of commands, each imported only when it is called, so that `lab --help` is instant."""
+"""The `lab` command: a table of commands, each imported only when it is called, so that `lab --help` is instant."""
 
 import os
 import sys
@@ -9,36 +9,31 @@ import typer
 
 from generators.foundation.errors import UserError, WorkFailed
 
-# command -> (module whose `app` holds it, one line of help)
+# name -> ("module:function", or "module:group" with a typer group of subcommands; one line of help).
+# Without ":", the module has an `app` with a command or group of this name.
 COMMANDS = {
-    "study": ("studies.commands.study", "questions: list them, show one's plan, run it, see how far it is"),
-    "claims": ("studies.commands.claims", "the verdict on every claim of a study"),
-    "report": ("reports.commands.reports", "write a study's page, or those of several and an index of their claims"),
-    "compare": (
-        "reports.commands.reports",
-        "two studies side by side: verdicts, effects, and settings that differ",
-    ),
-    "results": ("reports.commands.reports", "every run of studies as one table: CSV or Parquet"),
-    "dashboard": ("reports.commands.reports", "studies in the browser, run by run, also while they run"),
-    "tensorboard": ("reports.dashboards.tensorboard", "the curves of studies as TensorBoard event files"),
-    "data": ("generators.commands", "tasks: list them, show samples, check them against their oracles"),
-    "objective": ("lab.commands.objective", "objectives: list them, show settings, check one of your own"),
-    "train": ("lab.commands.runs", "train one run from a spec file, or take it up where it stands"),
-    "score": ("lab.commands.runs", "score a stored run on a split of its task"),
-    "decode": ("lab.commands.runs", "continue prompts from a stored run, its own heads as drafters"),
-    "analyse": (
-        "lab.commands.analyse",
-        "why a stored run does what it does: choice points, information, heads",
-    ),
-    "export": ("lab.commands.runs", "a stored run as a folder that Hugging Face transformers loads"),
-    "bench": ("lab.commands.bench", "measured comparisons, side by side"),
-    "doctor": ("lab.commands.runs", "what this machine has, and whether the lab works on it"),
+    "study": ("studies.commands.study", "list studies, show the plan of one, run it, follow its progress"),
+    "claims": ("studies.commands.study", "show the verdict on every claim of a study"),
+    "report": ("reports.commands.reports", "write the page of a study, or of several with an index of their claims"),
+    "compare": ("reports.commands.reports", "compare two studies: verdicts, effects, settings that differ"),
+    "results": ("reports.commands.reports", "write every run of studies as one table, CSV or Parquet"),
+    "dashboard": ("reports.commands.reports", "browse studies run by run, also while they run"),
+    "tensorboard": ("reports.dashboards.tensorboard", "write the curves of studies as TensorBoard event files"),
+    "data": ("generators.commands", "list tasks, show samples, check them against their oracles"),
+    "objective": ("lab.commands.objective:objective_app", "list objectives, show their settings, check your own"),
+    "train": ("lab.commands.train:train_command", "train one run from a spec file, or resume it"),
+    "score": ("lab.commands.score:score_command", "score a stored run on a split of its task"),
+    "decode": ("lab.commands.decode:decode_command", "continue prompts with a stored run, its own heads as drafters"),
+    "analyse": ("lab.commands.analyse:analyse_command", "measure why a stored run does what it does"),
+    "export": ("lab.commands.export:export_command", "write a stored run as a Hugging Face transformers folder"),
+    "bench": ("lab.commands.bench:bench_app", "measure speed and memory against baselines"),
+    "doctor": ("lab.commands.doctor:doctor_command", "show what this machine has and test that the lab works on it"),
 }
-PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+PASS_THROUGH = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
-def door() -> typer.Typer:
-    """The `lab` command."""
+def build_app() -> typer.Typer:
+    """Builds the `lab` command, whose subcommands import their module when they are called."""
     app = typer.Typer(
         help="A laboratory for ablating multi-token prediction: studies, runs, data, reports.",
         epilog="Start with: lab study list",
@@ -46,35 +41,51 @@ def door() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for name, (module, summary) in COMMANDS.items():
-        app.command(name, help=summary, context_settings=PASSED_ON)(entrance(name, module))
+    for name, (target, summary) in COMMANDS.items():
+        app.command(name, help=summary, context_settings=PASS_THROUGH)(lazy_command(name, target))
     return app
 
 
-def entrance(name: str, module: str) -> Callable[[typer.Context], None]:
-    """A command that imports its module and hands over whatever stands behind its name."""
+def lazy_command(name: str, target: str) -> Callable[[typer.Context], None]:
+    """Returns a command that imports its target when it is called and passes all arguments on."""
 
-    def enter(context: typer.Context) -> None:
-        import_module(module).app([name, *context.args], prog_name="lab")
+    def call(context: typer.Context) -> None:
+        load_command(name, target)([name, *context.args], prog_name="lab")
 
-    return enter
+    return call
+
+
+def load_command(name: str, target: str) -> typer.Typer:
+    """Imports a command and returns an app in which it has its name."""
+    module, _, attribute = target.partition(":")
+    command = getattr(import_module(module), attribute or "app")
+    if not attribute:
+        loaded: typer.Typer = command
+        return loaded
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.callback()(lambda: None)  # with a callback, typer keeps the name of a single command
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
+    else:
+        app.command(name)(command)
+    return app
 
 
 def main() -> None:
-    """Run one command. Exit 0 done, 1 the work failed, 2 the input was wrong."""
+    """Runs one command. Exits with 0 if it is done, 1 if the work failed, 2 if the input was wrong."""
     try:
-        door()()
+        build_app()()
     except UserError as error:
-        sys.exit(fail(error, 2))
+        sys.exit(report_error(error, 2))
     except WorkFailed as error:
-        sys.exit(fail(error, 1))
+        sys.exit(report_error(error, 1))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 
-def fail(error: Exception, code: int) -> int:
-    """Say what went wrong in one line, whatever the input had in it; the exit code."""
+def report_error(error: Exception, code: int) -> int:
+    """Writes an error to standard error on one line and returns the exit code."""
     sys.stderr.write(f"lab: {' '.join(str(error).splitlines())}\n")
     return code
 

@@ -32,7 +32,7 @@ from lab.model.layers import NORM_EPSILON, Block
 from lab.objectives.multi_token import MultiToken
 from lab.objectives.objective import Objective
 from lab.objectives.wiring import diagram
-from lab.run.store import dump, write_whole
+from lab.run.files import json_bytes, write_atomically
 from lab.run.stored_run import StoredRun
 
 UNKNOWN = "<unknown>"
@@ -57,7 +57,7 @@ def export(stored: StoredRun, folder: Path) -> list[str]:
     }
     if extra:
         files["extra_heads.safetensors"] = save(extra, metadata={"format": "pt"})
-    files["config.json"] = dump(llama_config(network, stored.spec.model, len(task.vocabulary), task.length))
+    files["config.json"] = json_bytes(llama_config(network, stored.spec.model, len(task.vocabulary), task.length))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.iterdir())
@@ -66,7 +66,7 @@ def export(stored: StoredRun, folder: Path) -> list[str]:
     if taken:
         raise UserError(f"{folder}: there is something there already; give a folder that is empty or not there yet")
     for name, content in files.items():
-        write_whole(folder / name, content)
+        write_atomically(folder / name, content)
     return list(files)
 
 
@@ -159,7 +159,7 @@ def tokenizer(task: Task) -> dict[str, bytes]:
         read = words.encode(task.text(tokens)).ids
         if len(ids) <= len(task.vocabulary) or read != tokens[: max(1, len(read))].tolist():  # padding is not printed
             return {}
-    return {"tokenizer.json": words.to_str().encode(), "tokenizer_config.json": dump(config)}
+    return {"tokenizer.json": words.to_str().encode(), "tokenizer_config.json": json_bytes(config)}
 
 
 README = """\

@@ -1,0 +1,83 @@
+"""Studies: questions declared in a file, swept over seeds, and judged by exact tests.
+
+The names below are the public ones: what a notebook or another package's kind of claim imports.
+
+    import studies
+
+    study = studies.load("quick", "smoke", [])
+    studies.run_study(study, studies.Here(home), home)
+    for judgement in studies.judge_stored(home, study):
+        print(studies.sentence(judgement))
+"""
+
+from typing import TYPE_CHECKING
+
+from generators.foundation.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from studies.declared.claims.claim import Claim, Grid
+    from studies.declared.claims.comparison import Comparison
+    from studies.declared.claims.difference import TwoLevels
+    from studies.declared.levels import Level
+    from studies.declared.loading import load
+    from studies.declared.measures import Measure
+    from studies.declared.study import Cell, Study
+    from studies.judging.judge import judge
+    from studies.judging.judgement import Judgement, sentence
+    from studies.judging.stored import judge_stored
+    from studies.ledger.declared_study import find_study
+    from studies.running.executors.here import Here
+    from studies.running.run_study import run_study
+    from studies.statistics.effects import Effect, LeadOfBest, WeightedMeans
+    from studies.statistics.exact import Contrast
+    from studies.statistics.forms.form import Form, Scores
+    from studies.statistics.power import PValue
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "studies.declared.claims.claim": ("Claim", "Grid"),
+            "studies.declared.claims.comparison": ("Comparison",),
+            "studies.declared.claims.difference": ("TwoLevels",),
+            "studies.declared.levels": ("Level",),
+            "studies.declared.loading": ("load",),
+            "studies.declared.measures": ("Measure",),
+            "studies.declared.study": ("Cell", "Study"),
+            "studies.judging.judge": ("judge",),
+            "studies.judging.judgement": ("Judgement", "sentence"),
+            "studies.judging.stored": ("judge_stored",),
+            "studies.ledger.declared_study": ("find_study",),
+            "studies.running.executors.here": ("Here",),
+            "studies.running.run_study": ("run_study",),
+            "studies.statistics.effects": ("Effect", "LeadOfBest", "WeightedMeans"),
+            "studies.statistics.exact": ("Contrast",),
+            "studies.statistics.forms.form": ("Form", "Scores"),
+            "studies.statistics.power": ("PValue",),
+        },
+    )
+
+__all__ = [
+    "Cell",
+    "Claim",
+    "Comparison",
+    "Contrast",
+    "Effect",
+    "Form",
+    "Grid",
+    "Here",
+    "Judgement",
+    "LeadOfBest",
+    "Level",
+    "Measure",
+    "PValue",
+    "Scores",
+    "Study",
+    "TwoLevels",
+    "WeightedMeans",
+    "find_study",
+    "judge",
+    "judge_stored",
+    "load",
+    "run_study",
+    "sentence",
+]

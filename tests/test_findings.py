@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from studies.declared.study import Study
-from studies.judging.judge import Judgement, judge
+from studies.judging.judge import judge
+from studies.judging.judgement import Judgement
 from studies.ledger.archive import unpack
 from studies.ledger.declared_study import find_study
 from studies.ledger.scores import scores_for

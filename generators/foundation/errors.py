@@ -1,9 +1,9 @@
-"""The two things that can go wrong without a bug, told apart by exit code."""
+"""The two kinds of expected failure, each with an exit code of its own."""
 
 
 class UserError(ValueError):
-    """What a user can cause: exit code 2. One sentence: file, key, value, and what would be right."""
+    """Wrong input; exit code 2. The message is one sentence with file, key, value and what would be right."""
 
 
 class WorkFailed(RuntimeError):
-    """The work itself failed: exit code 1. One sentence: what failed, and what is intact."""
+    """The work itself failed; exit code 1. The message is one sentence: what failed, and what is still intact."""

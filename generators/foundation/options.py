@@ -1,4 +1,4 @@
-"""Options that several commands share, and how a command answers."""
+"""Command line options that several commands share, and functions that print their answers."""
 
 import json
 import sys
@@ -13,11 +13,11 @@ Assignments = Annotated[
 
 
 def answer(value: Any, as_json: bool, prose: str) -> None:
-    """The command's answer on standard output: JSON for programs, prose for people."""
+    """Prints a command's answer on standard output: `value` as JSON, or `prose`."""
     sys.stdout.write(json.dumps(value, allow_nan=False) + "\n" if as_json else prose.rstrip() + "\n")
 
 
 def note(line: str) -> None:
-    """Progress, on standard error: standard output is for answers."""
+    """Prints a line of progress on standard error; standard output is for answers."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()

@@ -1,6 +1,6 @@
-"""Configuration at the edge: strict frozen models, and one sentence for whatever is wrong with the input.
+"""Strict, frozen settings, validated once at the edge; wrong input becomes a one-sentence UserError.
 
-Every file, flag or setting a user can write passes through `validate`; inside, values are trusted.
+Every file, flag or setting that a user can write passes through `validate`; the code behind it trusts the values.
 """
 
 import json
@@ -19,7 +19,7 @@ Tree = dict[str, Any]
 
 
 class Settings(BaseModel):
-    """A frozen, strict configuration: unknown keys, strings for numbers, nan and infinity are errors."""
+    """Base class of settings: frozen and strict, so unknown keys, strings for numbers, nan and infinity are errors."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -28,31 +28,29 @@ S = TypeVar("S", bound=BaseModel)
 
 
 def validate(model: type[S], data: object, source: str, prefix: str = "") -> S:
-    """`data` (as TOML or JSON gives it) as settings.
+    """Turns parsed TOML or JSON into settings.
 
     Args:
-        source: the file or flag the data came from, named in the error.
-        prefix: the dotted key under which the data stands in that file.
+        source: the file or flag that the data came from, named in the error.
+        prefix: the dotted key of the data in that file.
 
     Raises:
-        UserError: a sentence that names source, key, value and what would be right.
+        UserError: the data is invalid; the message names source, key, value and what would be right.
     """
     try:
         return model.model_validate_json(json.dumps(data, default=str))
     except RecursionError:
         raise UserError(f"{source}: tables or lists are nested too deeply to be settings") from None
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        first = min(
-            errors, key=lambda one: one["type"] == "missing"
-        )  # a misspelt key says more than the one it leaves out
+        # A misspelt key is reported as one unknown and one missing key; the unknown one is more helpful.
+        first = min(error.errors(include_url=False), key=lambda details: details["type"] == "missing")
         path = [str(part) for part in first["loc"]]
         key = ".".join(part for part in (prefix, *path) if part)
         raise UserError(f"{source}: {_sentence(model, first, path, key, prefix)}") from None
 
 
-# What pydantic calls things, in the words of a TOML file.
-PLAIN = {
+# Phrases of pydantic's messages -> the words of a TOML file.
+PLAIN_WORDS = {
     "Input should be": "should be",
     "an object": "a table",
     "a valid dictionary": "a table",
@@ -69,17 +67,17 @@ def _sentence(model: type[BaseModel], error: Mapping[str, Any], path: list[str],
     if error["type"] == "extra_forbidden":
         names = list(_owner(model, path[:-1]).model_fields)
         stem = key.rpartition(".")[0]
-        return f"{key} = {_shown(error['input'])}: no such key; " + suggestion(path[-1], names, stem and stem + ".")
+        return f"{key} = {_quoted(error['input'])}: no such key; " + suggestion(path[-1], names, stem and stem + ".")
     message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    for words, plain in PLAIN.items():
+    for words, plain in PLAIN_WORDS.items():
         message = message.replace(words, plain)
     if error["type"] == "missing":
         return f"{key} is missing; add it to the file" + (f", or give it with --set {key}=..." if prefix else "")
     value = error["input"]
-    shown = "" if isinstance(value, dict) else f" = {_shown(value)}"
+    quoted = "" if isinstance(value, dict) else f" = {_quoted(value)}"
     if isinstance(value, str) and ("number" in message or "integer" in message) and _is_number(value):
         message += f", without quotes: {value}"
-    return f"{key or 'it'}{shown}: {message}"
+    return f"{key or 'it'}{quoted}: {message}"
 
 
 def _is_number(text: str) -> bool:
@@ -90,7 +88,7 @@ def _is_number(text: str) -> bool:
 
 
 def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
-    """The settings class at the end of a path of keys; list indices and mapping keys are passed over."""
+    """Follows a path of keys to the settings class at its end, skipping list indices and keys of mappings."""
     for part in path:
         field = model.model_fields.get(part)
         if field is None:
@@ -100,20 +98,28 @@ def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
     return model
 
 
-def _shown(value: object) -> str:
+def _quoted(value: object) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def suggestion(word: str, names: list[str], stem: str = "") -> str:
-    """The nearest of `names` to a misspelt word, and the whole list."""
+    """Returns the name nearest to a misspelt word, if one is near, and the list of all names.
+
+    Args:
+        stem: a prefix for the nearest name, for example the table that a key stands in.
+    """
     near = get_close_matches(word, names, n=1, cutoff=0.4) if len(names) > 1 else names
     listed = ", ".join(names)
     return f"the nearest is {stem}{near[0]} (there are: {listed})" if near else f"there are: {listed or 'none'}"
 
 
 def read_toml(path: Path) -> Tree:
-    """A TOML file as a tree; what cannot be read is a UserError."""
+    """Reads a TOML file.
+
+    Raises:
+        UserError: the file is missing, unreadable, not UTF-8 or not TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -124,23 +130,23 @@ def read_toml(path: Path) -> Tree:
         raise UserError(f"{path}: cannot be read as text: not UTF-8 (see byte {error.start})") from None
     except RecursionError:
         raise UserError(f"{path}: not valid TOML: nested too deeply") from None
-    except ValueError as error:  # also what tomllib lets through, such as a number of thousands of digits
+    except ValueError as error:  # TOMLDecodeError, or that of int() on thousands of digits
         raise UserError(f"{path}: not valid TOML: {error}") from None
 
 
 def split_assignment(assignment: str) -> tuple[str, Any]:
-    """Key and value of one `--set key.path=value`; the value is TOML, or a plain string where it is not."""
+    """Splits `key.path=value` into key and value; the value is parsed as TOML, or taken as a string if that fails."""
     key, equals, raw = assignment.partition("=")
     if not equals or not key.strip():
         raise UserError(f"--set {assignment}: should be key=value, for example --set objective.n=4")
     try:
         return key.strip(), tomllib.loads(f"value = {raw}")["value"]
-    except (ValueError, RecursionError):  # also what tomllib lets through, such as a number of thousands of digits
+    except (ValueError, RecursionError):  # TOMLDecodeError, or that of int() on thousands of digits
         return key.strip(), raw
 
 
 def assign_value(tree: Tree, key: str, value: Any) -> None:
-    """Put a value under a dotted key, making the tables on the way."""
+    """Puts a value under a dotted key of `tree`, creating the tables on the way."""
     *path, last = key.split(".")
     for part in path:
         tree = tree.setdefault(part, {})

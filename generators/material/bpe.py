@@ -1,14 +1,14 @@
-"""Byte-level byte pair encoding (Sennrich et al. 2016), learnt from a text at hand. It can encode any text."""
+"""Byte-level byte pair encoding (Sennrich et al. 2016), trained on the text at hand. It can encode any text."""
 
 from collections.abc import Iterable
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-PADDING = "<pad>"  # the pre-tokeniser parts brackets from letters, so no token of a text can be this
+PADDING = "<pad>"  # the pre-tokeniser separates brackets from letters, so no token of a text equals this
 
 
 def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
-    """An encoder of at most `size` tokens, all 256 bytes among them. Equal texts give equal merges in any process."""
+    """Trains an encoder of at most `size` tokens, all 256 bytes included. Equal texts give equal merges anywhere."""
     encoder = Tokenizer(models.BPE())
     encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     encoder.decoder = decoders.ByteLevel()
@@ -20,16 +20,16 @@ def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
 
 
 def vocabulary_of(encoder: Tokenizer) -> tuple[str, ...]:
-    """Its tokens in order, spelt in GPT-2's byte alphabet."""
+    """Returns the tokens of an encoder in order, spelt in GPT-2's byte alphabet."""
     vocabulary = encoder.get_vocab()
     return tuple(sorted(vocabulary, key=vocabulary.__getitem__))
 
 
 def byte_letters() -> tuple[str, ...]:
-    """GPT-2's byte alphabet: the letter that spells each of the 256 bytes ("Ġ" is a space, "Ċ" a line break).
+    """Returns GPT-2's byte alphabet: the letter for each of the 256 bytes ("Ġ" is a space, "Ċ" a line break).
 
-    Printable bytes of Latin-1 spell themselves; the others take the letters from 256 on, in order.
+    Printable bytes of Latin-1 are their own letters; the others take the letters from 256 on, in order.
     """
-    own = {ord(letter) for letter in pre_tokenizers.ByteLevel.alphabet() if ord(letter) < 256}
+    printable = {ord(letter) for letter in pre_tokenizers.ByteLevel.alphabet() if ord(letter) < 256}
     others = iter(range(256, 512))
-    return tuple(chr(byte if byte in own else next(others)) for byte in range(256))
+    return tuple(chr(byte if byte in printable else next(others)) for byte in range(256))

@@ -1,4 +1,4 @@
-"""Entropies of distributions that are known, in nats."""
+"""Entropies of known distributions, in nats."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,39 +9,47 @@ from generators.foundation.randomness import Floats as Floats
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """Numbers [n] in nats, and the standard error of each: 0 where the number is exact."""
+class EntropyEstimate:
+    """Numbers [n] in nats and the standard error of each, which is 0 for an exact number."""
 
     nats: Floats
     error: Floats
 
 
-def exactly(nats: Sequence[float] | Floats) -> Estimate:
-    """Numbers [n] known in closed form."""
-    return Estimate(np.asarray(nats), np.zeros(len(nats)))
+def exactly(nats: Sequence[float] | Floats) -> EntropyEstimate:
+    """Wraps numbers [n] that are known in closed form."""
+    return EntropyEstimate(np.asarray(nats), np.zeros(len(nats)))
 
 
-def averaged(parts: Iterator[Floats]) -> Estimate:
-    """The mean over independent sequences of numbers [sequences, n] that come in parts."""
+def averaged(parts: Iterator[Floats]) -> EntropyEstimate:
+    """Averages numbers [sequences, n] of independent sequences, which arrive in parts."""
     numbers = np.concatenate(list(parts))
-    return Estimate(numbers.mean(axis=0), numbers.std(axis=0, ddof=1) / np.sqrt(len(numbers)))
+    return EntropyEstimate(numbers.mean(axis=0), numbers.std(axis=0, ddof=1) / np.sqrt(len(numbers)))
 
 
 def entropy(probabilities: Floats) -> Floats:
-    """The entropy [...] of distributions [..., V]."""
+    """Computes the entropy [...] of distributions [..., V]."""
     total: Floats = -np.sum(probabilities * logarithm(probabilities), axis=-1)
     return total
 
 
 def logarithm(values: Floats) -> Floats:
-    """The natural logarithm, and 0 at 0, since p log p is 0 there."""
+    """Computes the natural logarithm, with 0 at 0, because p log p tends to 0 there."""
     result: Floats = np.log(values, out=np.zeros_like(values), where=values > 0)
     return result
 
 
 def pair_entropies(joint: Floats) -> Floats:
-    """The five numbers of `Information` [N, 5] for joint distributions [N, X, Y], each by its own definition."""
+    """Computes H(X), H(Y), H(X|Y), H(Y|X) and I(X;Y), each by its own definition.
+
+    Args:
+        joint: joint distributions [N, X, Y].
+
+    Returns:
+        [N, 5], in the order of `generators.protocols.Information`.
+    """
     x, y = joint.sum(axis=2), joint.sum(axis=1)
     log_pair, log_x, log_y = logarithm(joint), logarithm(x)[:, :, None], logarithm(y)[:, None, :]
     surprises = (log_y - log_pair, log_x - log_pair, log_pair - log_x - log_y)
-    return np.stack((entropy(x), entropy(y), *((joint * each).sum(axis=(1, 2)) for each in surprises)), axis=1)
+    means = ((joint * surprise).sum(axis=(1, 2)) for surprise in surprises)
+    return np.stack((entropy(x), entropy(y), *means), axis=1)

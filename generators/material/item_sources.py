@@ -15,7 +15,7 @@ class NameItems(ItemSource):
     """Asks for the second token of a name mentioned before; distractors are second tokens of the other names.
 
     Args:
-        batch: samples labelled with `mention`: at the second token of a name the number of its mention, 0 elsewhere.
+        batch: samples with the label `mention`, which is above 0 at the second token of a name and 0 elsewhere.
     """
 
     def __init__(self, batch: Batch, options: int, answer_tokens: int | None) -> None:
@@ -38,7 +38,7 @@ class WindowItems(ItemSource):
     Windows shorter than twice the answer are not asked about.
 
     Args:
-        batch: samples labelled with `document`.
+        batch: samples with the label `document`.
     """
 
     def __init__(self, batch: Batch, options: int, answer_tokens: int | None) -> None:

@@ -1,13 +1,16 @@
-"""A corpus, prepared for induction: its tales, the names told in them, their tokens, and what new names are made of.
+"""Tales prepared for the induction task: the names in them, their tokens, and the tokens for new names.
 
-What is a name (`find_names`): a word that begins with a capital and goes on in lower case, hyphenated words as a
-whole, which in its tale
-  - stands at least `mentions` times, twice or more in mid-sentence (behind a word and a space, comma or semicolon);
-  - stands behind "in", "at", "from" ... in at most 30% of its mentions, for then it is a place ("in Lapland"),
-    and behind "the", "a", "this" ... in at most 40%, for then it is a noun or a people ("the Reindeer");
-and in the whole corpus is written small at most once in twenty; and which is no title, feast, day, month, people,
-country or God (`NOT_NAMES`). The function words are English, and so is the precision: in Andersen's tales nine in
-ten are characters. The rest are mostly places that act ("Glänö lay near ..."); they come back like any name.
+A name (`find_names`) is a word, hyphenated words as a whole, that begins with a capital and continues in lower case and
+
+  - occurs at least `mentions` times in its tale, at least twice in mid-sentence (after a word and a space, comma or
+    semicolon);
+  - follows "in", "at", "from" ... in at most 30% of its mentions (otherwise it is a place: "in Lapland") and "the",
+    "a", "this" ... in at most 40% (otherwise it is a noun or a people: "the Reindeer");
+  - is written in lower case in at most one in twenty occurrences in the whole corpus;
+  - is not a title, feast, day, month, people, country or God (`NOT_NAMES`).
+
+The function words are English. In Andersen's tales nine in ten names are characters; the rest are mostly places that
+act ("Glänö lay near ..."), which recur like any name.
 """
 
 import re
@@ -28,8 +31,8 @@ from generators.task import Mask
 
 TALES_MINIMUM = 3
 HELD_OUT_SHARE = 10  # one tale in ten is for test, one for validation ...
-NAMED_SHARE = 4  # ... but no more than one in four of those with names: training needs names too
-# A part of a name is no rarer in training than this, so that only the pairing is new; the commonest are enough.
+NAMED_SHARE = 4  # ... but at most one in four of the tales with names, because training needs names too
+# Parts of names occur at least this often in training, so that only the pairing is new.
 SEEN_MINIMUM = 10
 FIRSTS_MAXIMUM, SECONDS_MAXIMUM = 64, 256
 
@@ -51,14 +54,15 @@ Africa Alps America Asia Denmark Egypt England Europe France Germany Greece Indi
 
 
 @dataclass(frozen=True)
-class Library:
-    """A corpus, prepared.
+class PreparedTales:
+    """Tales with their names and tokens.
 
     Attributes:
-        tales, names: the texts of each split, and the names found in each text.
-        codes: tokens of each tale; in held-out tales -1 - 2c and -2 - 2c stand for the name of character c.
-        firsts, seconds: tokens [F], [S] that names are made of.
-        pairs: bool [F, S], which of them make a name: encoded to just these two tokens, and nowhere in the corpus.
+        encoder: the BPE, trained on the training tales. vocabulary: its tokens, then padding. tales, names: split ->
+        the texts, and the names that occur in each text. codes: split -> the tokens of each tale; in held-out tales -1
+        - 2c and -2 - 2c stand for the name of character c. firsts, seconds: tokens [F], [S] that new names are made of.
+        pairs: bool [F, S], which of them form a name: the pair is encoded as these two tokens and occurs nowhere in the
+            corpus.
     """
 
     encoder: Tokenizer
@@ -72,10 +76,10 @@ class Library:
 
 
 def read_corpus(path: str) -> bytes:
-    """The bytes of the file at `task.corpus`.
+    """Reads the file at `task.corpus`.
 
     Raises:
-        UserError: there is no such file, it is none, or it cannot be read.
+        UserError: the path does not exist, is not a file, or cannot be read.
     """
     try:
         if not Path(path).exists():
@@ -88,10 +92,13 @@ def read_corpus(path: str) -> bytes:
 
 
 def split_tales(content: bytes, separator: str, path: str) -> list[str]:
-    """The distinct tales of a text, in order; lines are joined, and a blank line becomes one line break.
+    """Splits a text into its distinct tales; lines are joined, and a blank line becomes one line break.
+
+    Args:
+        path: the file of the text, named in errors.
 
     Raises:
-        UserError: not UTF-8, or fewer than three different tales.
+        UserError: the text is not UTF-8 or has fewer than three different tales.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -107,18 +114,18 @@ def split_tales(content: bytes, separator: str, path: str) -> list[str]:
         raise UserError(f'task.corpus = "{path}": is empty; should be at least {TALES_MINIMUM} tales')
     if len(distinct) < TALES_MINIMUM:
         raise UserError(
-            f'task.corpus = "{path}": only {len(distinct)} different tale(s) where task.separator = "{separator}" '
-            f"parts them; should be at least {TALES_MINIMUM}, for training, validation and test"
+            f'task.corpus = "{path}": only {len(distinct)} different tale(s) between task.separator = "{separator}"; '
+            f"should be at least {TALES_MINIMUM}, for training, validation and test"
         )
     return distinct
 
 
 def find_names(tales: Sequence[str], mentions: int) -> list[tuple[str, ...]]:
-    """The names in each tale, in order of appearance; the rule is in the docstring of this file."""
+    """Finds the names in each tale, in order of appearance, by the rule in the docstring of this file."""
     not_names = frozenset(NOT_NAMES.split())
     small: Counter[str] = Counter()
     large: Counter[str] = Counter()
-    told = []
+    contexts_by_tale = []
     for tale in tales:
         contexts = defaultdict(list)
         before, end = "", 0
@@ -130,7 +137,7 @@ def find_names(tales: Sequence[str], mentions: int) -> list[tuple[str, ...]]:
             else:
                 small[word] += 1
             before, end = word, match.end()
-        told.append(contexts)
+        contexts_by_tale.append(contexts)
 
     def is_name(word: str, contexts: list[tuple[str, bool]]) -> bool:
         count = len(contexts)
@@ -143,47 +150,51 @@ def find_names(tales: Sequence[str], mentions: int) -> list[tuple[str, ...]]:
             and small[word.lower()] <= SMALL_SHARE_MAXIMUM * large[word.lower()]
         )
 
-    return [tuple(word for word, contexts in tale.items() if is_name(word, contexts)) for tale in told]
+    return [tuple(word for word, contexts in tale.items() if is_name(word, contexts)) for tale in contexts_by_tale]
 
 
 @lru_cache(maxsize=4)
-def prepare(
+def prepare_tales(
     corpus: str, content: bytes, separator: str, vocabulary_tokens: int, name_mentions: int, names_per_window: int
-) -> Library:
-    """The library of a corpus: 2 s for 2 MB, once a process, since all tasks on the same bytes share it.
+) -> PreparedTales:
+    """Prepares the tales of a corpus (2 s for 2 MB), once per process for all tasks on the same bytes.
+
+    Args:
+        corpus: the path of the file, named in errors.
+        content: its bytes.
 
     Raises:
-        UserError: not text, too few tales, too few names, or a vocabulary that no name can be made of.
+        UserError: not text, too few tales, too few names, or a vocabulary with too few tokens that can form names.
     """
     texts = split_tales(content, separator, corpus)
-    found = find_names(texts, name_mentions)
-    usable = [n for n, names in enumerate(found) if len(names) >= names_per_window]
+    names_by_text = find_names(texts, name_mentions)
+    usable = [n for n, names in enumerate(names_by_text) if len(names) >= names_per_window]
     if len(usable) < 2:
         raise UserError(
             f'task.corpus = "{corpus}": only {len(usable)} of its {len(texts)} tales have task.names_per_window = '
-            f"{names_per_window} names of characters that come back; should be at least 2, for validation and test"
+            f"{names_per_window} recurring names of characters; should be at least 2, for validation and test"
         )
     usable.sort(key=lambda n: sha256(texts[n].encode()).digest())
     size = max(1, min(len(texts) // HELD_OUT_SHARE, len(usable) // NAMED_SHARE))
     held_out = {"validation": usable[size : 2 * size], "test": usable[:size]}
     members = {"train": sorted(set(range(len(texts))).difference(*held_out.values())), **held_out}
-    tales = {split: [texts[n] for n in places] for split, places in members.items()}
-    names = {split: [found[n] for n in places] for split, places in members.items()}
+    tales = {split: [texts[n] for n in numbers] for split, numbers in members.items()}
+    names = {split: [names_by_text[n] for n in numbers] for split, numbers in members.items()}
     encoder = train_bpe(tales["train"], vocabulary_tokens - 1)
-    codes = {"train": [_coded(encoder, text, ()) for text in tales["train"]]}
+    codes = {"train": [_encode(encoder, text, ()) for text in tales["train"]]}
     for split in held_out:
-        codes[split] = [_coded(encoder, text, known) for text, known in zip(tales[split], names[split], strict=True)]
+        codes[split] = [_encode(encoder, *pair) for pair in zip(tales[split], names[split], strict=True)]
     firsts, seconds, pairs = _name_parts(encoder, codes)
     if len(firsts) < 2:
         raise UserError(
-            f"task.vocabulary_tokens = {vocabulary_tokens}: of the tokens learnt from {corpus} too few can be parts of "
-            f"a name; about 400 suit a short text, 1024 and more a long one"
+            f"task.vocabulary_tokens = {vocabulary_tokens}: too few of the tokens learnt from {corpus} can form names; "
+            f"about 400 suit a short text, 1024 and more a long one"
         )
-    return Library(encoder, (*vocabulary_of(encoder), PADDING), tales, names, codes, firsts, seconds, pairs)
+    return PreparedTales(encoder, (*vocabulary_of(encoder), PADDING), tales, names, codes, firsts, seconds, pairs)
 
 
-def _coded(encoder: Tokenizer, text: str, names: tuple[str, ...]) -> Integers:
-    """Codes [T] of a tale. What stands between names is encoded by itself: the pre-tokeniser cuts there anyway."""
+def _encode(encoder: Tokenizer, text: str, names: tuple[str, ...]) -> Integers:
+    """Encodes a tale [T]. Text between names is encoded separately; the pre-tokeniser cuts there anyway."""
     codes: list[int] = []
     end = 0
     for match in WORD.finditer(text) if names else ():
@@ -196,16 +207,17 @@ def _coded(encoder: Tokenizer, text: str, names: tuple[str, ...]) -> Integers:
 
 
 def _name_parts(encoder: Tokenizer, codes: dict[str, list[Integers]]) -> tuple[Integers, Integers, Mask]:
-    """What names are made of: first tokens [F], second tokens [S], and which pairs will do, bool [F, S].
+    """Chooses first tokens [F] and second tokens [S] of names and the pairs of them that can be used, bool [F, S].
 
-    A first token is a space and a capitalised word, and in training goes on within the word more often than not;
-    a second one is two small letters or more, and ends words there. Every first has at least F seconds.
+    A first token is a space and a capitalised word that the training tales continue at least half the time. A second
+    token is two or more lower-case letters and ends words in the training tales. Every first token has at least F
+    second tokens.
     """
     size = encoder.get_vocab_size()
     texts = [encoder.decode([token]) for token in range(size)]
     opening = np.array([text[:1] == " " and text[1:].isalpha() and text[1:].istitle() for text in texts])
     closing = np.array([len(text) > 1 and text.isalpha() and text.islower() for text in texts])
-    # The -1 of an end of tale, or of a name, picks the last entry: neither the one nor the other.
+    # The code -1, for the end of a tale or a name, picks the last entry, which is False.
     continues = np.array([*(text[:1].isalpha() for text in texts), False])
     in_word = np.array([*(text[-1:].isalpha() for text in texts), False])
     row = np.concatenate([part for tale in codes["train"] for part in (tale, [-1])])
@@ -222,8 +234,8 @@ def _name_parts(encoder: Tokenizer, codes: dict[str, list[Integers]]) -> tuple[I
     seconds = commonest(closing, ended, SECONDS_MAXIMUM)
     row = np.concatenate([part for tales in codes.values() for tale in tales for part in (tale, [-1])])
     here, after = row[:-1], row[1:]
-    met = (here * size + after)[(here >= 0) & (after >= 0)]
-    pairs = ~np.isin(firsts[:, None] * size + seconds, met)
+    occurring = (here * size + after)[(here >= 0) & (after >= 0)]
+    pairs = ~np.isin(firsts[:, None] * size + seconds, occurring)
     for first, second in np.argwhere(pairs):
         name = [firsts[first], seconds[second]]
         pairs[first, second] = encoder.encode(texts[name[0]] + texts[name[1]]).ids == name

@@ -1,4 +1,4 @@
-"""Documents as rows of tokens, one row a split, and the windows that stand in them."""
+"""Tokenized documents, one long row of tokens per split, and the windows of fixed length in them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ Codes = NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Shelf:
-    """The documents of a split.
+class SplitTokens:
+    """The documents of a split as tokens.
 
     Attributes:
-        row: tokens of all documents, one behind the other, in as few bytes as hold them.
-        starts, sizes: of each document in the row [D].
-        first: the number of the first of them among all documents.
+        row: the tokens of all documents, one after the other, in the smallest unsigned type.
+        starts, sizes: where each document [D] starts in the row, and its number of tokens.
+        first: the index of the split's first document among all documents.
     """
 
     row: Codes
@@ -38,30 +38,30 @@ class Shelf:
 
 
 @dataclass(frozen=True, eq=False)
-class Library:
-    """Documents in tokens. The last token of the vocabulary is padding, which no document has."""
+class TokenizedDocuments:
+    """Documents as tokens. The last token of the vocabulary is padding, which occurs in no document."""
 
     documents: Documents
     vocabulary: tuple[str, ...]
-    shelves: Mapping[str, Shelf]
+    splits: Mapping[str, SplitTokens]
 
     @cached_property
     def spelling(self) -> tuple[bytes, ...]:
-        """The bytes of each token but padding."""
+        """The bytes of every token except padding."""
         byte = {letter: number for number, letter in enumerate(byte_letters())}
         return tuple(bytes(byte[letter] for letter in token) for token in self.vocabulary[:-1])
 
     @cached_property
     def commonest(self) -> int:
-        """The most frequent token of training."""
-        return int(np.bincount(self.shelves["train"].row).argmax())
+        """The most frequent token of the training documents."""
+        return int(np.bincount(self.splits["train"].row).argmax())
 
     @cached_property
     def successors(self) -> Integers:
-        """The token that most often follows each token in training [V], -1 where none does; of several the first."""
-        shelf, size = self.shelves["train"], len(self.vocabulary)
-        ends = shelf.starts[1:] - 1
-        pairs = np.delete(shelf.row[:-1].astype(np.int64) * size + shelf.row[1:], ends)
+        """The token [V] that most often follows each token in training; the smallest in a tie, -1 if none follows."""
+        train, size = self.splits["train"], len(self.vocabulary)
+        ends = train.starts[1:] - 1
+        pairs = np.delete(train.row[:-1].astype(np.int64) * size + train.row[1:], ends)
         pairs, counts = np.unique(pairs, return_counts=True)
         pairs = pairs[np.lexsort((pairs, -counts, pairs // size))]
         tokens, commonest = np.unique(pairs // size, return_index=True)
@@ -71,82 +71,90 @@ class Library:
 
 
 @lru_cache(maxsize=4)
-def prepare(documents: Documents, vocabulary_tokens: int | None) -> Library:
-    """A corpus in bytes, or in the tokens of a BPE (6 s for 10 MB), once a process."""
+def tokenize_documents(documents: Documents, vocabulary_tokens: int | None) -> TokenizedDocuments:
+    """Splits documents and turns them into bytes, or into BPE tokens (6 s for 10 MB, once per process).
+
+    Args:
+        vocabulary_tokens: the size of a BPE vocabulary that is learnt from the training documents; None for bytes.
+    """
     texts = documents.texts
     held_out = max(1, len(texts) // HELD_OUT_SHARE)
     bounds = {"test": (0, held_out), "validation": (held_out, 2 * held_out), "train": (2 * held_out, len(texts))}
     if vocabulary_tokens is None:
         vocabulary = byte_letters()
-        codes: Iterator[Codes] = (np.frombuffer(text.encode(), np.uint8) for text in texts)
+        encoded: Iterator[Codes] = (np.frombuffer(text.encode(), np.uint8) for text in texts)
     else:
         encoder = train_bpe(texts[2 * held_out :], vocabulary_tokens - 1)
         vocabulary = vocabulary_of(encoder)
         unsigned = np.min_scalar_type(len(vocabulary))
         batches = (texts[start : start + ENCODED_AT_ONCE] for start in range(0, len(texts), ENCODED_AT_ONCE))
-        codes = (np.array(coded.ids, unsigned) for batch in batches for coded in encoder.encode_batch_fast(list(batch)))
-    every = list(codes)
-    shelves = {split: _shelf(every[first:last], first) for split, (first, last) in bounds.items()}
-    return Library(documents, (*vocabulary, PADDING), shelves)
+        encoded = (np.array(text.ids, unsigned) for batch in batches for text in encoder.encode_batch_fast(list(batch)))
+    codes = list(encoded)
+    splits = {split: _joined(codes[first:last], first) for split, (first, last) in bounds.items()}
+    return TokenizedDocuments(documents, (*vocabulary, PADDING), splits)
 
 
-def _shelf(codes: Sequence[Codes], first: int) -> Shelf:
-    sizes = np.array([len(each) for each in codes])
-    return Shelf(np.concatenate(codes), sizes.cumsum() - sizes, sizes, first)
+def _joined(codes: Sequence[Codes], first: int) -> SplitTokens:
+    sizes = np.array([len(document) for document in codes])
+    return SplitTokens(np.concatenate(codes), sizes.cumsum() - sizes, sizes, first)
 
 
-def tiles(shelf: Shelf, length: int) -> tuple[Integers, Integers]:
-    """Documents [W], and places in them [W], of windows that stand side by side.
+def tiles(tokens: SplitTokens, length: int) -> tuple[Integers, Integers]:
+    """Cuts the documents of a split into adjacent windows of `length` tokens.
 
-    Each begins with the last token of the one before, the last one of a document ends with it; a shorter document is
-    one window, and one of a single token none.
+    Each window begins with the last token of the one before, and the last window of a document ends where it ends. A
+    shorter document is one window, a document of a single token has none.
+
+    Returns:
+        The document and the position in it [W] where each window begins.
     """
-    counts = -(-(shelf.sizes - 1) // (length - 1))
+    counts = -(-(tokens.sizes - 1) // (length - 1))
     owners = np.repeat(np.arange(len(counts)), counts)
     number = np.arange(len(owners)) - np.repeat(counts.cumsum() - counts, counts)
-    return owners, np.minimum(number * (length - 1), np.maximum(shelf.sizes[owners] - length, 0))
+    return owners, np.minimum(number * (length - 1), np.maximum(tokens.sizes[owners] - length, 0))
 
 
 @lru_cache(maxsize=16)
-def fixed_windows(library: Library, split: str, length: int) -> tuple[Integers, Integers]:
-    """The tiles of a split; of a held-out one those that stand neither in training nor, for validation, in test.
+def fixed_windows(corpus: TokenizedDocuments, split: str, length: int) -> tuple[Integers, Integers]:
+    """Returns the tiles of a split; a held-out split loses those that also occur elsewhere.
 
-    Nor does one come twice in it: no two groups of splits share a window, and held-out ones are all different.
+    A held-out window is dropped if it occurs anywhere in training, earlier in its own split, or, for validation, in
+    test. So no two groups of splits share a window, and all held-out windows differ.
     """
-    shelf = library.shelves[split]
-    owners, places = tiles(shelf, length)
+    tokens = corpus.splits[split]
+    owners, places = tiles(tokens, length)
     if split == "train":
         return owners, places
-    whole = np.flatnonzero(shelf.sizes[owners] >= length)
-    windows = shelf.row[(shelf.starts[owners] + places)[whole, None] + np.arange(length)]
+    whole = np.flatnonzero(tokens.sizes[owners] >= length)
+    windows = tokens.row[(tokens.starts[owners] + places)[whole, None] + np.arange(length)]
     new = np.zeros(len(windows), bool)
     new[np.unique(windows, axis=0, return_index=True)[1]] = True
     for other in {"train", "test"} - {split}:
-        new &= ~occurs(windows, library.shelves[other].row)
+        new &= ~occurs(windows, corpus.splits[other].row)
     kept = np.ones(len(owners), bool)
     kept[whole] = new
     return owners[kept], places[kept]
 
 
 def occurs(windows: Codes, row: Codes) -> Mask:
-    """Which windows [W, T] stand somewhere in a row [N], by a polynomial hash of 64 bits."""
+    """Returns which windows [W, T] occur somewhere in a row [N], by a polynomial hash of 64 bits."""
     length = windows.shape[1]
     with np.errstate(over="ignore"):
-        powers = np.multiply.accumulate(np.full(HASHED_AT_ONCE + length, GOLDEN))  # odd: it has an inverse
-        sought: Words = mix(_letters(windows) @ powers[:length])
+        powers = np.multiply.accumulate(np.full(HASHED_AT_ONCE + length, GOLDEN))  # GOLDEN is odd: it has an inverse
+        sought: Words = mix(_random_words(windows) @ powers[:length])
         table = np.zeros(1 << TABLE_BITS, bool)
         table[sought & np.uint64(len(table) - 1)] = True
-        found = np.zeros(len(windows), bool)
+        occurring = np.zeros(len(windows), bool)
         inverse = np.multiply.accumulate(np.full(HASHED_AT_ONCE, np.uint64(pow(int(GOLDEN), -1, 2**64))))
         for start in range(0, len(row) - length + 1, HASHED_AT_ONCE):
-            part = _letters(row[start : start + HASHED_AT_ONCE + length - 1])
+            part = _random_words(row[start : start + HASHED_AT_ONCE + length - 1])
             sums = np.append(np.uint64(0), (part * powers[: len(part)]).cumsum())
             count = len(part) - length + 1
             hashes = mix((sums[length:] - sums[:count]) * inverse[:count] * GOLDEN)
-            found |= np.isin(sought, hashes[table[hashes & np.uint64(len(table) - 1)]])
-    return found
+            occurring |= np.isin(sought, hashes[table[hashes & np.uint64(len(table) - 1)]])
+    return occurring
 
 
-def _letters(codes: Codes) -> Words:
-    """A random word for each token."""
+def _random_words(codes: Codes) -> Words:
+    """Hashes each token to a 64-bit word."""
     return mix((codes.astype(np.uint64) + np.uint64(1)) * GOLDEN)

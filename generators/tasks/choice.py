@@ -1,30 +1,30 @@
-"""Choice points: some tokens decide the D tokens that follow them, others, drawn just as freely, decide nothing.
+"""Choice points: some choices decide the D tokens that follow them, others, equally random, decide nothing.
 
-Paper, section 5.1 and figure 9. A sample is a row of blocks: a marker that tells what kind of block it is, a choice
-(one of `branching` tokens, equally likely), D tokens of the same alphabet, and filler up to `spacing_tokens`.
+Paper, section 5.1 and figure 9. A sample is a row of blocks. A block is a marker for its kind, a choice (one of
+`branching` tokens, equally likely), D tokens of the same alphabet, and filler up to `spacing_tokens`.
 
     C0 a7 a6 a2 a2 a1 C0+6 C0+7 I1 a0 a0 a7 a2 a4 I1+6 I1+7 C0 a1 a3 a3 a1 a4 ... I1 a4 a0 a7 a2 a4 ...
        |  `---------' decided by a7    |  `---------' the same whatever was chosen
        consequential                   inconsequential
 
-What a consequential choice decides stands in a random table (`source_seed`) in which two options differ at every
-offset; an inconsequential choice is followed by a fixed row of it. `noise` replaces a token of either row by a uniform
-one of the alphabet. So block by block and token by token the two kinds have the same entropy for a next-token head, and
-differ only in what is decided. Blocks come in a fixed round; the marker that a sample begins with is drawn, the other
-markers and the filler follow. Scored are the decided tokens. Without noise a choice can be read off any token that it
-has decided; with noise only the choice itself is reliable.
+A consequential choice selects its D tokens from a random table (`source_seed`) in which any two options differ at every
+offset; a fixed row of the table follows an inconsequential choice. `noise` replaces a token of either row by a uniform
+token of the alphabet. So for a next-token head both kinds of block have the same entropy, token by token, and differ
+only in what is decided. Blocks come in a fixed round; a sample begins at a random block of it, which determines the
+other markers and the filler. The decided tokens are scored. Without noise any decided token reveals the choice; with
+noise only the choice itself is reliable.
 
-Everything that can be known is known. With A the alphabet, b = `branching`, q = `noise`, head i loses at its optimum
+All optimal losses are known. With A the alphabet, b = `branching` and q = `noise`, head i loses at its optimum
 
     filler                                    0
     a choice of either kind                   log b
     a decided token at offset k >= i          h(1 - q + q/A, and A - 1 times q/A)               the choice is seen
-    a decided token at offset k < i           h(b times (1 - q)/b + q/A, and A - b times q/A)   it is not
+    a decided token at offset k < i           h(b times (1 - q)/b + q/A, and A - b times q/A)   it is not seen
     a fixed token                             h(1 - q + q/A, and A - 1 times q/A)
 
-with h the entropy (`distribution`, `optimal_loss`), and the best accuracy is 1 - q (A - 1)/A where the choice is seen
-(`ceiling`), (1 - q)/b + q/A where it is not (`blind_ceiling`). Summed over n heads, a block's tokens lose log b
-`implied_weight` times without noise: the paper's n(n+1)/2 if D >= n - 1, against n for an inconsequential choice.
+where h is the entropy (`distribution`, `optimal_loss`). The best accuracy is 1 - q (A - 1)/A if the choice is seen
+(`ceiling`) and (1 - q)/b + q/A if it is not (`blind_ceiling`). Without noise the tokens of a block lose log b
+`implied_weight` times, summed over n heads: the paper's n(n+1)/2 if D >= n - 1, but n for an inconsequential choice.
 """
 
 from collections.abc import Sequence
@@ -36,14 +36,14 @@ from pydantic import Field
 
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream, sample_keys
-from generators.material.entropy import Estimate, Floats, entropy, exactly
+from generators.material.entropy import EntropyEstimate, Floats, entropy, exactly
 from generators.protocols import ChoicePoints
-from generators.task import Batch, Mask, Task, TaskConfig
+from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples
 
 CLASSES = FILLER, CONSEQUENTIAL, INCONSEQUENTIAL, DECIDED, FIXED = range(5)
 """Values of the label `class`."""
-UNSEEN = 1_000_000
-"""A lag beyond every offset."""
+LAG_BEYOND_ALL = 1_000_000
+"""A lag greater than every offset."""
 
 
 class ChoiceConfig(TaskConfig):
@@ -51,38 +51,33 @@ class ChoiceConfig(TaskConfig):
 
     kind: Literal["choice"] = "choice"
     branching: int = Field(default=8, ge=2, le=64, description="options of a choice, equally likely")
-    decides_tokens: int = Field(default=4, ge=1, le=64, description="tokens after it that it decides, if consequential")
+    decides_tokens: int = Field(default=4, ge=1, le=64, description="tokens that a consequential choice decides")
     spacing_tokens: int = Field(default=8, ge=1, le=256, description="tokens from one choice, of any kind, to the next")
-    consequential_points: int = Field(default=1, ge=1, le=16, description="consequential choices of a round")
-    inconsequential_points: int = Field(default=1, ge=0, le=16, description="inconsequential choices of a round")
+    consequential_points: int = Field(default=1, ge=1, le=16, description="consequential choices in a round")
+    inconsequential_points: int = Field(default=1, ge=0, le=16, description="inconsequential choices in a round")
     alphabet_tokens: int = Field(
         default=8, ge=2, le=128, description="tokens that choices and decided tokens are drawn from"
     )
-    noise: float = Field(default=0.0, ge=0, lt=1, description="probability that a decided token is any of the alphabet")
-    source_seed: int = Field(
-        default=0, ge=0, le=2**31 - 1, description="which of the random tables of what a choice decides"
+    noise: float = Field(
+        default=0.0, ge=0, lt=1, description="probability that a random token replaces one of the table"
     )
-    length_tokens: int = Field(default=64, ge=8, le=4096, description="tokens of a sample; it ends where it is cut")
-    training_samples: int | None = Field(
-        default=None,
-        ge=1,
-        le=10**9,
-        description="a fixed training set of that size, read in epochs; without it, fresh samples",
-    )
-    test_samples: int = Field(default=1000, ge=1, le=10**7)
-    validation_samples: int = Field(default=500, ge=1, le=10**7)
+    source_seed: int = Field(default=0, ge=0, le=2**31 - 1, description="selects the random table of decided tokens")
+    length_tokens: int = Field(default=64, ge=8, le=4096, description="tokens of a sample; the last block may be cut")
+    training_samples: TrainingSamples = None
+    test_samples: HeldOutSamples = 1000
+    validation_samples: HeldOutSamples = 500
 
 
 class Choice(Task):
     """Samples of `length_tokens` tokens.
 
-    Labels: `class`, one of `CLASSES`; `choice`, the position of the choice that decides the token, its own at a choice,
-    -1 where none does; `offset`, tokens since the last choice of either kind, -1 where there was none.
+    Labels: `class`, one of `CLASSES`; `choice`, the position of the choice that decides the token, which is a choice's
+    own position, and -1 if no choice does; `offset`, tokens since the last choice of either kind, -1 before the first.
 
     Attributes:
-        table: int64 [b + 1, D], what each option decides; the last row is what follows an inconsequential choice.
-        blocks: int64 [K, S], the tokens of each block of a round; -1 where they are drawn or read from the table.
-        classes: int64 [K, S], their class.
+        table: int64 [b + 1, D], the tokens that each option decides; the last row follows inconsequential choices.
+        blocks: int64 [K, S], the tokens of the K blocks of a round; -1 if they are drawn or read from the table.
+        classes: int64 [K, S], the classes of those tokens.
     """
 
     config: ChoiceConfig
@@ -91,13 +86,13 @@ class Choice(Task):
         spacing, decides, rounds = config.spacing_tokens, config.decides_tokens, _round(config)
         if config.alphabet_tokens < config.branching:
             raise UserError(
-                f"task.alphabet_tokens = {config.alphabet_tokens}: too few to tell {config.branching} options apart; "
+                f"task.alphabet_tokens = {config.alphabet_tokens}: too few to distinguish {config.branching} options; "
                 f"give at least {config.branching}, or a smaller task.branching"
             )
         if spacing < decides + 2:
             raise UserError(
-                f"task.spacing_tokens = {spacing}: a marker, a choice and the {decides} tokens it decides must end "
-                f"before the next, as no token can show two choices; give at least {decides + 2}"
+                f"task.spacing_tokens = {spacing}: a marker, a choice and the {decides} tokens it decides must fit "
+                f"before the next marker; give at least {decides + 2}"
             )
         if config.length_tokens < len(rounds) * spacing:
             raise UserError(
@@ -112,7 +107,7 @@ class Choice(Task):
         filler = self.classes == FILLER
         self.blocks = np.where(filler, self.alphabet - 1 + filler.cumsum().reshape(filler.shape), -1)
         letters = np.where(rounds, "C", "I")
-        names = [f"{letters[j]}{j}+{place}" if place else f"{letters[j]}{j}" for j, place in np.argwhere(filler)]
+        names = [f"{letters[j]}{j}+{offset}" if offset else f"{letters[j]}{j}" for j, offset in np.argwhere(filler)]
         self.vocabulary = (*(f"a{token}" for token in range(self.alphabet)), *names)
         self.length = config.length_tokens
         self.splits = {
@@ -132,12 +127,12 @@ class Choice(Task):
 
     @property
     def ceiling(self) -> float:
-        """The best accuracy at a decided token, the choice being seen."""
+        """The best accuracy at a decided token if the choice is seen."""
         return 1 - self.config.noise * (self.alphabet - 1) / self.alphabet
 
     @property
     def blind_ceiling(self) -> float:
-        """The best accuracy at a decided token of any rule that does not see the choice, nor what it decided."""
+        """The best accuracy at a decided token of any rule that sees neither the choice nor its decided tokens."""
         return (1 - self.config.noise) / self.config.branching + self.config.noise / self.alphabet
 
     def draw(self, stream: Stream, split: str) -> Batch:
@@ -159,28 +154,28 @@ class Choice(Task):
         return Batch(tokens=tokens, loss=loss, scored=labels["class"] == DECIDED, labels=labels)
 
     def _labels(self, block: Integers) -> dict[str, Integers]:
-        """Labels [B, T] of samples made of these blocks [B, points]."""
-        place = np.arange(self.length)
-        since = (place - 1) % self.config.spacing_tokens
+        """Returns the labels [B, T] of samples that consist of these blocks [B, points]."""
+        position = np.arange(self.length)
+        since = (position - 1) % self.config.spacing_tokens
         classes = self.classes[block].reshape(len(block), -1)[:, : self.length]
         decided = (classes != FILLER) & (classes != FIXED)
-        offset = np.where(place > 0, since, -1)[None].repeat(len(block), axis=0)
-        return {"class": classes, "choice": np.where(decided, place - since, -1), "offset": offset}
+        offset = np.where(position > 0, since, -1)[None].repeat(len(block), axis=0)
+        return {"class": classes, "choice": np.where(decided, position - since, -1), "offset": offset}
 
     def oracle(self, batch: Batch) -> Integers:
-        """The likeliest token: at every decided position what its choice says, by reading markers one after another."""
+        """The most likely token at every decided position: the table's, found by reading the markers in order."""
         answers = np.full(batch.tokens.shape, -1)
         decides = self.config.decides_tokens
         for row, tokens in enumerate(batch.tokens.tolist()):
             for place, token in enumerate(tokens[:-1]):
                 name, option = self.vocabulary[token], tokens[place + 1]
                 if name.startswith("C") and "+" not in name and option < self.config.branching:
-                    told = self.table[option][: len(tokens) - place - 2]
-                    answers[row, place + 2 : place + 2 + decides] = told
+                    decided = self.table[option][: len(tokens) - place - 2]
+                    answers[row, place + 2 : place + 2 + decides] = decided
         return answers
 
     def confirmed(self, batch: Batch) -> Mask:
-        """Which samples [B] can be the source's: no token is impossible, and the labels are those of the tokens."""
+        """Returns which samples [B] the source can produce: no token is impossible and the labels match the tokens."""
         inside: Mask = np.all((batch.tokens >= 0) & (batch.tokens < len(self.vocabulary)), axis=1)
         tokens = np.where(inside[:, None], batch.tokens, 0)
         safe = replace(batch, tokens=tokens)
@@ -191,7 +186,7 @@ class Choice(Task):
         return agrees
 
     def _read_blocks(self, tokens: Integers) -> Integers:
-        """The block [B, points] at each choice, told by the first token; whatever, where that is no marker."""
+        """Reads the block [B, points] at each choice from the first token; arbitrary if that is not a marker."""
         first = (tokens[:, :1] == self.blocks[:, 0]).argmax(axis=1)
         points = -(-self.length // self.config.spacing_tokens)
         blocks: Integers = (first[:, None] + np.arange(points)) % len(self.blocks)
@@ -200,23 +195,24 @@ class Choice(Task):
     def distribution(self, batch: Batch, lag: int = 1) -> Floats:
         """P(x_t | x_0..x_t-lag) float64 [B, T, V], exact: the optimum of head `lag` at each target t.
 
-        Before position `lag` nothing is known, not even the first block. (That a split holds only the samples that
-        hash into it is left out: nobody can learn it.)
+        Before position `lag` nothing is known, not even the first block. (The hash that assigns samples to splits is
+        ignored, because no model can learn it.)
         """
         blocks = self._read_blocks(batch.tokens)
         choice_at = np.arange(self.length) // self.config.spacing_tokens * self.config.spacing_tokens + 1
         options = batch.tokens[:, np.minimum(choice_at, self.length - 1)]
         known = self._expected(blocks, np.minimum(options, self.config.branching), lag)
-        each = (np.arange(len(self.blocks))[:, None] + np.arange(blocks.shape[1])) % len(self.blocks)
-        known[:, :lag] = self._expected(each, np.zeros((len(each), self.length), np.int64), UNSEEN).mean(axis=0)[:lag]
+        rounds = (np.arange(len(self.blocks))[:, None] + np.arange(blocks.shape[1])) % len(self.blocks)
+        unseen = np.zeros((len(rounds), self.length), np.int64)
+        known[:, :lag] = self._expected(rounds, unseen, LAG_BEYOND_ALL).mean(axis=0)[:lag]
         return known
 
     def position_classes(self, batch: Batch) -> dict[str, Mask]:
         names = ("filler", "consequential choice", "inconsequential choice", "decided", "fixed")
-        return {name: batch.labels["class"] == which for name, which in zip(names, CLASSES, strict=True)}
+        return {name: batch.labels["class"] == label for name, label in zip(names, CLASSES, strict=True)}
 
     def _expected(self, blocks: Integers, options: Integers, lag: int) -> Floats:
-        """Probabilities [B, T, V] for blocks [B, points] and the options [B, T] that were, or were not, seen."""
+        """Returns probabilities [B, T, V] for blocks [B, points]; options [B, T] are known to heads that see them."""
         noise, branching = self.config.noise, self.config.branching
         labels = self._labels(blocks)
         classes, offset = labels["class"], labels["offset"]
@@ -255,28 +251,28 @@ class Choice(Task):
         return self.optimal_loss_at(batch.labels["class"], batch.labels["offset"], lag)
 
     def optimal_loss_at(self, classes: Integers, offset: Integers, lag: int = 1) -> Floats:
-        """The optimal loss [...] at targets with these labels [...]."""
+        """Returns the optimal loss [...] of head `lag` at targets with the labels `class` and `offset` [...]."""
         noise, size, branching = self.config.noise, self.alphabet, self.config.branching
-        said: Floats = np.stack([(np.arange(size) < options) / options for options in (1, branching)])
-        seen, unseen = entropy(noise / size + (1 - noise) * said)
+        noiseless: Floats = np.stack([(np.arange(size) < options) / options for options in (1, branching)])
+        seen, unseen = entropy(noise / size + (1 - noise) * noiseless)
         decided = np.where(offset >= lag, seen, unseen)
         result: Floats = np.choose(classes, [np.float64(0), np.log(branching), np.log(branching), decided, seen])
         return result
 
-    def optimal_losses(self, lags: Sequence[int]) -> Estimate:
-        """What head i of a perfect model loses on average over its targets, i..T-1 of each sample, in nats."""
+    def optimal_losses(self, lags: Sequence[int]) -> EntropyEstimate:
+        """The mean loss in nats of head i of a perfect model over its targets, i..T-1 of each sample."""
         assert max(lags) < self.length, "a head that looks past the end of its sample has no targets"
-        labels = self._labels(self._read_blocks(self.blocks))  # a sample for each marker it can begin with
-        each = [self.optimal_loss_at(labels["class"], labels["offset"], lag)[:, lag:].mean() for lag in lags]
-        return exactly([float(loss) for loss in each])
+        labels = self._labels(self._read_blocks(self.blocks))  # one sample for each marker that can come first
+        losses = [self.optimal_loss_at(labels["class"], labels["offset"], lag)[:, lag:].mean() for lag in lags]
+        return exactly([float(loss) for loss in losses])
 
     def blind(self, batch: Batch) -> Integers:
-        """Shortcut: what the first option decides at this offset, whatever was chosen."""
-        told = self.table[0][np.clip(batch.labels["offset"] - 1, 0, self.config.decides_tokens - 1)]
-        return np.where(batch.labels["class"] == DECIDED, told, -1)
+        """Shortcut: predicts the tokens that the first option decides, whatever was chosen."""
+        guesses = self.table[0][np.clip(batch.labels["offset"] - 1, 0, self.config.decides_tokens - 1)]
+        return np.where(batch.labels["class"] == DECIDED, guesses, -1)
 
     def previous_token(self, batch: Batch) -> Integers:
-        """Shortcut: what most often follows the previous token, by the table, whatever the offset."""
+        """Shortcut: predicts the token that most often follows the previous one in the table, whatever the offset."""
         before = np.concatenate((np.arange(self.config.branching)[:, None], self.table[:-1]), axis=1)
         counts = np.zeros((self.alphabet, self.alphabet), np.int64)
         np.add.at(counts, (before[:, :-1], before[:, 1:]), 1)
@@ -287,18 +283,18 @@ class Choice(Task):
 
 
 def _round(config: ChoiceConfig) -> Mask:
-    """Which blocks [K] of a round are consequential: spread as evenly as they go."""
+    """Returns which blocks [K] of a round are consequential, spread as evenly as possible."""
     size = config.consequential_points + config.inconsequential_points
     return np.diff(-(np.arange(size + 1) * -config.consequential_points // size)) > 0
 
 
 def implied_weight(n: int, decides_tokens: int) -> int:
-    """Predictions, of all positions by n heads, that look at a choice or at a token it decides from before the choice.
+    """Counts the predictions by n heads, from before a choice, of the choice or of a token that it decides.
 
-    With D = `decides_tokens`, the target at offset k = 0..D is predicted from before the choice by the heads k+1..n, so
-    the number is the sum of n - k over k = 0..min(D, n - 1). With m = min(D + 1, n) that is m n - m (m - 1)/2: the
-    paper's n(n+1)/2 if D >= n - 1, and its n for a choice that decides nothing, D = 0. (D + 1 counts the choice itself
-    among the tokens that the transition into it fixes.)
+    With D = `decides_tokens`, the heads k+1..n predict the target at offset k = 0..D from before the choice, so the
+    count is the sum of n - k over k = 0..min(D, n - 1). With m = min(D + 1, n) that is m n - m (m - 1)/2: the paper's
+    n(n+1)/2 if D >= n - 1, and its n for a choice that decides nothing, D = 0. (D + 1 includes the choice itself among
+    the tokens that the transition into it fixes.)
     """
     fixed = min(decides_tokens + 1, n)
     return fixed * n - fixed * (fixed - 1) // 2

@@ -1,21 +1,22 @@
-"""Induction in stories from a grammar: a name of two tokens comes back, and its second token must follow.
+"""Induction in stories from a grammar: a name of two tokens recurs, and its second token must be predicted.
 
-Paper, section 4.1. Each story has its own characters, whose names are exactly two tokens drawn afresh, so
-nothing about a name can be remembered from training: only matching its first token against the story tells
-the second. Scored is the second token of a name at every mention after the first.
+Paper, section 4.1. Each story has its own characters, whose names are two tokens drawn anew, so nothing about a name
+can be memorised in training: the second token follows only from matching the first token against the story. The second
+token of a name is scored at every mention after the first.
 
     once there were Ba len , Do rim and Ku vas . Do rim took the old lamp . he hid the lamp ...
 
-The filler is a grammar with agreement (he/she, his/her, was/were) and with objects and places that come
-back within a story. Whoever was named last is never named next (the text says "he" or "she" instead), and
-all characters appear in the first sentence; so a rule that does not look at the first token of a name, be
-it "repeat the latest name" or any other, cannot be right more often than 1/(characters - 1). That is
-`blind_ceiling`: an accuracy above it has used the first token.
+The filler is a grammar with agreement (he/she, his/her, was/were) and with objects and places that recur within a
+story. The character named last is never named next (the text says "he" or "she" instead), and all characters appear in
+the first sentence. So a rule that ignores the first token of a name, such as "repeat the latest name", cannot be right
+more often than 1/(characters - 1). That is `blind_ceiling`: an accuracy above it has used the first token.
 
-Appendix J mixes nine parts of other text with one of stories. Here (`other_share`) it is text of the same grammar whose
-characters are things, "the lamp saw the ring", so that names, and induction, stand in one training sample in ten.
+Appendix J mixes nine parts of other text with one of stories. Here (`other_share`) the other text comes from the same
+grammar with things as characters, "the lamp saw the ring". With 0.9, names and induction occur in one training sample
+in ten.
 """
 
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -24,14 +25,14 @@ from pydantic import Field
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream
 from generators.material.item_sources import NameItems
-from generators.task import Batch, Rule, Task, TaskConfig
+from generators.task import Batch, HeldOutSamples, Rule, Task, TaskConfig, TrainingSamples
 
 ONSETS = ("B", "D", "F", "G", "H", "J", "K", "L", "M", "N", "P", "R", "S", "T", "V", "Z")
 VOWELS = ("a", "e", "i", "o", "u")
 CODAS = ("l", "n", "r", "s")
 NAME_PARTS_MAXIMUM = len(ONSETS) * len(VOWELS)
 
-# A verb or noun is a row of forms; agreement picks the column.
+# Each word is a row of forms; agreement picks the column.
 GENDERED: dict[str, tuple[str, ...]] = {"he": ("he", "she"), "his": ("his", "her"), "him": ("him", "her")}
 WORDS = {
     "meets": ("met", "saw", "called", "helped", "followed"),
@@ -42,8 +43,8 @@ WORDS = {
     "place": ("wood", "mill", "town", "river", "castle", "garden"),
     "adverb": ("then", "soon", "later", "again"),
 }
-# {A} {B}: names of two characters. {he} {his} {him} agree with A, {her} with B. One sentence a line; a line
-# that stands twice is drawn twice as often.
+# One sentence per line; a repeated line is drawn more often. {A} and {B} are the names of two characters; {he}, {his}
+# and {him} agree with A.
 SENTENCES = """
 {A} {meets} {B} .
 {A} {meets} {B} .
@@ -56,7 +57,7 @@ SENTENCES = """
 {A} was with {B} and {his} {noun} .
 """
 START, STOP, COMMA = "<s>", ".", ","
-ROOM_TOKENS = 4  # behind the first sentence: room for a name
+ROOM_TOKENS = 4  # after the first sentence: room for a name
 PLACES_A_STORY = OBJECTS_A_STORY = 2
 
 
@@ -66,24 +67,25 @@ class InductionConfig(TaskConfig):
     kind: Literal["induction"] = "induction"
     characters: int = Field(default=4, ge=2, le=8, description="characters of a story, all named in its first sentence")
     name_parts: int = Field(
-        default=24, ge=2, le=NAME_PARTS_MAXIMUM, description="first tokens, and second tokens, names are made of"
+        default=24,
+        ge=2,
+        le=NAME_PARTS_MAXIMUM,
+        description="first tokens, and second tokens, from which names are formed",
     )
     length_tokens: int = Field(default=64, ge=16, le=4096, description="tokens of a story; it ends where it is cut")
     other_share: float = Field(
-        default=0.0, ge=0, lt=1, description="of training samples that are text without names; appendix J: 0.9"
+        default=0.0, ge=0, lt=1, description="share of training samples that are text without names; appendix J: 0.9"
     )
-    training_samples: int | None = Field(
-        default=None,
-        ge=1,
-        le=10**9,
-        description="a fixed training set of that size, read in epochs; without it, fresh samples",
-    )
-    test_samples: int = Field(default=1000, ge=1, le=10**7)
-    validation_samples: int = Field(default=500, ge=1, le=10**7)
+    training_samples: TrainingSamples = None
+    test_samples: HeldOutSamples = 1000
+    validation_samples: HeldOutSamples = 500
 
 
 class Induction(Task):
-    """Stories of `length_tokens` tokens. Chance on a scored token is 1/name_parts, matching is always right."""
+    """Stories of `length_tokens` tokens. Chance on a scored token is 1/name_parts; matching is always right.
+
+    Labels: `mention` numbers the mentions of names from 1, at the second token of the name; 0 elsewhere.
+    """
 
     config: InductionConfig
 
@@ -123,11 +125,12 @@ class Induction(Task):
         """The best accuracy of any rule that ignores the first token of the name it completes."""
         return 1 / (self.config.characters - 1)
 
-    # A sentence is a row of codes: a token as it is, or -1 - slot where the story fills it in; PAD beyond its end.
+    # A sentence is a row of codes: a token, or -1 - slot for a word that the story fills in; PAD after its end.
     PAD = -1000
     SLOTS = ("A", "A'", "B", "B'", *GENDERED, *WORDS)
 
     def _compile(self, sentences: list[list[str]]) -> Integers:
+        """Turns sentences into rows of codes [sentences, longest]."""
         rows = []
         for words in sentences:
             names = [
@@ -140,12 +143,12 @@ class Induction(Task):
         return table
 
     def _opening(self) -> Integers:
-        """Token codes of the first sentence; -1 - 2c and -2 - 2c stand for the name of character c."""
+        """Returns the codes of the first sentence; -1 - 2c and -2 - 2c stand for the name of character c."""
         names = [(-1 - 2 * c, -2 - 2 * c) for c in range(self.config.characters)]
         codes = [self.token[word] for word in (START, "once", "there", "were")]
-        for place, name in enumerate(names):
-            if place:
-                codes.append(self.token["and" if place == len(names) - 1 else COMMA])
+        for number, name in enumerate(names):
+            if number:
+                codes.append(self.token["and" if number == len(names) - 1 else COMMA])
             codes += name
         return np.array([*codes, self.token[STOP]])
 
@@ -165,11 +168,11 @@ class Induction(Task):
         opening = self.opening[None].repeat(rows, axis=0)
         opening[:, self.opening < 0] = characters.reshape(rows, -1)
         shortest = int((self.sentences != self.PAD).sum(axis=1).min())
-        spoken = max(0, -(-(self.length - opening.shape[1]) // shortest))
-        body = self._body(stream, characters, spoken) if spoken else opening[:, :0]
+        sentences = max(0, -(-(self.length - opening.shape[1]) // shortest))
+        body = self._body(stream, characters, sentences) if sentences else opening[:, :0]
         tokens = np.concatenate((opening, body), axis=1)[:, : self.length]
         if tokens.shape[1] < self.length or (tokens < 0).any():
-            raise AssertionError("a story came out short")
+            raise AssertionError("a story is shorter than the sample")
         later = np.arange(self.length) >= opening.shape[1]
         mention = (tokens >= self.second).astype(np.int64)
         return Batch(
@@ -179,14 +182,14 @@ class Induction(Task):
             labels={"mention": np.where(mention > 0, mention.cumsum(axis=1), 0)},
         )
 
-    def _body(self, stream: Stream, characters: Integers, spoken: int) -> Integers:
-        """`spoken` sentences a story, run together: [B, >= length], PAD moved behind the last of them."""
+    def _body(self, stream: Stream, characters: Integers, sentences: int) -> Integers:
+        """Draws the sentences after the first one, with all PAD moved to the end: [B, tokens]."""
         rows = np.arange(len(stream))[:, None]
         count = self.config.characters
-        # Steps round the circle of characters, never zero: whoever was named last is not named next.
-        template = stream.integers("sentence", len(self.sentences), spoken)
+        # Steps round the circle of characters are never zero: the character named last is not named next.
+        template = stream.integers("sentence", len(self.sentences), sentences)
         names_a, names_b = self._names[0][template], self._names[1][template]
-        steps = stream.integers("who is named", count - 1, 2 * spoken) + 1
+        steps = stream.integers("who is named", count - 1, 2 * sentences) + 1
         steps *= np.stack((names_a, names_b), axis=2).reshape(len(stream), -1)
         named = (count - 1 + steps.cumsum(axis=1)) % count
         a, b = named[:, 0::2], named[:, 1::2]
@@ -197,10 +200,10 @@ class Induction(Task):
             fills[slot] = self._tokens(forms)[gender[rows, a]]
         for slot, forms in WORDS.items():
             recurring = {"noun": OBJECTS_A_STORY, "adjective": OBJECTS_A_STORY, "place": PLACES_A_STORY}.get(slot)
-            choice = stream.integers(slot, len(forms), spoken)
+            choice = stream.integers(slot, len(forms), sentences)
             if recurring:
                 mine = stream.choose(f"this story's {slot}s", len(forms), recurring)
-                which = stream.integers("which object" if slot != "place" else "which place", recurring, spoken)
+                which = stream.integers("which object" if slot != "place" else "which place", recurring, sentences)
                 choice = mine[rows, which]
             fills[slot] = self._tokens(forms)[choice]
         codes = self.sentences[template]
@@ -213,7 +216,7 @@ class Induction(Task):
 
     @property
     def _names(self) -> tuple[Integers, Integers]:
-        """Whether each sentence names A, and B: 0 or 1 [sentences]."""
+        """1 for sentences that name A, and for those that name B [sentences], 0 for the others."""
         has = [(self.sentences == -1 - self.SLOTS.index(slot)).any(axis=1).astype(np.int64) for slot in ("A", "B")]
         return has[0], has[1]
 
@@ -226,19 +229,16 @@ class Induction(Task):
     def oracle(self, batch: Batch) -> Integers:
         answers = np.full(batch.tokens.shape, -1)
         for row, tokens in enumerate(batch.tokens.tolist()):
-            known: dict[int, int] = {}
-            for place in range(1, len(tokens)):
-                first, second = tokens[place - 1], tokens[place]
+            seconds: dict[int, int] = {}
+            for place, (first, second) in enumerate(pairwise(tokens), start=1):
                 if self.first <= first < self.second:
-                    if first in known:
-                        answers[row, place] = known[first]
-                    else:
-                        known[first] = second
+                    answers[row, place] = seconds.get(first, -1)
+                    seconds.setdefault(first, second)
         return answers
 
 
 def recent_name(back: int) -> Rule:
-    """Shortcut: the second token of the name that was told `back` names ago."""
+    """Returns a shortcut that predicts the second token of the name mentioned `back` names ago."""
 
     def rule(batch: Batch) -> Integers:
         guesses = np.full(batch.tokens.shape, -1)

@@ -1,30 +1,30 @@
-"""Polynomial arithmetic: an expression over F_p[X]/(X^k) is given, the coefficients of its value must follow.
+"""Polynomial arithmetic: predict the coefficients of the value of an expression over F_p[X]/(X^k).
 
-Paper, section 4.2, figures 8, S15 and S16: p = 7, k = 5; negation, addition, multiplication, composition; operands
-and operators uniform; m operations, m uniform in 1..5 in training, larger m being out of domain. The score is exact
-match: all k coefficients right. Each split "test/m=3" holds expressions of that many operations.
+Paper, section 4.2, figures 8, S15 and S16: p = 7, k = 5; negation, addition, multiplication, composition; uniform
+operands and operators; m operations, with m uniform in 1..5 in training and larger m out of domain. The score is exact
+match: all k coefficients right. A split such as "test/m=3" holds expressions of that many operations.
 
     ( 1 0 2 0 0 + 0 1 0 0 0 ) ∘ 3 1 0 0 0 = 1 6 2 0 0        (1 + X + 2 X^2) o (3 + X) = 1 + 6 X + 2 X^2
 
-Printed form. A polynomial is its k coefficients, constant term first, a token each: its width is fixed, so no sign
-stands between them. Negation is written before its argument, the other operators between theirs and in brackets
-unless outermost. How trees are drawn is said in `expressions.py`, what composition means in `ring.py`; the paper
-says neither, nor how it prints. "=" begins the answer, k tokens again; `pause_tokens` stand before it.
+Notation: a polynomial is its k coefficients, constant term first, one token each and without separators, because the
+width is fixed. Negation is written before its argument; the other operators between their arguments, in brackets unless
+outermost. `material/expressions.py` describes how trees are drawn, `material/ring.py` what composition means; the paper
+specifies neither of them nor its notation. "=" begins the answer of k tokens; `pause_tokens` precede it.
 
-A sample is one expression, padded to the longest of any split: 65 tokens for m up to 7, of which training fills 28
-on average and 49 at most. That is the price of a sample, its place among the splits and an exact match being all
-about one question. Padding stands at the end and carries no loss, so columns that all rows of a batch pad may be
-cut off before it is trained on. (Prefix notation needs no brackets, 53 tokens at the longest, but few can read it.)
+A sample is one expression, padded to the longest of any split: 65 tokens for m up to 7, of which training uses 28 on
+average and 49 at most. With one question per sample, hashing a sample to a split and scoring an exact match refer to
+the same question. Padding is at the end and carries no loss, so columns that are padding in all rows of a batch are cut
+before training. (Prefix notation needs no brackets and at most 53 tokens, but is hard to read.)
 
-Loss is on every token that is not padding or a pause, as in training a language model on such text, which is what
-the paper's setup implies (`loss_on = "all"`), or on the answer alone. The operands being uniform, each of their
-coefficients then costs log p = 1.95 nats that nothing can be learnt from.
+Loss is on every token except padding and pauses, as in training a language model on such text, which the paper's setup
+implies (`loss_on = "all"`), or on the answer only. Operands are uniform, so each of their coefficients costs
+log p = 1.95 nats that cannot be learnt.
 
-A guess is right for one token in p, and for one sample in p^k. The `linear` shortcut has just over 2^-m of the samples.
+A guess is right for one token in p and one sample in p^k. The `linear` shortcut solves just over 2^-m of the samples.
 
-What decides the expressions is p, k, the operators and the training range of m. Whatever else is set (pauses, the
-loss, the size of a training set, which m are tested), sample i of a split is the same question, so such settings
-are compared on the same data, and training sets of different sizes are nested.
+Only p, k, the operators and the training range of m decide the expressions. For all other settings (pauses, loss, size
+of the training set, tested m), sample i of a split is the same question, so arms that differ in them are compared on
+the same data, and training sets of different sizes are nested.
 """
 
 from collections import deque
@@ -37,7 +37,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream
 from generators.material.expressions import draw_trees, evaluate, longest, write
 from generators.material.ring import OPERATORS, PRIMES
-from generators.task import GROUPS, Batch, Mask, Task, TaskConfig, shares
+from generators.task import GROUPS, Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples, shares
 
 SIGNS = (*(operator.symbol for operator in OPERATORS.values()), "(", ")")
 EQUALS, PAUSE, PADDING = "=", "<pause>", "<pad>"
@@ -51,7 +51,7 @@ V = TypeVar("V")
 class PolynomialConfig(TaskConfig):
     """Settings of `polynomial`."""
 
-    aside = TaskConfig.aside | {"pause_tokens", "test_operations"}
+    sample_independent = TaskConfig.sample_independent | {"pause_tokens", "test_operations"}
 
     kind: Literal["polynomial"] = "polynomial"
     p: int = Field(default=7, ge=2, le=97, description="a prime; coefficients are 0 to p - 1")
@@ -62,18 +62,13 @@ class PolynomialConfig(TaskConfig):
     operations_minimum: Operations = Field(default=1, description="of an expression, in training and validation")
     operations_maximum: Operations = Field(default=5, description="of an expression, in training and validation")
     test_operations: tuple[Operations, ...] = Field(
-        default=(1, 2, 3, 4, 5, 6, 7), min_length=1, description="each is a split, test/m=..."
+        default=(1, 2, 3, 4, 5, 6, 7), min_length=1, description="operations of the test splits test/m=..."
     )
-    pause_tokens: int = Field(default=0, ge=0, le=64, description='before "="; the paper tries 5 and 10')
+    pause_tokens: int = Field(default=0, ge=0, le=64, description='pauses before "="; the paper tries 5 and 10')
     loss_on: Literal["all", "answer"] = Field(default="all", description="the tokens that carry loss")
-    training_samples: int | None = Field(
-        default=None,
-        ge=1,
-        le=10**9,
-        description="a fixed training set of that size, read in epochs; without it, fresh samples",
-    )
-    validation_samples: int = Field(default=500, ge=1, le=10**7)
-    test_samples: int = Field(default=2000, ge=1, le=10**7, description="for each m")
+    training_samples: TrainingSamples = None
+    validation_samples: HeldOutSamples = 500
+    test_samples: HeldOutSamples = Field(default=2000, description="samples for each m")
 
     @field_validator("p")
     @classmethod
@@ -87,12 +82,15 @@ class PolynomialConfig(TaskConfig):
     @classmethod
     def _once(cls, values: tuple[V, ...]) -> tuple[V, ...]:
         if len(set(values)) < len(values):
-            raise ValueError("should name each once")
+            raise ValueError("should not repeat a value")
         return values
 
 
 class Polynomial(Task):
-    """Expressions and their values; label `coefficient` numbers the tokens of the answer 1 to k, 0 elsewhere."""
+    """Expressions and their values.
+
+    Labels: `coefficient` numbers the tokens of the answer from 1 to k; 0 elsewhere.
+    """
 
     config: PolynomialConfig
 
@@ -100,12 +98,12 @@ class Polynomial(Task):
         if config.operations_minimum > config.operations_maximum:
             raise UserError(
                 f"task.operations_minimum = {config.operations_minimum}: is above task.operations_maximum = "
-                f"{config.operations_maximum}; give at most that"
+                f"{config.operations_maximum}; give at most {config.operations_maximum}"
             )
         super().__init__(config)
         self.vocabulary = (*map(str, range(config.p)), *SIGNS, EQUALS, PAUSE, PADDING)
         self.equals, self.pause, self.padding = (self.vocabulary.index(word) for word in (EQUALS, PAUSE, PADDING))
-        self.operators = np.array([place for place, name in enumerate(OPERATORS) if name in config.operators])
+        self.operators = np.array([index for index, name in enumerate(OPERATORS) if name in config.operators])
         binary = any(OPERATORS[name].arguments == 2 for name in config.operators)
         most = max(config.operations_maximum, *config.test_operations)
         self.length = longest(most, config.k, binary) + config.pause_tokens + 1 + config.k
@@ -117,7 +115,7 @@ class Polynomial(Task):
         self.shortcuts = {"zero": self.zero, "linear": self.linear}
 
     def belongs(self, batch: Batch, split: str) -> Mask:
-        """By the hash of the expression alone, so that neither pauses nor padding move a question."""
+        """Hashes the expression only, so that pauses and padding do not move a question to another split."""
         expression = ~np.logical_or.accumulate(batch.tokens >= self.equals, axis=1)
         return np.isin(shares(np.where(expression, batch.tokens, -1)), GROUPS[split.partition("/")[0]])
 
@@ -143,7 +141,7 @@ class Polynomial(Task):
         return Batch(tokens=tokens, loss=loss, scored=answer, labels={"coefficient": coefficient})
 
     def oracle(self, batch: Batch) -> Integers:
-        """By sympy, which reads the printed expression and shares no code with `ring.py`."""
+        """Computes the answer with sympy, which reads the printed expression and shares no code with `ring.py`."""
         answers = np.full(batch.tokens.shape, -1)
         for row, tokens in enumerate(batch.tokens.tolist()):
             end = tokens.index(self.equals)
@@ -155,15 +153,15 @@ class Polynomial(Task):
         return super().text(tokens[tokens != self.padding])
 
     def zero(self, batch: Batch) -> Integers:
-        """Shortcut: every coefficient is 0."""
+        """Shortcut: predicts 0 for every coefficient."""
         return np.where(batch.scored, 0, -1)
 
     def linear(self, batch: Batch) -> Integers:
-        """Shortcut: every operator between two polynomials is an addition."""
+        """Shortcut: treats every operator with two arguments as addition."""
         p, k, rows = self.config.p, self.config.k, np.arange(len(batch))
         minus, opening, closing = (p + SIGNS.index(sign) for sign in ("-", "(", ")"))
         sums = np.zeros((len(batch), k), dtype=np.int64)
-        # By depth of brackets, the sign of what stands there; `sign` is that of the operand to come.
+        # `signs` is the sign in effect at each depth of brackets, `sign` that of the next operand.
         signs = np.ones((len(batch), OPERATIONS_MAXIMUM + 1), dtype=np.int64)
         sign, (depth, place) = signs[:, 0].copy(), np.zeros((2, len(batch)), dtype=np.int64)
         ended = np.zeros(len(batch), dtype=np.bool_)
@@ -181,7 +179,7 @@ class Polynomial(Task):
 
 
 def value_by_sympy(words: deque[str], p: int, k: int) -> list[int]:
-    """The k coefficients of a printed expression, constant term first."""
+    """Computes the k coefficients, constant term first, of the value of a printed expression."""
     from sympy import GF, Poly, Symbol
 
     x, field = Symbol("X"), GF(p, symmetric=False)

@@ -1,20 +1,20 @@
 """Real text as bytes or trained tokens: a file, a folder, or the source of Python's standard library.
 
-A sample is a window of `length_tokens` tokens of one document (what a document is: `documents.py`); a shorter
-document is padded at its end. Every token but the first of a sample is a target and is scored: accuracy is next-token
-accuracy. With `corpus = "stdlib"`, 24 bytes of `textwrap.py`:
+A sample is a window of `length_tokens` tokens of one document (`material/documents.py` defines documents); a shorter
+document is padded at its end. Every token but the first of a sample is a target and is scored, so accuracy is
+next-token accuracy. With `corpus = "stdlib"`, 24 bytes of `textwrap.py`:
 
     def fill(text, width=70,
 
 One document in ten is for test, one for validation, the rest for training. Tokens are bytes, or those of a byte-level
-BPE learnt from the training documents. Without `training_samples` training is endless: each sample begins anywhere.
-With it training is a fixed set of so many windows, read in epochs, each in its own order; 5,000 steps of 16 samples
-over 20,000 windows are four epochs, as in the paper's table of several epochs. A smaller set is part of a larger one.
-Held-out splits are fixed sets too. The windows of fixed sets stand side by side in their documents, each beginning
-with the last token of the one before, so each token is a target once (the last window of a document is moved back to
-end with it). A held-out window that stands anywhere in training, or in the other held-out split, is left out.
+BPE trained on the training documents. Without `training_samples` training is endless and a sample begins anywhere. With
+it, training is a fixed set of that many windows, read in epochs, each in a different order: 5,000 steps of 16 samples
+over 20,000 windows are four epochs, as in the paper's table on several epochs. Smaller sets are subsets of larger ones.
+Held-out splits are fixed sets too. The windows of fixed sets are adjacent in their documents, each beginning with the
+last token of the one before, so each token is a target once (the last window of a document is moved back to end where
+the document ends). Held-out windows that occur anywhere in training or in the other held-out split are dropped.
 
-No continuation of a text is the only right one, so `oracle` is silent; `confirmed` looks a sample up in its document.
+Text has no single right continuation, so `oracle` gives no answers; `confirmed` looks a sample up in its document.
 """
 
 from typing import Literal
@@ -28,8 +28,8 @@ from generators.foundation.randomness import Integers, Stream, epochs
 from generators.foundation.settings import Tree
 from generators.material.documents import read_documents
 from generators.material.item_sources import WindowItems
-from generators.material.windows import fixed_windows, prepare, tiles
-from generators.task import Batch, Mask, Task, TaskConfig
+from generators.material.windows import fixed_windows, tiles, tokenize_documents
+from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig
 
 
 class TextConfig(TaskConfig):
@@ -41,13 +41,13 @@ class TextConfig(TaskConfig):
         min_length=1,
         description='path of a UTF-8 text file or of a folder of them, or "stdlib": the source of the standard library',
     )
-    files: str = Field(default="*", min_length=1, description='files of a folder that are read, for example "*.txt"')
+    files: str = Field(default="*", min_length=1, description='files to read in a folder, for example "*.txt"')
     separator: str | None = Field(
-        default=None, min_length=1, description="what parts a file into documents; without it a file is one"
+        default=None, min_length=1, description="text between two documents of a file; without it a file is one"
     )
-    tokens: Literal["bytes", "bpe"] = Field(default="bytes", description="bytes, or pairs of them learnt from the text")
+    tokens: Literal["bytes", "bpe"] = Field(default="bytes", description="bytes, or byte pairs learnt from the text")
     vocabulary_tokens: int | None = Field(
-        default=None, ge=320, le=65536, description="with bpe: bytes, merges and padding; fewer where a text has fewer"
+        default=None, ge=320, le=65536, description="with bpe: bytes, merges and padding; fewer if a text has fewer"
     )
     length_tokens: int = Field(default=256, ge=16, le=8192, description="tokens of a window")
     training_samples: int | None = Field(
@@ -56,19 +56,23 @@ class TextConfig(TaskConfig):
         le=10**9,
         description="a fixed set of windows, read in epochs; without it, endless",
     )
-    test_samples: int = Field(default=400, ge=1, le=10**7)
-    validation_samples: int = Field(default=200, ge=1, le=10**7)
+    test_samples: HeldOutSamples = 400
+    validation_samples: HeldOutSamples = 200
 
     def canonical(self) -> Tree:
         settings = super().canonical()
-        del settings["files"], settings["separator"]  # what they choose and part is what the digest is of
+        del settings["files"], settings["separator"]  # the digest covers the documents that they select
         return {**settings, "corpus": {"sha256": read_documents(self.corpus, self.files, self.separator).digest}}
 
 
 class Text(Task):
     """Windows of `length_tokens` tokens. `vocabulary` spells tokens in GPT-2's byte alphabet ("Ġ" is a space).
 
-    Labels: `document`, the place in `library.documents.texts` of the document a sample is from.
+    Labels: `document`, the index in `corpus.documents.texts` of the document that a sample is from.
+
+    Attributes:
+        corpus: the tokenized documents.
+        windows: split -> document and position of each window, for splits that are fixed sets.
     """
 
     config: TextConfig
@@ -78,12 +82,12 @@ class Text(Task):
             raise UserError(
                 'task.tokens = "bpe": needs task.vocabulary_tokens, for example 1024'
                 if config.tokens == "bpe"
-                else f'task.vocabulary_tokens = {config.vocabulary_tokens}: is for task.tokens = "bpe"; leave it out'
+                else f'task.vocabulary_tokens = {config.vocabulary_tokens}: only for task.tokens = "bpe"; leave it out'
             )
         super().__init__(config)
         documents = read_documents(config.corpus, config.files, config.separator)
-        self.library = library = prepare(documents, config.vocabulary_tokens)
-        self.vocabulary = library.vocabulary
+        self.corpus = corpus = tokenize_documents(documents, config.vocabulary_tokens)
+        self.vocabulary = corpus.vocabulary
         self.padding = len(self.vocabulary) - 1
         self.length = config.length_tokens
         self.splits = {
@@ -92,22 +96,24 @@ class Text(Task):
             "test": config.test_samples,
         }
         self.shortcuts = {"unigram": self.unigram, "bigram": self.bigram}
-        longest = int(library.shelves["train"].sizes.max())
+        longest = int(corpus.splits["train"].sizes.max())
         if self.length > longest:
             raise UserError(
                 f"task.length_tokens = {self.length}: longer than every training document of {config.corpus}; "
                 f"give at most {longest}"
             )
-        self.windows = {split: self._chosen(split, size) for split, size in self.splits.items() if size is not None}
+        self.windows = {
+            split: self._choose_windows(split, size) for split, size in self.splits.items() if size is not None
+        }
 
-    def _chosen(self, split: str, size: int) -> tuple[Integers, Integers]:
-        """Documents and places [size] of the windows of a fixed set."""
-        documents, places = fixed_windows(self.library, split, self.length)
+    def _choose_windows(self, split: str, size: int) -> tuple[Integers, Integers]:
+        """Returns documents and positions [size] of the windows of a fixed set."""
+        documents, places = fixed_windows(self.corpus, split, self.length)
         if size > len(places):
             key = "training" if split == "train" else split
             raise UserError(
                 f"task.{key}_samples = {size}: {self.config.corpus} has {len(places)} {split} windows of "
-                f"task.length_tokens = {self.length}{'' if split == 'train' else ' that stand nowhere else'}; "
+                f"task.length_tokens = {self.length}{'' if split == 'train' else ' that occur nowhere else'}; "
                 + (f"give at most {len(places)}" if len(places) else "give more text")
             )
         chosen = epochs(f"windows of {split}", np.arange(size), len(places))
@@ -124,26 +130,26 @@ class Text(Task):
         return np.ones(len(batch), bool)  # no two splits share a document
 
     def draw(self, stream: Stream, split: str) -> Batch:
-        """A window anywhere: a document as often as it has windows, then a place in it."""
-        shelf = self.library.shelves[split]
-        owners, _ = tiles(shelf, self.length)
+        """Draws windows anywhere: a document in proportion to its windows, then a position in it."""
+        tokens = self.corpus.splits[split]
+        owners, _ = tiles(tokens, self.length)
         documents = owners[stream.integers("document", len(owners), 1)[:, 0]]
-        beyond = np.maximum(shelf.sizes[documents] - self.length, 0)
-        return self._read(split, documents, stream.integers("place", beyond[:, None] + 1, 1)[:, 0])
+        last_start = np.maximum(tokens.sizes[documents] - self.length, 0)
+        return self._read(split, documents, stream.integers("place", last_start[:, None] + 1, 1)[:, 0])
 
     def _read(self, split: str, documents: Integers, places: Integers) -> Batch:
-        """The windows that begin at `places` [B] of `documents` [B] of a split."""
-        shelf = self.library.shelves[split]
+        """Reads the windows that begin at `places` [B] of `documents` [B] of a split."""
+        tokens = self.corpus.splits[split]
         within = places[:, None] + np.arange(self.length)
-        inside = within < shelf.sizes[documents, None]
-        row = np.minimum(shelf.starts[documents, None] + within, len(shelf.row) - 1)
+        inside = within < tokens.sizes[documents, None]
+        row = np.minimum(tokens.starts[documents, None] + within, len(tokens.row) - 1)
         loss = inside.copy()
         loss[:, 0] = False
         return Batch(
-            tokens=np.where(inside, shelf.row[row].astype(np.int64), self.padding),
+            tokens=np.where(inside, tokens.row[row].astype(np.int64), self.padding),
             loss=loss,
             scored=loss.copy(),
-            labels={"document": (shelf.first + documents)[:, None].repeat(self.length, axis=1)},
+            labels={"document": (tokens.first + documents)[:, None].repeat(self.length, axis=1)},
         )
 
     def item_source(self, batch: Batch, options: int, answer_tokens: int | None) -> WindowItems:
@@ -153,24 +159,28 @@ class Text(Task):
         return np.full(batch.tokens.shape, -1)
 
     def confirmed(self, batch: Batch) -> Mask:
-        """Which samples [B] are a stretch of their document's text, whole if padded, with every target scored."""
+        """Returns which samples [B] occur in their document, or are all of it if padded, with every target scored."""
         right: Mask = (batch.scored == batch.loss).all(axis=1)
         for row, tokens in enumerate(batch.tokens):
-            text = self.library.documents.texts[batch.labels["document"][row, 0]].encode()
-            read = self._bytes(tokens)
-            right[row] &= read == text if tokens[-1] == self.padding else read in text
+            text = self.corpus.documents.texts[batch.labels["document"][row, 0]].encode()
+            window = self._bytes(tokens)
+            right[row] &= window == text if tokens[-1] == self.padding else window in text
         return right
 
     def text(self, tokens: Integers) -> str:
-        """The window as it would be printed, padding left out."""
+        """Returns the text of a window without padding."""
         return self._bytes(tokens).decode("utf-8", errors="replace")
 
     def _bytes(self, tokens: Integers) -> bytes:
-        return b"".join(self.library.spelling[token] for token in tokens if token != self.padding)
+        return b"".join(self.corpus.spelling[token] for token in tokens if token != self.padding)
 
     def position_classes(self, batch: Batch) -> dict[str, Mask]:
-        """Tokens that begin with a letter or digit, behind another such token or not, and all others, padding too."""
-        word = np.array([*(spelled[:1].isalnum() for spelled in self.library.spelling), False])[batch.tokens]
+        """Separates tokens that begin a word, tokens that continue one, and all others, padding included.
+
+        A token is part of a word if it starts with a letter or digit; it continues one if the token before is part of a
+        word too.
+        """
+        word = np.array([*(spelling[:1].isalnum() for spelling in self.corpus.spelling), False])[batch.tokens]
         inside = np.zeros_like(word)
         inside[:, 1:] = word[:, 1:] & word[:, :-1]
         return {"begins a word": word & ~inside, "inside a word": inside, "between words": ~word}
@@ -178,11 +188,11 @@ class Text(Task):
     # ---- shortcuts
 
     def unigram(self, batch: Batch) -> Integers:
-        """The most frequent token of training, everywhere."""
-        return np.full(batch.tokens.shape, self.library.commonest)
+        """Predicts the most frequent token of training everywhere."""
+        return np.full(batch.tokens.shape, self.corpus.commonest)
 
     def bigram(self, batch: Batch) -> Integers:
-        """The token that in training follows the one before most often; -1 behind one that none follows."""
+        """Predicts the token that most often follows the previous one in training; -1 if none ever does."""
         guesses = np.full(batch.tokens.shape, -1)
-        guesses[:, 1:] = self.library.successors[batch.tokens[:, :-1]]
+        guesses[:, 1:] = self.corpus.successors[batch.tokens[:, :-1]]
         return guesses

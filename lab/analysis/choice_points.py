@@ -102,7 +102,7 @@ class ChoicePointsAnalysis(Analysis):
                 f"run {run.folder.identity}: one test sample; choice-points needs at least 2, to tell its error"
             )
         if isinstance(task, Choice):
-            few = TensorBatch.of(held_out(task, 2), run.parts.device, np.arange(2))
+            few = TensorBatch.from_batch(held_out(task, 2), run.parts.device, np.arange(2))
             heads = heads_of(run.parts.network, few)
             weights(task, heads, found)
             losses(run, task, heads, found)
@@ -162,7 +162,7 @@ def losses(run: StoredRun, task: Choice, heads: list[Head], found: Findings) -> 
     """Each head's loss at each kind of target, beside its optimum."""
     network = run.parts.network
     batch = held_out(task, LOSS_SAMPLES)
-    whole = TensorBatch.of(batch, run.parts.device, np.arange(len(batch)))
+    whole = TensorBatch.from_batch(batch, run.parts.device, np.arange(len(batch)))
     pieces = whole.split(-(-len(batch) // SAMPLES_AT_ONCE))
     excess: dict[str, list[float]] = {}
     for head in heads:
@@ -271,7 +271,7 @@ def loss_weights(run: StoredRun, batch: Batch) -> dict[int, float]:
     """The weight of each lag's loss in what is descended at the run's step; a lag not trained then is absent."""
     network = run.parts.network
     step = min(run.step, run.spec.training.steps - 1)
-    tensors = TensorBatch.of(batch, run.parts.device, np.arange(len(batch)), step)
+    tensors = TensorBatch.from_batch(batch, run.parts.device, np.arange(len(batch)), step)
     with torch.no_grad():
         weight = {term.name: term.weight for term in network.terms(network.latent(tensors), tensors, Graph())}
     return {lag: weight[f"loss_{lag}"] for lag in network.lags if f"loss_{lag}" in weight}

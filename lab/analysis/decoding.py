@@ -27,8 +27,8 @@ from generators.material.entropy import Floats
 from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo
 from lab.analysis.estimators.intervals import Interval, ratio
 from lab.decoding.decoder import Decoded, decode
-from lab.decoding.items import prompts_of
-from lab.decoding.speculation import PAPER, Turns, in_turns
+from lab.decoding.prompts import prompts_of
+from lab.decoding.speculation import PAPER_SPEEDS, TimedDecoding, time_drafts
 from lab.run.stored_run import StoredRun
 from lab.run.timing import median_ratio
 
@@ -66,12 +66,12 @@ class DecodingAnalysis(Analysis):
         prompts, lengths, room = prompts_of(batch)
         drafts = range(1, network.drafts + 1)
         found = {k: decode(network, prompts, lengths, room, k) for k in drafts}
-        alone = [in_turns(network, prompts[[row]], lengths[[row]], room, drafts) for row in range(min(TIMED, size))]
+        alone = [time_drafts(network, prompts[[row]], lengths[[row]], room, drafts) for row in range(min(TIMED, size))]
         faster = {k: median_ratio(seconds(alone, 1), seconds(alone, k)) for k in drafts}
         return self.result(told(found, faster, run.spec.objective.kind))
 
 
-def seconds(alone: list[dict[int, Turns]], k: int) -> list[float]:
+def seconds(alone: list[dict[int, TimedDecoding]], k: int) -> list[float]:
     """Of all prompts that were decoded alone, turn by turn."""
     return [sum(turn) for turn in zip(*(one[k].seconds for one in alone), strict=True)]
 
@@ -86,7 +86,7 @@ def told(found: dict[int, Decoded], faster: dict[int, float], objective: str) ->
         findings.lines.append(f"Objective {objective} of this run proposes one token at a time: a token a forward.")
         findings.add("draft", "tokens a forward", 1.0, draft=1)
     for k in range(2, most + 1):
-        paper = PAPER.get(most, {}).get(k)
+        paper = PAPER_SPEEDS.get(most, {}).get(k)
         tokens = tokens_per_forward(found[k])
         findings.add("draft", "tokens a forward", tokens, draft=k, **({"paper": paper[0]} if paper else {}))
         findings.add("draft", "times faster", faster[k], draft=k, **({"paper": paper[1]} if paper else {}))

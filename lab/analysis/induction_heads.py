@@ -38,7 +38,7 @@ from generators.material.entropy import Floats
 from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo, Row
 from lab.analysis.estimators.attention import attended, blocks_of, copying, hits, hits_without_each, samples_at_once
 from lab.analysis.estimators.formation import FORMED_ABOVE, formation
-from lab.model.batches import on
+from lab.model.batches import to_device
 from lab.objectives.objective import Objective
 from lab.run.store import METRICS
 from lab.run.stored_run import StoredRun
@@ -93,7 +93,7 @@ class InductionHeadsAnalysis(Analysis):
                 f"tokens; the samples of this run have {task.length} tokens, its vocabulary {len(task.vocabulary)}"
             )
         heads = heads_of(network)
-        random_SxT = on(run.parts.device, repeated(len(task.vocabulary), told))
+        random_SxT = to_device(run.parts.device, repeated(len(task.vocabulary), told))
         second_SxT = (torch.arange(2 * told, device=random_SxT.device) >= told).expand_as(random_SxT)
         rows = attention_to("prefix_matching", heads, network, random_SxT, second_SxT, behind_earlier)
         best = max(range(len(heads)), key=lambda head: rows[head]["value"])
@@ -184,7 +184,7 @@ def on_task(run: StoredRun, heads: list[Row], best: int) -> tuple[list[Row], lis
     counts_B = drawn.scored[:, 1:].sum(axis=1).astype(np.float64)
     if not counts_B.any():
         return [], ["No token of the task is scored: what its accuracy owes to a head is not measured."]
-    tokens_BxT = on(run.parts.device, drawn.tokens)
+    tokens_BxT = to_device(run.parts.device, drawn.tokens)
     inputs_BxP, scored_BxT = tokens_BxT[:, :-1], torch.from_numpy(drawn.scored).to(tokens_BxT.device)
     rows = attention_to("task_attention", heads, network, inputs_BxP, scored_BxT[:, 1:], behind_earlier)
     lines = [

@@ -14,7 +14,7 @@ from typing import ClassVar
 from generators.material.items import items
 from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo
 from lab.analysis.estimators.intervals import t_interval
-from lab.decoding.items import item_scores
+from lab.decoding.item_scores import item_scores
 from lab.run.stored_run import StoredRun
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from generators.foundation.errors import UserError
 from lab.analysis.table import analyse
-from lab.run.store import dump, write_whole
+from lab.run.files import json_bytes, write_atomically
 from lab.run.stored_run import StoredRun
 
 
@@ -28,5 +28,5 @@ def measures_of(home: Path, run: str, checkpoint: str, name: str) -> dict[str, f
         except (ValueError, KeyError):
             raise UserError(f"{path}: not an analysis; delete it, and it is taken again") from None
     found = analyse(name, StoredRun(home, run, checkpoint))
-    write_whole(path, dump(found.tree()))
+    write_atomically(path, json_bytes(found.tree()))
     return dict(found.measures)

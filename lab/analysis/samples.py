@@ -26,7 +26,7 @@ from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInf
 from lab.analysis.estimators.choice_gradients import token_losses
 from lab.analysis.estimators.choice_weight import counted_weight, heads_of
 from lab.decoding.decoder import Decoded, decode
-from lab.decoding.items import prompts_of
+from lab.decoding.prompts import prompts_of
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
@@ -106,7 +106,7 @@ def draft_rows(task: Task, batch: Batch, found: Decoded) -> list[Row]:
 def loss_rows(task: Task, network: Objective, batch: Batch, device: torch.device) -> list[Row]:
     """Each token of the samples with its class, whether it is scored, and the losses at it: None where it carries none,
     or where it stands nearer to the sample's begin than the head looks ahead."""
-    whole = TensorBatch.of(batch, device, np.arange(len(batch)))
+    whole = TensorBatch.from_batch(batch, device, np.arange(len(batch)))
     with torch.no_grad():
         latent = network.trunk(whole.inputs_BxP)
         losses = {

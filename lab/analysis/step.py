@@ -34,8 +34,8 @@ from lab.run.assembly import assemble
 from lab.run.spec import RunSpec, TrainingConfig
 from lab.run.step import OptimiserStep
 from lab.run.stored_run import StoredRun
-from lab.run.timing import median_ratio, take_turns, wait_for
-from lab.run.training import batches
+from lab.run.timing import median_ratio, time_in_turns, wait_for
+from lab.run.training import training_batches
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells standard error that it starts and stops
 TURNS = 15
@@ -62,7 +62,7 @@ class StepAnalysis(Analysis):
         """
         specs = {RUN: run.spec, FIRST: run.spec.model_copy(update={"objective": MultiTokenConfig(n=1)})}
         networks = {name: assemble(spec).network for name, spec in specs.items()}
-        batch = next(batches(run.parts.task, run.spec, run.parts.device, 0))
+        batch = next(training_batches(run.parts.task, run.spec, run.parts.device, 0))
         own, findings = run.spec.training.loss, Findings()
         for loss in LOSSES:
             peak, first = (
@@ -76,7 +76,7 @@ class StepAnalysis(Analysis):
                 f"{loss:<11}{peak:9.2f} MB at the peak of a pass, {peak / first:.2f} times what n = 1 takes"
                 + (" (the run's own loss)" if loss == own else "")
             )
-        seconds = take_turns({name: stepping(network, run.spec, batch) for name, network in networks.items()}, TURNS)
+        seconds = time_in_turns({name: stepping(network, run.spec, batch) for name, network in networks.items()}, TURNS)
         milliseconds, ratio = 1e3 * statistics.median(seconds[RUN]), median_ratio(seconds[RUN], seconds[FIRST])
         findings.add("time", "milliseconds", milliseconds, loss=own)
         findings.add("time", "ratio", ratio, loss=own)

@@ -1,4 +1,4 @@
-"""`lab bench data`: what drawing a task's data costs beside a training step, taking turns in one process."""
+"""`lab bench data`: the cost of drawing a task's data, as a share of a training step."""
 
 import statistics
 import time
@@ -16,35 +16,35 @@ from lab.run.step import OptimiserStep
 from lab.run.training import DRAWN_AT_ONCE
 
 BATCH_SIZE = 16
-REPEATS = 7
-STEPS = 8
+TURNS = 7
+STEPS_PER_TURN = 8
 SHARE_MAXIMUM = 0.02
 
 
-def data(corpus: str | None) -> list[Tree]:
-    """For each task: samples and tokens a second, and what share of a training step drawing its data costs.
+def measure_data(corpus: str | None) -> list[Tree]:
+    """Measures every task of this lab: samples and tokens per second, and the share of a training step.
 
-    The step is that of the smallest CPU size, `30k` with n = 1, at 16 samples, one thread. Drawing and stepping take
-    turns, and the medians over the turns are compared, so that a machine that slows down slows both.
+    The step is that of the smallest CPU size, `30k` with n = 1, at 16 samples on one thread. Drawing and stepping take
+    turns in one process, so that a machine that slows down slows both, and their medians over the turns are compared.
 
     Args:
-        corpus: a text file for the tasks that cannot be built without one; without it they are named and left out.
+        corpus: a text file for the tasks that cannot be built without one. Without it they are listed as left out.
     """
     torch.set_num_threads(1)
     rows: list[Tree] = []
     for kind in TASKS.rows:
         try:
-            rows.append(measure(kind, {}))
+            rows.append(measure_task(kind, {}))
         except UserError as error:
             if corpus is None:
                 rows.append({"task": kind, "left_out": f"{error}; give --corpus FILE"})
             else:
-                rows.append(measure(kind, {"corpus": corpus}))
+                rows.append(measure_task(kind, {"corpus": corpus}))
     return rows
 
 
-def measure(kind: str, settings: Tree) -> Tree:
-    """One task's row."""
+def measure_task(kind: str, settings: Tree) -> Tree:
+    """Measures one task and returns its row."""
     tree: Tree = {
         "task": {"kind": kind, **settings},
         "model": {"size": "30k"},
@@ -54,18 +54,18 @@ def measure(kind: str, settings: Tree) -> Tree:
     spec = parse_spec(tree, "lab bench data")
     parts = assemble(spec)
     optimiser_step = OptimiserStep(parts.network, spec.training)
-    draws, steps = [], []
-    for repeat in range(REPEATS + 1):
-        first = repeat * BATCH_SIZE * DRAWN_AT_ONCE
+    draw_seconds, step_seconds = [], []
+    for turn in range(TURNS + 1):
+        first = turn * BATCH_SIZE * DRAWN_AT_ONCE
         before = time.perf_counter()
         batch = parts.task.batch("train", np.arange(first, first + BATCH_SIZE * DRAWN_AT_ONCE))
-        draws.append((time.perf_counter() - before) / DRAWN_AT_ONCE)
-        pieces = [batch.take(np.arange(k * BATCH_SIZE, (k + 1) * BATCH_SIZE)) for k in range(STEPS)]
+        draw_seconds.append((time.perf_counter() - before) / DRAWN_AT_ONCE)
+        pieces = [batch.take(np.arange(k * BATCH_SIZE, (k + 1) * BATCH_SIZE)) for k in range(STEPS_PER_TURN)]
         before = time.perf_counter()
         for piece in pieces:
-            optimiser_step.take(TensorBatch.of(piece.trimmed(), parts.device, np.arange(BATCH_SIZE)), 0)
-        steps.append((time.perf_counter() - before) / STEPS)
-    draw, step = statistics.median(draws[1:]), statistics.median(steps[1:])  # the first turn warms up
+            optimiser_step.take(TensorBatch.from_batch(piece.trimmed(), parts.device, np.arange(BATCH_SIZE)), 0)
+        step_seconds.append((time.perf_counter() - before) / STEPS_PER_TURN)
+    draw, step = statistics.median(draw_seconds[1:]), statistics.median(step_seconds[1:])  # the first turn warms up
     return {
         "task": kind,
         "tokens_a_sample": parts.task.length,

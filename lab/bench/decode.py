@@ -1,15 +1,16 @@
-"""`lab bench decode`: tokens a forward pass and times faster by self-speculation, and greedy beside transformers'.
+"""`lab bench decode`: self-speculation against plain decoding, and our greedy decoding against transformers'.
 
-Three runs are trained first, once, in the home folder: n = 4 on text and on polynomials, and bytes with n = 8 through
-replicated unembeddings, as the paper's byte models have them. The models are narrow and deep: a forward pass is then
-what it is on a GPU at 7B, about as long for one token as for a few. Every k and plain decoding take turns in one
-process; ratios are medians over turns of ratios within a turn. Reading the prompt is measured by itself and taken off,
-as tokens a forward do not count it either: an answer of five tokens behind a long prompt would show little else.
+Three runs are trained first and kept in the home folder: n = 4 on text and on polynomials, and bytes with n = 8 and
+replicated unembeddings, as in the paper's byte models. The models are narrow and deep, because a forward pass then
+takes about as long for one token as for a few, as it does on a GPU at 7B. Plain decoding and every draft length k take
+turns in one process; ratios are medians over turns of ratios within a turn. The time to read the prompt is measured
+and subtracted, as tokens per forward pass do not count it either; with an answer of five tokens after a long prompt it
+would dominate.
 """
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,12 +21,14 @@ import torch
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from generators.foundation.settings import Tree
-from lab.decoding.decoder import Decoded, Reader, decode
-from lab.decoding.items import prompts_of
-from lab.decoding.speculation import PAPER
+from lab.decoding.cached_network import CachedNetwork
+from lab.decoding.decoder import Decoded, decode
+from lab.decoding.prompts import prompts_of
+from lab.decoding.speculation import PAPER_SPEEDS
 from lab.export import export
 from lab.run.spec import RunSpec, parse_spec
 from lab.run.stored_run import StoredRun
+from lab.run.timing import median_ratio
 from lab.run.training import train
 
 TRAINING = {"steps": 1000, "evaluate_every_steps": 500, "batch_size": 8, "learning_rate": 3e-3, "warmup_steps": 100}
@@ -62,119 +65,140 @@ RUNS: dict[str, tuple[Tree, tuple[int, ...], str]] = {
         "test",
     ),
 }
+"""Run -> its spec, the draft lengths, and the split of its prompts."""
 TURNS = 9
 SAMPLES = 16
-SINGLE = 4
-"""Prompts that are decoded alone, one after the other."""
+SINGLE_PROMPTS = 4
+"""Prompts that are decoded one after the other."""
 Progress = Callable[[str], None]
 
 
-def measure(home: Path, progress: Progress) -> tuple[list[Tree], list[Tree]]:
-    """Rows of self-speculation, one a run, batch size and k; and rows of our greedy beside transformers'."""
+def measure_decoding(home: Path, progress: Progress) -> tuple[list[Tree], list[Tree]]:
+    """Measures decoding.
+
+    Returns:
+        Rows of self-speculation, one per run, batch size and k; and rows of greedy decoding against transformers.
+    """
     torch.set_num_threads(1)
-    drafted, greedy = [], []
+    speculation_rows, greedy_rows = [], []
     for name, (tree, drafts, split) in RUNS.items():
         spec = parse_spec({"seed": 0, **tree}, f"lab bench decode, {name}")
-        train(spec, home, told(name, spec, progress))
+        train(spec, home, training_progress(name, spec, progress))
         stored = StoredRun(home, spec.identity, "best")
         batch = stored.parts.task.batch(split, np.arange(SAMPLES))
         prompts, lengths, room = prompts_of(batch)
         room = min(room, answer_tokens(spec, room))
-        one_by_one = [(prompts[row : row + 1], lengths[row : row + 1]) for row in range(SINGLE)]
-        for batches in (one_by_one, [(prompts, lengths)]):
-            drafted += speculation(name, stored, batches, room, drafts)
+        singles = [(prompts[row : row + 1], lengths[row : row + 1]) for row in range(SINGLE_PROMPTS)]
+        for batches in (singles, [(prompts, lengths)]):
+            speculation_rows += measure_speculation(name, stored, batches, room, drafts)
         if name == "text":
             for samples in (1, SAMPLES):
-                greedy.append(beside_transformers(stored, prompts[:samples], lengths[:samples], room))
-    return drafted, greedy
+                greedy_rows.append(compare_with_transformers(stored, prompts[:samples], lengths[:samples], room))
+    return speculation_rows, greedy_rows
 
 
-def told(name: str, spec: RunSpec, progress: Progress) -> Callable[[int], None]:
-    """Progress of one of the runs."""
+def training_progress(name: str, spec: RunSpec, progress: Progress) -> Callable[[int], None]:
+    """Returns a callback that reports the training steps of one run."""
     return lambda step: progress(f"{name}: step {step} of {spec.training.steps}")
 
 
 def answer_tokens(spec: RunSpec, room: int) -> int:
-    """Tokens to decode: what a text has room for; of a polynomial its coefficients, which is what was trained on."""
-    k: int = getattr(spec.task, "k", room)
-    return k
+    """Returns the tokens to decode: all that fit in a text; the coefficients, which are trained on, of a polynomial."""
+    count: int = getattr(spec.task, "k", room)
+    return count
 
 
-def speculation(
+def measure_speculation(
     name: str, stored: StoredRun, batches: list[tuple[Integers, Integers]], count: int, drafts: tuple[int, ...]
 ) -> list[Tree]:
-    """Rows for prompts in batches of one size: tokens that a forward pass gave, times faster than plain decoding, and
-    the one over the other."""
+    """Measures drafts of every length on prompts in batches of one size and returns one row per length."""
     network = stored.parts.network
 
-    def once(k: int) -> tuple[list[Decoded], float]:
-        found, seconds = [], 0.0
+    def decode_once(k: int) -> tuple[list[Decoded], float]:
+        """Returns the continuations and the seconds without those of reading the prompts."""
+        decoded, seconds = [], 0.0
         for prompts, lengths in batches:
-            before = time.perf_counter()
+            start = time.perf_counter()
             with torch.inference_mode():
-                Reader(network, len(prompts), prompts.shape[1] + k).read(prompts, np.zeros_like(lengths), k)
-            between = time.perf_counter()
-            found.append(decode(network, prompts, lengths, count, k))
-            seconds += time.perf_counter() - between - (between - before)
-        return found, seconds
+                CachedNetwork(network, len(prompts), prompts.shape[1] + k).read(prompts, np.zeros_like(lengths), k)
+            prompt_read = time.perf_counter()
+            decoded.append(decode(network, prompts, lengths, count, k))
+            seconds += time.perf_counter() - prompt_read - (prompt_read - start)
+        return decoded, seconds
 
     seconds: dict[int, list[float]] = {k: [] for k in (1, *drafts)}
-    found: dict[int, list[Decoded]] = {}
+    decoded: dict[int, list[Decoded]] = {}
     for _ in range(TURNS + 1):
-        for k, each in seconds.items():
-            found[k], taken = once(k)
-            each.append(taken)
-    plain = np.concatenate([one.tokens for one in found[1]])
-    rows = []
-    for k in drafts:
-        faster = statistics.median(a / b for a, b in zip(seconds[1][1:], seconds[k][1:], strict=True))
-        tokens, forwards = (sum(int(getattr(one, what).sum()) for one in found[k]) for what in ("lengths", "forwards"))
-        accepted, proposed = (sum(getattr(one, what) for one in found[k]) for what in ("accepted", "proposed"))
-        paper = PAPER[stored.parts.network.drafts][k]
-        rows.append(
-            {
-                "run": name,
-                "samples": len(batches[0][0]),
-                "tokens_each": count,
-                "draft": k,
-                "tokens_per_forward": tokens / forwards,
-                "times_faster": faster,
-                "realised": faster / (tokens / forwards),
-                "acceptance": (accepted / np.maximum(1, proposed)).tolist(),
-                "same_as_plain": bool((np.concatenate([one.tokens for one in found[k]]) == plain).all()),
-                "paper_tokens_per_forward": paper[0],
-                "paper_times_faster": paper[1],
-            }
-        )
-    return rows
+        for k, turns in seconds.items():
+            decoded[k], turn = decode_once(k)
+            turns.append(turn)
+    rows = [speculation_row(k, decoded, {k: turns[1:] for k, turns in seconds.items()}) for k in drafts]
+    paper = PAPER_SPEEDS[network.drafts]
+    return [
+        {
+            "run": name,
+            "samples": len(batches[0][0]),
+            "tokens_each": count,
+            **row,
+            "paper_tokens_per_forward": paper[k][0],
+            "paper_times_faster": paper[k][1],
+        }
+        for k, row in zip(drafts, rows, strict=True)
+    ]
 
 
-def beside_transformers(stored: StoredRun, prompts: Integers, lengths: Integers, count: int) -> Tree:
-    """Our greedy decoding with kept keys and values, and `generate` of the exported model, in turns."""
+def speculation_row(k: int, decoded: Mapping[int, list[Decoded]], seconds: Mapping[int, list[float]]) -> Tree:
+    """Compares drafts of k tokens with plain decoding.
+
+    Args:
+        decoded: draft length -> continuations, batch by batch.
+        seconds: draft length -> seconds of each turn.
+    """
+    batches = decoded[k]
+    tokens_per_forward = sum(int(b.lengths.sum()) for b in batches) / sum(int(b.forwards.sum()) for b in batches)
+    accepted, proposed = sum(b.accepted for b in batches), sum(b.proposed for b in batches)
+    times_faster = median_ratio(seconds[1], seconds[k])
+    same = all((b.tokens == plain.tokens).all() for b, plain in zip(batches, decoded[1], strict=True))
+    return {
+        "draft": k,
+        "tokens_per_forward": tokens_per_forward,
+        "times_faster": times_faster,
+        "realised": times_faster / tokens_per_forward,
+        "acceptance": (accepted / np.maximum(1, proposed)).tolist(),
+        "same_as_plain": same,
+    }
+
+
+def compare_with_transformers(stored: StoredRun, prompts: Integers, lengths: Integers, count: int) -> Tree:
+    """Measures our greedy decoding and `generate` of the exported model, taking turns.
+
+    Raises:
+        UserError: transformers is not installed.
+    """
     try:
         from transformers import AutoModelForCausalLM
     except ImportError:
-        raise UserError("lab bench decode compares with transformers; pip install -e '.[export]' brings it") from None
-    assert (lengths == lengths[0]).all(), "no padding, so that both do the same work"
+        raise UserError(
+            "lab bench decode compares with transformers, which is not installed; pip install 'mtp-lab[export]'"
+        ) from None
+    assert (lengths == lengths[0]).all(), "without padding, both do the same work"
     with TemporaryDirectory() as folder:
         export(stored, Path(folder) / "run")
         llama: Any = AutoModelForCausalLM.from_pretrained(Path(folder) / "run")
     inputs = torch.from_numpy(np.ascontiguousarray(prompts[:, : lengths[0]]))
-    ours, theirs = [], []
+    our_seconds, their_seconds = [], []
     for _ in range(TURNS + 1):
         before = time.perf_counter()
-        found = decode(stored.parts.network, prompts, lengths, count)
-        ours.append(time.perf_counter() - before)
+        ours = decode(stored.parts.network, prompts, lengths, count)
+        our_seconds.append(time.perf_counter() - before)
         before = time.perf_counter()
-        other = llama.generate(inputs, max_new_tokens=count, min_new_tokens=count, do_sample=False, use_cache=True)
-        theirs.append(time.perf_counter() - before)
-    same = bool((other[:, int(lengths[0]) :].numpy() == found.tokens).all())
-    faster = statistics.median(b / a for a, b in zip(ours[1:], theirs[1:], strict=True))
+        theirs = llama.generate(inputs, max_new_tokens=count, min_new_tokens=count, do_sample=False, use_cache=True)
+        their_seconds.append(time.perf_counter() - before)
     return {
         "samples": len(prompts),
         "tokens_each": count,
-        "ms_a_token": 1e3 * statistics.median(ours[1:]) / count,
-        "transformers_ms_a_token": 1e3 * statistics.median(theirs[1:]) / count,
-        "times_faster": faster,
-        "same_tokens": same,
+        "ms_a_token": 1e3 * statistics.median(our_seconds[1:]) / count,
+        "transformers_ms_a_token": 1e3 * statistics.median(their_seconds[1:]) / count,
+        "times_faster": median_ratio(their_seconds[1:], our_seconds[1:]),
+        "same_tokens": bool((theirs[:, int(lengths[0]) :].numpy() == ours.tokens).all()),
     }

@@ -1,12 +1,13 @@
 """`lab bench loss`: peak memory and time of the three losses as n grows.
 
-Memory is what a process that does nothing else holds at its peak, above what the model and its gradients hold
-before the pass; every figure has a process of its own. Time is of forward and backward passes taking turns in
-one process, so that a machine that slows down slows all of them.
+Memory is the peak of a process that does nothing else, above the model and its gradients; every figure comes from its
+own process. Time is that of forward and backward passes, which take turns in one process, so that a machine that slows
+down slows all of them.
 """
 
 import statistics
 import time
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,18 +18,19 @@ import torch
 from generators.foundation.errors import WorkFailed
 from generators.foundation.settings import Settings, Tree
 from generators.task import Batch
-from lab.loss.losses import LOSSES, descend
+from lab.loss.losses import LOSSES, accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.network import initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
 from lab.objectives.objective import DataShape, Objective
+from lab.run.timing import median_ratio
 
 STATUS = Path("/proc/self/status")
 
 
 class LossBench(Settings):
-    """What is measured: parallel transformer heads on a trunk that keeps its layers, whatever n is."""
+    """Settings of the benchmark: parallel transformer heads on a trunk with the same layers for every n."""
 
     heads: tuple[int, ...] = (1, 2, 4, 8)
     classes: int = 16384
@@ -40,68 +42,90 @@ class LossBench(Settings):
     turns: int = 5
 
 
-def measure(bench: LossBench) -> list[Tree]:
-    """A row for each n and loss: peak_mb, seconds, and both as ratios to joint at the same n; memory also to n = 1."""
-    rows: list[Tree] = []
+def measure_losses(bench: LossBench) -> list[Tree]:
+    """Measures every loss at every n and returns their rows."""
+    peaks, seconds = {}, {}
     for n in bench.heads:
-        seconds = times(bench, n)
+        for loss, turns in pass_seconds(bench, n).items():
+            seconds[n, loss] = turns
         for loss in LOSSES:
-            rows.append({"n": n, "loss": loss, "peak_mb": peak_alone(bench, n, loss), "seconds": seconds[loss]})
-    found = {(row["loss"], row["n"]): row for row in rows}
-    for row in rows:
-        joint, first = found["joint", row["n"]], found[row["loss"], bench.heads[0]]
-        row["memory_to_first"] = row["peak_mb"] / first["peak_mb"]
-        row["memory_to_joint"] = row["peak_mb"] / joint["peak_mb"]
-        row["time_to_joint"] = statistics.median(
-            mine / theirs for mine, theirs in zip(row["seconds"], joint["seconds"], strict=True)
-        )
-    return [{**row, "seconds": statistics.median(row["seconds"])} for row in rows]
+            peaks[n, loss] = peak_of_process(bench, n, loss)
+    return loss_rows(peaks, seconds)
 
 
-def built(bench: LossBench, n: int) -> tuple[Objective, TensorBatch]:
-    """The model with its gradients allocated, and a batch of random tokens of which all carry loss."""
+def loss_rows(peaks: Mapping[tuple[int, str], float], seconds: Mapping[tuple[int, str], list[float]]) -> list[Tree]:
+    """Compares losses.
+
+    Args:
+        peaks: (n, loss) -> megabytes.
+        seconds: (n, loss) -> seconds of each turn.
+
+    Returns:
+        One row per n and loss: peak and median time, peak relative to the first n, both relative to joint at this n.
+    """
+    first = next(iter(peaks))[0]
+    return [
+        {
+            "n": n,
+            "loss": loss,
+            "peak_mb": peak,
+            "seconds": statistics.median(seconds[n, loss]),
+            "memory_to_first": peak / peaks[first, loss],
+            "memory_to_joint": peak / peaks[n, "joint"],
+            "time_to_joint": median_ratio(seconds[n, loss], seconds[n, "joint"]),
+        }
+        for (n, loss), peak in peaks.items()
+    ]
+
+
+def build_network(bench: LossBench, n: int) -> tuple[Objective, TensorBatch]:
+    """Builds the model with its gradients allocated, and a batch of random tokens that all carry loss."""
     torch.set_num_threads(1)
     model = ModelConfig(width=bench.width, layers=bench.trunk_layers + 1, attention_heads=bench.attention_heads)
     data = DataShape(bench.classes, bench.length_tokens + 1)
     network = MultiToken(MultiTokenConfig(n=n, match="none"), model, data)
     initialise(network, model.shape.layers, torch.Generator().manual_seed(0))
     for parameter in network.parameters():
-        parameter.grad = torch.empty_like(parameter).fill_(0)  # zeros would not be in memory until they are written
+        parameter.grad = torch.empty_like(parameter).fill_(0)  # zeros would take memory only once they are written
     tokens = np.random.default_rng(0).integers(bench.classes, size=(bench.samples, bench.length_tokens + 1))
     mask = np.ones(tokens.shape, dtype=bool)
     batch = Batch(tokens=tokens, loss=mask, scored=mask)
-    return network, TensorBatch.of(batch, torch.device("cpu"), np.arange(bench.samples))
+    return network, TensorBatch.from_batch(batch, torch.device("cpu"), np.arange(bench.samples))
 
 
-def times(bench: LossBench, n: int) -> dict[str, list[float]]:
-    """Seconds of a forward and backward pass with each loss, a turn each; the first turn warms up and is dropped."""
-    network, batch = built(bench, n)
-    found: dict[str, list[float]] = {loss: [] for loss in LOSSES}
+def pass_seconds(bench: LossBench, n: int) -> dict[str, list[float]]:
+    """Returns the seconds of a forward and backward pass with each loss, turn by turn, after a turn that warms up."""
+    network, batch = build_network(bench, n)
+    seconds: dict[str, list[float]] = {loss: [] for loss in LOSSES}
     for _ in range(bench.turns + 1):
-        for loss, seconds in found.items():
+        for loss, turns in seconds.items():
             before = time.perf_counter()
-            descend(network, batch, loss)
-            seconds.append(time.perf_counter() - before)
-    return {loss: seconds[1:] for loss, seconds in found.items()}
+            accumulate_gradient(network, batch, loss)
+            turns.append(time.perf_counter() - before)
+    return {loss: turns[1:] for loss, turns in seconds.items()}
 
 
-def peak_alone(bench: LossBench, n: int, loss: str) -> float:
-    """`peak` in a process of its own."""
+def peak_of_process(bench: LossBench, n: int, loss: str) -> float:
+    """Returns `peak_megabytes` of a new process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(peak, bench, n, loss).result()
+        return pool.submit(peak_megabytes, bench, n, loss).result()
 
 
-def peak(bench: LossBench, n: int, loss: str) -> float:
-    """Megabytes (10^6 bytes) that one pass takes above what this process holds before it."""
-    network, batch = built(bench, n)
-    before = resident("VmRSS")
-    descend(network, batch, loss)
-    return resident("VmHWM") - before
+def peak_megabytes(bench: LossBench, n: int, loss: str) -> float:
+    """Returns the megabytes (10^6 bytes) that one pass takes above what this process holds before it."""
+    network, batch = build_network(bench, n)
+    before = process_memory("VmRSS")
+    accumulate_gradient(network, batch, loss)
+    return process_memory("VmHWM") - before
 
 
-def resident(figure: str) -> float:
-    """A figure of this process's memory in megabytes: VmRSS now, VmHWM at its highest."""
+def process_memory(field: str) -> float:
+    """Returns the memory of this process in megabytes: VmRSS is the current value, VmHWM the peak.
+
+    Raises:
+        WorkFailed: the system has no /proc.
+    """
     if not STATUS.exists():
         raise WorkFailed(f"lab bench loss reads {STATUS}, which this system does not have; run it on Linux")
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(figure))
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024 / 1e6

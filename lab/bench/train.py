@@ -1,13 +1,13 @@
-"""`lab bench train`: our training step beside transformers' Llama and beside its bare matrix products.
+"""`lab bench train`: our training step against transformers' Llama and against its own matrix products.
 
-Everything takes turns in one process with one thread: ours and transformers' LlamaForCausalLM, each eager and compiled,
-with the same shapes, batch, optimiser and clipping; and the floor, the matrix products and the attention of a forward
-and backward pass on preallocated tensors and nothing else. Ratios are medians over turns of ratios within a turn. On
-a GPU a step's time ends when the GPU has done it.
+All contenders take turns in one process with one thread. They are our model and transformers' LlamaForCausalLM, eager
+and compiled, with the same shapes, batch, optimiser and clipping; and the floor, which is nothing but the matrix
+products and the attention of a forward and backward pass on preallocated tensors. Ratios are medians over turns of
+ratios within a turn. On a GPU, the time of a step includes the work that the call leaves running.
 """
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.settings import Settings, Tree
 from generators.task import Batch
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig, Shape
+from lab.model.config import ModelConfig, ModelShape
 from lab.model.layers import NORM_EPSILON
 from lab.model.network import initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
@@ -27,13 +27,13 @@ from lab.objectives.objective import DataShape
 from lab.run.assembly import usable_device
 from lab.run.spec import TrainingConfig
 from lab.run.step import Backward, OptimiserStep
-from lab.run.timing import median_ratio, take_turns, wait_for
+from lab.run.timing import median_ratio, time_in_turns, wait_for
 
 Step = Callable[[], object]
 
 
 class TrainBench(Settings):
-    """What is measured."""
+    """Settings of the benchmark."""
 
     widths: tuple[int, ...] = (32, 64, 128)
     heads: tuple[int, ...] = (1, 2, 4)
@@ -45,87 +45,102 @@ class TrainBench(Settings):
     device: str = "cpu"
 
 
-def measure(bench: TrainBench) -> list[Tree]:
-    """A row for each width: milliseconds a step of every contender, and what the aims are about as ratios."""
+def measure_training(bench: TrainBench) -> list[Tree]:
+    """Measures a step of every contender at every width and returns one row per width."""
     torch.set_num_threads(1)
     device = usable_device(bench.device)
     rows = []
     for width in bench.widths:
-        shape = Shape(width, bench.layers, max(1, width // 32))
+        shape = ModelShape(width, bench.layers, max(1, width // 32))
         tokens = np.random.default_rng(0).integers(bench.classes, size=(bench.samples, bench.length_tokens + 1))
         steps: dict[str, Step] = {}
         for compiled in (False, True):
             kind = "compiled" if compiled else "eager"
             for n in bench.heads:
-                steps[f"ours n={n} {kind}"] = ours(shape, n, bench.classes, tokens, compiled, device)
-            steps[f"transformers {kind}"] = theirs(shape, bench.classes, tokens, compiled, device)
-        steps["floor"] = floor(shape, bench.classes, bench.samples, bench.length_tokens, device)
-        seconds = take_turns({name: awaited(step, device) for name, step in steps.items()}, bench.turns)
-
-        def ratio(one: str, other: str, seconds: dict[str, list[float]] = seconds) -> float:
-            return median_ratio(seconds[one], seconds[other])
-
-        first, last = bench.heads[0], bench.heads[-1]
-        rows.append(
-            {
-                "width": width,
-                "milliseconds": {name: 1e3 * statistics.median(each) for name, each in seconds.items()},
-                "faster_than_transformers_eager": ratio("transformers eager", f"ours n={first} compiled"),
-                "eager_faster_than_transformers_eager": ratio("transformers eager", f"ours n={first} eager"),
-                "faster_than_transformers_compiled": ratio("transformers compiled", f"ours n={first} compiled"),
-                "share_of_floor": ratio("floor", f"ours n={first} compiled"),
-                "eager_share_of_floor": ratio("floor", f"ours n={first} eager"),
-                "cost_of_heads": ratio(f"ours n={last} compiled", f"ours n={first} compiled"),
-                "eager_cost_of_heads": ratio(f"ours n={last} eager", f"ours n={first} eager"),
-            }
-        )
+                steps[f"ours n={n} {kind}"] = our_step(shape, n, bench.classes, tokens, compiled, device)
+            steps[f"transformers {kind}"] = transformers_step(shape, bench.classes, tokens, compiled, device)
+        steps["floor"] = floor_step(shape, bench.classes, bench.samples, bench.length_tokens, device)
+        seconds = time_in_turns({name: waiting(step, device) for name, step in steps.items()}, bench.turns)
+        rows.append(training_row(width, bench.heads, seconds))
     return rows
 
 
-def awaited(step: Step, device: torch.device) -> Step:
-    """The step, which returns when the device has done it."""
+def training_row(width: int, heads: Sequence[int], seconds: Mapping[str, list[float]]) -> Tree:
+    """Compares the contenders of one width.
+
+    Args:
+        seconds: contender -> seconds of each turn.
+    """
+    first, last = f"ours n={heads[0]}", f"ours n={heads[-1]}"
+
+    def ratio(numerator: str, denominator: str) -> float:
+        return median_ratio(seconds[numerator], seconds[denominator])
+
+    return {
+        "width": width,
+        "milliseconds": {name: 1e3 * statistics.median(turns) for name, turns in seconds.items()},
+        "faster_than_transformers_eager": ratio("transformers eager", f"{first} compiled"),
+        "eager_faster_than_transformers_eager": ratio("transformers eager", f"{first} eager"),
+        "faster_than_transformers_compiled": ratio("transformers compiled", f"{first} compiled"),
+        "share_of_floor": ratio("floor", f"{first} compiled"),
+        "eager_share_of_floor": ratio("floor", f"{first} eager"),
+        "cost_of_heads": ratio(f"{last} compiled", f"{first} compiled"),
+        "eager_cost_of_heads": ratio(f"{last} eager", f"{first} eager"),
+    }
+
+
+def waiting(step: Step, device: torch.device) -> Step:
+    """Returns the step followed by a wait for the device to finish it."""
     if device.type == "cpu":
         return step
 
-    def done() -> None:
+    def step_and_wait() -> None:
         step()
         wait_for(device)
 
-    return done
+    return step_and_wait
 
 
-def stepping(network: nn.Module, batch: TensorBatch, compiled: bool, backward: Backward | None = None) -> Step:
-    """A whole optimiser step, with the backward pass of the joint loss or with another."""
+def optimiser_step(network: nn.Module, batch: TensorBatch, compiled: bool, backward: Backward | None = None) -> Step:
+    """Returns a whole optimiser step on a batch, with the backward pass of the joint loss unless another is given."""
     training = TrainingConfig(
         steps=1000, batch_size=len(batch.loss), learning_rate=1e-3, evaluate_every_steps=1000, compile=compiled
     )
-    optimiser_step = OptimiserStep(network, training, backward)
-    return lambda: optimiser_step.take(batch, 0)
+    step = OptimiserStep(network, training, backward)
+    return lambda: step.take(batch, 0)
 
 
-def batch_of(tokens: "np.ndarray[Any, Any]", device: torch.device) -> TensorBatch:
-    """A batch of which all tokens carry loss."""
+def unmasked_batch(tokens: "np.ndarray[Any, Any]", device: torch.device) -> TensorBatch:
+    """Returns a batch in which all tokens carry loss."""
     mask = np.ones(tokens.shape, dtype=bool)
-    return TensorBatch.of(Batch(tokens=tokens, loss=mask, scored=mask), device, np.arange(len(tokens)))
+    return TensorBatch.from_batch(Batch(tokens=tokens, loss=mask, scored=mask), device, np.arange(len(tokens)))
 
 
-def ours(
-    shape: Shape, n: int, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device
+def our_step(
+    shape: ModelShape, n: int, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device
 ) -> Step:
-    """Our step: n parallel heads under match = layers."""
+    """Returns a step of our model with n parallel heads under match = layers."""
     model = ModelConfig(width=shape.width, layers=shape.layers, attention_heads=shape.attention_heads)
     network = MultiToken(MultiTokenConfig(n=n), model, DataShape(classes, tokens.shape[1]))
     initialise(network, shape.layers, torch.Generator().manual_seed(0))
     network.to(device)
-    return stepping(network, batch_of(tokens, device), compiled)
+    return optimiser_step(network, unmasked_batch(tokens, device), compiled)
 
 
-def theirs(shape: Shape, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device) -> Step:
-    """transformers' step with the same shapes."""
+def transformers_step(
+    shape: ModelShape, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device
+) -> Step:
+    """Returns a step of transformers' Llama with the same shapes.
+
+    Raises:
+        UserError: transformers is not installed.
+    """
     try:
         from transformers import LlamaConfig, LlamaForCausalLM
     except ImportError:
-        raise UserError("lab bench train compares with transformers; pip install -e '.[export]' brings it") from None
+        raise UserError(
+            "lab bench train compares with transformers, which is not installed; pip install 'mtp-lab[export]'"
+        ) from None
     config = LlamaConfig(
         vocab_size=classes,
         hidden_size=shape.width,
@@ -145,11 +160,11 @@ def theirs(shape: Shape, classes: int, tokens: "np.ndarray[Any, Any]", compiled:
         loss.backward()  # type: ignore[no-untyped-call]
         return {"loss_1": loss.detach()}
 
-    return stepping(llama, batch_of(tokens, device), compiled=False, backward=backward)
+    return optimiser_step(llama, unmasked_batch(tokens, device), compiled=False, backward=backward)
 
 
-def floor(shape: Shape, classes: int, samples: int, length: int, device: torch.device) -> Step:
-    """The matrix products and the attention of one forward and backward pass, nothing between them."""
+def floor_step(shape: ModelShape, classes: int, samples: int, length: int, device: torch.device) -> Step:
+    """Returns a step of nothing but the matrix products and the attention of one forward and backward pass."""
     rows, width, hidden = samples * length, shape.width, shape.hidden
     linear = [(width, 3 * width), (width, width), (width, 2 * hidden), (hidden, width)] * shape.layers
     products: list[tuple[Tensor, ...]] = []

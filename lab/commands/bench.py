@@ -1,22 +1,17 @@
-"""lab bench data, loss, train, decode."""
+"""lab bench data, lab bench loss, lab bench train, lab bench decode."""
 
 from typing import Annotated
 
 import typer
 
 from generators.foundation.options import Json, answer, note
-from lab.bench import decode, loss, train
-from lab.bench.data import data
+from lab.bench.data import measure_data
+from lab.bench.decode import TURNS, measure_decoding
+from lab.bench.loss import LossBench, measure_losses
+from lab.bench.train import TrainBench, measure_training
 from lab.commands.options import DEFAULT_HOME, Home
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
-bench_app = typer.Typer(no_args_is_help=True, help="Measured comparisons, side by side.")
-app.add_typer(bench_app, name="bench")
-
-
-@app.callback()
-def group() -> None:
-    """Measured comparisons, side by side."""
+bench_app = typer.Typer(no_args_is_help=True, help="Measure speed and memory against baselines.")
 
 
 @bench_app.command("data")
@@ -24,8 +19,8 @@ def data_command(
     corpus: Annotated[str | None, typer.Option(help="a text file for the tasks that need one")] = None,
     as_json: Json = False,
 ) -> None:
-    """What drawing each task's data costs beside a training step of the smallest model; the aim is under 2%."""
-    rows = data(corpus)
+    """Measure the cost of drawing each task's data as a share of the smallest model's step; the aim is under 2%."""
+    rows = measure_data(corpus)
     lines = [f"{'task':<18}{'samples/s':>12}{'tokens/s':>14}{'draw ms':>10}{'step ms':>10}{'share':>8}"]
     for row in rows:
         if "left_out" in row:
@@ -40,15 +35,15 @@ def data_command(
 
 @bench_app.command("loss")
 def loss_command(as_json: Json = False) -> None:
-    """Peak memory and time of the three losses as n grows (some ten minutes)."""
-    bench = loss.LossBench()
-    rows = loss.measure(bench)
+    """Measure peak memory and time of the three losses as n grows (about ten minutes)."""
+    bench = LossBench()
+    rows = measure_losses(bench)
     tokens = bench.samples * bench.length_tokens
     lines = [
         f"{bench.classes:,} classes, width {bench.width}, {tokens:,} tokens, {bench.trunk_layers} trunk layer and "
         "n transformer heads, fp32, one thread.",
-        "peak: megabytes of a forward and backward pass above the model and its gradients, each in a process of its",
-        f"own; time: median of {bench.turns} turns in one process, ratios within a turn.",
+        "peak: megabytes of a forward and backward pass above the model and its gradients, measured in its own",
+        f"process; time: median of {bench.turns} turns in one process, ratios within a turn.",
         "",
         f"{'n':>3} {'loss':<12}{'peak MB':>10}{'to n=1':>9}{'to joint':>10}{'seconds':>10}{'to joint':>10}",
     ]
@@ -60,16 +55,16 @@ def loss_command(as_json: Json = False) -> None:
 
 @bench_app.command("train")
 def train_command(
-    device: Annotated[str, typer.Option(help="a torch device to measure on")] = "cpu", as_json: Json = False
+    device: Annotated[str, typer.Option(help="the torch device to measure on")] = "cpu", as_json: Json = False
 ) -> None:
-    """Our training step beside transformers' Llama and beside its bare matrix products (some five minutes)."""
-    bench = train.TrainBench(device=device)
-    rows = train.measure(bench)
+    """Measure our training step against transformers' Llama and its own matrix products (about five minutes)."""
+    bench = TrainBench(device=device)
+    rows = measure_training(bench)
     lines = [
         f"{bench.layers} layers, {bench.classes} classes, {bench.samples} samples of {bench.length_tokens} tokens,",
         f"fp32, {device}, one thread; medians of {bench.turns} turns, ratios within a turn; n under match = layers.",
         "",
-        "                ms a    faster than          of the   n=4 to",
+        "                 ms/    faster than          of the   n=4 to",
         f"{'width':>5} {'ours':<9}{'step':>8}{'eager':>10}{'compiled':>10}{'floor':>8}{'n=1':>10}",
     ]
     for row in rows:
@@ -85,23 +80,23 @@ def train_command(
 
 @bench_app.command("decode")
 def decode_command(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
-    """What self-speculation gives on three runs, which are trained first, and our greedy beside transformers'."""
-    drafted, greedy = decode.measure(home, note)
+    """Measure self-speculation on three runs, trained first, and our greedy decoding against transformers'."""
+    speculation_rows, greedy_rows = measure_decoding(home, note)
     lines = [
-        f"fp32, one thread; medians of {decode.TURNS} turns, ratios within a turn. Paper: 7B, code and bytes.",
+        f"fp32, one thread; medians of {TURNS} turns, ratios within a turn. Paper: 7B, code and bytes.",
         "",
-        f"{'run':<12}{'batch':>6}{'k':>3}{'tokens a forward':>18}{'times faster':>14}{'ratio':>7}{'paper':>14}  same",
+        f"{'run':<12}{'batch':>6}{'k':>3}{'tokens/forward':>18}{'times faster':>14}{'ratio':>7}{'paper':>14}  same",
     ]
-    for row in drafted:
+    for row in speculation_rows:
         paper = f"{row['paper_tokens_per_forward']:.2f}, {row['paper_times_faster']:.2f}"
         lines.append(
             f"{row['run']:<12}{row['samples']:>6}{row['draft']:>3}{row['tokens_per_forward']:>18.2f}"
             f"{row['times_faster']:>14.2f}{row['realised']:>7.2f}{paper:>14}  {'yes' if row['same_as_plain'] else 'no'}"
         )
-    lines += ["", f"{'greedy, batch':>13}{'ms a token':>12}{'transformers':>14}{'times faster':>14}  same"]
-    for row in greedy:
+    lines += ["", f"{'greedy, batch':>13}{'ms/token':>12}{'transformers':>14}{'times faster':>14}  same"]
+    for row in greedy_rows:
         lines.append(
             f"{row['samples']:>13}{row['ms_a_token']:>12.2f}{row['transformers_ms_a_token']:>14.2f}"
             f"{row['times_faster']:>14.2f}  {'yes' if row['same_tokens'] else 'no'}"
         )
-    answer({"speculation": drafted, "greedy": greedy}, as_json, "\n".join(lines))
+    answer({"speculation": speculation_rows, "greedy": greedy_rows}, as_json, "\n".join(lines))

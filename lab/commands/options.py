@@ -1,11 +1,31 @@
-"""Where everything a command writes is kept."""
+"""Options and arguments that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from generators.foundation.errors import UserError
+
+if TYPE_CHECKING:
+    from generators.task import Task
 
 Home = Annotated[
     Path, typer.Option("--home", envvar="LAB_HOME", help="folder for runs, studies and reports", file_okay=False)
 ]
 DEFAULT_HOME = Path("experiments")
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's identity, or the start of it")]
+Checkpoint = Annotated[str, typer.Option(help="best, last, or a step whose weights were kept")]
+Split = Annotated[str | None, typer.Option(help="a held-out split of the run's task; by default its first test split")]
+
+
+def held_out_size(task: "Task", split: str) -> int:
+    """Returns the number of samples of a held-out split.
+
+    Raises:
+        UserError: the task has no held-out split of that name.
+    """
+    sizes = {name: size for name, size in task.splits.items() if size is not None and name != "train"}
+    if split not in sizes:
+        raise UserError(f"--split {split}: should be one of {', '.join(sizes)}")
+    return sizes[split]

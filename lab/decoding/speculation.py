@@ -1,4 +1,4 @@
-"""Prompts decoded with drafts of so many tokens and without any, in turns; and what the paper has of it."""
+"""Decoding timed with and without drafts, and the speed-ups that the paper reports."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,29 +8,29 @@ import torch
 from generators.foundation.randomness import Integers
 from lab.decoding.decoder import Decoded, decode
 from lab.objectives.objective import Objective
-from lab.run.timing import median_ratio, take_turns
+from lab.run.timing import median_ratio, time_in_turns
 
 TURNS = 3
-PAPER: dict[int, dict[int, tuple[float, float]]] = {
+PAPER_SPEEDS: dict[int, dict[int, tuple[float, float]]] = {
     4: {2: (1.94, 1.85), 3: (2.78, 2.54), 4: (3.50, 3.05)},
     8: {2: (1.98, 1.94), 4: (3.84, 3.67), 8: (7.04, 6.39)},
 }
-"""n -> k -> tokens a forward and times faster at 7B parameters: four heads on code, eight on bytes (section 3.2)."""
+"""n -> k -> tokens per forward pass and speed-up at 7B parameters: four heads on code, eight on bytes (section 3.2)."""
 
 
 @dataclass(frozen=True)
-class Turns:
-    """What drafts of one length gave, the same in every turn, and the seconds of each turn."""
+class TimedDecoding:
+    """Continuations with drafts of one length, the same in every turn, and the wall seconds of each turn."""
 
     decoded: Decoded
     seconds: list[float]
 
-    def times_faster(self, plain: "Turns") -> float:
-        """Than decoding without drafts, in the median turn."""
+    def times_faster(self, plain: "TimedDecoding") -> float:
+        """The speed-up over plain decoding, in the median turn."""
         return median_ratio(plain.seconds, self.seconds)
 
 
-def in_turns(
+def time_drafts(
     network: Objective,
     prompts: Integers,
     lengths: Integers,
@@ -38,21 +38,24 @@ def in_turns(
     drafts: Sequence[int],
     temperature: float = 0.0,
     seed: int = 0,
-) -> dict[int, Turns]:
-    """Each prompt continued by `count` tokens, once for each k of `drafts` and for 1, in turns: by k.
+) -> dict[int, TimedDecoding]:
+    """Continues each prompt by `count` tokens with every draft length k in `drafts` and with 1, taking turns.
+
+    Returns:
+        k -> the continuations and their time.
 
     Raises:
         UserError: as `decode` does.
     """
     device = network.trunk.embed_tokens.weight.device
-    found: dict[int, Decoded] = {}
+    decoded: dict[int, Decoded] = {}
 
-    def decoding(k: int) -> Callable[[], None]:
-        def once() -> None:
+    def decode_with(k: int) -> Callable[[], None]:
+        def run() -> None:
             generator = torch.Generator(device).manual_seed(seed)
-            found[k] = decode(network, prompts, lengths, count, k, None, temperature, generator)
+            decoded[k] = decode(network, prompts, lengths, count, k, None, temperature, generator)
 
-        return once
+        return run
 
-    seconds = take_turns({k: decoding(k) for k in sorted({1, *drafts})}, TURNS)
-    return {k: Turns(found[k], seconds[k]) for k in seconds}
+    seconds = time_in_turns({k: decode_with(k) for k in sorted({1, *drafts})}, TURNS)
+    return {k: TimedDecoding(decoded[k], seconds[k]) for k in seconds}

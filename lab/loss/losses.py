@@ -45,7 +45,7 @@ def chunked(objective: TermSource, batch: TensorBatch, compiled: bool = False) -
 LOSSES = {"joint": joint, "sequential": sequential, "chunked": chunked}
 
 
-def descend(
+def accumulate_gradient(
     objective: TermSource, batch: TensorBatch, loss: str, micro_batches: int = 1, compiled: bool = False
 ) -> dict[str, Tensor]:
     """Add the gradient of a batch to the parameters', micro-batch by micro-batch. Returns each term's value by name."""

@@ -12,7 +12,7 @@ from generators.foundation.randomness import Integers
 from generators.task import Batch, Mask
 
 
-def on(device: torch.device, array: NDArray[np.int64]) -> Tensor:
+def to_device(device: torch.device, array: NDArray[np.int64]) -> Tensor:
     """A numpy array on a device, which nobody waits for."""
     tensor = torch.from_numpy(array)
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
@@ -49,9 +49,11 @@ class TensorBatch:
     _targets: dict[int, Targets] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, batch: Batch, device: torch.device, indices: Integers, step: int | None = None) -> "TensorBatch":
+    def from_batch(
+        cls, batch: Batch, device: torch.device, indices: Integers, step: int | None = None
+    ) -> "TensorBatch":
         """The tokens and the loss mask of a numpy batch, on `device`."""
-        return cls(on(device, batch.tokens), batch.loss, indices, step)
+        return cls(to_device(device, batch.tokens), batch.loss, indices, step)
 
     @property
     def inputs_BxP(self) -> Tensor:
@@ -84,7 +86,7 @@ class TensorBatch:
             if mask.all():
                 self._targets[lag] = Targets(None, tokens, count)
             else:
-                positions = on(tokens.device, np.flatnonzero(mask))
+                positions = to_device(tokens.device, np.flatnonzero(mask))
                 self._targets[lag] = Targets(positions, tokens[positions], count)
         return self._targets[lag]
 
@@ -97,8 +99,8 @@ class TensorBatch:
         where, landing = self._landing(ahead)
         count = len(where) if self.part_of is None else len(self.part_of._landing(ahead)[0])
         device = self.tokens_BxT.device
-        tokens_N = self.tokens_BxT.reshape(-1)[on(device, landing)]
-        return Targets(on(device, where), tokens_N, count)
+        tokens_N = self.tokens_BxT.reshape(-1)[to_device(device, landing)]
+        return Targets(to_device(device, where), tokens_N, count)
 
     def _landing(self, ahead: Callable[[Integers], Integers]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Flat positions [N] in B x P that have a target, and the flat place of it in B x T [N]."""

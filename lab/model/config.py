@@ -13,7 +13,7 @@ from generators.foundation.settings import Settings
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """Width D, layers L (heads of the objective included), attention heads H."""
 
     width: int
@@ -27,16 +27,16 @@ class Shape:
 
 
 SIZES = {
-    "30k": Shape(28, 3, 1),
-    "100k": Shape(52, 3, 1),
-    "300k": Shape(80, 4, 2),
-    "1M": Shape(128, 5, 4),
-    "3M": Shape(256, 4, 8),
-    "10M": Shape(384, 6, 8),
-    "30M": Shape(512, 10, 8),
-    "100M": Shape(768, 14, 12),
-    "300M": Shape(1024, 25, 16),
-    "1B": Shape(1536, 36, 24),
+    "30k": ModelShape(28, 3, 1),
+    "100k": ModelShape(52, 3, 1),
+    "300k": ModelShape(80, 4, 2),
+    "1M": ModelShape(128, 5, 4),
+    "3M": ModelShape(256, 4, 8),
+    "10M": ModelShape(384, 6, 8),
+    "30M": ModelShape(512, 10, 8),
+    "100M": ModelShape(768, 14, 12),
+    "300M": ModelShape(1024, 25, 16),
+    "1B": ModelShape(1536, 36, 24),
 }
 
 
@@ -66,10 +66,10 @@ class ModelConfig(Settings):
         return self
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> ModelShape:
         if self.size is not None:
             return SIZES[self.size]
         assert self.width is not None
         assert self.layers is not None
         assert self.attention_heads is not None
-        return Shape(self.width, self.layers, self.attention_heads)
+        return ModelShape(self.width, self.layers, self.attention_heads)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from generators.foundation.errors import UserError
-from lab.model.config import Shape
+from lab.model.config import ModelShape
 from lab.model.layers import Block, rotary_table
 
 
@@ -19,7 +19,7 @@ class Trunk(nn.Module):
 
     rotary_2xTxK: Tensor
 
-    def __init__(self, shape: Shape, layers: int, vocabulary_size: int, length: int, rotary_base: float) -> None:
+    def __init__(self, shape: ModelShape, layers: int, vocabulary_size: int, length: int, rotary_base: float) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(vocabulary_size, shape.width)
         self.layers = nn.ModuleList(new_block(shape) for _ in range(layers))
@@ -40,7 +40,7 @@ class Trunk(nn.Module):
         return x_BxTxD
 
 
-def new_block(shape: Shape) -> Block:
+def new_block(shape: ModelShape) -> Block:
     """A layer of this shape, for the trunk or a head."""
     return Block(shape.width, shape.attention_heads, shape.hidden)
 
@@ -77,6 +77,6 @@ def initialise(module: nn.Module, layers: int, generator: torch.Generator) -> No
                 part.weight.div_((2 * layers) ** 0.5)
 
 
-def parameters_of(module: nn.Module) -> int:
+def count_parameters(module: nn.Module) -> int:
     """Parameters of a module."""
     return sum(parameter.numel() for parameter in module.parameters())

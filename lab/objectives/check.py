@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 from generators.task import Batch
 from lab.loss.graph import Graph
-from lab.loss.losses import descend
+from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
-from lab.model.network import initialise, parameters_of
+from lab.model.network import count_parameters, initialise
 from lab.objectives.objective import DataShape, Objective, ObjectiveConfig
 from lab.objectives.table import build_objective
 
@@ -94,7 +94,7 @@ def batch_of(loss: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]] | None" = No
     if loss is None:
         loss = random.random(tokens.shape) < np.linspace(0.2, 0.9, SAMPLES)[:, None]
     batch = Batch(tokens=tokens, loss=loss, scored=loss)
-    return TensorBatch.of(batch, torch.device("cpu"), np.arange(SAMPLES))
+    return TensorBatch.from_batch(batch, torch.device("cpu"), np.arange(SAMPLES))
 
 
 # ---- each returns what is wrong, or nothing
@@ -122,7 +122,7 @@ def terms(network: Objective) -> str:
 
 def gradients(network: Objective, loss: str, pieces: int) -> dict[str, Tensor]:
     """The gradient of each parameter, zeros where there is none."""
-    descend(network, batch_of(), loss, pieces)
+    accumulate_gradient(network, batch_of(), loss, pieces)
     found = {
         name: torch.zeros_like(value) if value.grad is None else value.grad.clone()
         for name, value in network.named_parameters()
@@ -243,5 +243,5 @@ def next_token_path(network: Objective) -> str:
 
 def parts(network: Objective) -> str:
     """Embedding, trunk and what `head_parts` names hold every parameter once."""
-    counted, there = sum(network.parameters_by_part().values()), parameters_of(network)
+    counted, there = sum(network.parameters_by_part().values()), count_parameters(network)
     return "" if counted == there else f"head_parts makes it {counted:,}, where the network has {there:,}"

@@ -13,7 +13,7 @@ from lab.loss.term import Term
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.layers import Block
-from lab.model.network import Trunk, parameters_of
+from lab.model.network import Trunk, count_parameters
 
 RunLayers = Callable[[Sequence[Block], Tensor], Tensor]
 """Transformer layers side by side [H], what they all read [N, D] -> what each makes of it [H, N, D]."""
@@ -121,4 +121,4 @@ class Objective(nn.Module, ABC):
     def parameters_by_part(self) -> dict[str, int]:
         """Parameters of each part, in the order of the forward pass."""
         parts = {"embedding": self.trunk.embed_tokens, "trunk": self.trunk.layers, **self.head_parts()}
-        return {name: parameters_of(part) for name, part in parts.items()}
+        return {name: count_parameters(part) for name, part in parts.items()}

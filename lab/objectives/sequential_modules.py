@@ -20,7 +20,7 @@ from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
 from lab.loss.term import Term
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig, Shape
+from lab.model.config import ModelConfig, ModelShape
 from lab.model.layers import NORM_EPSILON
 from lab.model.network import new_block
 from lab.objectives.next_token import NextTokenModel
@@ -56,7 +56,7 @@ class SequentialModulesConfig(ObjectiveConfig):
 class SequentialModule(nn.Module):
     """From a state and the embedding of a token ahead to the next state; parts are named as in the released weights."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: ModelShape) -> None:
         super().__init__()
         self.hnorm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)
         self.enorm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)

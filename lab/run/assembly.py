@@ -14,7 +14,7 @@ from lab.run.spec import RunSpec
 
 
 @dataclass(frozen=True)
-class Parts:
+class RunParts:
     """Task and network of one run, on its device."""
 
     task: Task
@@ -22,7 +22,7 @@ class Parts:
     device: torch.device
 
 
-def assemble(spec: RunSpec) -> Parts:
+def assemble(spec: RunSpec) -> RunParts:
     """Build a run's parts. The weights depend on the spec's seed and shapes alone, never on the device; those of its
     start are not in them yet.
 
@@ -32,7 +32,7 @@ def assemble(spec: RunSpec) -> Parts:
     device = usable_device(spec.training.device)
     network = network_of(spec)
     initialise(network, spec.model.shape.layers, torch.Generator().manual_seed(spec.seed))
-    return Parts(build_task(spec.task), network.to(device), device)
+    return RunParts(build_task(spec.task), network.to(device), device)
 
 
 def usable_device(name: str) -> torch.device:

@@ -20,7 +20,7 @@ from generators.foundation.settings import Tree
 KEY = "progress"
 
 
-class NotTheCheckpoint(ValueError):
+class InvalidCheckpoint(ValueError):
     """Why a file is not what its name says, to go into a sentence."""
 
 
@@ -35,7 +35,7 @@ def unpack(path: Path, run: str) -> tuple[dict[str, Tensor], Tree]:
     """Tensors and progress of a checkpoint of run `run`.
 
     Raises:
-        NotTheCheckpoint: the file is something else, is damaged, or is of another run.
+        InvalidCheckpoint: the file is something else, is damaged, or is of another run.
         OSError: it cannot be read.
     """
     try:
@@ -44,13 +44,13 @@ def unpack(path: Path, run: str) -> tuple[dict[str, Tensor], Tree]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         digest, written_by = header.pop("sha256"), header["run"]
     except SafetensorError as error:
-        raise NotTheCheckpoint(f"not a whole safetensors file: {error}") from None
+        raise InvalidCheckpoint(f"not a whole safetensors file: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise NotTheCheckpoint("a safetensors file, but not a checkpoint of this lab") from None
+        raise InvalidCheckpoint("a safetensors file, but not a checkpoint of this lab") from None
     if written_by != run:
-        raise NotTheCheckpoint(f"a checkpoint of run {written_by}")
+        raise InvalidCheckpoint(f"a checkpoint of run {written_by}")
     if digest != _digest(tensors, header):
-        raise NotTheCheckpoint("damaged: its content does not have the SHA-256 that its header gives")
+        raise InvalidCheckpoint("damaged: its content does not have the SHA-256 that its header gives")
     del header["run"]
     return tensors, header
 

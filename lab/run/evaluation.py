@@ -39,7 +39,7 @@ class Evaluator:
         drawn = task.batch(split, np.arange(size))
         for start in range(0, size, SAMPLES_AT_ONCE):
             batch = drawn.take(np.arange(start, min(start + SAMPLES_AT_ONCE, size))).trimmed()
-            self.batches.append(TensorBatch.of(batch, device, np.arange(start, start + len(batch))))
+            self.batches.append(TensorBatch.from_batch(batch, device, np.arange(start, start + len(batch))))
             self.scored.append(torch.from_numpy(np.flatnonzero(batch.scored[:, 1:])).to(device))
         self.rows = np.nonzero(drawn.scored)[0]
         self.shortcuts = task.shortcut_scores(drawn)

@@ -44,7 +44,7 @@ def network_of(spec: RunSpec) -> Objective:
     if spec.start is None:
         return build_objective(spec.objective, spec.model, data)
     same_vocabulary(build_task(spec.start.run.task), task)
-    start = planned(spec.start.run)
+    start = meta_network(spec.start.run)
     layers = blocks_to_next_token(start)
     with torch.device("meta"):
         roomy = build_objective(spec.objective, deepened(spec.model, layers + ROOM_LAYERS), data)
@@ -59,7 +59,7 @@ def network_of(spec: RunSpec) -> Objective:
     return network
 
 
-def planned(spec: RunSpec, source: str = "") -> Objective:
+def meta_network(spec: RunSpec, source: str = "") -> Objective:
     """The network of a spec without a weight in memory: shapes and counts only.
 
     Raises:
@@ -126,7 +126,7 @@ def names_taken(spec: RunSpec, network: Objective, start: Objective) -> dict[str
 def take_over(spec: RunSpec, network: Objective, weights: Mapping[str, Tensor]) -> None:
     """Give a run's network the weights of its start; what the start does not have stays as it was drawn."""
     assert spec.start is not None
-    taken = names_taken(spec, network, planned(spec.start.run))
+    taken = names_taken(spec, network, meta_network(spec.start.run))
     network.load_state_dict({name: weights[source] for name, source in taken.items()}, strict=False)
 
 

@@ -1,19 +1,41 @@
 """The optimiser step: training, cost estimates, the `step` analysis and the benchmarks all take it here."""
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lab.loss.losses import descend
+from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.model.network import compile_blocks
 from lab.objectives.objective import Objective
 from lab.run.spec import TrainingConfig
 
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # otherwise cuBLAS may add in another order each time
+
 Backward = Callable[[TensorBatch], dict[str, Tensor]]
 """Adds the gradient of a batch to the parameters' and returns the value of each loss term by name."""
+
+
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """Makes a GPU compute the same bytes each time; by default its attention adds gradients in any order."""
+    if device.type == "cpu":
+        yield
+        return
+    memory: Any = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    memory.fill_uninitialized_memory = False  # the lab never reads memory that it has not written
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        memory.fill_uninitialized_memory = before[1]
 
 
 def learning_rate(training: TrainingConfig, step: int) -> float:
@@ -67,7 +89,7 @@ class OptimiserStep:
     def _descend(self, batch: TensorBatch) -> dict[str, Tensor]:
         assert isinstance(self.network, Objective)
         training = self.training
-        return descend(self.network, batch, training.loss, training.micro_batches, training.compile)
+        return accumulate_gradient(self.network, batch, training.loss, training.micro_batches, training.compile)
 
     def release_outputs(self) -> None:
         """Lets CUDA graphs reuse their output buffers."""

@@ -15,12 +15,11 @@ read says whose it is: a file that is damaged, of another run or of another form
 says which files to delete.
 """
 
-import fcntl
 import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,8 @@ from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.settings import Tree
 from generators.table import TASKS
 from lab.objectives.table import OBJECTIVES
-from lab.run.checkpoints import NotTheCheckpoint, pack, unpack
+from lab.run.checkpoints import InvalidCheckpoint, pack, unpack
+from lab.run.files import json_bytes, lock_folder, write_atomically
 from lab.run.spec import RunSpec, parse_spec
 
 FORMAT = 2
@@ -44,65 +44,6 @@ LAST, BEST = "last.safetensors", "best.safetensors"
 
 ANEW = "delete it and train the run again, which writes it anew"
 GOES_ON = "delete it and train the run again, which goes on from the last checkpoint"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file at once: afterwards it is the old one or the new one, whole, also after a power cut."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise WorkFailed(f"{path}: could not be written ({error.strerror}); what was there before is intact") from None
-
-
-def make_folder(path: Path) -> None:
-    """The folder, made where it is not there."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: no folder can be made there ({error.strerror}); choose another --home") from None
-
-
-class Held(UserError):
-    """A folder that another process holds."""
-
-
-@contextmanager
-def exclusive(folder: Path, what: str, *, shared: bool = False) -> Iterator[None]:
-    """Hold a folder for one process; the lock ends with the process, however it ends. What a kill left half-written
-    under a temporary name is removed. `shared`: for several processes, so that none has it to itself meanwhile.
-
-    Raises:
-        Held: another process holds it (`what` says what that process is doing).
-        UserError: it cannot be written to.
-    """
-    make_folder(folder)
-    try:
-        file = (folder / "lock").open("a+")  # both: over NFS a lock of either kind needs its own
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written to ({error.strerror}); choose another --home") from None
-    with file:
-        try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Held(f"{folder}: another process is {what}; wait for it or end it") from None
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be locked ({error.strerror}); choose another --home") from None
-        for left in () if shared else folder.glob("*.tmp"):
-            with suppress(OSError):
-                left.unlink()
-        yield
-
-
-def dump(value: object) -> bytes:
-    """JSON as files hold it: indented, keys in the order given, one newline at the end."""
-    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 class RunFolder:
@@ -120,12 +61,13 @@ class RunFolder:
         """Hold the folder for one process; the lock ends with the process, however it ends.
 
         Raises:
-            Held: another process is training this run.
+            FolderInUse: another process is training this run.
             UserError: the folder is of another format.
         """
-        with exclusive(self.path, "training this run"):
+        with lock_folder(self.path, "training this run"):
             self._check_format()
-            write_whole(self.path / SPEC, dump(spec.tree()))  # anew: it may be torn, or name a corpus by an old path
+            # Also when it exists: it may be torn, or give a corpus by an old path.
+            write_atomically(self.path / SPEC, json_bytes(spec.tree()))
             yield
 
     def spec(self) -> RunSpec:
@@ -154,7 +96,7 @@ class RunFolder:
 
     def write_result(self, result: Tree) -> None:
         """Declare the run complete."""
-        write_whole(self.path / RESULT, dump({"run": self.identity, **result}))
+        write_atomically(self.path / RESULT, json_bytes({"run": self.identity, **result}))
 
     def write_environment(self, spec: RunSpec) -> None:
         """Versions, those of the packages that task and objective come from included, and the machine."""
@@ -163,7 +105,7 @@ class RunFolder:
         packages |= {package.name: package.version for package in origins if package}
         machine = {"python": platform.python_version(), "system": platform.platform(), "processor": platform.machine()}
         threads = {"threads": torch.get_num_threads()}
-        write_whole(self.path / ENVIRONMENT, dump({"format": FORMAT, **packages, **machine, **threads}))
+        write_atomically(self.path / ENVIRONMENT, json_bytes({"format": FORMAT, **packages, **machine, **threads}))
 
     def _check_format(self) -> None:
         path = self.path / ENVIRONMENT
@@ -228,7 +170,7 @@ class RunFolder:
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor], progress: Tree) -> None:
         """A safetensors file with the progress of the run in its header."""
-        write_whole(self.path / name, pack(tensors, self.identity, progress))
+        write_atomically(self.path / name, pack(tensors, self.identity, progress))
 
     def read_tensors(self, name: str) -> tuple[dict[str, Tensor], Tree] | None:
         """Tensors and progress of a file, or None where there is none and none was written."""
@@ -240,7 +182,7 @@ class RunFolder:
             return None
         try:
             return unpack(path, self.identity)
-        except NotTheCheckpoint as error:
+        except InvalidCheckpoint as error:
             raise self.damaged(name, f"is {error}") from None
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None

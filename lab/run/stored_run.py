@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from generators.foundation.errors import UserError
-from lab.run.assembly import Parts, assemble
+from lab.run.assembly import RunParts, assemble
 from lab.run.checkpoints import part
 from lab.run.spec import RunSpec
 from lab.run.store import BEST, LAST, RunFolder, find_run
@@ -45,8 +45,8 @@ class StoredRun:
         self.folder: RunFolder = find_run(home, name)
         self.spec: RunSpec = self.folder.spec()
         self.checkpoint = checkpoint
-        weights, self.step = stored_weights(self.folder, checkpoint)
-        self.parts: Parts = assemble(self.spec)
+        weights, self.step = load_weights(self.folder, checkpoint)
+        self.parts: RunParts = assemble(self.spec)
         try:
             self.parts.network.load_state_dict(weights)
         except RuntimeError:  # torch's message lists every name
@@ -56,7 +56,7 @@ class StoredRun:
             ) from None
 
 
-def stored_weights(folder: RunFolder, checkpoint: str) -> tuple[dict[str, Tensor], int]:
+def load_weights(folder: RunFolder, checkpoint: str) -> tuple[dict[str, Tensor], int]:
     """Weights by name of a run's checkpoint, and the step they are of.
 
     Raises:

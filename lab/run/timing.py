@@ -12,7 +12,7 @@ WARMING = 2
 Key = TypeVar("Key")
 
 
-def take_turns(steps: Mapping[Key, Callable[[], object]], turns: int) -> dict[Key, list[float]]:
+def time_in_turns(steps: Mapping[Key, Callable[[], object]], turns: int) -> dict[Key, list[float]]:
     """Wall seconds of each step in each turn; the turns that warm up are dropped."""
     found: dict[Key, list[float]] = {name: [] for name in steps}
     for _ in range(turns + WARMING):

@@ -6,12 +6,9 @@ that has a start begins with weights of that run, which is trained first where i
 """
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,29 +18,29 @@ from generators.foundation.errors import WorkFailed
 from generators.foundation.settings import Tree
 from generators.task import Task
 from lab.model.batches import TensorBatch
-from lab.run.assembly import Parts, assemble
+from lab.run.assembly import RunParts, assemble
 from lab.run.checkpoints import part
 from lab.run.evaluation import Evaluator, selection_score
+from lab.run.files import FolderInUse
 from lab.run.finetuning import take_over
 from lab.run.spec import RunSpec, Start
-from lab.run.step import OptimiserStep, learning_rate
-from lab.run.store import BEST, LAST, METRICS, TIMING, Held, RunFolder
-from lab.run.stored_run import kept_weights, stored_weights
+from lab.run.step import OptimiserStep, deterministic, learning_rate
+from lab.run.store import BEST, LAST, METRICS, TIMING, RunFolder
+from lab.run.stored_run import kept_weights, load_weights
 
 DRAWN_AT_ONCE = 32
 """Steps whose data is drawn in one call: numpy's cost per call is then small beside the step's."""
 WAIT_SECONDS = 0.5
 """Between two looks at a start that another process is training."""
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in another order each time
 
 Progress = Callable[[int], None]
 
 
-def silent(step: int) -> None:
+def no_progress(step: int) -> None:
     """Progress that nobody asked for."""
 
 
-def batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iterator[TensorBatch]:
+def training_batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iterator[TensorBatch]:
     """The training batches of steps start, start + 1, ...: step s reads samples s B .. s B + B - 1."""
     size, steps = spec.training.batch_size, spec.training.steps
     for first in range(start, steps, DRAWN_AT_ONCE):
@@ -51,13 +48,13 @@ def batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iter
         drawn = task.batch("train", np.arange(first * size, (first + count) * size), spec.seed)
         for step in range(first, first + count):
             indices = np.arange(step * size, (step + 1) * size)
-            yield TensorBatch.of(drawn.take(indices - first * size).trimmed(), device, indices, step)
+            yield TensorBatch.from_batch(drawn.take(indices - first * size).trimmed(), device, indices, step)
 
 
-class Run:
+class TrainingRun:
     """A run in progress."""
 
-    def __init__(self, spec: RunSpec, folder: RunFolder, parts: Parts) -> None:
+    def __init__(self, spec: RunSpec, folder: RunFolder, parts: RunParts) -> None:
         self.spec, self.folder, self.parts = spec, folder, parts
         self.network = parts.network
         self.optimiser_step = OptimiserStep(self.network, spec.training)
@@ -72,10 +69,10 @@ class Run:
         """From where the run stands to its result."""
         self.resume()
         config = self.spec.training
-        for batch in batches(self.parts.task, self.spec, self.parts.device, self.step):
+        for batch in training_batches(self.parts.task, self.spec, self.parts.device, self.step):
             if self.stalled():
                 break
-            self.descend(batch)
+            self.take_step(batch)
             self.step += 1
             if self.step % config.evaluate_every_steps == 0 or self.step == config.steps:
                 self.evaluate()
@@ -87,7 +84,7 @@ class Run:
         patience = self.spec.training.stop_after_evaluations
         return patience is not None and self.step - self.best_step >= patience * self.spec.training.evaluate_every_steps
 
-    def descend(self, batch: TensorBatch) -> None:
+    def take_step(self, batch: TensorBatch) -> None:
         """Takes one optimiser step and adds its losses to the running sums."""
         for name, value in self.optimiser_step.take(batch, self.step).items():
             if name in self.trained:
@@ -208,23 +205,6 @@ class Run:
         return {found["split"]: {name: value for name, value in found.items() if name not in ("step", "split")}}
 
 
-@contextmanager
-def repeatable(device: torch.device) -> Iterator[None]:
-    """A GPU computes the same bytes each time in here; by default its attention adds gradients in any order."""
-    if device.type == "cpu":
-        yield
-        return
-    memory: Any = torch.utils.deterministic
-    before = torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True)
-    memory.fill_uninitialized_memory = False  # nothing here reads memory before it is written
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        memory.fill_uninitialized_memory = before[1]
-
-
 class Diverged(WorkFailed):
     """A loss that is not a number."""
 
@@ -233,7 +213,7 @@ class Diverged(WorkFailed):
         self.step = step
 
 
-def train(spec: RunSpec, home: Path, progress: Progress = silent, start_progress: Progress = silent) -> Tree:
+def train(spec: RunSpec, home: Path, progress: Progress = no_progress, start_progress: Progress = no_progress) -> Tree:
     """Train a run, or take it up where it stands, or return its result where it is complete.
 
     Args:
@@ -249,12 +229,12 @@ def train(spec: RunSpec, home: Path, progress: Progress = silent, start_progress
     if (result := folder.result()) is not None:
         return result
     parts = assemble(spec)
-    with folder.locked(spec), repeatable(parts.device):
+    with folder.locked(spec), deterministic(parts.device):
         folder.write_environment(spec)
         if spec.start is not None and not (folder.path / LAST).exists():
             take_over(spec, parts.network, start_weights(spec.start, home, start_progress))
         try:
-            result = Run(spec, folder, parts).train(progress)
+            result = TrainingRun(spec, folder, parts).train(progress)
         except Diverged as error:
             result = {"status": "diverged", "steps": error.step, "reason": str(error)}
         if spec.start is not None:
@@ -270,9 +250,9 @@ def start_weights(start: Start, home: Path, progress: Progress) -> dict[str, Ten
         try:
             result = train(start.run, home, progress)
             break
-        except Held:
+        except FolderInUse:
             time.sleep(WAIT_SECONDS)
     folder = RunFolder(home, start.run.identity)
     if result["status"] != "complete":
         raise WorkFailed(f"{folder.path}: the run to start from {result['status']}: {result['reason']}")
-    return stored_weights(folder, start.checkpoint)[0]
+    return load_weights(folder, start.checkpoint)[0]

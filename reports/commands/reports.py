@@ -12,7 +12,7 @@ import typer
 from generators.foundation.errors import UserError
 from generators.foundation.options import Json, answer, note
 from lab.commands.options import DEFAULT_HOME, Home
-from lab.run.store import write_whole
+from lab.run.files import write_atomically
 from reports.dashboards.board import Board
 from reports.dashboards.searches import sources
 from reports.dashboards.server import dashboard, listen, serve
@@ -22,7 +22,7 @@ from reports.pages.index import judged
 from reports.pages.study import render
 from reports.pages.watching import watch
 from reports.pages.writing import Writing, stored_studies
-from studies.commands.options import StoredScale
+from studies.commands.study import StoredScale
 from studies.ledger.declared_study import find_study
 from studies.ledger.folder import StudyFolder
 
@@ -80,7 +80,7 @@ def compare_command(
     path = (out or home / "reports" / f"{one.name}-{other.name}.html".replace("@", "-")).absolute()
     make_place(path.parent, out)
     compared = compare(one, other)
-    write_whole(path, compared.page.encode())
+    write_atomically(path, compared.page.encode())
     answer({"comparison": str(path), "claims": compared.claims}, as_json, f"{compared.said}\npage: {path}")
 
 

@@ -20,7 +20,7 @@ from reports.frames.summaries import CellScore, differences, mean_curves, scores
 from studies.declared.levels import short
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.declared.ranges import Range
-from studies.judging.judge import Judgement
+from studies.judging.judgement import Judgement
 
 LINE = 48
 """Letters of bold type that fit on a sheet."""

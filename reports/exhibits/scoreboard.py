@@ -19,7 +19,7 @@ from reports.frames import formatting as words
 from reports.frames.formatting import MISSING, Value, number, word
 from studies.declared.measures import measure_of
 from studies.declared.study import Study
-from studies.judging.judge import Judgement
+from studies.judging.judgement import Judgement
 from studies.statistics.exact import Contrast
 
 LETTERS = 58

@@ -9,7 +9,7 @@ from reports.frames.results import COMPLETE, Results, columns_under, rows_of
 from reports.frames.summaries import at_equal_seconds, differences, mean_curves, scores, seed_curves, trials
 from studies.declared.levels import short
 from studies.declared.measures import Measure, measure_of
-from studies.judging.judge import Judgement
+from studies.judging.judgement import Judgement
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from generators.foundation.errors import UserError
-from lab.run.store import write_whole
+from lab.run.files import write_atomically
 from reports.frames.results import read_results
 from studies.declared.study import Study
 
@@ -46,9 +46,9 @@ def examine_format(path: Path) -> None:
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
     """Write a table in the format its name says."""
     if path.suffix == ".csv":
-        write_whole(path, frame.to_csv(index=False).encode())
+        write_atomically(path, frame.to_csv(index=False).encode())
         return
     content = BytesIO()
     mixed = [name for name in frame.columns if frame[name].dropna().map(type).nunique() > 1]
     frame.astype(dict.fromkeys(mixed, "string")).to_parquet(content, index=False)  # a column has one type there
-    write_whole(path, content.getvalue())
+    write_atomically(path, content.getvalue())

@@ -13,7 +13,7 @@ from reports.frames.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.frames.summaries import lucky, scores
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.declared.scales import SMOKE
-from studies.judging.judge import Judgement
+from studies.judging.judgement import Judgement
 from studies.statistics.exact import SEEDS_MINIMUM, Contrast
 
 MISSING = "–"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from reports.frames.results import COMPLETE, UNFINISHED, Results, columns_under, rows_of
 from studies.declared.measures import Measure, main_measure, measure_of
-from studies.judging.judge import Judgement
+from studies.judging.judgement import Judgement
 from studies.statistics.exact import mean_interval
 
 CURVE_COLUMNS = ["cell", "step", "seconds", "mean", "seeds"]

@@ -19,7 +19,7 @@ from reports.frames.results import Results, columns_under
 from reports.pages.html import filled
 from reports.pages.index import Entry, entry_of, judged
 from studies.declared.study import Study
-from studies.judging.judge import Judgement
+from studies.judging.judgement import Judgement
 
 PROSE = {"title", "question", "paper", "caveat", "text", "scales", "base", "factors"}
 """Keys of a declaration that say nothing of what ran, or what the study at its scale says itself."""

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from generators.foundation.settings import Tree
-from lab.run.store import write_whole
+from lab.run.files import write_atomically
 from reports.exhibits import scoreboard
 from reports.exhibits.scoreboard import Line
 from reports.frames import formatting as words
@@ -20,7 +20,8 @@ from reports.frames.results import Results, read_results
 from reports.pages import study as page
 from reports.pages.html import filled
 from studies.declared.study import Study
-from studies.judging.judge import Judgement, judge
+from studies.judging.judge import judge
+from studies.judging.judgement import Judgement
 from studies.ledger.scores import scores_for
 
 INDEX = "index.html"
@@ -96,7 +97,7 @@ def judged(home: Path, study: Study) -> tuple[Results, list[Judgement]]:
 def write_page(home: Path, study: Study, path: Path, refresh_seconds: int | None = None) -> Entry:
     """Write a study's page."""
     results, judgements = judged(home, study)
-    write_whole(path, page.render(results, judgements, home, refresh_seconds).encode())
+    write_atomically(path, page.render(results, judgements, home, refresh_seconds).encode())
     return entry_of(results, judgements, home, path.name)
 
 
@@ -117,7 +118,7 @@ def entry_of(results: Results, judgements: list[Judgement], home: Path, page: st
 
 def write_index(folder: Path, index: Index, refresh_seconds: int | None = None) -> None:
     """Write the index into the folder that the pages of its studies stand in."""
-    write_whole(folder / INDEX, render(index, refresh_seconds).encode())
+    write_atomically(folder / INDEX, render(index, refresh_seconds).encode())
 
 
 def render(index: Index, refresh_seconds: int | None = None) -> str:

@@ -17,7 +17,7 @@ from reports.frames.summaries import scores, trials
 from reports.pages.html import filled
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.declared.study import TUNING_SEED, Study
-from studies.judging.judge import Judgement
+from studies.judging.judgement import Judgement
 
 
 def render(results: Results, judgements: list[Judgement], home: Path, refresh_seconds: int | None = None) -> str:
@@ -55,9 +55,9 @@ def verdict(results: Results, judgement: Judgement) -> Tree:
         "effect": claim.effect_name,
         "difference": words.signed(found.difference, found.low, found.high) if found else "not tested",
         "beside": ", ".join(part for part in (beside, claim.margin_text()) if part),
-        "reason": "; ".join(part for part in (judgement.reason, judgement.outlook) if part),
+        "reason": "; ".join(part for part in (judgement.reason, judgement.seeds_needed_text) if part),
         "measure": words.called(measure),
-        "direction": "" if measure.sign > 0 else "less is better, so that a positive effect is less",
+        "direction": "" if measure.sign > 0 else "lower is better; effects are sign-flipped, so positive means better",
         "arms": [
             (arm.cell, words.plain(arm.mean, *(each.mean for each in arms)) if arm.seeds else "no score yet")
             for arm in arms

@@ -9,7 +9,7 @@ from pydantic import Field
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Settings, Tree, read_toml, suggestion, validate
 from lab.run.evaluation import SCORES
-from lab.run.finetuning import planned
+from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec, parse_spec
 from studies.declared.catalog import SEARCHES
 from studies.declared.levels import changed, short
@@ -53,7 +53,7 @@ class Search:
     def refusal(self, settings: Tree) -> str | None:
         """Returns why a setting cannot run, None where it can."""
         try:
-            planned(self.spec(settings, 0))
+            meta_network(self.spec(settings, 0))
         except UserError as error:
             return str(error)
         return None

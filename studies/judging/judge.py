@@ -1,222 +1,120 @@
-"""A claim and the scores of its arms -> a verdict, with its interval and the paper's own figure.
+"""Judges the claims of a study: each gets a verdict from the interval of its effect.
 
-Every kind of claim has one effect (studies/declared/claims/claim.py), and its interval, which inverts an exact
-two-sided test, decides:
+Every kind of claim has one effect (studies/declared/claims/). Its interval, which inverts an exact two-sided test,
+decides:
 
     equivalence    supported: the interval is inside +-margin; contradicted: it is outside
-    every other    supported: the interval is above the margin, or above zero where there is none; contradicted: below
+    every other    supported: the interval is above the margin, or above zero without one; contradicted: below
 
-What is neither is inconclusive; an equivalence is never concluded from a test that failed to find a difference.
-The interval is of a shift: where an arm changes how many runs learn, few seeds support an equivalence too easily
-(docs/statistics.md says how often).
-Levels are corrected over the study's claims by Holm's method, and each interval is the one at the level its
-claim was judged at: with two claims and a level of 0.05, 97.5% for the claim that is decided more clearly. A study
-that declares `looks` spends its level on them (studies/statistics/interim.py).
+Anything else is inconclusive; an equivalence is never concluded from a test that failed to find a difference. The
+interval is of a shift: where an arm changes how many runs learn, few seeds support an equivalence too easily
+(docs/statistics.md gives the error rates).
+
+Levels are corrected over the study's claims by Holm's method, and each interval is the one at the level its claim was
+judged at: with two claims and a level of 0.05, 97.5% for the claim that is decided more clearly. A study that declares
+`looks` shares its level among them (studies/statistics/interim.py).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 
 from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
 from studies.declared.study import Study
-from studies.ledger.records import VerdictRecord
-from studies.statistics.exact import SEEDS_MINIMUM, Contrast, Evidence, holm
-from studies.statistics.forms.form import Form, Scores
-from studies.statistics.interim import share
-from studies.statistics.power import POWER, SEEDS_MAXIMUM, seeds_needed
+from studies.judging.judgement import ClaimTest, Judgement
+from studies.statistics.exact import SEEDS_MINIMUM, holm
+from studies.statistics.forms.form import Scores
+from studies.statistics.interim import level_per_look
 
-Verdict = Literal["supported", "contradicted", "inconclusive"]
-ByCell = Mapping[str, Mapping[int, float]]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What became of one claim. Where it could not be tested, contrast and p are None and `reason` says why.
-
-    cells: labels of all that the claim is about. treatment, control: the two of them to show side by side. by_seed: the
-    effect in each seed that all cells have. p: two-sided, before correction. p_corrected: Holm's. level: the one its
-    interval stands at.
-    """
-
-    claim: Claim
-    cells: tuple[str, ...]
-    treatment: str
-    control: str
-    by_seed: Mapping[int, float]
-    verdict: Verdict
-    reason: str
-    contrast: Contrast | None = None
-    p: float | None = None
-    p_corrected: float | None = None
-    level: float | None = None
-    tested: "Tested | None" = field(default=None, compare=False, repr=False)
-
-    @cached_property
-    def seeds_needed(self) -> int | None:
-        """An estimate of the seeds an arm that would decide an inconclusive claim; None where there is none."""
-        if self.verdict != "inconclusive" or self.tested is None or self.level is None:
-            return None
-        return self.tested.seeds_needed(self.level)
-
-    @property
-    def outlook(self) -> str:
-        """What it would take to decide an inconclusive claim, in words; empty for any other."""
-        if self.verdict != "inconclusive" or self.tested is None:
-            return ""
-        if self.seeds_needed is None:
-            return f"even {SEEDS_MAXIMUM} seeds an arm would not decide it if the effect is what was seen (an estimate)"
-        more = self.seeds_needed - self.tested.scores_AxK.shape[1]
-        return (
-            f"about {more} more {'seed' if more == 1 else 'seeds'} an arm would decide it ({POWER:.0%} power "
-            f"at {self.seeds_needed} seeds if the effect is what was seen; an estimate)"
-        )
-
-    def record(self) -> VerdictRecord:
-        """Returns the verdict as it is stored; an interval end that is infinite becomes None."""
-        contrast = self.contrast
-        return VerdictRecord(
-            claim=self.claim.name,
-            text=self.claim.text,
-            paper=self.claim.paper,
-            kind=self.claim.kind,
-            margin=self.claim.margin,
-            cells=list(self.cells),
-            treatment=self.treatment,
-            control=self.control,
-            verdict=self.verdict,
-            reason=self.reason,
-            difference=contrast.difference if contrast else None,
-            interval=(finite(contrast.low), finite(contrast.high)) if contrast else None,
-            interval_level=self.level,
-            p=self.p,
-            p_corrected=self.p_corrected,
-            seeds_needed=self.seeds_needed,
-            outlook=self.outlook,
-        )
-
-
-def finite(end: float) -> float | None:
-    """Returns the end of an interval, or None where it is infinite."""
-    return end if np.isfinite(end) else None
+ScoresByCell = Mapping[str, Mapping[int, float]]
+"""Cell label -> seed -> score, better when higher; a run that failed or has not ended has no entry."""
 
 
 @dataclass(frozen=True)
-class Tested:
-    """A claim with the scores of its arms [A, K], and what they say."""
+class ComparedClaim:
+    """A claim with its comparison and the scores of all cells."""
 
     claim: Claim
     comparison: Comparison
-    scores_AxK: Scores
-    form: Form
-    evidence: Evidence
-
-    @cached_property
-    def p_values(self) -> tuple[float, float]:
-        """Of the claim being supported and of its being contradicted; two-sided."""
-        supported, contradicted = self.claim.p_values(self.evidence.above, self.evidence.below)
-        return min(1.0, float(supported)), min(1.0, float(contradicted))
+    scores: ScoresByCell
 
     @property
-    def leaning(self) -> Verdict:
-        """The verdict the scores lean to; inconclusive where they lean to neither."""
-        supported, contradicted = self.p_values
-        if supported == contradicted:
-            return "inconclusive"
-        return "supported" if supported < contradicted else "contradicted"
+    def seeds(self) -> list[int]:
+        """The seeds in which every cell of the comparison has a score."""
+        return sorted(set.intersection(*(set(self.scores.get(label, {})) for label in self.comparison.cells)))
 
-    def seeds_needed(self, level: float) -> int | None:
-        """Seeds an arm that would decide the claim the way it leans; None where no affordable number would."""
-        if self.leaning == "inconclusive":
-            return None
-        side = 0 if self.leaning == "supported" else 1
-        return seeds_needed(
-            self.scores_AxK, self.comparison.effect, self.form, level, lambda *p: self.claim.p_values(*p)[side]
-        )
+    @property
+    def scores_AxK(self) -> Scores:
+        """The scores of the arms in those seeds."""
+        return self.comparison.scores(self.scores, self.seeds)
 
 
-def sentence(judgement: Judgement) -> str:
-    """A verdict in one line."""
-    found = judgement.contrast
-    measured = ""
-    if found and judgement.level:
-        share = f"{100 * (1 - judgement.level):g}%"
-        effect = judgement.claim.effect_name
-        measured = f"{effect} {found.difference:+.3f}, {share} interval {found.low:+.3f} to {found.high:+.3f}; "
-    told = "; ".join(part for part in (judgement.reason, judgement.outlook) if part)
-    standing = judgement.verdict if found else "not tested"
-    return f"{standing.upper()}: {judgement.claim.text} ({measured}{told})"
-
-
-def judge(study: Study, scores: ByCell | Callable[[Claim], ByCell]) -> list[Judgement]:
-    """The verdict on every claim of a study.
+def judge(study: Study, scores: ScoresByCell | Callable[[Claim], ScoresByCell]) -> list[Judgement]:
+    """Returns the verdict on every claim of a study, in the order of the file.
 
     Args:
-        scores: cell label -> seed -> score, better when higher, or a function that gives it for each claim; a run
-            that failed or is still to come has no entry.
+        scores: those of every claim, or a function that returns those of one claim.
     """
-    declaration = study.declaration
-    level = share(declaration.level, declaration.looks)
     compared = [
-        (claim, claim.comparison(study), scores(claim) if callable(scores) else scores) for claim in declaration.claims
+        ComparedClaim(claim, claim.comparison(study), scores(claim) if callable(scores) else scores)
+        for claim in study.declaration.claims
     ]
-    tested = [test(study, *one) for one in compared]
-    p_corrected, ranks = holm(np.array([min(one.p_values) if one else 1.0 for one in tested]))
-    judgements = []
-    for (claim, arms, own), found, p_holm, rank in zip(compared, tested, p_corrected, ranks, strict=True):
-        seeds = shared_seeds(arms, own)
-        scores_AxK = arms.scores(own, seeds)
-        shown = arms.shown_cells(scores_AxK)
-        by_seed = dict(zip(seeds, map(float, arms.effect.by_seed(scores_AxK)), strict=True)) if seeds else {}
-        if found is None:
-            reason = missing(study, arms, own)
-            judgements.append(Judgement(claim, tuple(arms.cells), *shown, by_seed, "inconclusive", reason))
-            continue
-        decided = found.leaning != "inconclusive" and p_holm <= level
-        reason = f"p = {p_holm:.3g} after correction over {len(ranks)} claim{'s'[: len(ranks) > 1]}, "
-        reason += f"level {level:g}" if decided else f"above {level:g} with {study.seeds} seeds an arm"
-        own_level = level / (len(ranks) - int(rank))
-        judgements.append(
-            Judgement(
-                claim=claim,
-                cells=tuple(arms.cells),
-                treatment=shown[0],
-                control=shown[1],
-                by_seed=by_seed,
-                verdict=found.leaning if decided else "inconclusive",
-                reason=reason,
-                contrast=found.evidence.contrast(own_level),
-                p=min(found.p_values),
-                p_corrected=float(p_holm),
-                level=own_level,
-                tested=found,
-            )
-        )
-    return judgements
+    tests = [claim_test(study, claim) for claim in compared]
+    p_corrected, ranks = holm(np.array([test.p if test else 1.0 for test in tests]))
+    return [
+        judgement_of(study, claim, test, float(p), int(rank))
+        for claim, test, p, rank in zip(compared, tests, p_corrected, ranks, strict=True)
+    ]
 
 
-def test(study: Study, claim: Claim, arms: Comparison, scores: ByCell) -> Tested | None:
-    """A claim with its evidence; None where a verdict cannot rest on the scores there are."""
-    seeds = shared_seeds(arms, scores)
-    if study.seeds < SEEDS_MINIMUM or len(seeds) < study.seeds:
+def judgement_of(
+    study: Study, compared: ComparedClaim, test: ClaimTest | None, p_corrected: float, rank: int
+) -> Judgement:
+    """Returns the verdict on one claim, given its p value and its rank after Holm's correction."""
+    claim, comparison, seeds = compared.claim, compared.comparison, compared.seeds
+    treatment, control = comparison.shown_cells(compared.scores_AxK)
+    effects_K = comparison.effect.by_seed(compared.scores_AxK).tolist() if seeds else []
+    by_seed = dict(zip(seeds, effects_K, strict=True))
+    cells = tuple(comparison.cells)
+    if test is None:
+        reason = reason_not_tested(study, compared)
+        return Judgement(claim, cells, treatment, control, by_seed, "inconclusive", reason)
+    claims = len(study.declaration.claims)
+    level = level_per_look(study.declaration.level, study.declaration.looks)
+    decided = test.leaning != "inconclusive" and p_corrected <= level
+    threshold = f"level {level:g}" if decided else f"above {level:g} with {study.seeds} seeds per arm"
+    interval_level = level / (claims - rank)
+    return Judgement(
+        claim=claim,
+        cells=cells,
+        treatment=treatment,
+        control=control,
+        by_seed=by_seed,
+        verdict=test.leaning if decided else "inconclusive",
+        reason=f"p = {p_corrected:.3g} after correction over {claims} claim{'s'[: claims > 1]}, {threshold}",
+        contrast=test.evidence.contrast(interval_level),
+        p=test.p,
+        p_corrected=p_corrected,
+        level=interval_level,
+        test=test,
+    )
+
+
+def claim_test(study: Study, compared: ComparedClaim) -> ClaimTest | None:
+    """Tests a claim; None where its arms lack scores, or the study has too few seeds for any verdict."""
+    if study.seeds < SEEDS_MINIMUM or len(compared.seeds) < study.seeds:
         return None
-    scores_AxK, form = arms.scores(scores, seeds), study.declaration.form
-    return Tested(claim, arms, scores_AxK, form, arms.effect.evidence(scores_AxK, form))
+    form, scores_AxK = study.declaration.form, compared.scores_AxK
+    evidence = compared.comparison.effect.evidence(scores_AxK, form)
+    return ClaimTest(compared.claim, compared.comparison, scores_AxK, form, evidence)
 
 
-def shared_seeds(arms: Comparison, scores: ByCell) -> list[int]:
-    """The seeds that every cell of the arms has a score of."""
-    return sorted(set.intersection(*(set(scores.get(label, {})) for label in arms.cells)))
-
-
-def missing(study: Study, arms: Comparison, scores: ByCell) -> str:
-    """Why a claim cannot be judged."""
-    there = {label: len(scores.get(label, {})) for label in arms.cells}
-    if min(there.values()) == study.seeds:
-        return f"{study.seeds} seeds an arm; a verdict needs at least {SEEDS_MINIMUM}"
-    counts = ", ".join(f"{n} of {study.seeds} in {arm}" for arm, n in there.items())
-    return f"so many runs have what it is about: {counts}; the others failed, are still to come, or have none"
+def reason_not_tested(study: Study, compared: ComparedClaim) -> str:
+    """Returns why a claim could not be tested."""
+    counts = {label: len(compared.scores.get(label, {})) for label in compared.comparison.cells}
+    if min(counts.values()) == study.seeds:
+        return f"{study.seeds} seeds per arm; a verdict needs at least {SEEDS_MINIMUM}"
+    listed = ", ".join(f"{count} of {study.seeds} in {label}" for label, count in counts.items())
+    return f"too few runs have this metric: {listed}; the others failed, have not ended, or lack it"

@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from generators.foundation.errors import UserError
-from lab.run.store import ENVIRONMENT, METRICS, RESULT, SPEC, TIMING, make_folder, write_whole
+from lab.run.files import make_folder, write_atomically
+from lab.run.store import ENVIRONMENT, METRICS, RESULT, SPEC, TIMING
 from studies.ledger.folder import LEDGER, LOOKS, STUDY, VERDICTS, StudyFolder
 from studies.ledger.records import LedgerRecord, R, Record, StudyRecord
 
@@ -84,7 +85,7 @@ def unpack(path: Path, home: Path) -> tuple[str, str, int]:
     for name, content in sorted(files.items(), key=lambda item: item[0].parts[0]):
         if name.parts[0] == "studies" or name.parts[1] in new:
             make_folder((home / name).parent)
-            write_whole(home / name, content)
+            write_atomically(home / name, content)
     return study, scale, len(new)
 
 

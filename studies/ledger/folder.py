@@ -178,9 +178,9 @@ class StudyFolder:
         return _parse(model, path, damaged) if path.exists() else None
 
     def _write(self, name: str, tree: Tree) -> None:
-        from lab.run.store import dump, write_whole  # imports torch
+        from lab.run.files import json_bytes, write_atomically
 
-        write_whole(self.path / name, dump(tree))
+        write_atomically(self.path / name, json_bytes(tree))
 
 
 def _parse(model: type[R], path: Path, damaged: UserError) -> R:

@@ -1,6 +1,6 @@
 """Exact tests and intervals for small numbers of seeds.
 
-With five seeds an arm, normal theory is unreliable and a bootstrap interval of a difference is too short. Claims are
+With five seeds per arm, normal theory is unreliable and a bootstrap interval of a difference is too short. Claims are
 therefore tested by permutation, and every interval inverts that same test: a verdict and its interval cannot disagree.
 One idea serves every claim (Pitman 1937; Hartigan 1969, "Using subsample values as typical values"):
 

@@ -26,7 +26,7 @@ PValue = Callable[[float], Scores | float]
 def seeds_needed(
     scores_AxK: Scores, effect: Effect, form: Form, level: float, p_value: Callable[[PValue, PValue], Scores]
 ) -> int | None:
-    """Estimates the seeds an arm that reach a verdict in `POWER` of studies; None above `SEEDS_MAXIMUM`.
+    """Estimates the seeds per arm that reach a verdict in `POWER` of studies; None above `SEEDS_MAXIMUM`.
 
     Args:
         scores_AxK: the observed scores of the claim's arms.
@@ -52,7 +52,7 @@ def seeds_needed(
 
 
 def resampled(scores_AxK: Scores, seeds: int, form: Form) -> Scores:
-    """Draws studies of `seeds` seeds an arm from the observed scores: [R, A, seeds]."""
+    """Draws studies of `seeds` seeds per arm from the observed scores: [R, A, seeds]."""
     arms, observed = scores_AxK.shape
     means = scores_AxK.mean(axis=1, keepdims=True)
     widened_AxK = means + (scores_AxK - means) * np.sqrt(observed / (observed - 1))

@@ -55,9 +55,9 @@ def small(corpus: str, **changes: object) -> InductionCorpusConfig:
 
 def names_of(task: InductionCorpus, tokens: list[int]) -> dict[int, list[int]]:
     """Places of the second tokens of each name, by its first token."""
-    library = task.library
-    first, second = np.nonzero(library.pairs)
-    pairs = set(zip(library.firsts[first].tolist(), library.seconds[second].tolist(), strict=True))
+    prepared = task.prepared
+    first, second = np.nonzero(prepared.pairs)
+    pairs = set(zip(prepared.firsts[first].tolist(), prepared.seconds[second].tolist(), strict=True))
     places = defaultdict(list)
     for place, pair in enumerate(pairwise(tokens), start=1):
         if pair in pairs:

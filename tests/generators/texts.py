@@ -35,7 +35,7 @@ def built(corpus: Path, tokens: str) -> Text:
 
 def rows_of(task: Text, split: str) -> list[Codes]:
     """The tokens of each document of a split."""
-    shelf = task.library.shelves[split]
+    shelf = task.corpus.splits[split]
     return [shelf.row[start : start + size] for start, size in zip(shelf.starts, shelf.sizes, strict=True)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.run.spec import RunSpec
-from lab.run.training import Run, train
+from lab.run.training import TrainingRun, train
 from tests.conftest import Spec
 
 SPEC = """
@@ -48,7 +48,7 @@ def broken_off(spec: RunSpec, home: Path) -> None:
         raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "finish", kill)
+        patch.setattr(TrainingRun, "finish", kill)
         with pytest.raises(Killed):
             train(spec, home)
 

@@ -14,7 +14,7 @@ def batch_of(share: float) -> TensorBatch:
     random = np.random.default_rng(0)
     tokens = random.integers(0, 7, (5, 10))
     loss = random.random((5, 10)) < share
-    return TensorBatch.of(Batch(tokens=tokens, loss=loss, scored=loss), torch.device("cpu"), np.arange(5), STEP)
+    return TensorBatch.from_batch(Batch(tokens=tokens, loss=loss, scored=loss), torch.device("cpu"), np.arange(5), STEP)
 
 
 def gradients(network: nn.Module) -> dict[str, Tensor]:

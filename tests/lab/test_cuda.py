@@ -8,12 +8,12 @@ import pytest
 
 from lab.decoding.decoder import decode
 from lab.loss import graph
-from lab.loss.losses import LOSSES, descend
+from lab.loss.losses import LOSSES, accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.run.assembly import assemble
 from lab.run.spec import RunSpec
 from lab.run.store import BEST, LAST, METRICS
-from lab.run.training import Run, train
+from lab.run.training import TrainingRun, train
 from tests.conftest import Spec
 from tests.lab.gradients import assert_equal, batch_of, gradients
 from tests.lab.loss.test_loss import network_of
@@ -50,12 +50,12 @@ def test_gradients_of_the_three_losses_are_those_of_the_cpu(
 ) -> None:
     monkeypatch.setattr(graph, "GPU_ROWS_AT_ONCE", 16)
     network, batch = network_of({"n": 3, "topology": topology}), batch_of(share)
-    descend(network, batch, "joint")
+    accumulate_gradient(network, batch, "joint")
     expected = gradients(network)
     network.cuda()
     there = TensorBatch(batch.tokens_BxT.cuda(), batch.loss, batch.indices, batch.step)
     for loss in LOSSES:
-        descend(network, there, loss)
+        accumulate_gradient(network, there, loss)
         assert_equal({name: value.cpu() for name, value in gradients(network).items()}, expected, 1e-4)
 
 
@@ -94,15 +94,15 @@ def test_bf16_trains_to_nearly_the_loss_of_fp32(tiny: Spec, tmp_path: Path, loss
 
 
 def test_a_run_broken_off_ends_with_the_same_bytes(tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, descending = tiny(training__device="cuda"), Run.descend
+    spec, descending = tiny(training__device="cuda"), TrainingRun.take_step
 
-    def broken(run: Run, batch: TensorBatch) -> None:
+    def broken(run: TrainingRun, batch: TensorBatch) -> None:
         if run.step == 10:
             raise KeyboardInterrupt
         descending(run, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "descend", broken)
+        patch.setattr(TrainingRun, "accumulate_gradient", broken)
         with pytest.raises(KeyboardInterrupt):
             train(spec, tmp_path / "broken")
     for name in ("broken", "whole"):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from generators.foundation.settings import Tree
-from lab.run.store import METRICS, TIMING, RunFolder, dump, write_whole
+from lab.run.files import json_bytes, write_atomically
+from lab.run.store import METRICS, TIMING, RunFolder
 from studies.declared.loading import load
 from studies.declared.measures import main_measure, measure_of
 from studies.declared.study import TUNING_SEED, Study
@@ -128,9 +129,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         home.mkdir()
         kept = StudyFolder(home, study.name, study.scale).path
         kept.mkdir(parents=True)
-        write_whole(kept / STUDY, dump(record_of(study).tree()))
+        write_atomically(kept / STUDY, json_bytes(record_of(study).tree()))
         cells = [write_cell(home, study, index, told) for index in range(len(study.cells))]
-        write_whole(kept / LEDGER, dump({"cells": [cell.tree() for cell in cells]}))
+        write_atomically(kept / LEDGER, json_bytes({"cells": [cell.tree() for cell in cells]}))
         return Stored(home, study)
 
     return build

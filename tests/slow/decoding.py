@@ -17,9 +17,9 @@ import torch
 
 from generators.foundation.randomness import Integers
 from lab.decoding.decoder import Decoded, decode
-from lab.loss.losses import descend
+from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
-from lab.run.assembly import Parts, assemble
+from lab.run.assembly import RunParts, assemble
 from lab.run.spec import parse_spec
 from tests.conftest import logits_of, tiny_tree
 
@@ -46,7 +46,7 @@ class Tally:
     tokens_per_forward: dict[int, float] = field(default_factory=dict)
 
 
-def trained(wiring: dict[str, Any], steps: int) -> Parts:
+def trained(wiring: dict[str, Any], steps: int) -> RunParts:
     """A model of six layers, n = 4, on stories."""
     tree = tiny_tree(model__layers=6, task__length_tokens=48, task__test_samples=2000)
     tree["objective"] = {"kind": "multi_token", "n": 4, **wiring}
@@ -54,14 +54,16 @@ def trained(wiring: dict[str, Any], steps: int) -> Parts:
     adam = torch.optim.AdamW(parts.network.parameters(), lr=0.01)
     for step in range(steps):
         indices = np.arange(16 * step, 16 * step + 16)
-        batch = TensorBatch.of(parts.task.batch("train", indices), parts.device, indices)
-        descend(parts.network, batch, "joint")
+        batch = TensorBatch.from_batch(parts.task.batch("train", indices), parts.device, indices)
+        accumulate_gradient(parts.network, batch, "joint")
         adam.step()
         adam.zero_grad()
     return parts
 
 
-def in_batches(parts: Parts, prompts: Integers, lengths: Integers, size: int, draft: int, end: int | None) -> Decoded:
+def in_batches(
+    parts: RunParts, prompts: Integers, lengths: Integers, size: int, draft: int, end: int | None
+) -> Decoded:
     """All prompts, `size` at a time."""
     rows = np.array_split(np.arange(len(prompts)), -(-len(prompts) // size))
     found = [decode(parts.network, prompts[some], lengths[some], COUNT, draft, end) for some in rows]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.slow.killing import ROOT
-from tests.studies.conftest import SMALL
+from tests.small_study import SMALL
 
 NAMESPACE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 

@@ -100,7 +100,7 @@ def _measure_pair(
     network: Objective, mine: Batch, other: Batch, kinds: Kinds, weights: dict[int, float], device: torch.device
 ) -> dict[str, dict[Pair, float]]:
     trunk = list(network.trunk.parameters())
-    batch, held_out = (TensorBatch.of(each, device, np.arange(len(each))) for each in (mine, other))
+    batch, held_out = (TensorBatch.from_batch(each, device, np.arange(len(each))) for each in (mine, other))
 
     def flat(loss: Tensor) -> Tensor:
         parts = torch.autograd.grad(loss, trunk, retain_graph=True, allow_unused=True, materialize_grads=True)

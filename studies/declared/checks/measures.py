@@ -53,6 +53,6 @@ def loss_names(task: Task, network: Objective) -> list[str]:
     """Returns the names of the loss terms of a network, which may be on the meta device."""
     device = network.trunk.embed_tokens.weight.device
     indices = np.arange(2)
-    batch = TensorBatch.of(task.batch("train", indices), device, indices)
+    batch = TensorBatch.from_batch(task.batch("train", indices), device, indices)
     with torch.no_grad():
         return [term.name for term in network.terms(network.latent(batch), batch, Graph())]

@@ -5,7 +5,7 @@ from itertools import combinations
 from generators.foundation.errors import UserError
 from generators.foundation.settings import suggestion
 from generators.table import build_task
-from lab.run.finetuning import planned
+from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec
 from studies.declared.checks.measures import check_measure
 from studies.declared.levels import Level
@@ -28,7 +28,7 @@ def check_runs(study: Study) -> None:
     different = {network_settings(spec): cell for cell, spec in reversed(specs.items())}
     cells = list(reversed(different.values()))
     for cell in cells if len(cells) <= NETWORKS_MAXIMUM else covering(cells, 2):
-        network, task = planned(specs[cell], f"{source}, cell {cell.label}"), build_task(specs[cell].task)
+        network, task = meta_network(specs[cell], f"{source}, cell {cell.label}"), build_task(specs[cell].task)
         if declaration.shortcut is not None and declaration.shortcut not in task.shortcuts:
             near = suggestion(declaration.shortcut, list(task.shortcuts))
             raise UserError(f"{source}: shortcut = {declaration.shortcut!r}: the task has no such shortcut; {near}")
@@ -47,7 +47,7 @@ def check_runs(study: Study) -> None:
     for claim in declaration.claims:
         if (measure := measure_of(declaration, claim)) != main:
             for label in claim.comparison(study).cells:
-                task, network = build_task(labelled[label].task), planned(labelled[label])
+                task, network = build_task(labelled[label].task), meta_network(labelled[label])
                 check_measure(measure, task, network, f"{source}: claims.{claim.name}.")
 
 

@@ -49,7 +49,7 @@ class Form(ABC):
         """Degrees of freedom of the t distribution that approximates the permutation distribution."""
 
     def smallest_p(self, arms: int, seeds: int) -> float:
-        """Returns the smallest two-sided p value that this many seeds an arm can give."""
+        """Returns the smallest two-sided p value that this many seeds per arm can give."""
         count = self.exchanges(arms, seeds)
         return min(1.0, 2 / (count if count <= ENUMERATED_MAXIMUM else 1 + DRAWN))
 

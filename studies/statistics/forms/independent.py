@@ -1,4 +1,4 @@
-"""The independent form: any two scores may be exchanged, C(2k, k) ways for two arms; 252 for five seeds an arm."""
+"""The independent form: any two scores may be exchanged, C(2k, k) ways for two arms; 252 for five seeds per arm."""
 
 from functools import lru_cache
 from itertools import chain, combinations

@@ -1,4 +1,4 @@
-"""The paired form: only scores of one seed may be exchanged, 2^k ways for two arms; 32 for five seeds an arm."""
+"""The paired form: only scores of one seed may be exchanged, 2^k ways for two arms; 32 for five seeds per arm."""
 
 from functools import lru_cache, reduce
 from itertools import permutations

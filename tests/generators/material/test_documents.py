@@ -80,9 +80,9 @@ def test_three_documents_are_enough_and_are_left_whole(tmp_path: Path) -> None:
         (
             b"one--two",
             "--",
-            'only 2 different document.s. where task.separator = "--" parts them; should be at least 3',
+            'only 2 different document.s. between task.separator = "--"; should be at least 3',
         ),
-        (b"text without any", "--", "only 1 different document.s. where task.separator"),
+        (b"text without any", "--", "only 1 different document.s. between task.separator"),
     ],
 )
 def test_a_file_of_no_use_is_refused(content: bytes, separator: str | None, reason: str, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_file_of_no_use_is_refused(content: bytes, separator: str | None, reas
 def test_a_folder_without_text_is_refused(names: list[str], tmp_path: Path) -> None:
     for name in names:
         written(tmp_path / name, bytes([137, 80, 78, 71, 0]) if name == "picture.png" else "text")
-    with pytest.raises(UserError, match=r"none of the . files of this folder that task.files allows is UTF-8 text"):
+    with pytest.raises(UserError, match=r"none of the . files in this folder that match task.files is UTF-8 text"):
         documents(tmp_path)
 
 
@@ -119,7 +119,7 @@ def test_a_pattern_for_files_is_refused_where_there_is_no_folder(tmp_path: Path)
 def test_more_than_memory_should_hold_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "a.txt").open("wb") as file:
         file.truncate(600_000_000)
-    with pytest.raises(UserError, match=r"600 MB, and it is held in memory; give a part of it, at most 512 MB"):
+    with pytest.raises(UserError, match=r"600 MB, but it has to fit in memory; give a part of it, at most 512 MB"):
         documents(tmp_path / "a.txt")
 
 

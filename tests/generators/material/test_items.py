@@ -125,8 +125,8 @@ def test_in_a_corpus_too_every_option_ends_a_name_of_the_prompt(tmp_path: Path) 
     path = written(tmp_path / "tales.txt", invented(100))
     task = InductionCorpus(small(path, names_per_window=3, test_samples=300))
     posed = items(task, "test", options=2)
-    pairs = set(zip(*np.nonzero(task.library.pairs), strict=True))
-    names = {(int(task.library.firsts[first]), int(task.library.seconds[second])) for first, second in pairs}
+    pairs = set(zip(*np.nonzero(task.prepared.pairs), strict=True))
+    names = {(int(task.prepared.firsts[first]), int(task.prepared.seconds[second])) for first, second in pairs}
     for prompt, length, options in zip(posed.prompts.tolist(), posed.lengths, posed.options[:, :, 0], strict=True):
         told = {second for first, second in pairwise(prompt[:length]) if (first, second) in names}
         assert set(options) <= told

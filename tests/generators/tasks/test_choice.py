@@ -218,7 +218,7 @@ def test_what_is_not_a_sample_is_not_confirmed(task: Choice, batch: Batch) -> No
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"branching": 9}, r"task.alphabet_tokens = 8: too few to tell 9 options apart; give at least 9"),
+        ({"branching": 9}, r"task.alphabet_tokens = 8: too few to distinguish 9 options; give at least 9"),
         ({"spacing_tokens": 5}, r"task.spacing_tokens = 5: .* the 4 tokens it decides .* give at least 6"),
         ({"decides_tokens": 7}, r"task.spacing_tokens = 8: .* the 7 tokens it decides .* give at least 9"),
         ({"length_tokens": 15}, r"task.length_tokens = 15: a round of 2 blocks of 8 .* give at least 16"),

@@ -35,11 +35,11 @@ def test_the_oracle_finds_the_scored_tokens_and_their_answers_from_the_tokens_al
 def test_the_oracle_contradicts_a_sample_in_which_a_name_comes_back_wrong(
     task: InductionCorpus, held_out: Batch
 ) -> None:
-    library = task.library
+    prepared = task.prepared
     broken = held_out.tokens.copy()
     places = np.argwhere(held_out.scored)
     for row, place in places:
-        allowed = library.seconds[library.pairs[library.firsts == broken[row, place - 1]][0]]
+        allowed = prepared.seconds[prepared.pairs[prepared.firsts == broken[row, place - 1]][0]]
         broken[row, place] = allowed[allowed != broken[row, place]][0]
     answers = task.oracle(Batch(tokens=broken, loss=held_out.loss, scored=held_out.scored))
     assert (answers[held_out.scored] == broken[held_out.scored]).mean() < 0.01
@@ -60,7 +60,7 @@ def test_a_name_is_two_tokens_wherever_it_stands_in_the_text(task: InductionCorp
     compared = 0
     for tokens in held_out.tokens[:100]:
         middle = inner(task, tokens)
-        assert task.library.encoder.encode(task.text(np.array(middle))).ids == middle
+        assert task.prepared.encoder.encode(task.text(np.array(middle))).ids == middle
         for first, places in names_of(task, middle).items():
             compared += len(places)
             name = task.text(np.array([first, middle[places[0]]]))
@@ -95,7 +95,7 @@ def test_a_held_out_sample_is_its_tale_with_each_name_replaced_at_every_mention_
 
 
 def zip_of(task: InductionCorpus, split: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    return zip(task.library.tales[split], task.library.names[split], strict=True)
+    return zip(task.prepared.tales[split], task.prepared.names[split], strict=True)
 
 
 def test_names_of_a_window_share_no_token_and_their_first_tokens_stand_nowhere_else(
@@ -114,8 +114,8 @@ def test_names_of_a_window_share_no_token_and_their_first_tokens_stand_nowhere_e
 def test_no_name_of_a_held_out_sample_was_met_in_training_but_its_parts_were(
     task: InductionCorpus, held_out: Batch
 ) -> None:
-    met = {pair for tale in task.library.codes["train"] for pair in pairwise(tale.tolist())}
-    counts = np.bincount(np.concatenate(task.library.codes["train"]), minlength=len(task.vocabulary))
+    met = {pair for tale in task.prepared.codes["train"] for pair in pairwise(tale.tolist())}
+    counts = np.bincount(np.concatenate(task.prepared.codes["train"]), minlength=len(task.vocabulary))
     used = set()
     for tokens in held_out.tokens.tolist():
         used |= {(first, tokens[place]) for first, places in names_of(task, tokens).items() for place in places}
@@ -137,7 +137,7 @@ def test_names_are_drawn_afresh_for_each_sample(task: InductionCorpus) -> None:
 
 
 def test_each_tale_is_in_one_split_and_all_tales_are_in_some(task: InductionCorpus, corpus: str) -> None:
-    tales = task.library.tales
+    tales = task.prepared.tales
     everything = [tale for split in ("train", "validation", "test") for tale in tales[split]]
     assert len(set(everything)) == len(everything)
     content = Path(task.config.corpus).read_text(encoding="utf-8")
@@ -149,7 +149,7 @@ def test_a_tale_told_twice_in_the_file_is_one_tale(tmp_path: Path) -> None:
     tales = invented()
     once = InductionCorpus(small(written(tmp_path / "once.txt", tales)))
     twice = InductionCorpus(small(written(tmp_path / "twice.txt", [*tales, *tales[::-1]])))
-    assert once.library.tales == twice.library.tales
+    assert once.prepared.tales == twice.prepared.tales
 
 
 def test_training_samples_are_stretches_of_training_tales_with_their_own_names(task: InductionCorpus) -> None:
@@ -157,14 +157,14 @@ def test_training_samples_are_stretches_of_training_tales_with_their_own_names(t
     assert not batch.scored.any()
     assert batch.loss[:, 1:].all()
     assert not batch.loss[:, 0].any()
-    tales = "\0".join(task.library.tales["train"])
+    tales = "\0".join(task.prepared.tales["train"])
     inner = [task.text(tokens).strip("\N{REPLACEMENT CHARACTER}") for tokens in batch.tokens]
     assert all(text in tales for text in inner)
     assert len(set(inner)) > 190
 
 
 def test_no_held_out_window_is_a_stretch_of_a_training_tale(task: InductionCorpus, held_out: Batch) -> None:
-    train = np.concatenate(task.library.codes["train"]).tobytes()
+    train = np.concatenate(task.prepared.codes["train"]).tobytes()
     assert not any(tokens.tobytes() in train for tokens in held_out.tokens)
 
 
@@ -179,13 +179,13 @@ def test_the_tokens_are_learnt_from_training_tales_only(task: InductionCorpus) -
         encoder.train_from_iterator(texts, trainer)
         return sorted(encoder.get_vocab(), key=encoder.get_vocab().__getitem__)
 
-    tales = task.library.tales
+    tales = task.prepared.tales
     assert learnt(tales["train"]) == list(task.vocabulary[:-1])
     assert learnt([*tales["train"], *tales["validation"], *tales["test"]]) != list(task.vocabulary[:-1])
 
 
 def test_a_text_is_read_back_from_its_tokens(task: InductionCorpus) -> None:
-    for tale, codes in zip(task.library.tales["train"], task.library.codes["train"], strict=True):
+    for tale, codes in zip(task.prepared.tales["train"], task.prepared.codes["train"], strict=True):
         assert task.text(codes) == tale
 
 
@@ -255,8 +255,8 @@ def test_every_setting_changes_something(corpus: str, key: str, value: object) -
     assert one.config.canonical() != other.config.canonical()
     assert (one.name == other.name) == key.endswith("_samples"), "held-out sets of another size are of the same samples"
     assert (
-        one.library.tales != other.library.tales
-        or one.library.names != other.library.names
+        one.prepared.tales != other.prepared.tales
+        or one.prepared.names != other.prepared.names
         or one.vocabulary != other.vocabulary
         or one.length != other.length
         or dict(one.splits) != dict(other.splits)
@@ -275,8 +275,8 @@ def test_names_never_run_out_of_tokens_where_few_will_do(
     tales: int, sentences: int, changes: dict[str, object], parts: int, tmp_path: Path
 ) -> None:
     task = InductionCorpus(small(written(tmp_path / "tales.txt", invented(tales, sentences)), **changes))
-    assert len(task.library.firsts) == parts
-    assert (task.library.pairs.sum(axis=1) >= parts).all()
+    assert len(task.prepared.firsts) == parts
+    assert (task.prepared.pairs.sum(axis=1) >= parts).all()
     batch = task.batch("test", np.arange(1000))
     assert {len(names_of(task, tokens)) for tokens in batch.tokens.tolist()} == {2, *range(3, min(parts, 3) + 1)}
 
@@ -303,7 +303,7 @@ def test_a_tale_shorter_than_a_window_is_padded_where_no_loss_is(tmp_path: Path)
     assert (batch.loss[:, 1:] == ~padded[:, 1:]).all()
     assert (padded[:, 1:] >= padded[:, :-1]).all()
     row = int(np.flatnonzero(padded.any(axis=1))[0])
-    assert task.text(batch.tokens[row]) in task.library.tales["train"]
+    assert task.text(batch.tokens[row]) in task.prepared.tales["train"]
 
 
 # ---- the rules a score is read against
@@ -334,7 +334,7 @@ def test_other_text_fills_its_share_of_training_windows_and_no_other(corpus: str
     path = tmp_path / "other.txt"
     path.write_text("\n".join(f"number {k} is {k * k % 97}" for k in range(3000)))
     plain, mixed = (InductionCorpus(small(corpus, **more)) for more in ({}, {"other_corpus": str(path)}))
-    told = "\n".join(mixed.library.tales["train"])
+    told = "\n".join(mixed.prepared.tales["train"])
     ours = np.array([mixed.text(tokens).strip() in told for tokens in mixed.batch("train", np.arange(1000)).tokens])
     assert abs(ours.mean() - 0.1) < 4 * np.sqrt(0.09 / 1000)
     assert mixed.name != plain.name

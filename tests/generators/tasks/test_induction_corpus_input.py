@@ -72,7 +72,7 @@ def test_what_is_no_file_is_refused_with_its_key_and_path(name: str, reason: str
 
 
 def test_a_window_too_long_for_the_tales_is_refused_with_what_would_be_right(corpus: str) -> None:
-    longest = max(len(codes) for codes in InductionCorpus(small(corpus)).library.codes["train"])
+    longest = max(len(codes) for codes in InductionCorpus(small(corpus)).prepared.codes["train"])
     InductionCorpus(small(corpus, length_tokens=longest))
     with pytest.raises(UserError, match=f"task.length_tokens = {longest + 1}: .* give at most {longest}"):
         InductionCorpus(small(corpus, length_tokens=longest + 1))

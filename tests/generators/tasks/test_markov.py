@@ -145,14 +145,14 @@ def test_every_setting_changes_something(key: str, value: float) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"hidden_states": 5}, r"task.hidden_states = 5: 16 tokens cannot be shared out evenly .* give a divisor"),
-        ({"hidden_states": 32}, r"task.hidden_states = 32: 16 tokens cannot be shared out evenly"),
-        ({"lag_tokens": 64}, r"task.lag_tokens = 64: a sample of 64 tokens is no longer; give at most 63"),
+        ({"hidden_states": 5}, r"task.hidden_states = 5: 16 tokens cannot be divided evenly .* give a divisor"),
+        ({"hidden_states": 32}, r"task.hidden_states = 32: 16 tokens cannot be divided evenly"),
+        ({"lag_tokens": 64}, r"task.lag_tokens = 64: not shorter than a sample of 64 tokens; give at most 63"),
         (
             {"memory": 0.97},
-            r"task.length_tokens = 64: with task.memory = 0.97 whole samples repeat .* give at least \d+",
+            r"task.length_tokens = 64: with task.memory = 0.97 samples repeat .* give at least \d+",
         ),
-        ({"memory": 0.9999}, r"task.memory = 0.9999: samples repeat themselves even at 4096 tokens"),
+        ({"memory": 0.9999}, r"task.memory = 0.9999: samples repeat too often even at 4096 tokens"),
         ({"memory": 1.0}, r"task.memory = 1.0: should be less than 1"),
         ({"blur": -0.5}, r"task.blur = -0.5: should be greater than or equal to 0"),
         ({"blur": 1.0}, r"task.blur = 1.0: should be less than 1"),

@@ -458,10 +458,10 @@ def test_no_shortcut_has_many_samples_out_of_domain_and_none_answers_where_nothi
         ("p", 1, "task.p = 1: should be greater than or equal to 2"),
         ("k", 0, "task.k = 0: should be greater than or equal to 1"),
         ("operators", [], r"task.operators = \[\]: .* at least 1 item"),
-        ("operators", ["negation", "negation"], "task.operators = .*: should name each once"),
+        ("operators", ["negation", "negation"], "task.operators = .*: should not repeat a value"),
         ("operators", ["subtraction"], "task.operators.0 = \"subtraction\": should be 'negation', 'addition'"),
         ("test_operations", [], r"task.test_operations = \[\]: .* at least 1 item"),
-        ("test_operations", [2, 2], "task.test_operations = .*: should name each once"),
+        ("test_operations", [2, 2], "task.test_operations = .*: should not repeat a value"),
         ("test_operations", [0], "task.test_operations.0 = 0: should be greater than or equal to 1"),
         ("operations_maximum", 17, "task.operations_maximum = 17: should be less than or equal to 16"),
         ("loss_on", "result", "task.loss_on = \"result\": should be 'all' or 'answer'"),
@@ -475,7 +475,7 @@ def test_settings_that_make_no_task_are_refused_with_a_sentence(key: str, value:
 
 def test_a_range_of_operations_upside_down_is_refused() -> None:
     with pytest.raises(
-        UserError, match=r"task\.operations_minimum = 4: is above task\.operations_maximum = 3; give at most that"
+        UserError, match=r"task\.operations_minimum = 4: is above task\.operations_maximum = 3; give at most 3"
     ):
         Polynomial(PolynomialConfig(operations_minimum=4, operations_maximum=3))
 

@@ -42,7 +42,7 @@ def test_every_sample_is_a_stretch_of_a_file_of_its_split(folder: Path) -> None:
     seen: dict[str, set[bytes]] = {}
     for split in SPLITS:
         batch = task.batch(split, np.arange(50))
-        texts = [task.library.documents.texts[number].encode() for number in batch.labels["document"][:, 0]]
+        texts = [task.corpus.documents.texts[number].encode() for number in batch.labels["document"][:, 0]]
         seen[split] = set(texts)
         assert seen[split] <= set(documents_of(task, split)) <= files
         for tokens, text in zip(batch.tokens, texts, strict=True):
@@ -104,7 +104,7 @@ def test_tokens_are_learnt_from_training_documents_only(folder: Path) -> None:
 
 
 def test_each_document_is_in_one_split_and_all_are_in_some(tales: Text) -> None:
-    read = [text.encode() for text in tales.library.documents.texts]
+    read = [text.encode() for text in tales.corpus.documents.texts]
     assert len(set(read)) == len(read) == 50
     parted = {split: documents_of(tales, split) for split in SPLITS}
     assert sorted(document for split in SPLITS for document in parted[split]) == sorted(read)
@@ -115,7 +115,7 @@ def test_files_that_say_the_same_are_one_document(folder: Path, tmp_path: Path) 
     for path in folder.iterdir():
         (tmp_path / f"{path.stem}-once.md").write_bytes(path.read_bytes())
         (tmp_path / f"{path.stem}-again.md").write_bytes(path.read_bytes() + b"\n")
-    assert Text(small(tmp_path)).library.documents.texts == Text(small(folder)).library.documents.texts
+    assert Text(small(tmp_path)).corpus.documents.texts == Text(small(folder)).corpus.documents.texts
 
 
 # ---- the same bytes everywhere
@@ -208,7 +208,7 @@ def test_every_setting_changes_something(folder: Path, key: str, value: object) 
     assert one.config.canonical() != other.config.canonical()
     assert (one.name != other.name) == (not key.endswith("_samples"))
     assert (
-        one.library.documents.texts != other.library.documents.texts
+        one.corpus.documents.texts != other.corpus.documents.texts
         or one.vocabulary != other.vocabulary
         or one.length != other.length
         or dict(one.splits) != dict(other.splits)
@@ -219,7 +219,7 @@ def test_every_setting_changes_something(folder: Path, key: str, value: object) 
 
 
 def test_the_standard_library_is_a_corpus_without_tests_and_packages() -> None:
-    texts = Text(TextConfig()).library.documents.texts
+    texts = Text(TextConfig()).corpus.documents.texts
     assert len(texts) > 300
     assert sum("def fill(text, width=70," in text for text in texts) == 1
     assert sum(text.startswith("import unittest") for text in texts) < 3
@@ -237,7 +237,7 @@ def test_the_table_of_tasks_knows_it_and_its_defaults_need_no_file() -> None:
     ("changes", "reason"),
     [
         ({"tokens": "bpe"}, 'task.tokens = "bpe": needs task.vocabulary_tokens, for example 1024'),
-        ({"vocabulary_tokens": 512}, 'task.vocabulary_tokens = 512: is for task.tokens = "bpe"; leave it out'),
+        ({"vocabulary_tokens": 512}, 'task.vocabulary_tokens = 512: only for task.tokens = "bpe"; leave it out'),
         ({"length_tokens": 8000}, "task.length_tokens = 8000: longer than every training document of .*give at most "),
         ({"training_samples": 10**6}, "task.training_samples = 1000000: .* train windows of .* give at most "),
         ({"test_samples": 10**6}, "task.test_samples = 1000000: .* test windows of .* nowhere else; give at most "),

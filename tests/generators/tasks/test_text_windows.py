@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 
 from generators.material import windows
 from generators.material.documents import Documents
-from generators.material.windows import Library, Shelf, fixed_windows, occurs, tiles
+from generators.material.windows import SplitTokens, TokenizedDocuments, fixed_windows, occurs, tiles
 from generators.tasks.text import Text
 from tests.generators.texts import SPLITS, built, documents_of, rows_of, small, written_folder
 
@@ -41,8 +41,8 @@ def test_no_held_out_window_stands_in_training_or_twice(folder: Path) -> None:
     seen: set[bytes] = set()
     left_out = 0
     for split in ("validation", "test"):
-        count = len(fixed_windows(task.library, split, 32)[0])
-        left_out += len(tiles(task.library.shelves[split], 32)[0]) - count
+        count = len(fixed_windows(task.corpus, split, 32)[0])
+        left_out += len(tiles(task.corpus.splits[split], 32)[0]) - count
         drawn = Text(small(folder, **{f"{split}_samples": count})).batch(split, np.arange(count))
         whole = [bytes(tokens.tolist()) for tokens in drawn.tokens if tokens[-1] != task.padding]
         assert len(whole) > 100
@@ -54,13 +54,13 @@ def test_no_held_out_window_stands_in_training_or_twice(folder: Path) -> None:
     assert left_out >= held_out / 2, "the tales end alike, so windows of their ends had to be left out"
 
 
-def by_hand(train: list[list[int]], validation: list[list[int]], test: list[list[int]]) -> Library:
+def by_hand(train: list[list[int]], validation: list[list[int]], test: list[list[int]]) -> TokenizedDocuments:
     """A library of these documents, whose tokens are less than 10."""
     shelves = {}
     for split, rows in {"train": train, "validation": validation, "test": test}.items():
         sizes = np.array([len(row) for row in rows])
-        shelves[split] = Shelf(np.array(sum(rows, []), np.uint8), sizes.cumsum() - sizes, sizes, 0)  # noqa: RUF017
-    return Library(Documents((), ""), tuple("0123456789-"), shelves)
+        shelves[split] = SplitTokens(np.array(sum(rows, []), np.uint8), sizes.cumsum() - sizes, sizes, 0)  # noqa: RUF017
+    return TokenizedDocuments(Documents((), ""), tuple("0123456789-"), shelves)
 
 
 def test_a_window_of_validation_is_neither_in_training_nor_in_test_nor_there_before() -> None:
@@ -93,7 +93,7 @@ def test_whether_a_window_occurs_is_found_as_by_looking(row: list[int], length: 
 
 def test_the_windows_of_a_fixed_set_hold_each_target_once_but_where_a_document_ends(task: Text) -> None:
     for split in SPLITS:
-        shelf = task.library.shelves[split]
+        shelf = task.corpus.splits[split]
         documents, places = tiles(shelf, task.length)
         targets = Counter[tuple[int, int]]()
         for document, place in zip(documents.tolist(), places.tolist(), strict=True):
@@ -127,7 +127,7 @@ def test_endless_training_begins_anywhere_in_a_document_that_is_drawn_by_its_len
         letters = random.choice(list("abcdefgh"), 20 if number == 0 else 1 + 30 * number)
         (tmp_path / f"{number}.txt").write_text("".join(letters))
     task = Text(small(tmp_path, length_tokens=31, test_samples=1, validation_samples=1))
-    train = {number: text for number, text in enumerate(task.library.documents.texts) if number >= 2}
+    train = {number: text for number, text in enumerate(task.corpus.documents.texts) if number >= 2}
     starts: dict[int, Counter[int]] = {number: Counter() for number in train}
     batch = task.batch("train", np.arange(20_000))
     for number, tokens in zip(batch.labels["document"][:, 0].tolist(), batch.tokens, strict=True):

@@ -18,8 +18,9 @@ from generators.tasks.induction import Induction
 from lab.model.layers import Block
 from lab.objectives.multi_token import MultiToken
 from lab.run.assembly import assemble
+from lab.run.files import make_folder
 from lab.run.spec import RunSpec
-from lab.run.store import BEST, METRICS, RunFolder, make_folder
+from lab.run.store import BEST, METRICS, RunFolder
 from lab.run.stored_run import StoredRun
 from tests.conftest import Spec
 

@@ -133,7 +133,7 @@ def choice_of(run: StoredRun) -> Choice:
 def test_gradients_of_all_kinds_and_heads_add_up_to_what_training_descends(run: StoredRun) -> None:
     task, network, device = choice_of(run), run.parts.network, run.parts.device
     batch = task.batch("train", np.arange(8))
-    tensors = TensorBatch.of(batch, device, np.arange(8))
+    tensors = TensorBatch.from_batch(batch, device, np.arange(8))
     joint(network, tensors)
     trained = torch.cat([weight.grad.flatten() for weight in network.trunk.parameters() if weight.grad is not None])
     network.zero_grad()
@@ -144,7 +144,7 @@ def test_gradients_of_all_kinds_and_heads_add_up_to_what_training_descends(run: 
     found = measure(network, pairs, lambda some, lag: kinds_of(task, some, heads[lag]), weights, device)
     assert all(torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))
     total = sum(values[0] for values in found.product.values())
-    held_out = TensorBatch.of(pairs[0][1], device, np.arange(8))
+    held_out = TensorBatch.from_batch(pairs[0][1], device, np.arange(8))
     loss = token_losses(network, held_out, network.trunk(held_out.inputs_BxP), 1).mean()
     g_1 = torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(network.trunk.parameters()))])
     assert total == pytest.approx(float(trained @ g_1), rel=1e-4)
@@ -155,7 +155,7 @@ def test_gradients_of_all_kinds_and_heads_add_up_to_what_training_descends(run: 
 
 def test_token_losses_are_those_that_are_trained_on(run: StoredRun) -> None:
     network = run.parts.network
-    batch = TensorBatch.of(run.parts.task.batch("test", np.arange(8)), run.parts.device, np.arange(8))
+    batch = TensorBatch.from_batch(run.parts.task.batch("test", np.arange(8)), run.parts.device, np.arange(8))
     trained = joint(network, batch)
     network.zero_grad()
     for lag in network.lags:

@@ -194,7 +194,7 @@ OBJECTIVES = [
 @torch.no_grad()
 def test_what_is_probed_is_what_the_next_token_is_read_from(tiny: Spec, objective: dict[str, Any]) -> None:
     parts = assemble(tiny(objective=objective))
-    batch = TensorBatch.of(parts.task.batch("test", np.arange(3)), CPU, np.arange(3))
+    batch = TensorBatch.from_batch(parts.task.batch("test", np.arange(3)), CPU, np.arange(3))
     streams = dict(residual_streams(parts.network, batch.inputs_BxP))
     last = f"layer {len(parts.network.trunk.layers)}"
     torch.testing.assert_close(streams[last], parts.network.trunk(batch.inputs_BxP))

@@ -14,7 +14,7 @@ from lab.analysis.analysis import Row
 from lab.analysis.figures.samples import draw
 from lab.analysis.samples import SamplesAnalysis, pieces
 from lab.decoding.decoder import decode
-from lab.decoding.items import prompts_of
+from lab.decoding.prompts import prompts_of
 from lab.run.stored_run import StoredRun
 from lab.run.training import train
 from tests.conftest import Spec, logits_of

@@ -20,7 +20,7 @@ from lab.analysis.decoding import DecodingAnalysis, equal_pairs
 from lab.analysis.items import ItemsAnalysis
 from lab.analysis.step import StepAnalysis, megabytes
 from lab.analysis.table import figure_of
-from lab.decoding.items import score_items
+from lab.decoding.item_scores import score_items
 from lab.run.assembly import assemble
 from lab.run.spec import RunSpec
 from lab.run.stored_run import StoredRun

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from generators.foundation.errors import UserError
-from lab.decoding.decoder import Chooser, decode
+from lab.decoding.decoder import decode
+from lab.decoding.token_chooser import TokenChooser
 from lab.loss.losses import joint
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
-from lab.run.assembly import Parts, assemble
+from lab.run.assembly import RunParts, assemble
 from lab.run.spec import parse_spec
 from tests.conftest import Lab, logits_of, tiny_tree
 
@@ -31,7 +32,7 @@ NAMES = [" ".join(map(str, wiring.values())) for wiring in WIRINGS]
 
 
 @cache
-def trained(index: int, steps: int = 60) -> Parts:
+def trained(index: int, steps: int = 60) -> RunParts:
     """Trained a little, so that some drafts are right and some are wrong; in double precision."""
     tree = tiny_tree(model__layers=6, task__length_tokens=48)
     tree["objective"] = {"kind": "multi_token", **WIRINGS[index]}
@@ -39,7 +40,7 @@ def trained(index: int, steps: int = 60) -> Parts:
     adam = torch.optim.AdamW(parts.network.parameters(), lr=0.01)
     for step in range(steps):
         indices = np.arange(16 * step, 16 * step + 16)
-        joint(parts.network, TensorBatch.of(parts.task.batch("train", indices), parts.device, indices))
+        joint(parts.network, TensorBatch.from_batch(parts.task.batch("train", indices), parts.device, indices))
         adam.step()
         adam.zero_grad()
     parts.network.double()
@@ -56,7 +57,7 @@ def reread(network: Objective, prompt: "np.ndarray[Any, Any]", count: int, end: 
     return tokens[len(prompt) :]
 
 
-def prompts_of(parts: Parts, samples: int) -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
+def prompts_of(parts: RunParts, samples: int) -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
     tokens = parts.task.batch("test", np.arange(samples) % 24).tokens
     lengths = np.random.default_rng(0).integers(1, 20, samples)
     return tokens[:, :20], lengths
@@ -156,11 +157,11 @@ def test_acceptance_by_class_adds_up_to_acceptance() -> None:
     inside = found.drafts[:, :26]
     for head in range(3):
         proposed = [(inside[mask][:, head] >= 0).sum() for mask in (even, ~even)]
-        shares = [found.acceptance_among(mask)[head] for mask in (even, ~even)]
+        shares = [found.acceptance_at(mask)[head] for mask in (even, ~even)]
         stood = sum(share * count for share, count in zip(shares, proposed, strict=True))
         assert stood == pytest.approx((inside[:, :, head] == 1).sum())
         assert shares[0] != shares[1]
-    assert np.isnan(found.acceptance_among(np.zeros((16, 26), bool))).all()
+    assert np.isnan(found.acceptance_at(np.zeros((16, 26), bool))).all()
 
 
 def test_drafts_stand_where_the_tokens_of_the_run_are_those_that_were_proposed() -> None:
@@ -181,11 +182,11 @@ def test_speculative_sampling_has_the_distribution_of_the_next_token_head() -> N
     p_first = torch.tensor([0.5, 0.3, 0.2])
     p_second = torch.tensor([[0.1, 0.6, 0.3], [0.8, 0.1, 0.1], [0.2, 0.2, 0.6]])
     q = torch.tensor([0.2, 0.7, 0.1])
-    chooser = Chooser(1.0, generator)
+    chooser = TokenChooser(1.0, generator)
     proposals = torch.multinomial(q.expand(draws, 3), 1, generator=generator)
     block = torch.cat((torch.zeros(draws, 1, dtype=torch.int64), proposals), dim=1)
     logits = torch.stack((p_first.log().expand(draws, 3), p_second.log()[proposals[:, 0]]), dim=1)
-    stands, following = map(torch.from_numpy, chooser.judge(logits, block.numpy(), q.expand(1, draws, 3)))
+    stands, following = map(torch.from_numpy, chooser.verify(logits, block.numpy(), q.expand(1, draws, 3)))
     first = torch.where(stands == 2, block[:, 1], following)
     assert torch.bincount(first, minlength=3) / draws == pytest.approx(p_first.numpy(), abs=0.01)
     accepted = stands == 2
@@ -226,7 +227,7 @@ def test_the_command_reports_what_drafts_gave_and_confirms_the_tokens(
     refused = lab("decode", run, "--draft", 3, *home)
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
     assert "give at most 2" in refused.stderr
-    assert "leaves room for" in lab("decode", run, "--count", 500, *home).stderr
+    assert "tokens fit after the longest prompt" in lab("decode", run, "--count", 500, *home).stderr
     assert (
         "--split nowhere: should be one of validation, test" in lab("decode", run, "--split", "nowhere", *home).stderr
     )
@@ -235,7 +236,7 @@ def test_the_command_reports_what_drafts_gave_and_confirms_the_tokens(
 def test_what_cannot_be_decoded_is_refused_with_the_reason() -> None:
     parts = trained(0)
     prompts, lengths = prompts_of(parts, 2)
-    with pytest.raises(UserError, match="40 more are over the 48 of a sample"):
+    with pytest.raises(UserError, match="40 more exceed the 48 tokens of a sample"):
         decode(parts.network, prompts, np.array([20, 3]), 40)
     with pytest.raises(UserError, match=r"--draft 5: .* look 1, 2, 3, 4 ahead; give at most 4"):
         decode(parts.network, prompts, lengths, 5, 5)

@@ -7,21 +7,21 @@ import pytest
 import torch
 
 from generators.material.items import items
-from lab.decoding.items import generate, log_likelihoods, score_items
-from lab.run.assembly import Parts, assemble
+from lab.decoding.item_scores import generate_answers, option_log_likelihoods, score_items
+from lab.run.assembly import RunParts, assemble
 from lab.run.spec import parse_spec
 from tests.conftest import Lab, Spec, logits_of
 
 
 @pytest.fixture
-def parts(tiny: Spec) -> Parts:
+def parts(tiny: Spec) -> RunParts:
     return assemble(tiny(task__characters=4, task__name_parts=8, task__length_tokens=40))
 
 
 def test_generation_is_greedy_token_by_token() -> None:
     text = bytes_parts()
     posed = items(text.task, "test", np.arange(6), answer_tokens=5)
-    generated = generate(text, posed)
+    generated = generate_answers(text, posed)
     for row in range(6):
         sequence = posed.prompts[row, : posed.lengths[row]].tolist()
         for _ in range(5):
@@ -29,7 +29,7 @@ def test_generation_is_greedy_token_by_token() -> None:
         assert sequence[-5:] == generated[row].tolist()
 
 
-def bytes_parts() -> Parts:
+def bytes_parts() -> RunParts:
     """A network of random weights on bytes, so that answers have several tokens."""
     tree = {
         "task": {"kind": "text", "length_tokens": 32, "test_samples": 8, "validation_samples": 8},
@@ -43,7 +43,7 @@ def bytes_parts() -> Parts:
 def test_likelihoods_are_sums_over_the_options_tokens() -> None:
     text = bytes_parts()
     posed = items(text.task, "test", np.arange(3), answer_tokens=4)
-    found = log_likelihoods(text, posed)
+    found = option_log_likelihoods(text, posed)
     for row in range(3):
         for option in range(4):
             sequence = [*posed.prompts[row, : posed.lengths[row]], *posed.options[row, option]]
@@ -52,20 +52,20 @@ def test_likelihoods_are_sums_over_the_options_tokens() -> None:
             assert found[row, option] == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_random_network_is_at_chance_and_its_two_posings_agree_where_they_must(parts: Parts) -> None:
+def test_a_random_network_is_at_chance_and_its_two_posings_agree_where_they_must(parts: RunParts) -> None:
     posed = items(parts.task, "test", options=3)
     scores = score_items(parts, posed)
     error = np.sqrt((1 / 3) * (2 / 3) / len(posed))
     assert abs(scores["choice"]["accuracy"] - 1 / 3) < 4 * error
     assert scores["choice"]["chance"] == pytest.approx(1 / 3)
-    generated = generate(parts, posed)[:, 0]
-    chosen = posed.options[np.arange(len(posed)), log_likelihoods(parts, posed).argmax(axis=1), 0]
+    generated = generate_answers(parts, posed)[:, 0]
+    chosen = posed.options[np.arange(len(posed)), option_log_likelihoods(parts, posed).argmax(axis=1), 0]
     among = (posed.options[:, :, 0] == generated[:, None]).any(axis=1)
     assert (generated[among] == chosen[among]).all(), "the likeliest token of all is the likeliest of the options"
 
 
 def test_score_puts_items_from_the_command_line(
-    parts: Parts, tiny: Spec, lab: Lab, spec_file: str, tmp_path: str
+    parts: RunParts, tiny: Spec, lab: Lab, spec_file: str, tmp_path: str
 ) -> None:
     trained = json.loads(lab("train", spec_file, "--home", tmp_path, "--set", "task.length_tokens=64", "--json").stdout)
     value = json.loads(lab("score", trained["run"], "--items", "--home", tmp_path, "--json").stdout)

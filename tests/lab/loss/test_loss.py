@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from lab.loss import graph
-from lab.loss.losses import LOSSES, descend
+from lab.loss.losses import LOSSES, accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
-from lab.model.network import initialise, parameters_of
+from lab.model.network import count_parameters, initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
 from lab.objectives.objective import DataShape
 from lab.objectives.wiring import refusal
@@ -105,7 +105,7 @@ def test_three_losses_give_the_gradient_of_a_naive_one(
         expected = gradients(network)
         assert len(expected) > 20
         for path in PATHS:
-            values = descend(network, batch, taking(path, monkeypatch))
+            values = accumulate_gradient(network, batch, taking(path, monkeypatch))
             assert values.keys() == means.keys()
             for name, value in values.items():
                 assert float(value) == pytest.approx(float(means[name].detach()), rel=relative)
@@ -124,8 +124,8 @@ def test_heads_share_the_parameters_they_should_and_no_other(settings: dict[str,
     layers = {"transformer": BLOCK, "linear": 64, "none": 0}[settings["head"]]
     unembeddings = n if settings["unembedding"] == "replicated" else 1
     trunk = 6 - (0 if not chained else n if settings["match"] == "layers" else 1)
-    assert parameters_of(network) == 7 * 8 + trunk * BLOCK + n * layers + 8 + unembeddings * 7 * 8
-    assert sum(network.parameters_by_part().values()) == parameters_of(network)
+    assert count_parameters(network) == 7 * 8 + trunk * BLOCK + n * layers + 8 + unembeddings * 7 * 8
+    assert sum(network.parameters_by_part().values()) == count_parameters(network)
     addresses = [parameter.data_ptr() for parameter in network.parameters()]
     assert len(set(addresses)) == len(addresses)
     for one, other in zip(network.extra_heads, list(network.extra_heads)[1:], strict=False):
@@ -152,9 +152,9 @@ def test_micro_batches_of_uneven_weight_add_up_to_the_whole_batch(
     loss = taking(path, monkeypatch)
     network, batch = network_of({"n": 3, "topology": "causal", "head": "linear"}).double(), batch_of(0.3)
     batch.loss[0] = False  # with five pieces, one has no target at all
-    values = descend(network, batch, loss)
+    values = accumulate_gradient(network, batch, loss)
     expected = gradients(network)
-    found = descend(network, batch, loss, pieces)
+    found = accumulate_gradient(network, batch, loss, pieces)
     assert {name: float(value) for name, value in found.items()} == pytest.approx(
         {name: float(value) for name, value in values.items()}, rel=1e-12
     )
@@ -180,7 +180,7 @@ def test_only_targets_that_carry_loss_are_unembedded(path: str, monkeypatch: pyt
     for name in names:
         monkeypatch.setattr(nn.functional, name, spy(name))
     batch = batch_of(0.3)
-    descend(network_of({"n": 2}), batch, loss)
+    accumulate_gradient(network_of({"n": 2}), batch, loss)
     once = list(dict.fromkeys(seen))  # pieces are unembedded a second time on the way back
     assert once == [batch.loss[:, 1:].sum(), batch.loss[:, 2:].sum()]
     assert 0 < once[1] < 5 * 8
@@ -190,10 +190,10 @@ def test_only_targets_that_carry_loss_are_unembedded(path: str, monkeypatch: pyt
 def test_autocast_gives_nearly_the_same_gradient(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     loss = taking(path, monkeypatch)
     network, batch = network_of({"n": 2}), batch_of(1.1)
-    descend(network, batch, loss)
+    accumulate_gradient(network, batch, loss)
     expected = gradients(network)
     with torch.autocast("cpu", torch.bfloat16):
-        descend(network, batch, loss)
+        accumulate_gradient(network, batch, loss)
     for name, value in gradients(network).items():
         assert float((value - expected[name]).norm()) < 0.1 * float(expected[name].norm()), name
 
@@ -205,8 +205,12 @@ def test_the_settings_of_heads_choose_what_is_trained() -> None:
         network = network_of({"n": 3, "curriculum": curriculum, "stage_steps": 2})
         for stage, count in enumerate(heads):
             at = TensorBatch(batch.tokens_BxT, batch.loss, batch.indices, step=2 * stage + 1)
-            assert list(descend(network, at, "joint")) == [f"loss_{lag}" for lag in range(1, count + 1)]
-    assert list(descend(network_of({"n": 3, "stride": 4}), batch, "joint")) == ["loss_1", "loss_5", "loss_9"]
+            assert list(accumulate_gradient(network, at, "joint")) == [f"loss_{lag}" for lag in range(1, count + 1)]
+    assert list(accumulate_gradient(network_of({"n": 3, "stride": 4}), batch, "joint")) == [
+        "loss_1",
+        "loss_5",
+        "loss_9",
+    ]
 
 
 @pytest.mark.parametrize(("path", "alive"), [("joint", 4), ("sequential", 1), ("chunked", 0), (PIECES, 0)])
@@ -231,5 +235,5 @@ def test_logits_alive_together_do_not_grow_with_n_unless_the_loss_is_joint(
         return one
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one.tensor):
-        descend(network_of({"n": 4}), batch_of(1.1), taking(path, monkeypatch))
+        accumulate_gradient(network_of({"n": 4}), batch_of(1.1), taking(path, monkeypatch))
     assert most == alive

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
-from lab.loss.losses import LOSSES, descend
+from lab.loss.losses import LOSSES, accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.layers import Block, rotary_table
-from lab.model.network import initialise, parameters_of
+from lab.model.network import count_parameters, initialise
 from lab.objectives.objective import DataShape, Objective
 from lab.objectives.registers import Registers, RegistersConfig
 from lab.objectives.sequential_modules import SequentialModules, SequentialModulesConfig
@@ -144,7 +144,7 @@ def test_three_losses_give_the_gradient_of_the_definition(
         total.backward()
         expected = gradients(network)
         for loss in LOSSES:
-            values = descend(network, batch, loss)
+            values = accumulate_gradient(network, batch, loss)
             assert values.keys() == means.keys()
             for name, value in values.items():
                 assert float(value) == pytest.approx(float(means[name].detach()), rel=relative)
@@ -156,9 +156,9 @@ def test_three_losses_give_the_gradient_of_the_definition(
 def test_micro_batches_of_uneven_weight_add_up_to_the_whole_batch(kind: str, loss: str) -> None:
     network, batch = built(kind).double(), batch_of(0.3)
     batch.loss[0] = False
-    values = descend(network, batch, loss)
+    values = accumulate_gradient(network, batch, loss)
     expected = gradients(network)
-    found = descend(network, batch, loss, 5)
+    found = accumulate_gradient(network, batch, loss, 5)
     assert {name: float(value) for name, value in found.items()} == pytest.approx(
         {name: float(value) for name, value in values.items()}, rel=1e-12
     )
@@ -228,9 +228,9 @@ def test_distances_of_registers_are_drawn_evenly_from_the_horizon_by_sample_alon
 
 def test_modules_share_embedding_and_unembedding_and_own_the_rest() -> None:
     network = built("sequential_modules", n=3)
-    block = parameters_of(Block(8, 2, MODEL.shape.hidden))
-    assert parameters_of(network) == 2 * 7 * 8 + 4 * block + 8 + 2 * (block + 2 * 8 * 8 + 3 * 8)
-    assert sum(network.parameters_by_part().values()) == parameters_of(network)
+    block = count_parameters(Block(8, 2, MODEL.shape.hidden))
+    assert count_parameters(network) == 2 * 7 * 8 + 4 * block + 8 + 2 * (block + 2 * 8 * 8 + 3 * 8)
+    assert sum(network.parameters_by_part().values()) == count_parameters(network)
     matched = built("sequential_modules", n=3, match="layers")
     assert len(matched.trunk.layers) == 2
 

@@ -12,8 +12,8 @@ from generators.foundation.errors import UserError
 from generators.task import Batch
 from lab.loss.losses import joint
 from lab.model.batches import TensorBatch
-from lab.model.config import SIZES, ModelConfig, Shape
-from lab.model.network import new_block, parameters_of
+from lab.model.config import SIZES, ModelConfig, ModelShape
+from lab.model.network import count_parameters, new_block
 from lab.objectives.multi_token import MultiToken
 from lab.objectives.objective import Objective
 from lab.run.assembly import assemble
@@ -23,7 +23,9 @@ from tests.conftest import Lab, Spec
 def batch_of(tokens: Tensor, loss: Tensor | None = None) -> TensorBatch:
     array = tokens.numpy()
     mask = np.ones(array.shape, dtype=bool) if loss is None else loss.numpy()
-    return TensorBatch.of(Batch(tokens=array, loss=mask, scored=mask), torch.device("cpu"), np.arange(len(array)))
+    return TensorBatch.from_batch(
+        Batch(tokens=array, loss=mask, scored=mask), torch.device("cpu"), np.arange(len(array))
+    )
 
 
 def network_of(spec: Spec, **changes: object) -> Objective:
@@ -144,17 +146,17 @@ def test_the_loss_ignores_tokens_that_carry_none(tiny: Spec) -> None:
 @pytest.mark.parametrize("n", [2, 3])
 def test_match_layers_keeps_the_parameters_of_next_token_prediction_to_the_last(tiny: Spec, n: int) -> None:
     one, matched = network_of(tiny, objective__n=1), network_of(tiny, objective__n=n)
-    assert parameters_of(one) == parameters_of(matched)
+    assert count_parameters(one) == count_parameters(matched)
     assert len(matched.trunk.layers) == len(one.trunk.layers) - (n - 1)
     kept = network_of(tiny, objective__n=n, objective__match="none")
     assert len(kept.trunk.layers) == len(one.trunk.layers)
-    layer = parameters_of(one.trunk.layers[0])
-    assert parameters_of(kept) == parameters_of(one) + (n - 1) * layer
+    layer = count_parameters(one.trunk.layers[0])
+    assert count_parameters(kept) == count_parameters(one) + (n - 1) * layer
 
 
 def test_parameters_by_part_add_up(tiny: Spec) -> None:
     network = network_of(tiny, objective__n=3)
-    assert sum(network.parameters_by_part().values()) == parameters_of(network)
+    assert sum(network.parameters_by_part().values()) == count_parameters(network)
 
 
 def test_heads_that_leave_no_trunk_are_refused(tiny: Spec) -> None:
@@ -187,12 +189,12 @@ def test_the_dry_run_of_a_paper_size_counts_12_d2_l_and_matches_n_1_and_n_4(
 
 def test_small_sizes_are_near_their_names() -> None:
     for name, thousands in (("30k", 30), ("100k", 100), ("300k", 300)):
-        assert SIZES[name].layers * parameters_of(new_block(SIZES[name])) == pytest.approx(thousands * 1e3, rel=0.05)
+        assert SIZES[name].layers * count_parameters(new_block(SIZES[name])) == pytest.approx(thousands * 1e3, rel=0.05)
 
 
 def test_the_next_token_path_is_a_llama() -> None:
     """The layer by hand, in the form transformers writes it: separate projections, half-split rotation, explicit mask."""
-    shape = Shape(16, 1, 2)
+    shape = ModelShape(16, 1, 2)
     block = new_block(shape)
     x = torch.randn(2, 7, 16, generator=torch.Generator().manual_seed(0))
     positions = torch.arange(7.0)

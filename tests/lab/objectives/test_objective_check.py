@@ -176,7 +176,7 @@ def test_the_command_answers_and_exits_with_1_where_something_is_wrong(
     done = lab("objective", "check", "multi_token")
     assert done.returncode == 1
     assert "WRONG  parameters are counted by part: head_parts makes it" in done.stdout
-    assert "1 of 10 checks found something" in done.stderr
+    assert "1 of 10 checks failed" in done.stderr
 
 
 @pytest.mark.usefixtures("small")

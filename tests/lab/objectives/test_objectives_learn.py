@@ -13,7 +13,7 @@ from lab.run.assembly import assemble
 from lab.run.evaluation import Evaluator
 from lab.run.spec import parse_spec
 from lab.run.step import OptimiserStep
-from lab.run.training import batches
+from lab.run.training import training_batches
 
 VARIANTS: list[dict[str, Any]] = [
     {"kind": "multi_token", "n": 4},
@@ -75,11 +75,11 @@ def test_each_loss_falls_below_the_entropy_of_its_targets(objective: dict[str, A
     )
     parts = assemble(spec)
     optimiser_step = OptimiserStep(parts.network, spec.training)
-    for step, batch in enumerate(batches(parts.task, spec, parts.device, 0)):
+    for step, batch in enumerate(training_batches(parts.task, spec, parts.device, 0)):
         optimiser_step.take(batch, step)
     losses = Evaluator(parts.task, "validation", parts.device)(parts.network)
     drawn = parts.task.batch("validation", np.arange(200))
-    held_out = TensorBatch.of(drawn, parts.device, np.arange(200))
+    held_out = TensorBatch.from_batch(drawn, parts.device, np.arange(200))
     bounds = unigram_entropies(held_out, len(parts.task.vocabulary), parts.network)
     assert bounds.keys() == {name for name in losses if name.startswith("loss_")}
     for name, bound in bounds.items():

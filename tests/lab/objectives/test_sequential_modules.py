@@ -6,7 +6,7 @@ import torch
 
 from generators.task import Batch
 from lab.loss.graph import Graph
-from lab.loss.losses import LOSSES, descend
+from lab.loss.losses import LOSSES, accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.network import initialise
@@ -26,7 +26,9 @@ def network_of(n: int) -> SequentialModules:
 
 def batch_of(tokens: list[int], carries: list[bool]) -> TensorBatch:
     loss = np.array([carries])
-    return TensorBatch.of(Batch(tokens=np.array([tokens]), loss=loss, scored=loss), torch.device("cpu"), np.arange(1))
+    return TensorBatch.from_batch(
+        Batch(tokens=np.array([tokens]), loss=loss, scored=loss), torch.device("cpu"), np.arange(1)
+    )
 
 
 @pytest.mark.parametrize("target", [4, 7, 9])
@@ -42,11 +44,11 @@ def test_every_module_predicts_a_token_from_all_tokens_before_it_and_no_other(ta
 def test_a_batch_shorter_than_the_last_module_looks_trains_those_that_have_targets() -> None:
     """Columns in which no sample has a target are cut off, so a batch may have fewer tokens than the task."""
     network, batch = network_of(4), batch_of([3, 1, 4], [True] * 3)
-    assert descend(network, batch, "joint").keys() == {"loss_1", "loss_2"}
+    assert accumulate_gradient(network, batch, "joint").keys() == {"loss_1", "loss_2"}
     expected = gradients(network)
     assert not any(name.startswith(("modules_ahead.1", "modules_ahead.2")) for name in expected)
     for loss in LOSSES:
-        descend(network, batch, loss)
+        accumulate_gradient(network, batch, loss)
         assert_equal(gradients(network), expected, 1e-12)
 
 

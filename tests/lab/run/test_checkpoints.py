@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from generators.foundation.errors import UserError
-from lab.run.checkpoints import KEY, NotTheCheckpoint, pack, unpack
+from lab.run.checkpoints import KEY, InvalidCheckpoint, pack, unpack
 from lab.run.store import BEST, LAST, METRICS, RESULT, SPEC, RunFolder
 from lab.run.training import train
 from tests.conftest import Lab, Spec
@@ -184,7 +184,7 @@ def test_a_checkpoint_gives_back_what_was_packed_and_equal_ones_are_equal_bytes(
         assert found[name].dtype == value.dtype
         assert found[name].shape == value.shape
         assert (found[name] == value).all()
-    with pytest.raises(NotTheCheckpoint, match="a checkpoint of run a"):
+    with pytest.raises(InvalidCheckpoint, match="a checkpoint of run a"):
         unpack(tmp_path / "file", "b")
 
 
@@ -194,5 +194,5 @@ def test_no_byte_of_a_checkpoint_can_change_unnoticed(tmp_path: Path) -> None:
         changed = bytearray(content)
         changed[place] ^= 1
         (tmp_path / "file").write_bytes(changed)
-        with pytest.raises(NotTheCheckpoint):
+        with pytest.raises(InvalidCheckpoint):
             unpack(tmp_path / "file", "0123456789abcdef")

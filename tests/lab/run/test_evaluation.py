@@ -7,7 +7,7 @@ import torch
 from generators.task import Batch
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
-from lab.run.assembly import Parts, assemble
+from lab.run.assembly import RunParts, assemble
 from lab.run.evaluation import Evaluator, selection_score
 from tests.conftest import Spec, logits_of
 
@@ -90,8 +90,8 @@ def test_columns_in_which_nothing_is_asked_are_left_out_and_change_nothing(tiny:
         assert one == pytest.approx(other, rel=1e-5)
 
 
-def losses(parts: Parts, batch: Batch) -> list[float]:
-    tensors = TensorBatch.of(batch, parts.device, np.arange(len(batch)))
+def losses(parts: RunParts, batch: Batch) -> list[float]:
+    tensors = TensorBatch.from_batch(batch, parts.device, np.arange(len(batch)))
     with torch.no_grad():
         terms = parts.network.terms(parts.network.latent(tensors), tensors, Graph())
         return [float(term.value) for term in terms]

@@ -14,11 +14,11 @@ from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.settings import Tree
 from lab.run.assembly import assemble
 from lab.run.evaluation import Evaluator
-from lab.run.finetuning import planned
+from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec, parse_spec
 from lab.run.store import BEST, LAST, METRICS, RunFolder
-from lab.run.stored_run import StoredRun, stored_weights
-from lab.run.training import Run, train
+from lab.run.stored_run import StoredRun, load_weights
+from lab.run.training import TrainingRun, train
 from tests.conftest import TINY, Lab, Spec, tiny_tree
 from tests.lab.conftest import SPEC, Killed, broken_off
 
@@ -46,14 +46,14 @@ def at_step_0(spec: RunSpec, home: Path) -> tuple[dict[str, float], dict[str, Te
     """Validation metrics and weights of a run as its training begins."""
     seen: dict[str, Any] = {}
 
-    def look(run: Run, progress: object) -> None:
+    def look(run: TrainingRun, progress: object) -> None:
         seen["metrics"] = run.validation(run.network)
         seen["weights"] = {name: value.clone() for name, value in run.network.state_dict().items()}
         raise Killed
 
     train(start_of(spec), home)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "train", look)
+        patch.setattr(TrainingRun, "train", look)
         with pytest.raises(Killed):
             train(spec, home)
     return seen["metrics"], seen["weights"]
@@ -61,7 +61,7 @@ def at_step_0(spec: RunSpec, home: Path) -> tuple[dict[str, float], dict[str, Te
 
 def of_start(spec: RunSpec, home: Path) -> dict[str, Tensor]:
     assert spec.start is not None
-    return stored_weights(RunFolder(home, spec.start.run.identity), spec.start.checkpoint)[0]
+    return load_weights(RunFolder(home, spec.start.run.identity), spec.start.checkpoint)[0]
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_it_begins_as_exactly_the_next_token_network_that_was_pretrained(home: P
     assert {name: metrics[name] for name in ("loss_1", "accuracy")} == {
         name: pretrained[name] for name in ("loss_1", "accuracy")
     }
-    network = planned(spec)
+    network = meta_network(spec)
     assert len(network.trunk.layers) == trunk_layers
     assert sum(name.startswith("head ") for name in network.head_parts()) in (0, 1 + further)
 
@@ -182,10 +182,10 @@ def test_broken_off_at_any_moment_it_ends_with_the_same_bytes(
 ) -> None:
     spec = finetuned(multi(1), multi(3), **changes)
     train(spec, home)
-    descend = Run.descend
+    descend = TrainingRun.take_step
     stops = {"in the start": (start_of(spec), 6), "before the first checkpoint": (spec, 2), "in the middle": (spec, 6)}
 
-    def kill(run: Run, batch: Any) -> None:
+    def kill(run: TrainingRun, batch: Any) -> None:
         if (run.spec, run.step) == stops[moment]:
             raise Killed
         descend(run, batch)
@@ -195,7 +195,7 @@ def test_broken_off_at_any_moment_it_ends_with_the_same_bytes(
         broken_off(spec, tmp_path)
     else:
         with monkeypatch.context() as patch:
-            patch.setattr(Run, "descend", kill)
+            patch.setattr(TrainingRun, "take_step", kill)
             with pytest.raises(Killed):
                 train(spec, tmp_path)
     assert RunFolder(tmp_path, spec.identity).result() is None
@@ -211,13 +211,13 @@ def test_the_start_is_trained_once_and_is_the_run_it_would_be_by_itself(
     assert start_of(spec) == tiny(objective=multi(2), training__steps=8)
     train(start_of(spec), tmp_path)
     begun: list[str] = []
-    resume = Run.resume
+    resume = TrainingRun.resume
 
-    def counted(run: Run) -> None:
+    def counted(run: TrainingRun) -> None:
         begun.append(run.spec.identity)
         resume(run)
 
-    monkeypatch.setattr(Run, "resume", counted)
+    monkeypatch.setattr(TrainingRun, "resume", counted)
     train(spec, tmp_path)
     train(finetuned(multi(2), multi(2)), tmp_path)
     assert start_of(spec).identity not in begun
@@ -361,7 +361,7 @@ IMPOSSIBLE: dict[str, tuple[Tree, str]] = {
 def test_what_cannot_start_from_another_is_refused_before_anything_is_trained(tmp_path: Path, name: str) -> None:
     changes, sentence = IMPOSSIBLE[name]
     spec = parse_spec(tiny_tree(**changes), "x.toml")
-    for attempt in (lambda: planned(spec), lambda: train(spec, tmp_path)):
+    for attempt in (lambda: meta_network(spec), lambda: train(spec, tmp_path)):
         with pytest.raises(UserError, match=sentence):
             attempt()
     assert not list(tmp_path.iterdir())

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from generators.foundation.errors import UserError, WorkFailed
-from lab.run.store import BEST, ENVIRONMENT, FORMAT, LAST, METRICS, RESULT, SPEC, TIMING, RunFolder, dump, exclusive
-from lab.run.training import Run, train
+from lab.run.files import json_bytes, lock_folder
+from lab.run.store import BEST, ENVIRONMENT, FORMAT, LAST, METRICS, RESULT, SPEC, TIMING, RunFolder
+from lab.run.training import TrainingRun, train
 from tests.conftest import Lab, Spec
 
 EQUAL = (METRICS, LAST, BEST, RESULT, SPEC)
@@ -74,7 +75,7 @@ def test_a_log_damaged_inside_is_a_sentence_to_its_readers(tiny: Spec, whole: Pa
         (b"\xff\xfe", "not valid JSON"),
         (b"null", "not a JSON object"),
         (b"{}", "not a run's result"),
-        (dump({"run": "0123456789abcdef", "status": "complete"}), "the result of run 0123456789abcdef"),
+        (json_bytes({"run": "0123456789abcdef", "status": "complete"}), "the result of run 0123456789abcdef"),
     ],
 )
 def test_a_result_that_is_none_is_refused_and_comes_back_without_training(
@@ -85,7 +86,7 @@ def test_a_result_that_is_none_is_refused_and_comes_back_without_training(
     with pytest.raises(UserError, match=rf"{RESULT}: {why}.*delete it and train the run again, which goes on"):
         train(tiny(), tmp_path / "home")
     (whole / RESULT).unlink()
-    monkeypatch.setattr(Run, "descend", None)
+    monkeypatch.setattr(TrainingRun, "take_step", None)
     train(tiny(), tmp_path / "home")
     assert contents(whole) == before
 
@@ -99,7 +100,7 @@ def test_a_folder_of_another_format_is_refused_whatever_is_asked_of_it(
     environment["format"] = number
     if number == 1:
         del environment["format"]  # it had none
-    (whole / ENVIRONMENT).write_bytes(dump(environment))
+    (whole / ENVIRONMENT).write_bytes(json_bytes(environment))
     before = {path.name: path.read_bytes() for path in whole.iterdir()}
     age = "an earlier" if number < FORMAT else "a later"
     sentence = rf"written by {age} version of the lab \(format {number}, this one has {FORMAT}\)"
@@ -122,7 +123,7 @@ def test_a_spec_that_is_not_the_folders_is_refused_and_written_anew_by_training(
 ) -> None:
     tree = tiny().tree()
     tree["seed"] = 1
-    for content, why in ((dump(tree), f"describes run {tiny(seed=1).identity}"), (b'{"task"', "not valid JSON")):
+    for content, why in ((json_bytes(tree), f"describes run {tiny(seed=1).identity}"), (b'{"task"', "not valid JSON")):
         (broken / SPEC).write_bytes(content)
         ended = lab("score", tiny().identity, "--home", tmp_path / "home")
         assert ended.returncode == 2
@@ -220,10 +221,10 @@ def test_a_home_that_is_a_file_is_a_sentence(tiny: Spec, tmp_path: Path) -> None
 
 
 def test_a_folder_is_held_by_one_and_free_again_afterwards(tmp_path: Path) -> None:
-    with exclusive(tmp_path, "at it"):
+    with lock_folder(tmp_path, "at it"):
         (tmp_path / "x.tmp").write_text("of the process that holds it")
-        with pytest.raises(UserError, match="another process is at it"), exclusive(tmp_path, "at it"):
+        with pytest.raises(UserError, match="another process is at it"), lock_folder(tmp_path, "at it"):
             pass
         assert (tmp_path / "x.tmp").exists()
-    with exclusive(tmp_path, "at it"):
+    with lock_folder(tmp_path, "at it"):
         assert not (tmp_path / "x.tmp").exists()

@@ -21,7 +21,7 @@ from lab.run.evaluation import Evaluator
 from lab.run.spec import RunSpec
 from lab.run.store import BEST, LAST, METRICS, TIMING, RunFolder
 from lab.run.stored_run import StoredRun
-from lab.run.training import Run, batches, train
+from lab.run.training import TrainingRun, train, training_batches
 from tests.conftest import Lab, Spec
 
 FILES = (METRICS, LAST, BEST, "result.json", "spec.json")
@@ -61,16 +61,16 @@ def test_a_run_broken_off_at_any_moment_ends_with_the_same_bytes(
             raise Killed
         append(folder, log, line)
 
-    descend = Run.descend
+    descend = TrainingRun.take_step
 
-    def late(run: Run, batch: Any) -> None:
+    def late(run: TrainingRun, batch: Any) -> None:
         if run.step == 10:
             raise Killed
         descend(run, batch)
 
-    checkpoint = Run.checkpoint
+    checkpoint = TrainingRun.checkpoint
 
-    def unwritten(run: Run) -> None:
+    def unwritten(run: TrainingRun) -> None:
         if run.step == 8:
             raise Killed
         checkpoint(run)
@@ -78,13 +78,13 @@ def test_a_run_broken_off_at_any_moment_ends_with_the_same_bytes(
     with monkeypatch.context() as patch:
         match moment:
             case "before evaluation":
-                patch.setattr(Run, "evaluate", kill)
+                patch.setattr(TrainingRun, "evaluate", kill)
             case "while logging":
                 patch.setattr(RunFolder, "append", torn)
             case "before checkpoint":
-                patch.setattr(Run, "checkpoint", unwritten)
+                patch.setattr(TrainingRun, "checkpoint", unwritten)
             case "in the last steps":
-                patch.setattr(Run, "descend", late)
+                patch.setattr(TrainingRun, "take_step", late)
             case _:
                 patch.setattr(RunFolder, "write_result", kill)
         with pytest.raises(Killed):
@@ -119,7 +119,7 @@ def test_a_process_killed_in_the_middle_ends_with_the_same_bytes(tmp_path: Path,
 
 def test_a_complete_run_is_not_trained_again(tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = train(tiny(), tmp_path)
-    monkeypatch.setattr(Run, "descend", None)
+    monkeypatch.setattr(TrainingRun, "take_step", None)
     assert train(tiny(), tmp_path) == first
 
 
@@ -200,7 +200,9 @@ def test_head_losses_are_logged_apart_and_as_means(tiny: Spec, tmp_path: Path) -
     line = RunFolder(tmp_path, spec.identity).lines(METRICS)[0]
     parts = assemble(spec)
     sums = np.zeros(3)
-    for batch in [batch for batch, _ in zip(batches(parts.task, spec, parts.device, 0), range(4), strict=False)]:
+    for batch in [
+        batch for batch, _ in zip(training_batches(parts.task, spec, parts.device, 0), range(4), strict=False)
+    ]:
         with torch.no_grad():
             terms = parts.network.terms(parts.network.latent(batch), batch, Graph())
             sums += [float(term.value) for term in terms]
@@ -210,8 +212,8 @@ def test_head_losses_are_logged_apart_and_as_means(tiny: Spec, tmp_path: Path) -
 def test_the_data_of_a_step_does_not_depend_on_where_a_run_was_taken_up(tiny: Spec) -> None:
     spec = tiny(training__steps=70)
     parts = assemble(spec)
-    whole = [batch.tokens_BxT for batch in batches(parts.task, spec, parts.device, 0)]
-    later = [batch.tokens_BxT for batch in batches(parts.task, spec, parts.device, 45)]
+    whole = [batch.tokens_BxT for batch in training_batches(parts.task, spec, parts.device, 0)]
+    later = [batch.tokens_BxT for batch in training_batches(parts.task, spec, parts.device, 45)]
     assert len(whole) == 70
     assert all((a == b).all() for a, b in zip(whole[45:], later, strict=True))
 
@@ -221,7 +223,7 @@ def test_arms_that_differ_only_in_n_see_the_same_data(tiny: Spec) -> None:
     for n in (1, 3):
         spec = tiny(objective__n=n)
         parts = assemble(spec)
-        drawn.append(torch.cat([batch.tokens_BxT for batch in batches(parts.task, spec, parts.device, 0)]))
+        drawn.append(torch.cat([batch.tokens_BxT for batch in training_batches(parts.task, spec, parts.device, 0)]))
     assert (drawn[0] == drawn[1]).all()
 
 
@@ -324,15 +326,15 @@ def test_kept_weights_are_those_of_their_step_and_a_kill_changes_nothing_in_them
 ) -> None:
     spec = tiny(training__keep_every_steps=4)
     result = train(spec, tmp_path / "whole")
-    checkpoint = Run.checkpoint
+    checkpoint = TrainingRun.checkpoint
 
-    def unwritten(run: Run) -> None:
+    def unwritten(run: TrainingRun) -> None:
         if run.step == 8:
             raise Killed
         checkpoint(run)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "checkpoint", unwritten)
+        patch.setattr(TrainingRun, "checkpoint", unwritten)
         with pytest.raises(Killed):
             train(spec, tmp_path / "killed")
     train(spec, tmp_path / "killed")
@@ -377,12 +379,12 @@ def test_epochs_over_a_fixed_set_read_the_same_samples_in_another_order(tiny: Sp
     task = {"kind": kind, "training_samples": 8, **FIXED[kind]}
     spec = tiny(task=task, objective__n=1, training__steps=6, training__batch_size=4)
     parts = assemble(spec)
-    read = [batch.tokens_BxT.tolist() for batch in batches(parts.task, spec, parts.device, 0)]
+    read = [batch.tokens_BxT.tolist() for batch in training_batches(parts.task, spec, parts.device, 0)]
     samples = [tuple(row) for rows in read for row in rows]
     epochs = [samples[start : start + 8] for start in (0, 8, 16)]
     assert set(epochs[0]) == set(epochs[1]) == set(epochs[2])
     assert epochs[0] != epochs[1]
-    taken_up = [batch.tokens_BxT.tolist() for batch in batches(parts.task, spec, parts.device, 3)]
+    taken_up = [batch.tokens_BxT.tolist() for batch in training_batches(parts.task, spec, parts.device, 3)]
     assert taken_up == read[3:]
 
 
@@ -392,11 +394,11 @@ def test_a_kill_changes_nothing_in_where_a_run_stops_early(
     spec = stopping(tiny, 1)
     whole = train(spec, tmp_path / "whole")
 
-    def killed(self: Run) -> None:
+    def killed(self: TrainingRun) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Run, "finish", killed)
+        patched.setattr(TrainingRun, "finish", killed)
         with pytest.raises(KeyboardInterrupt):
             train(spec, tmp_path / "killed")
     assert train(spec, tmp_path / "killed") == whole

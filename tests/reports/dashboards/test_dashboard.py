@@ -16,7 +16,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 from optuna_dashboard import get_note
 
-from lab.run.store import METRICS, RunFolder, dump, write_whole
+from lab.run.files import json_bytes, write_atomically
+from lab.run.store import METRICS, RunFolder
 from reports.dashboards.board import Board, plain
 from reports.dashboards.searches import sources
 from studies.judging.judge import judge
@@ -96,14 +97,14 @@ def test_a_board_is_live(store: Store) -> None:
         else:
             entry["failure"] = "its worker died 3 times"
     folder = StudyFolder(stored.home, "small", "cpu").path
-    write_whole(folder / LEDGER, dump({"cells": cells}))
+    write_atomically(folder / LEDGER, json_bytes({"cells": cells}))
     board.look()
     last = trials_of(board)
     assert (last[first.number].state, last[first.number].value) == (TrialState.COMPLETE, 0.5)
     assert last[second.number].user_attrs["failure"] == "its worker died 3 times"
     assert len(last) == len(before)
-    write_whole(folder / STUDY, dump(record_of(replace(stored.study, seeds=6)).tree()))
-    write_whole(folder / LEDGER, dump({"cells": cells[:1]}))
+    write_atomically(folder / STUDY, json_bytes(record_of(replace(stored.study, seeds=6)).tree()))
+    write_atomically(folder / LEDGER, json_bytes({"cells": cells[:1]}))
     board.look()
     assert {trial.user_attrs["cell"] for trial in trials_of(board)} == {"width=8 n=1"}
 
@@ -114,9 +115,9 @@ def test_the_note_says_question_verdicts_and_where_the_report_is_and_markup_is_t
     verdicts = [one.record().tree() for one in judge(stored.study, scores)]
     board = board_of(stored)
     assert "Verdicts come when the study ends" in get_note(board.studies()[0])
-    write_whole(
+    write_atomically(
         StudyFolder(stored.home, "small", "cpu").path / VERDICTS,
-        dump({"study": "small", "scale": "cpu", "verdicts": verdicts}),
+        json_bytes({"study": "small", "scale": "cpu", "verdicts": verdicts}),
     )
     board.look()
     (study,) = board.studies()

@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from optuna_dashboard import get_note
 
 from generators.foundation.settings import Tree
-from lab.run.store import dump, write_whole
+from lab.run.files import json_bytes, write_atomically
 from reports.dashboards.board import Board
 from reports.dashboards.searches import sources
 from studies.ledger.folder import SEARCH, StudyFolder
@@ -38,7 +38,7 @@ def stored(complete: bool) -> Tree:
 def test_a_search_has_two_objectives_and_its_front_is_marked_when_it_ends(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, "best", "cpu").path
     folder.mkdir(parents=True)
-    write_whole(folder / SEARCH, dump(stored(False)))
+    write_atomically(folder / SEARCH, json_bytes(stored(False)))
     board = Board(lambda: sources(tmp_path, "best", None))
     board.look()
     (study,) = board.studies()
@@ -47,7 +47,7 @@ def test_a_search_has_two_objectives_and_its_front_is_marked_when_it_ends(tmp_pa
     assert study.metric_names == ["accuracy on validation", "seconds"]
     assert [one.values for one in study.trials] == [[0.3, 5.0], [0.5, 5.0]]
     assert "2 of 3 trials so far" in get_note(study)
-    write_whole(folder / SEARCH, dump(stored(True)))
+    write_atomically(folder / SEARCH, json_bytes(stored(True)))
     board.look()
     (study,) = board.studies()
     assert [one.user_attrs["front"] for one in study.trials] == [False, True, False]

@@ -9,7 +9,8 @@ import pytest
 from reports.exhibits.figures import learning_curves, paired_differences, score_by_size, tuning_trials
 from reports.frames.results import Results, read_results
 from reports.pages.study import render
-from studies.judging.judge import Judgement, judge
+from studies.judging.judge import judge
+from studies.judging.judgement import Judgement
 from studies.ledger.scores import confirmed
 from studies.statistics.exact import mean_interval
 from tests.reports.conftest import DECLARED, SETTINGS, SHORTCUT, Store, Stored, ledger, usual

@@ -9,7 +9,7 @@ import pytest
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
 from lab.analysis.measure_store import place_of
-from lab.run.store import dump
+from lab.run.files import json_bytes
 from reports.exhibits.samples import read_samples
 from reports.frames.results import read_results
 from reports.pages.study import render
@@ -49,7 +49,7 @@ def put(stored: Stored, cell: str, rows: list[Tree]) -> str:
     (entries,) = [each["entries"] for each in ledger(stored) if each["cell"] == cell]
     run = next(str(each["run"]) for each in entries if (each["phase"], each["seed"]) == ("confirm", 0))
     tree = {"analysis": "samples", "measures": {"tokens_per_forward": 1.5}, "rows": rows}
-    place_of(stored.home, run, "best", "samples").write_bytes(dump(tree))
+    place_of(stored.home, run, "best", "samples").write_bytes(json_bytes(tree))
     return run
 
 

@@ -67,7 +67,7 @@ def test_links_are_to_pages_beside_it_and_nothing_else_is_referred_to(page: str)
 def test_half_done_studies_and_those_that_never_ran_are_named(page: str) -> None:
     text = Reader(page).text
     assert "<b>half : The study is unfinished: 27 of 28 runs ended" in text
-    assert "so many runs have what it is about: 4 of 5 in width=16 n=2" in text
+    assert "too few runs have this metric: 4 of 5 in width=16 n=2" in text
     assert "star: lab study run star far away: lab study run 'far away'" in text
 
 

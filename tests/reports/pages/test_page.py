@@ -21,7 +21,8 @@ from reports.frames import formatting as words
 from reports.frames.results import Results, read_results
 from reports.pages.study import commands, render, toml
 from studies.declared.loading import load
-from studies.judging.judge import Judgement, judge
+from studies.judging.judge import judge
+from studies.judging.judgement import Judgement
 from studies.ledger.scores import confirmed, scores_for
 from tests.reports.conftest import DECLARED, TITLE, Outcome, Store, Stored, usual
 from tests.studies.conftest import cells_of
@@ -302,7 +303,7 @@ metric = "loss_1"
     assert one.contrast.difference == pytest.approx(losses[1].mean() - losses[2].mean())
     card = text[text.index("SUPPORTED Two lose less.") :][:500]
     assert f"Measured difference +{losses[1].mean() - losses[2].mean():.3f}" in card
-    assert "Mean loss_1 on test (less is better, so that a positive effect is less)" in card
+    assert "Mean loss_1 on test (lower is better; effects are sign-flipped, so positive means better)" in card
     assert f"{losses[2].mean():.3f} width=8 n=2 {losses[1].mean():.3f} width=8 n=1" in card
     assert "name_before scores" not in card
     assert "effect on loss_1 on test, less being better" in text

@@ -12,7 +12,7 @@ from unittest.mock import patch
 from hypothesis import strategies as st
 
 from lab.__main__ import main
-from tests.studies.conftest import SMALL
+from tests.small_study import SMALL
 
 WHOLE: dict[str, Any] = tomllib.loads(
     SMALL

@@ -9,10 +9,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from generators.table import build_task
-from lab.loss.losses import descend
+from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.run.assembly import assemble
-from lab.run.finetuning import planned
+from lab.run.finetuning import meta_network
 from lab.run.spec import TrainingConfig
 from lab.run.step import OptimiserStep
 from studies.declared.catalog import STUDIES
@@ -21,11 +21,11 @@ from studies.declared.study import Study
 from studies.running.cost import (
     COUNTED_SAMPLES,
     PROBE_STEPS,
-    duration_text,
-    estimate_time,
+    estimate,
     flops_of_sample,
-    plan_study,
+    plan_of,
     seconds_of_step,
+    spoken,
 )
 from tests.conftest import Lab, Spec
 from tests.studies.conftest import Edit
@@ -34,7 +34,7 @@ from tests.studies.conftest import Edit
 @pytest.mark.parametrize("n", [1, 4])
 def test_a_transformer_takes_six_operations_a_parameter_and_token_and_twelve_for_attention(tiny: Spec, n: int) -> None:
     spec = tiny(task={"kind": "markov"}, model={"width": 64, "layers": 6, "attention_heads": 2}, objective__n=n)
-    task, parts = build_task(spec.task), planned(spec).parameters_by_part()
+    task, parts = build_task(spec.task), meta_network(spec).parameters_by_part()
     tokens, layers = task.length - 1, 6
     blocks = sum(count for name, count in parts.items() if name == "trunk" or name.startswith("head"))
     matrices = blocks + n * parts["unembedding"]
@@ -49,31 +49,31 @@ def test_it_is_what_torch_counts_in_a_real_step(tiny: Spec, kind: str) -> None:
     spec = tiny(objective={"kind": kind})
     parts = assemble(spec)
     drawn = parts.task.batch("train", np.arange(COUNTED_SAMPLES), spec.seed).trimmed()
-    batch = TensorBatch.of(drawn, torch.device("cpu"), np.arange(COUNTED_SAMPLES))
+    batch = TensorBatch.from_batch(drawn, torch.device("cpu"), np.arange(COUNTED_SAMPLES))
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # it knows no other on a CPU
-        descend(parts.network, batch, "joint")
+        accumulate_gradient(parts.network, batch, "joint")
     assert flops_of_sample(spec)[0] == pytest.approx(counter.get_total_flops() / COUNTED_SAMPLES, rel=0.1)
 
 
 def test_runs_that_others_start_from_count_once_each() -> None:
     study = load(str(STUDIES.path("finetune")), "smoke", [])
-    plan = plan_study(study)
+    plan = plan_of(study)
     assert plan.runs == 4 * (1 + 2)
     assert plan.start_runs == 2 * (1 + 2)  # two ways to pretrain, the tuning seed and two more
-    assert sum(group.count for group in plan.groups) == plan.runs + plan.start_runs
+    assert sum(count for _, _, count in plan.work) == plan.runs + plan.start_runs
 
 
 def test_time_at_a_rate_is_operations_over_it(small: Study) -> None:
-    plan = plan_study(small)
-    found = estimate_time(plan, 1e6, probe=True)
+    plan = plan_of(small)
+    found = estimate(plan, 1e6, probe=True)
     assert found is not None
     assert found.seconds == pytest.approx(plan.flops / 1e6)
-    assert estimate_time(plan, None, probe=False) is None
+    assert estimate(plan, None, probe=False) is None
 
 
 def test_more_steps_cost_more_and_evaluation_is_not_forgotten(study_file: Edit) -> None:
-    plans = [plan_study(load(str(study_file()), "cpu", [f"training.steps={steps}"])) for steps in (3, 6)]
-    three, six = (plan.groups[0].run for plan in plans)
+    plans = [plan_of(load(str(study_file()), "cpu", [f"training.steps={steps}"])) for steps in (3, 6)]
+    three, six = (plan.work[0][1] for plan in plans)
     assert three.step_flops == six.step_flops
     assert three.evaluation_flops == pytest.approx(three.step_flops / 3 / 2 * (8 + 2 * 16))  # 8 + 8 samples held out
     assert six.evaluation_flops == pytest.approx(six.step_flops / 3 / 2 * (2 * 8 + 2 * 16))
@@ -109,7 +109,7 @@ def test_a_probe_takes_the_optimiser_steps_that_training_takes(tiny: Spec, monke
 
 
 def test_durations_are_in_the_unit_people_use() -> None:
-    assert [duration_text(seconds) for seconds in (0.2, 90, 600, 9000, 1e6)] == [
+    assert [spoken(seconds) for seconds in (0.2, 90, 600, 9000, 1e6)] == [
         "1 s",
         "90 s",
         "10 minutes",

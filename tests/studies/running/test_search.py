@@ -14,9 +14,8 @@ from studies.declared.search import Search, load_search
 from studies.declared.study import TUNING_SEED
 from studies.ledger.search_records import ProposalRecord, SearchRecord, SearchRunRecord
 from studies.running.executors.executor import Outcome
-from studies.running.executors.here import InProcess
-from studies.running.front import front, front_lines
-from studies.running.search import SearchCoordinator
+from studies.running.executors.here import Here
+from studies.running.search import Searching, front, table
 from tests.conftest import Lab
 
 SMALL = """
@@ -74,13 +73,13 @@ def declared(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-class Backwards(InProcess[Any]):
+class Backwards(Here[Any]):
     """Runs whose outcomes are as declared, last submitted first, several at once; nothing is trained."""
 
     def outcomes(self) -> Any:
         while self.waiting:
-            key, request = self.waiting.pop()
-            tree = parse_spec(request.tree, "a stub run").canonical()
+            key, work = self.waiting.pop()
+            tree = parse_spec(work.tree, "a stub run").canonical()
             quality = tree["model"]["width"] / 100 + tree["training"]["learning_rate"]
             scores = {"validation": {"accuracy": quality}, "test": {"accuracy": quality / 2}}
             yield (
@@ -100,7 +99,7 @@ class Forwards(Backwards):
 
 
 def searched(search: Search, home: Path, executor: Any) -> SearchRecord:
-    return SearchCoordinator(search, home, lambda line: None).run(executor)
+    return Searching(search, home, lambda line: None).run(executor)
 
 
 def test_proposals_do_not_depend_on_which_run_ended_first(declared: Callable[..., Path], tmp_path: Path) -> None:
@@ -145,7 +144,7 @@ def test_the_search_sees_validation_and_its_front_is_scored_on_test_and_fresh_se
     }
     assert set(tree.front) == best
     assert tree.dominated == 6 - len(best)
-    assert any("decides no claim" in line for line in front_lines(tree))
+    assert any("decides no claim" in line for line in table(tree))
 
 
 def test_the_front_by_hand() -> None:
@@ -167,8 +166,8 @@ def test_the_same_search_again_trains_nothing_and_a_larger_one_goes_on(
     declared: Callable[..., Path], tmp_path: Path
 ) -> None:
     first = load_search(str(declared(("trials = 6", "trials = 3"))), "cpu", [])
-    searching = SearchCoordinator(first, tmp_path, lambda line: None)
-    tree = searching.run(InProcess(tmp_path))
+    searching = Searching(first, tmp_path, lambda line: None)
+    tree = searching.run(Here(tmp_path))
     assert searching.trained == 3 + 2 * len(tree.front)
     for one in tree.trials:
         for run in [*one.runs, *one.confirmed]:
@@ -177,8 +176,8 @@ def test_the_same_search_again_trains_nothing_and_a_larger_one_goes_on(
             split = "validation" if run.seed == TUNING_SEED else "test"
             assert run.quality == result["scores"]["best"][split]["accuracy"]
             assert run.cost == sum(result["parameters"].values())
-    again = SearchCoordinator(first, tmp_path, lambda line: None)
-    assert again.run(InProcess(tmp_path)) == tree
+    again = Searching(first, tmp_path, lambda line: None)
+    assert again.run(Here(tmp_path)) == tree
     assert again.trained == 0
     larger = load_search(str(declared()), "cpu", [])
     more = searched(larger, tmp_path, Backwards(tmp_path))

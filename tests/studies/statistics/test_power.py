@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from benchmarks.verdicts import DIFFERENCE, declared, exact_power
-from studies.judging.judge import Judgement, judge
+from studies.judging.judge import judge
+from studies.judging.judgement import Judgement
 from studies.statistics.forms.table import FORMS
 
 QUANTILES = stats.norm.ppf((np.arange(8) + 0.5) / 8)
@@ -13,7 +14,7 @@ NORMAL = QUANTILES / QUANTILES.std(ddof=1)
 
 
 def judged(shift: float, form: str = "independent", **claim: object) -> Judgement:
-    """Eight seeds an arm, as normal as eight can be, of unit variance; unrelated by seed."""
+    """Eight seeds per arm, as normal as eight can be, of unit variance; unrelated by seed."""
     study = declared([DIFFERENCE | claim], 2, form, 8, None)
     control, treatment = (NORMAL[np.random.default_rng(seed).permutation(8)] for seed in (0, 3))
     return judge(
@@ -27,14 +28,16 @@ def test_the_seeds_said_are_those_of_normal_theory(shift: float) -> None:
     theory = next(k for k in range(5, 200) if exact_power(abs(shift), k) >= 0.8)
     assert found.verdict == "inconclusive"
     assert found.seeds_needed == pytest.approx(theory, rel=0.2)
-    assert found.outlook.startswith(f"about {found.seeds_needed - 8} more seeds an arm would decide it (80% power at ")
+    assert found.seeds_needed_text.startswith(
+        f"about {found.seeds_needed - 8} more seeds per arm would decide it (80% power at "
+    )
 
 
 def test_an_effect_of_nothing_is_out_of_reach_and_a_decided_claim_needs_nothing() -> None:
     assert judged(0.01).seeds_needed is None
-    assert judged(0.01).outlook.startswith("even 200 seeds an arm would not decide it")
+    assert judged(0.01).seeds_needed_text.startswith("even 200 seeds per arm would not decide it")
     assert judged(5.0).verdict == "supported"
-    assert judged(5.0).outlook == ""
+    assert judged(5.0).seeds_needed_text == ""
 
 
 def test_an_equivalence_takes_fewer_seeds_the_wider_its_margin() -> None:

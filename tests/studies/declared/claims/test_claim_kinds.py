@@ -12,7 +12,8 @@ from studies.declared.checks.claims import check_claims
 from studies.declared.claims.difference import Difference
 from studies.declared.study import Study
 from studies.declared.study_file import StudyDeclaration
-from studies.judging.judge import Judgement, judge
+from studies.judging.judge import judge
+from studies.judging.judgement import Judgement
 
 NOISE = np.array([-0.02, -0.01, 0.0, 0.01, 0.02])
 GAIN: dict[str, Any] = {"kind": "interaction", "treatment": 1, "control": 0, "over": "place", "between": ["last", 0]}

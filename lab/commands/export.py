@@ -1,0 +1,30 @@
+"""lab export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from generators.foundation.options import Json, answer
+from lab.commands.options import DEFAULT_HOME, Checkpoint, Home, RunName
+from lab.export import export
+from lab.run.stored_run import StoredRun
+
+
+def export_command(
+    run: RunName,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a folder that is empty or does not exist yet")],
+    checkpoint: Checkpoint = "best",
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Write a stored run as a Hugging Face folder: the next-token path as a Llama, other heads in their own file."""
+    stored = StoredRun(home, run, checkpoint)
+    files = export(stored, folder)
+    value = {"run": stored.folder.identity, "folder": str(folder), "checkpoint": checkpoint, "step": stored.step}
+    lines = [
+        f"run {stored.folder.identity}, {checkpoint} checkpoint (step {stored.step}): {folder}",
+        f"files: {', '.join(files)}",
+        f'load: AutoModelForCausalLM.from_pretrained("{folder}")',
+    ]
+    answer({**value, "files": files}, as_json, "\n".join(lines))

@@ -1,0 +1,52 @@
+"""lab train."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from generators.foundation.errors import WorkFailed
+from generators.foundation.options import Assignments, Json, answer, note
+from lab.commands.options import DEFAULT_HOME, Home
+from lab.run.finetuning import meta_network
+from lab.run.spec import RunSpec, read_spec
+from lab.run.training import Progress, no_progress, train
+
+
+def train_command(
+    spec_file: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="tables task, model, objective, training")],
+    assignments: Assignments = None,
+    seed: Annotated[int | None, typer.Option(help="overrides the seed in the file")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print the run's identity and its parameters by part; train nothing")
+    ] = False,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Train one run, or resume it from its last checkpoint. A complete run is not trained again."""
+    changes = [*(assignments or []), *([f"seed={seed}"] if seed is not None else [])]
+    spec = read_spec(spec_file, changes)
+    network = meta_network(spec, str(spec_file))
+    if dry_run:
+        counts = network.parameters_by_part()
+        non_embedding = sum(count for name, count in counts.items() if "embedding" not in name)
+        rows = [f"{name:<14}{count:>14,}" for name, count in [*counts.items(), ("non-embedding", non_embedding)]]
+        value = {"run": spec.identity, "parameters": counts, "non_embedding": non_embedding, "spec": spec.tree()}
+        answer(value, as_json, "\n".join([f"run {spec.identity}", *rows]))
+        return
+
+    def progress(prefix: str, run: RunSpec) -> Progress:
+        return lambda step: note(f"{prefix}step {step} of {run.training.steps}")
+
+    start_progress = progress(f"start {spec.start.run.identity}, ", spec.start.run) if spec.start else no_progress
+    result = train(spec, home, progress("", spec), start_progress)
+    if result["status"] != "complete":
+        raise WorkFailed(f"run {spec.identity} {result['status']}: {result['reason']}")
+    folder = home / "runs" / spec.identity
+    lines = [f"run {spec.identity} complete: {folder}"]
+    for checkpoint, splits in result["scores"].items():
+        for split, scores in splits.items():
+            if split.startswith("test"):
+                listed = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+                lines.append(f"{split}, {checkpoint} checkpoint: {listed}")
+    answer({"run": spec.identity, "folder": str(folder), **result}, as_json, "\n".join(lines))

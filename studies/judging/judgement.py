@@ -1,0 +1,144 @@
+"""The judgement of one claim: its test, its verdict with an interval, and both in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from studies.declared.claims.claim import Claim
+from studies.declared.claims.comparison import Comparison
+from studies.ledger.records import VerdictRecord
+from studies.statistics.exact import Contrast, Evidence
+from studies.statistics.forms.form import Form, Scores
+from studies.statistics.power import POWER, SEEDS_MAXIMUM, seeds_needed
+
+Verdict = Literal["supported", "contradicted", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class ClaimTest:
+    """The test of one claim on the scores of its arms [A, K]."""
+
+    claim: Claim
+    comparison: Comparison
+    scores_AxK: Scores
+    form: Form
+    evidence: Evidence
+
+    @cached_property
+    def p_values(self) -> tuple[float, float]:
+        """Two-sided p values of the claim being supported and of its being contradicted."""
+        supported, contradicted = self.claim.p_values(self.evidence.above, self.evidence.below)
+        return min(1.0, float(supported)), min(1.0, float(contradicted))
+
+    @property
+    def p(self) -> float:
+        """The smaller of the two p values."""
+        return min(self.p_values)
+
+    @property
+    def leaning(self) -> Verdict:
+        """The verdict with the smaller p value; inconclusive where both are equal."""
+        supported, contradicted = self.p_values
+        if supported == contradicted:
+            return "inconclusive"
+        return "supported" if supported < contradicted else "contradicted"
+
+    def seeds_needed(self, level: float) -> int | None:
+        """Estimates the seeds per arm that would decide the claim the way it leans; None where too many would."""
+        if self.leaning == "inconclusive":
+            return None
+        side = 0 if self.leaning == "supported" else 1
+        return seeds_needed(
+            self.scores_AxK,
+            self.comparison.effect,
+            self.form,
+            level,
+            lambda above, below: self.claim.p_values(above, below)[side],
+        )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on one claim, and what it rests on.
+
+    cells: labels of all cells compared. treatment, control: the two of them to show side by side. by_seed: the effect
+    in each seed that all cells have. contrast: the effect and its interval, at `level`. p: two-sided, before Holm's
+    correction. A claim that could not be tested has no contrast and no p value; `reason` says why.
+    """
+
+    claim: Claim
+    cells: tuple[str, ...]
+    treatment: str
+    control: str
+    by_seed: Mapping[int, float]
+    verdict: Verdict
+    reason: str
+    contrast: Contrast | None = None
+    p: float | None = None
+    p_corrected: float | None = None
+    level: float | None = None
+    test: ClaimTest | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def seeds_needed(self) -> int | None:
+        """The estimated seeds per arm that would decide an inconclusive claim; None where there is no estimate."""
+        if self.verdict != "inconclusive" or self.test is None or self.level is None:
+            return None
+        return self.test.seeds_needed(self.level)
+
+    @property
+    def seeds_needed_text(self) -> str:
+        """The estimate of the seeds that would decide an inconclusive claim, in words; empty for other claims."""
+        if self.verdict != "inconclusive" or self.test is None:
+            return ""
+        if self.seeds_needed is None:
+            condition = "if the true effect is the observed one (an estimate)"
+            return f"even {SEEDS_MAXIMUM} seeds per arm would not decide it {condition}"
+        more = self.seeds_needed - self.test.scores_AxK.shape[1]
+        return (
+            f"about {more} more {'seed' if more == 1 else 'seeds'} per arm would decide it ({POWER:.0%} power "
+            f"at {self.seeds_needed} seeds if the true effect is the observed one; an estimate)"
+        )
+
+    def record(self) -> VerdictRecord:
+        """Returns the verdict as it is stored; an infinite end of an interval becomes None."""
+        contrast = self.contrast
+        return VerdictRecord(
+            claim=self.claim.name,
+            text=self.claim.text,
+            paper=self.claim.paper,
+            kind=self.claim.kind,
+            margin=self.claim.margin,
+            cells=list(self.cells),
+            treatment=self.treatment,
+            control=self.control,
+            verdict=self.verdict,
+            reason=self.reason,
+            difference=contrast.difference if contrast else None,
+            interval=(finite(contrast.low), finite(contrast.high)) if contrast else None,
+            interval_level=self.level,
+            p=self.p,
+            p_corrected=self.p_corrected,
+            seeds_needed=self.seeds_needed,
+            outlook=self.seeds_needed_text,
+        )
+
+
+def finite(end: float) -> float | None:
+    """Returns the end of an interval, or None where it is infinite."""
+    return end if np.isfinite(end) else None
+
+
+def sentence(judgement: Judgement) -> str:
+    """Returns a verdict on one line: the claim, the effect with its interval, and the reason."""
+    contrast, effect = judgement.contrast, ""
+    if contrast and judgement.level:
+        confidence = f"{100 * (1 - judgement.level):g}%"
+        interval = f"{confidence} interval {contrast.low:+.3f} to {contrast.high:+.3f}"
+        effect = f"{judgement.claim.effect_name} {contrast.difference:+.3f}, {interval}; "
+    reasons = "; ".join(part for part in (judgement.reason, judgement.seeds_needed_text) if part)
+    verdict = judgement.verdict if contrast else "not tested"
+    return f"{verdict.upper()}: {judgement.claim.text} ({effect}{reasons})"
