@@ -1,0 +1,104 @@
+"""The laboratory: models, objectives, training, stored runs, decoding and analyses.
+
+The names below are the public ones: what a notebook or another package's objective or analysis imports.
+
+    from lab import Objective, ObjectiveConfig, Term
+
+    spec = lab.read_spec(Path("run.toml"), [])
+    lab.train(spec, Path("experiments"))
+    run = lab.StoredRun("experiments", spec.identity)
+    run.network, run.task, run.scores["test"]["accuracy"]
+"""
+
+from typing import TYPE_CHECKING
+
+from generators.foundation.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo
+    from lab.analysis.table import ANALYSES
+    from lab.decoding.decoder import Decoded, decode
+    from lab.loss.graph import Graph
+    from lab.loss.term import Term
+    from lab.model.batches import Targets, TensorBatch
+    from lab.model.config import ModelConfig, ModelShape
+    from lab.model.layers import Block
+    from lab.model.network import Trunk, count_parameters, new_block
+    from lab.objectives.check import check_objective
+    from lab.objectives.next_token import NextTokenModel
+    from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, RunLayers
+    from lab.objectives.table import OBJECTIVES, build_objective
+    from lab.run.assembly import RunParts, assemble
+    from lab.run.evaluation import Evaluator
+    from lab.run.spec import RunSpec, TrainingConfig, parse_spec, read_spec
+    from lab.run.step import OptimiserStep
+    from lab.run.store import RunFolder
+    from lab.run.stored_run import StoredRun
+    from lab.run.training import train, training_batches
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "lab.analysis.analysis": ("Analysis", "AnalysisResult", "Findings", "MeasureInfo"),
+            "lab.analysis.table": ("ANALYSES",),
+            "lab.decoding.decoder": ("Decoded", "decode"),
+            "lab.loss.graph": ("Graph",),
+            "lab.loss.term": ("Term",),
+            "lab.model.batches": ("Targets", "TensorBatch"),
+            "lab.model.config": ("ModelConfig", "ModelShape"),
+            "lab.model.layers": ("Block",),
+            "lab.model.network": ("Trunk", "count_parameters", "new_block"),
+            "lab.objectives.check": ("check_objective",),
+            "lab.objectives.next_token": ("NextTokenModel",),
+            "lab.objectives.objective": ("DataShape", "NextTokenPath", "Objective", "ObjectiveConfig", "RunLayers"),
+            "lab.objectives.table": ("OBJECTIVES", "build_objective"),
+            "lab.run.assembly": ("RunParts", "assemble"),
+            "lab.run.evaluation": ("Evaluator",),
+            "lab.run.spec": ("RunSpec", "TrainingConfig", "parse_spec", "read_spec"),
+            "lab.run.step": ("OptimiserStep",),
+            "lab.run.store": ("RunFolder",),
+            "lab.run.stored_run": ("StoredRun",),
+            "lab.run.training": ("train", "training_batches"),
+        },
+    )
+
+__all__ = [
+    "ANALYSES",
+    "OBJECTIVES",
+    "Analysis",
+    "AnalysisResult",
+    "Block",
+    "DataShape",
+    "Decoded",
+    "Evaluator",
+    "Findings",
+    "Graph",
+    "MeasureInfo",
+    "ModelConfig",
+    "ModelShape",
+    "NextTokenModel",
+    "NextTokenPath",
+    "Objective",
+    "ObjectiveConfig",
+    "OptimiserStep",
+    "RunFolder",
+    "RunLayers",
+    "RunParts",
+    "RunSpec",
+    "StoredRun",
+    "Targets",
+    "TensorBatch",
+    "Term",
+    "TrainingConfig",
+    "Trunk",
+    "assemble",
+    "build_objective",
+    "check_objective",
+    "count_parameters",
+    "decode",
+    "new_block",
+    "parse_spec",
+    "read_spec",
+    "train",
+    "training_batches",
+]

@@ -13,7 +13,7 @@ from lab.model.batches import TensorBatch
 from lab.run.assembly import assemble
 from lab.run.spec import parse_spec
 from lab.run.step import OptimiserStep
-from lab.run.training import DRAWN_AT_ONCE
+from lab.run.training import STEPS_DRAWN_AT_ONCE
 
 BATCH_SIZE = 16
 TURNS = 7
@@ -56,10 +56,10 @@ def measure_task(kind: str, settings: Tree) -> Tree:
     optimiser_step = OptimiserStep(parts.network, spec.training)
     draw_seconds, step_seconds = [], []
     for turn in range(TURNS + 1):
-        first = turn * BATCH_SIZE * DRAWN_AT_ONCE
+        first = turn * BATCH_SIZE * STEPS_DRAWN_AT_ONCE
         before = time.perf_counter()
-        batch = parts.task.batch("train", np.arange(first, first + BATCH_SIZE * DRAWN_AT_ONCE))
-        draw_seconds.append((time.perf_counter() - before) / DRAWN_AT_ONCE)
+        batch = parts.task.batch("train", np.arange(first, first + BATCH_SIZE * STEPS_DRAWN_AT_ONCE))
+        draw_seconds.append((time.perf_counter() - before) / STEPS_DRAWN_AT_ONCE)
         pieces = [batch.take(np.arange(k * BATCH_SIZE, (k + 1) * BATCH_SIZE)) for k in range(STEPS_PER_TURN)]
         before = time.perf_counter()
         for piece in pieces:

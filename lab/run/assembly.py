@@ -1,4 +1,4 @@
-"""A run's parts, built from its spec: the task, and the network with its weights drawn from the seed."""
+"""The parts of a run, built from its spec: task, device, and network with weights drawn from the seed."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from generators.table import build_task
 from generators.task import Task
 from lab.model.network import initialise
 from lab.objectives.objective import Objective
-from lab.run.finetuning import network_of
+from lab.run.finetuning import build_network
 from lab.run.spec import RunSpec
 
 
@@ -23,20 +23,26 @@ class RunParts:
 
 
 def assemble(spec: RunSpec) -> RunParts:
-    """Build a run's parts. The weights depend on the spec's seed and shapes alone, never on the device; those of its
-    start are not in them yet.
+    """Builds the parts of a run.
+
+    The weights depend on the seed and the shapes of the spec alone, never on the device. Weights of the run that a
+    finetuning run starts from are not loaded here.
 
     Raises:
-        UserError: the task's file, the objective in this model, what it starts from, or the device is not to be had.
+        UserError: the task, the objective with this model, the run to start from, or the device is not usable.
     """
     device = usable_device(spec.training.device)
-    network = network_of(spec)
+    network = build_network(spec)
     initialise(network, spec.model.shape.layers, torch.Generator().manual_seed(spec.seed))
     return RunParts(build_task(spec.task), network.to(device), device)
 
 
 def usable_device(name: str) -> torch.device:
-    """The device of that name, tried."""
+    """Returns the torch device of that name after trying it.
+
+    Raises:
+        UserError: the device does not work on this machine.
+    """
     try:
         device = torch.device(name)
         torch.empty(1, device=device).cpu()

@@ -1,8 +1,9 @@
-"""The bytes of a checkpoint: a safetensors file whose header says which run it is of, how far, and what it must hold.
+"""Checkpoint files: safetensors with a header that names the run, its progress and a digest of the whole content.
 
-The header has one metadata key (safetensors does not keep the order of several), JSON with the run's identity, the
-progress and a SHA-256 over both and every tensor. Equal tensors and progress are equal bytes. safetensors by itself
-notices a file cut short; a byte changed on the way, or a file of another run, only the digest and the identity do.
+The header has one metadata key, because safetensors does not keep the order of several. Its value is JSON with the
+identity of the run, the progress, and the SHA-256 of both and of every tensor. Equal tensors and progress give equal
+bytes. safetensors itself notices a file that was cut short; only the digest notices a changed byte, and only the
+identity a file of another run.
 """
 
 import json
@@ -17,46 +18,52 @@ from torch import Tensor
 
 from generators.foundation.settings import Tree
 
-KEY = "progress"
+METADATA_KEY = "progress"
 
 
 class InvalidCheckpoint(ValueError):
-    """Why a file is not what its name says, to go into a sentence."""
+    """A file is not the checkpoint that its name promises; the message completes a sentence about the file."""
 
 
-def pack(tensors: Mapping[str, Tensor], run: str, progress: Tree) -> bytes:
-    """A checkpoint file of run `run`; `progress` is JSON types without the keys `run` and `sha256`."""
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+def pack_checkpoint(tensors: Mapping[str, Tensor], run: str, progress: Tree) -> bytes:
+    """Returns the content of a checkpoint file.
+
+    Args:
+        run: the identity of the run.
+        progress: JSON types, without the keys `run` and `sha256`.
+    """
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     header = {"run": run, **progress}
-    return save(plain, metadata={KEY: json.dumps({**header, "sha256": _digest(plain, header)})})
+    metadata = {METADATA_KEY: json.dumps({**header, "sha256": _digest(contiguous, header)})}
+    return save(contiguous, metadata=metadata)
 
 
-def unpack(path: Path, run: str) -> tuple[dict[str, Tensor], Tree]:
-    """Tensors and progress of a checkpoint of run `run`.
+def read_checkpoint(path: Path, run: str) -> tuple[dict[str, Tensor], Tree]:
+    """Reads the tensors and the progress of a checkpoint of the run with identity `run`.
 
     Raises:
-        InvalidCheckpoint: the file is something else, is damaged, or is of another run.
-        OSError: it cannot be read.
+        InvalidCheckpoint: the file is something else, is damaged, or belongs to another run.
+        OSError: the file cannot be read.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[KEY])
+            header = json.loads((file.metadata() or {})[METADATA_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        digest, written_by = header.pop("sha256"), header["run"]
+        digest, owner = header.pop("sha256"), header["run"]
     except SafetensorError as error:
         raise InvalidCheckpoint(f"not a whole safetensors file: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError):
         raise InvalidCheckpoint("a safetensors file, but not a checkpoint of this lab") from None
-    if written_by != run:
-        raise InvalidCheckpoint(f"a checkpoint of run {written_by}")
+    if owner != run:
+        raise InvalidCheckpoint(f"a checkpoint of run {owner}")
     if digest != _digest(tensors, header):
-        raise InvalidCheckpoint("damaged: its content does not have the SHA-256 that its header gives")
+        raise InvalidCheckpoint("damaged: its content does not match the SHA-256 in its header")
     del header["run"]
     return tensors, header
 
 
-def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors under a prefix, without it."""
+def select_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Returns the tensors whose names begin with a prefix, under their names without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 

@@ -1,7 +1,7 @@
-"""Scores of a network on a split of its task, read beside those of the task's shortcuts.
+"""Scores of a network on a split of its task, beside the scores of the task's shortcuts.
 
-Scored tokens are predicted with the truth before them, from the next-token path alone (paper, section 4). Every
-scored token of a sample being right this way is the same as greedy decoding producing the whole answer.
+Scored tokens are predicted from the true tokens before them, by the next-token path alone (paper, section 4). All
+scored tokens of a sample are right in this way exactly if greedy decoding would produce the whole answer.
 """
 
 import numpy as np
@@ -14,43 +14,48 @@ from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
 
 SAMPLES_AT_ONCE = 64
-"""Of a forward pass: more of them leave a core's cache."""
+"""Samples per forward pass; with more, the activations no longer fit the cache of a CPU core."""
 SCORES = ("accuracy", "exact", "accuracy_unexplained", "above_shortcuts")
-"""The metrics of which more is better; shortcut/<name> beside them."""
+"""The metrics in which more is better, apart from shortcut/<name>."""
 
 
 class Evaluator:
     """A held-out split, drawn once and kept on the device.
 
+    Args:
+        split: the name of a held-out split of the task.
+
     Metrics:
         loss_i: mean cross-entropy of the term, in nats.
-        accuracy: share of scored tokens whose most likely prediction is right.
+        accuracy: share of scored tokens that the network predicts as most likely.
         exact: share of samples with every scored token right.
         accuracy_unexplained: accuracy on the scored tokens that every shortcut gets wrong.
-        above_shortcuts: accuracy less that of the best shortcut.
-        shortcut/<name>: the accuracy of each shortcut.
+        above_shortcuts: accuracy minus the accuracy of the best shortcut.
+        shortcut/<name>: accuracy of each shortcut.
     """
 
     def __init__(self, task: Task, split: str, device: torch.device) -> None:
         size = task.splits[split]
         assert size is not None, "only held-out splits are evaluated"
         self.batches: list[TensorBatch] = []
-        self.scored: list[Tensor] = []
-        drawn = task.batch(split, np.arange(size))
+        self.positions: list[Tensor] = []
+        whole = task.batch(split, np.arange(size))
         for start in range(0, size, SAMPLES_AT_ONCE):
-            batch = drawn.take(np.arange(start, min(start + SAMPLES_AT_ONCE, size))).trimmed()
+            batch = whole.take(np.arange(start, min(start + SAMPLES_AT_ONCE, size))).trimmed()
             self.batches.append(TensorBatch.from_batch(batch, device, np.arange(start, start + len(batch))))
-            self.scored.append(torch.from_numpy(np.flatnonzero(batch.scored[:, 1:])).to(device))
-        self.rows = np.nonzero(drawn.scored)[0]
-        self.shortcuts = task.shortcut_scores(drawn)
+            self.positions.append(torch.from_numpy(np.flatnonzero(batch.scored[:, 1:])).to(device))
+        self.samples = np.nonzero(whole.scored)[0]
+        """The sample of each scored token [S]."""
+        self.shortcuts = task.shortcut_scores(whole)
+        """Shortcut -> whether it gets each scored token right [S]."""
 
     @torch.no_grad()
     def __call__(self, network: Objective) -> dict[str, float]:
-        """All metrics of a network on this split."""
+        """Computes all metrics of a network on this split."""
         totals: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
         hits = []
-        for batch, positions in zip(self.batches, self.scored, strict=True):
+        for batch, positions in zip(self.batches, self.positions, strict=True):
             latent = network.latent(batch)
             for term in network.terms(latent, batch, Graph()):
                 totals[term.name] = totals.get(term.name, torch.zeros_like(term.value)) + term.value * term.count
@@ -62,22 +67,21 @@ class Evaluator:
         return losses | self.scores(torch.cat(hits).cpu().numpy())
 
     def scores(self, hits: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> dict[str, float]:
-        """The metrics that come from which of the S scored tokens were right [S]."""
+        """Computes the metrics that depend only on whether each of the S scored tokens was predicted right [S]."""
         if not len(hits):
             return {}
-        samples = np.unique(self.rows)
-        wrong = np.unique(self.rows[~hits])
-        result = {"accuracy": float(hits.mean()), "exact": 1 - len(wrong) / len(samples)}
+        failed = np.unique(self.samples[~hits])
+        scores = {"accuracy": float(hits.mean()), "exact": 1 - len(failed) / len(np.unique(self.samples))}
         if self.shortcuts:
             unexplained = ~np.any(list(self.shortcuts.values()), axis=0)
             if unexplained.any():
-                result["accuracy_unexplained"] = float(hits[unexplained].mean())
-            each = {f"shortcut/{name}": float(right.mean()) for name, right in self.shortcuts.items()}
-            result["above_shortcuts"] = result["accuracy"] - max(each.values())
-            result |= each
-        return result
+                scores["accuracy_unexplained"] = float(hits[unexplained].mean())
+            of_shortcuts = {f"shortcut/{name}": float(right.mean()) for name, right in self.shortcuts.items()}
+            scores["above_shortcuts"] = scores["accuracy"] - max(of_shortcuts.values())
+            scores |= of_shortcuts
+        return scores
 
 
 def selection_score(metrics: dict[str, float]) -> float:
-    """What the best checkpoint is chosen by, on validation: accuracy, or a small loss_1 where nothing is scored."""
+    """Returns the validation score that selects the best checkpoint: accuracy, or -loss_1 if no token is scored."""
     return metrics.get("accuracy", -metrics["loss_1"])

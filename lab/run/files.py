@@ -1,4 +1,4 @@
-"""Files and folders written so that a kill at any moment leaves them whole."""
+"""Files and folders that stay whole when the process is killed or the disk fills up."""
 
 import fcntl
 import json
@@ -10,8 +10,16 @@ from pathlib import Path
 from generators.foundation.errors import UserError, WorkFailed
 
 
+class FolderInUse(UserError):
+    """Another process has locked the folder."""
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file at once: afterwards it is the old one or the new one, whole, also after a power cut."""
+    """Replaces a file in one step: after a kill or a power cut it is the whole old file or the whole new one.
+
+    Raises:
+        WorkFailed: the file cannot be written; the old one is intact.
+    """
     temporary = path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
@@ -22,48 +30,53 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise WorkFailed(f"{path}: could not be written ({error.strerror}); what was there before is intact") from None
+        raise WorkFailed(f"{path}: could not be written ({error.strerror}); the old content is intact") from None
+
+
+def json_bytes(value: object) -> bytes:
+    """Formats a value as JSON: indented, keys in their order, one newline at the end."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def make_folder(path: Path) -> None:
-    """The folder, made where it is not there."""
+    """Creates a folder and its parents unless they exist.
+
+    Raises:
+        UserError: the folder cannot be created.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{path}: no folder can be made there ({error.strerror}); choose another --home") from None
-
-
-class FolderInUse(UserError):
-    """A folder that another process holds."""
+        raise UserError(f"{path}: the folder cannot be created ({error.strerror}); choose another --home") from None
 
 
 @contextmanager
-def lock_folder(folder: Path, what: str, *, shared: bool = False) -> Iterator[None]:
-    """Hold a folder for one process; the lock ends with the process, however it ends. What a kill left half-written
-    under a temporary name is removed. `shared`: for several processes, so that none has it to itself meanwhile.
+def lock_folder(folder: Path, activity: str, *, shared: bool = False) -> Iterator[None]:
+    """Locks a folder for this process until the block ends, or the process does, however it ends.
+
+    An exclusive lock first removes the temporary files that a killed process left in the folder.
+
+    Args:
+        activity: what a process does while it holds the lock, for the message of the one that is refused.
+        shared: lets other processes share the lock, while nobody can hold the folder exclusively.
 
     Raises:
-        FolderInUse: another process holds it (`what` says what that process is doing).
-        UserError: it cannot be written to.
+        FolderInUse: another process holds the folder.
+        UserError: the folder cannot be written to.
     """
     make_folder(folder)
     try:
-        file = (folder / "lock").open("a+")  # both: over NFS a lock of either kind needs its own
+        file = (folder / "lock").open("a+")  # over NFS, either kind of lock needs its own access
     except OSError as error:
         raise UserError(f"{folder}: cannot be written to ({error.strerror}); choose another --home") from None
     with file:
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FolderInUse(f"{folder}: another process is {what}; wait for it or end it") from None
+            raise FolderInUse(f"{folder}: another process is {activity}; wait for it or end it") from None
         except OSError as error:
             raise UserError(f"{folder}: cannot be locked ({error.strerror}); choose another --home") from None
-        for left in () if shared else folder.glob("*.tmp"):
+        for leftover in () if shared else folder.glob("*.tmp"):
             with suppress(OSError):
-                left.unlink()
+                leftover.unlink()
         yield
-
-
-def json_bytes(value: object) -> bytes:
-    """JSON as files hold it: indented, keys in the order given, one newline at the end."""
-    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()

@@ -1,18 +1,20 @@
-"""What a run starts from: finetuning (paper: CodeContests, and the appendix on Llama 2), and which weights are taken.
+"""Finetuning: the network of a run that starts from another run, and the weights that it loads from it.
 
-Finetuning keeps the next-token network that was pretrained, layer by layer: embedding, trunk, what stands between it
-and the unembedding (of `multi_token`, head 1), norm, unembedding. So the network of a run with a start is not that of
-its model's size. It has as many layers on the way to the next token as the start has, and what its objective has beside
-them comes on top. Of a model of L layers, transformer heads in parallel, match = "layers":
+Finetuning (paper: CodeContests, and the appendix on Llama 2) keeps the pretrained next-token network layer by layer:
+embedding, trunk, the layers between trunk and unembedding (for `multi_token`, head 1), norm, unembedding. The network
+of a run with a start is therefore not that of its model's size: its next-token path has as many layers as that of the
+start, and the further layers of its objective are added to them. With a model of L layers, parallel transformer heads
+and match = "layers":
 
-    start -> run     the start's network         the run's network
+    start -> run     network of the start        network of the run
     n=4 -> n=4       L-4 trunk + heads 1 to 4    the same
     n=4 -> n=1       L-4 trunk + heads 1 to 4    L-4 trunk + head 1
-    n=1 -> n=4       L-1 trunk + head 1          L-1 trunk + heads 1 to 4; with match = "none" it is the same
+    n=1 -> n=4       L-1 trunk + head 1          L-1 trunk + heads 1 to 4; the same with match = "none"
 
-The next-token path is taken by place, so that objectives of another kind, or chains, may follow each other: the last
-layer of a `multi_token` start's path becomes the last of a `token_order` run's trunk. Further heads are taken by name
-and shape, or start fresh. A start whose path ends in another kind of layer, or that has another vocabulary, is refused.
+The next-token path is matched by position, so that one objective, or one chain of heads, can follow another: the last
+layer on the path of a `multi_token` start becomes the last trunk layer of a `token_order` run. Further heads are
+matched by name and shape; without a match they keep the weights drawn from the seed. A start is refused if its path
+ends in another kind of layer or if it has another vocabulary.
 """
 
 from collections.abc import Mapping
@@ -29,109 +31,116 @@ from lab.objectives.objective import DataShape, Objective
 from lab.objectives.table import build_objective
 from lab.run.spec import RunSpec
 
-ROOM_LAYERS = 64
-"""More than any objective has beside the next-token path; where it is measured how many those are."""
+SPARE_LAYERS = 64
+"""More layers than any objective adds to the next-token path; used to count how many it adds."""
 
 
-def network_of(spec: RunSpec) -> Objective:
-    """The network of a spec, weights not yet drawn.
+def build_network(spec: RunSpec) -> Objective:
+    """Builds the network of a spec; its weights are not drawn yet.
 
     Raises:
-        UserError: the task's file, the objective in this model, or what the start has, is not to be had.
+        UserError: the task cannot be built, the objective does not fit the model, or the start does not fit the run.
     """
     task = build_task(spec.task)
     data = DataShape(len(task.vocabulary), task.length)
     if spec.start is None:
         return build_objective(spec.objective, spec.model, data)
-    same_vocabulary(build_task(spec.start.run.task), task)
+    check_vocabularies(build_task(spec.start.run.task), task)
     start = meta_network(spec.start.run)
-    layers = blocks_to_next_token(start)
+    layers = count_next_token_blocks(start)
     with torch.device("meta"):
-        roomy = build_objective(spec.objective, deepened(spec.model, layers + ROOM_LAYERS), data)
-    beside = layers + ROOM_LAYERS - blocks_to_next_token(roomy)
+        oversized = build_objective(spec.objective, with_layers(spec.model, layers + SPARE_LAYERS), data)
+    further_layers = layers + SPARE_LAYERS - count_next_token_blocks(oversized)
     try:
-        network = build_objective(spec.objective, deepened(spec.model, layers + beside), data)
+        network = build_objective(spec.objective, with_layers(spec.model, layers + further_layers), data)
     except UserError as error:
-        raise UserError(f"start: its {layers} layers on the way to the next token are kept: {error}") from None
-    names_taken(spec, network, start)
+        raise UserError(f"start: the {layers} layers of its next-token path are kept: {error}") from None
+    weight_sources(spec, network, start)
     if spec.start.freeze == "trunk":
         network.trunk.requires_grad_(False)
     return network
 
 
 def meta_network(spec: RunSpec, source: str = "") -> Objective:
-    """The network of a spec without a weight in memory: shapes and counts only.
+    """Builds the network of a spec on torch's meta device: shapes and counts without any weight in memory.
+
+    Args:
+        source: the file that the spec comes from, named first in errors.
 
     Raises:
-        UserError: as `network_of` does, with the source of the spec before it where one is named.
+        UserError: as `build_network`.
     """
     try:
         with torch.device("meta"):
-            return network_of(spec)
+            return build_network(spec)
     except UserError as error:
         raise UserError(f"{source}: {error}" if source else str(error)) from None
 
 
-def deepened(model: ModelConfig, layers: int) -> ModelConfig:
-    """A model of the same width with so many layers, which may be more than a file can ask for."""
+def with_layers(model: ModelConfig, layers: int) -> ModelConfig:
+    """Returns a model of the same width with another number of layers, which may exceed the maximum of a spec."""
     shape = model.shape
-    wanted = {"size": None, "width": shape.width, "layers": layers, "attention_heads": shape.attention_heads}
-    return model.model_copy(update=wanted)
+    changes = {"size": None, "width": shape.width, "layers": layers, "attention_heads": shape.attention_heads}
+    return model.model_copy(update=changes)
 
 
-def next_token_network(network: Objective) -> list[nn.Module]:
-    """What a token goes through to the logits of the next one, in order."""
+def next_token_modules(network: Objective) -> list[nn.Module]:
+    """Returns the modules from a token to the logits of the next one, in order."""
     path = network.next_token_path()
     return [network.trunk.embed_tokens, *network.trunk.layers, *path.layers, path.norm, path.unembedding]
 
 
-def blocks_to_next_token(network: Objective) -> int:
-    """Transformer layers on the way to the next token."""
-    return sum(isinstance(part, Block) for part in next_token_network(network))
+def count_next_token_blocks(network: Objective) -> int:
+    """Counts the transformer layers of the next-token path, the trunk included."""
+    return sum(isinstance(module, Block) for module in next_token_modules(network))
 
 
-def names_taken(spec: RunSpec, network: Objective, start: Objective) -> dict[str, str]:
-    """Name of a weight -> the start's weight it begins as.
+def weight_sources(spec: RunSpec, network: Objective, start: Objective) -> dict[str, str]:
+    """Maps the name of each weight that is loaded to the name of the start's weight that it is loaded from.
 
     Raises:
-        UserError: the start's next-token network is not one that the run's can begin as.
+        UserError: the next-token paths of the run and of its start have different layers.
     """
     assert spec.start is not None
-    ways = next_token_network(network), next_token_network(start)
-    kinds = [[type(part).__name__ for part in way] for way in ways]
-    shapes = [[[tuple(value.shape) for value in part.state_dict().values()] for part in way] for way in ways]
+    paths = next_token_modules(network), next_token_modules(start)
+    kinds = [[type(module).__name__ for module in path] for path in paths]
+    shapes = [[[tuple(value.shape) for value in module.state_dict().values()] for module in path] for path in paths]
     if kinds[0] != kinds[1] or shapes[0] != shapes[1]:
-        mine, theirs = (" ".join(names) for names in kinds)
+        run_path, start_path = (" ".join(names) for names in kinds)
         raise UserError(
-            f"start.objective {spec.start.run.objective.kind}: a token goes to the next one through {theirs}, and in "
-            f"objective {spec.objective.kind} through {mine}; finetuning keeps that path: give both the same head layer"
+            f"start.objective {spec.start.run.objective.kind}: its next-token path is {start_path}, and that of "
+            f"objective {spec.objective.kind} is {run_path}; finetuning keeps the path: give both the same head layer"
         )
-    names = [{module: name for name, module in each.named_modules()} for each in (network, start)]
-    taken = {
-        f"{names[0][mine]}.{inside}": f"{names[1][theirs]}.{inside}"
-        for mine, theirs in zip(*ways, strict=True)
-        for inside in mine.state_dict()
+    names = [{module: name for name, module in owner.named_modules()} for owner in (network, start)]
+    sources = {
+        f"{names[0][module]}.{parameter}": f"{names[1][start_module]}.{parameter}"
+        for module, start_module in zip(*paths, strict=True)
+        for parameter in module.state_dict()
     }
     if spec.start.heads == "keep":
-        own, stored = network.state_dict(), start.state_dict()
-        further = stored.keys() - set(taken.values())
-        taken |= {
+        weights, start_weights = network.state_dict(), start.state_dict()
+        further = start_weights.keys() - set(sources.values())
+        sources |= {
             name: name
-            for name in own
-            if name not in taken and name in further and own[name].shape == stored[name].shape
+            for name in weights
+            if name not in sources and name in further and weights[name].shape == start_weights[name].shape
         }
-    return taken
+    return sources
 
 
-def take_over(spec: RunSpec, network: Objective, weights: Mapping[str, Tensor]) -> None:
-    """Give a run's network the weights of its start; what the start does not have stays as it was drawn."""
+def load_start_weights(spec: RunSpec, network: Objective, weights: Mapping[str, Tensor]) -> None:
+    """Loads the weights of a start into the network of a run; weights without a source stay as they were drawn."""
     assert spec.start is not None
-    taken = names_taken(spec, network, meta_network(spec.start.run))
-    network.load_state_dict({name: weights[source] for name, source in taken.items()}, strict=False)
+    sources = weight_sources(spec, network, meta_network(spec.start.run))
+    network.load_state_dict({name: weights[source] for name, source in sources.items()}, strict=False)
 
 
-def same_vocabulary(start: Task, task: Task) -> None:
-    """Refuse a start that was trained on other tokens."""
+def check_vocabularies(start: Task, task: Task) -> None:
+    """Refuses a start that was trained on another vocabulary.
+
+    Raises:
+        UserError: the vocabularies differ.
+    """
     if start.vocabulary == task.vocabulary:
         return
     sizes = f"{len(start.vocabulary)} tokens of {start.config.kind}", f"{len(task.vocabulary)} of {task.config.kind}"

@@ -1,7 +1,7 @@
-"""RunSpec: everything that decides a run's numbers, and the identity made of it."""
+"""The spec of a run: every setting that its numbers depend on, and the identity computed from them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
@@ -26,48 +26,50 @@ from lab.objectives.table import OBJECTIVES
 
 
 class TrainingConfig(Settings):
-    """How a run is trained. The defaults that are not sizes are the paper's (appendix, training hyperparameters)."""
+    """Settings of training. Defaults other than sizes are those of the paper (appendix, training hyperparameters)."""
 
     steps: int = Field(ge=1, le=10**9, description="optimiser steps")
-    batch_size: int = Field(ge=1, le=10**6, description="samples a step")
-    learning_rate: float = Field(gt=0, description="peak, reached after the warm-up")
-    warmup_steps: int = Field(default=0, ge=0, description="linear warm-up")
+    batch_size: int = Field(ge=1, le=10**6, description="samples per step")
+    learning_rate: float = Field(gt=0, description="peak rate, reached after the warm-up")
+    warmup_steps: int = Field(default=0, ge=0, description="steps of the linear warm-up")
     final_learning_rate_fraction: float = Field(
-        default=0.03, ge=0, le=1, description="of the peak, where the cosine ends"
+        default=0.03, ge=0, le=1, description="last rate of the cosine schedule, as a fraction of the peak"
     )
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    beta2: float = Field(default=0.95, ge=0, lt=1)
-    weight_decay: float = Field(default=0.1, ge=0, description="decoupled, on matrices; norms are not decayed")
-    clip_norm: float = Field(default=1.0, gt=0, description="global gradient norm is cut to this")
-    evaluate_every_steps: int = Field(ge=1, description="validation and checkpoint; also after the last step")
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="AdamW's decay of the gradient mean")
+    beta2: float = Field(default=0.95, ge=0, lt=1, description="AdamW's decay of the squared-gradient mean")
+    weight_decay: float = Field(default=0.1, ge=0, description="decoupled weight decay of matrices; not of norms")
+    clip_norm: float = Field(default=1.0, gt=0, description="maximum of the global gradient norm")
+    evaluate_every_steps: int = Field(
+        ge=1, description="steps between validations, each with a checkpoint; the last step always has one"
+    )
     stop_after_evaluations: int | None = Field(
-        default=None, ge=1, description="early stopping: so many validations in a row without a better score"
+        default=None, ge=1, description="early stopping: validations in a row without a better score"
     )
     keep_every_steps: int | None = Field(
-        default=None, ge=1, description="weights kept for later analysis; a multiple of evaluate_every_steps"
+        default=None, ge=1, description="steps between kept weights; a multiple of evaluate_every_steps"
     )
     loss: Literal["joint", "sequential", "chunked"] = Field(
         default="joint",
-        description="one gradient, three ways: all heads at once; head by head as in the paper; and without all logits",
+        description="one gradient, three ways: all heads at once, head by head (as in the paper), or chunked logits",
     )
-    micro_batches: int = Field(default=1, ge=1, description="pieces a batch's gradient is added up from")
-    device: str = Field(default="cpu", description="a torch device")
+    micro_batches: int = Field(default=1, ge=1, description="pieces of a batch whose gradients are summed")
+    device: str = Field(default="cpu", description="torch device")
     compile: bool = Field(
-        default=False, description="torch.compile of layers and read-out: half a minute, then faster steps"
+        default=False, description="torch.compile for layers and read-out: takes half a minute, then steps are faster"
     )
     cuda_graphs: bool = Field(
-        default=False, description="with compile, on a CUDA device: a layer's kernels are recorded once and replayed"
+        default=False, description="with compile on a CUDA device: record the kernels of a layer once and replay them"
     )
-    precision: Literal["fp32", "bf16"] = Field(default="fp32", description="bf16 is autocast over fp32 weights")
+    precision: Literal["fp32", "bf16"] = Field(default="fp32", description="bf16: autocast over fp32 weights")
 
     @model_validator(mode="after")
-    def _warm(self) -> Self:
+    def _check(self) -> Self:
         if self.warmup_steps > self.steps:
             raise ValueError(f"warmup_steps = {self.warmup_steps} should be at most steps = {self.steps}")
         if self.micro_batches > self.batch_size:
             raise ValueError(
                 f"micro_batches = {self.micro_batches} should be at most batch_size = {self.batch_size}: "
-                "a piece holds a sample at least"
+                "each piece needs at least one sample"
             )
         if self.keep_every_steps is not None and self.keep_every_steps % self.evaluate_every_steps:
             raise ValueError(
@@ -82,32 +84,32 @@ class TrainingConfig(Settings):
         return self
 
 
-class Taking(Settings):
-    """What is taken from the run that a run starts from; `starting.py` says how."""
+class StartSettings(Settings):
+    """The settings of finetuning that decide which weights are loaded and trained (see `lab.run.finetuning`)."""
 
-    checkpoint: Literal["best", "last"] = "best"
+    checkpoint: Literal["best", "last"] = Field(default="best", description="checkpoint of the start to load")
     heads: Literal["keep", "drop"] = Field(
         default="keep",
-        description="keep: all that has the same name and shape; drop: the embedding and the next-token path alone",
+        description="keep: load all weights of equal name and shape; drop: the embedding and next-token path alone",
     )
-    freeze: Literal["none", "trunk"] = Field(default="none", description="trunk: it and the embedding stay as they are")
+    freeze: Literal["none", "trunk"] = Field(default="none", description="trunk: do not train trunk and embedding")
 
 
 START_TABLES = ("task", "objective", "training")
 
 
-class Start(Taking):
-    """What a run starts from: another run of the same model and seed, and what is taken from it."""
+class Start(StartSettings):
+    """The run that a finetuning run starts from, which has the same model and seed, and how its weights are used."""
 
     run: "RunSpec"
 
-    def inside(self, form: Tree) -> Tree:
-        """The table [start], with the run's own tables in one of their forms."""
+    def table(self, form: Tree) -> Tree:
+        """Returns the table [start]; `form` is the spec of the start, canonical or as a tree."""
         return {**self.model_dump(mode="json", exclude={"run"}), **{name: form[name] for name in START_TABLES}}
 
 
 class RunSpec(Settings):
-    """One run: task, model, objective, training, seed, and for finetuning a start. Two equal specs are one run."""
+    """Task, model, objective, training, seed and, for finetuning, the start of a run. Equal specs are the same run."""
 
     task: TaskConfig
     model: ModelConfig
@@ -117,7 +119,7 @@ class RunSpec(Settings):
     start: Start | None = None
 
     def canonical(self) -> Tree:
-        """The spec as JSON types, every default written out, data by digest instead of path."""
+        """Returns the spec as JSON types: every default written out, data given by digest instead of path."""
         form = {
             "task": self.task.canonical(),
             "model": self.model.model_dump(mode="json"),
@@ -125,24 +127,28 @@ class RunSpec(Settings):
             "training": self.training.model_dump(mode="json"),
             "seed": self.seed,
         }
-        return form | {"start": self.start.inside(self.start.run.canonical())} if self.start else form
+        return form | {"start": self.start.table(self.start.run.canonical())} if self.start else form
 
     @property
     def identity(self) -> str:
-        """16 hexadecimal digits of the SHA-256 of the canonical form: the name of the run's folder."""
+        """The name of the run's folder: the first 16 hexadecimal digits of the SHA-256 of the canonical form."""
         return sha256(json.dumps(self.canonical(), sort_keys=True).encode()).hexdigest()[:16]
 
     def tree(self) -> Tree:
-        """The spec as it can be read again, paths included."""
+        """Returns the spec in the form that `parse_spec` reads, paths included."""
         form = {**self.canonical(), "task": self.task.model_dump(mode="json")}
-        return form | {"start": self.start.inside(self.start.run.tree())} if self.start else form
+        return form | {"start": self.start.table(self.start.run.tree())} if self.start else form
 
 
-def parse_spec(data: Tree, source: str) -> RunSpec:
-    """A spec from a tree as TOML or JSON gives it.
+def parse_spec(data: Tree, source: str = "spec") -> RunSpec:
+    """Validates a spec.
+
+    Args:
+        data: the spec as TOML or JSON gives it.
+        source: the file or command that the data comes from, named in errors.
 
     Raises:
-        UserError: a sentence that names source, key, value and what would be right.
+        UserError: a setting is unknown, missing or wrong; the message names source, key, value and what would be right.
     """
     data = dict(data)
     data.setdefault("seed", 0)
@@ -168,37 +174,39 @@ def parse_spec(data: Tree, source: str) -> RunSpec:
 
 
 def parse_start(data: Tree, source: str) -> Start | None:
-    """The start of a spec: none without [start] or where it is empty, which is how a study has a level without one.
+    """Validates the table [start] of a spec; tables missing in it are those of the run itself.
 
-    Tables left out are those of the run itself.
+    Returns:
+        The start; None if there is no table [start] or if it is empty, as in the levels of a study that train afresh.
 
     Raises:
-        UserError: as `parse_spec` does.
+        UserError: as `parse_spec`.
     """
     table = data.get("start", {})
     if not isinstance(table, Mapping):
         raise UserError(f"{source}: start = {table!r}: should be a table")
     if not table:
         return None
-    names = [*Taking.model_fields, *START_TABLES]
+    names = [*StartSettings.model_fields, *START_TABLES]
     for key in table:
         if key not in names:
             raise UserError(f"{source}: start.{key}: no such key; {suggestion(key, names, 'start.')}")
-    taking = validate(Taking, {key: table[key] for key in Taking.model_fields if key in table}, source, "start")
+    own_settings = {key: table[key] for key in StartSettings.model_fields if key in table}
+    settings = validate(StartSettings, own_settings, source, "start")
     tables = {key: table[key] for key in START_TABLES if key in table}
     if not tables:
         raise UserError(
-            f"{source}: start says nothing of the run to start from; give at least one of the tables "
+            f"{source}: start does not describe the run to start from; give at least one of the tables "
             f"{', '.join(f'start.{name}' for name in START_TABLES)}"
         )
-    own = {key: value for key, value in data.items() if key != "start"}
-    run = parse_spec({**own, **tables}, f"{source}, table start")
-    return Start(**taking.model_dump(), run=run)
+    run_tables = {key: value for key, value in data.items() if key != "start"}
+    run = parse_spec({**run_tables, **tables}, f"{source}, table start")
+    return Start(**settings.model_dump(), run=run)
 
 
-def read_spec(path: Path, assignments: list[str]) -> RunSpec:
-    """The spec of a TOML file with `--set` assignments on top."""
-    data = read_toml(path)
+def read_spec(path: Path | str, assignments: Sequence[str] = ()) -> RunSpec:
+    """Reads the spec of a TOML file and applies `--set` assignments ("key=value") to it; raises as `parse_spec`."""
+    data = read_toml(Path(path))
     for assignment in assignments:
         assign_value(data, *split_assignment(assignment))
     return parse_spec(data, str(path))

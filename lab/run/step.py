@@ -1,4 +1,4 @@
-"""The optimiser step: training, cost estimates, the `step` analysis and the benchmarks all take it here."""
+"""The optimiser step, which training, cost estimates, the `step` analysis and the benchmarks share."""
 
 import math
 import os
@@ -15,7 +15,7 @@ from lab.model.network import compile_blocks
 from lab.objectives.objective import Objective
 from lab.run.spec import TrainingConfig
 
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # otherwise cuBLAS may add in another order each time
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # otherwise cuBLAS may add in a different order each time
 
 Backward = Callable[[TensorBatch], dict[str, Tensor]]
 """Adds the gradient of a batch to the parameters' and returns the value of each loss term by name."""
@@ -23,7 +23,7 @@ Backward = Callable[[TensorBatch], dict[str, Tensor]]
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """Makes a GPU compute the same bytes each time; by default its attention adds gradients in any order."""
+    """Makes a GPU compute the same bytes each time; by default its attention sums gradients in no fixed order."""
     if device.type == "cpu":
         yield
         return

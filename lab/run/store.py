@@ -1,18 +1,19 @@
-"""A run's folder on disk, written so that a kill at any moment loses nothing and leaves nothing to trust wrongly.
+"""The folder of a run on disk. A kill at any moment loses nothing and leaves nothing that would be trusted wrongly.
 
     runs/<identity>/
-        spec.json            what was asked, every default written out
-        environment.json     format of the folder; versions and machine of the latest start
-        metrics.jsonl        one line a measurement; no clock in it, so that equal runs have equal bytes
+        spec.json            the settings, every default written out
+        environment.json     format of the folder, package versions and machine of the latest start
+        metrics.jsonl        one line per measurement, without clock times, so that equal runs have equal bytes
         timing.jsonl         seconds of each stretch of training and of evaluation
         last.safetensors     weights, optimiser and progress after the latest evaluation
         best.safetensors     weights at the best validation score
+        weights-*.safetensors  weights kept at the steps that `training.keep_every_steps` names
         result.json          written last: the run is complete
 
-Whole files are written to a temporary name, flushed and renamed. The two logs are appended to and flushed before
-the checkpoint that counts their lines; lines behind that number are cut off when a run is taken up again. What is
-read says whose it is: a file that is damaged, of another run or of another format is refused with a sentence that
-says which files to delete.
+Whole files are written under a temporary name, flushed and renamed. The two logs are appended to and flushed before
+the checkpoint that counts their lines; when a run resumes, lines after that count are cut off. Every file says to
+which run it belongs. A file that is damaged, or of another run or format, is refused with a sentence that says which
+files to delete.
 """
 
 import json
@@ -31,25 +32,29 @@ from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.settings import Tree
 from generators.table import TASKS
 from lab.objectives.table import OBJECTIVES
-from lab.run.checkpoints import InvalidCheckpoint, pack, unpack
+from lab.run.checkpoints import InvalidCheckpoint, pack_checkpoint, read_checkpoint
 from lab.run.files import json_bytes, lock_folder, write_atomically
 from lab.run.spec import RunSpec, parse_spec
 
 FORMAT = 2
-"""Of a run's folder. One more whenever a folder of before would be read wrongly; 1 had no number."""
+"""Format of a run's folder, raised whenever older folders would be read wrongly. Format 1 stored no number."""
 
 SPEC, ENVIRONMENT, RESULT = "spec.json", "environment.json", "result.json"
 METRICS, TIMING = "metrics.jsonl", "timing.jsonl"
 LAST, BEST = "last.safetensors", "best.safetensors"
 
-ANEW = "delete it and train the run again, which writes it anew"
-GOES_ON = "delete it and train the run again, which goes on from the last checkpoint"
+REWRITE = "delete it and train the run again, which writes it anew"
+RESUME = "delete it and train the run again, which resumes from the last checkpoint"
 
 
 class RunFolder:
     """One run on disk.
 
-    Everything that reads raises a UserError where a file is damaged, of another run or of another format.
+    Args:
+        home: the folder that holds `runs`.
+        identity: the run's identity, the name of its folder.
+
+    Every method that reads raises a UserError if the file is damaged, or of another run or format.
     """
 
     def __init__(self, home: Path, identity: str) -> None:
@@ -58,48 +63,48 @@ class RunFolder:
 
     @contextmanager
     def locked(self, spec: RunSpec) -> Iterator[None]:
-        """Hold the folder for one process; the lock ends with the process, however it ends.
+        """Locks the folder for this process, as `lock_folder` does, and writes the spec.
 
         Raises:
             FolderInUse: another process is training this run.
-            UserError: the folder is of another format.
+            UserError: the folder has another format.
         """
         with lock_folder(self.path, "training this run"):
             self._check_format()
-            # Also when it exists: it may be torn, or give a corpus by an old path.
+            # Written even if it exists, because it may be torn or name a corpus by an old path.
             write_atomically(self.path / SPEC, json_bytes(spec.tree()))
             yield
 
     def spec(self) -> RunSpec:
-        """The run's spec as stored."""
+        """Reads the spec of the run."""
         self._check_format()
         path = self.path / SPEC
-        spec = parse_spec(_read_tree(path, ANEW), str(path))
+        spec = parse_spec(_read_object(path, REWRITE), str(path))
         if spec.identity != self.identity:
             raise UserError(
-                f"{path}: describes run {spec.identity}, not the one its folder is named after: it was edited, or "
+                f"{path}: describes run {spec.identity}, not the run its folder is named after: it was edited, or "
                 "written by a lab with other settings; train the run again, which writes it anew"
             )
         return spec
 
     def result(self) -> Tree | None:
-        """What the run came to, or None while it is not complete."""
+        """Reads the result of the run; None while the run is not complete."""
         path = self.path / RESULT
         if not path.exists():
             return None
         self._check_format()
-        result = _read_tree(path, GOES_ON)
+        result = _read_object(path, RESUME)
         if (run := result.pop("run", None)) != self.identity or "status" not in result:
-            whose = f"the result of run {run}" if run not in (None, self.identity) else "not a run's result"
-            raise UserError(f"{path}: {whose}; {GOES_ON}")
+            content = f"the result of run {run}" if run not in (None, self.identity) else "not a run's result"
+            raise UserError(f"{path}: {content}; {RESUME}")
         return result
 
     def write_result(self, result: Tree) -> None:
-        """Declare the run complete."""
+        """Writes the result, which declares the run complete."""
         write_atomically(self.path / RESULT, json_bytes({"run": self.identity, **result}))
 
     def write_environment(self, spec: RunSpec) -> None:
-        """Versions, those of the packages that task and objective come from included, and the machine."""
+        """Writes the versions of all packages that the numbers depend on, and the machine."""
         packages = {name: version(name) for name in ("torch", "numpy")}
         origins = (TASKS.package(spec.task.kind), OBJECTIVES.package(spec.objective.kind))
         packages |= {package.name: package.version for package in origins if package}
@@ -111,16 +116,16 @@ class RunFolder:
         path = self.path / ENVIRONMENT
         if not path.exists():  # killed before anything was stored
             return
-        found = _read_tree(path, ANEW).get("format", 1)
-        if found != FORMAT:
-            age = "an earlier" if isinstance(found, int) and found < FORMAT else "a later"
+        stored = _read_object(path, REWRITE).get("format", 1)
+        if stored != FORMAT:
+            age = "an earlier" if isinstance(stored, int) and stored < FORMAT else "a later"
             raise UserError(
-                f"{self.path}: written by {age} version of the lab (format {found}, this one has {FORMAT}); "
+                f"{self.path}: written by {age} version of the lab (format {stored}, this version has {FORMAT}); "
                 "read it with that version, or delete the folder or choose another --home and train again"
             )
 
     def append(self, log: str, line: Tree) -> None:
-        """One line behind a log, on disk when this returns."""
+        """Appends one line to a log; the line is on disk when this returns."""
         try:
             with (self.path / log).open("ab") as file:
                 file.write(json.dumps(line).encode() + b"\n")
@@ -131,8 +136,8 @@ class RunFolder:
                 f"{self.path / log}: could not be written ({error.strerror}); the last checkpoint is intact"
             ) from None
 
-    def cut(self, log: str, lines: int) -> None:
-        """Take a log back to its first `lines` lines, which must be there."""
+    def truncate(self, log: str, lines: int) -> None:
+        """Cuts a log back to its first `lines` lines, all of which must exist and be whole."""
         path = self.path / log
         if lines == 0 and not path.exists():
             return
@@ -143,21 +148,27 @@ class RunFolder:
                 self._check_log(log, kept, lines)
             os.truncate(path, sum(map(len, kept)))
         except OSError as error:
-            raise WorkFailed(f"{path}: could not be taken up again ({error.strerror})") from None
+            raise WorkFailed(f"{path}: could not be cut back to the last checkpoint ({error.strerror})") from None
 
     def _check_log(self, log: str, kept: list[bytes], lines: int) -> None:
         whole = sum(line.endswith(b"\n") for line in kept)
         if whole < lines:
-            raise self.damaged(log, f"has {whole} whole lines, and {LAST} was written after {lines}")
+            raise self.damaged(log, f"has {whole} whole lines, but {LAST} was written after {lines}")
         self._parse(log, kept)
 
     def lines(self, log: str) -> list[Tree]:
-        """A log's lines; a last line torn by a kill is left out."""
+        """Reads the lines of a log; a last line torn by a kill is left out."""
         path = self.path / log
         if not path.exists():
             return []
         whole, _, _ = path.read_bytes().rpartition(b"\n")
         return self._parse(log, whole.splitlines())
+
+    def validation_scores(self, step: int) -> dict[str, dict[str, float]]:
+        """Reads the logged validation metrics of a step: "validation" -> metric -> value."""
+        lines = self.lines(METRICS)
+        (line,) = (line for line in lines if line["step"] == step and line["split"] == "validation")
+        return {"validation": {name: value for name, value in line.items() if name not in ("step", "split")}}
 
     def _parse(self, log: str, lines: list[bytes]) -> list[Tree]:
         parsed = []
@@ -169,11 +180,11 @@ class RunFolder:
         return parsed
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor], progress: Tree) -> None:
-        """A safetensors file with the progress of the run in its header."""
-        write_atomically(self.path / name, pack(tensors, self.identity, progress))
+        """Writes a checkpoint: tensors, and the progress of the run in the header."""
+        write_atomically(self.path / name, pack_checkpoint(tensors, self.identity, progress))
 
     def read_tensors(self, name: str) -> tuple[dict[str, Tensor], Tree] | None:
-        """Tensors and progress of a file, or None where there is none and none was written."""
+        """Reads the tensors and the progress of a checkpoint; None if no such checkpoint was written yet."""
         path = self.path / name
         self._check_format()
         if not path.exists():
@@ -181,41 +192,43 @@ class RunFolder:
                 raise self.damaged(name, f"is missing, though {LAST} says it was written")
             return None
         try:
-            return unpack(path, self.identity)
+            return read_checkpoint(path, self.identity)
         except InvalidCheckpoint as error:
             raise self.damaged(name, f"is {error}") from None
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
 
-    def damaged(self, name: str, why: str) -> UserError:
-        """A file that training cannot go on from, and how to train the run again from its start."""
+    def damaged(self, name: str, reason: str) -> UserError:
+        """Builds the error for a file that training cannot resume from; the message says how to train again."""
         path = self.path / name
         stored = [other for other in (LAST, RESULT) if (self.path / other).exists()] or [name]
-        return UserError(f"{path}: {why}; delete {' and '.join(stored)} there and train the run again from its start")
+        return UserError(
+            f"{path}: {reason}; delete {' and '.join(stored)} there and train the run again from its start"
+        )
 
 
-def _read_tree(path: Path, cure: str) -> Tree:
-    """The JSON object of a file; `cure` says what to do where it is none."""
+def _read_object(path: Path, remedy: str) -> Tree:
+    """Reads a file with one JSON object; `remedy` ends the error message if it holds something else."""
     try:
-        found: Any = json.loads(path.read_bytes())
+        value: Any = json.loads(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:  # also what is no UTF-8
-        raise UserError(f"{path}: not valid JSON ({error}); {cure}") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: not a JSON object; {cure}")
-    return found
+    except ValueError as error:  # also raised for bytes that are not UTF-8
+        raise UserError(f"{path}: not valid JSON ({error}); {remedy}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: not a JSON object; {remedy}")
+    return value
 
 
 def find_run(home: Path, name: str) -> RunFolder:
-    """The run whose identity starts with `name`.
+    """Finds the run whose identity begins with `name`.
 
     Raises:
-        UserError: none does, or several do.
+        UserError: no run or several runs match.
     """
     stored = sorted(path.parent.name for path in (home / "runs").glob("*/spec.json"))
-    found = [identity for identity in stored if name and identity.startswith(name)]
-    if len(found) != 1:
-        what = "no run starts with that" if not found else f"{len(found)} runs start with that"
-        raise UserError(f"run {name!r}: {what} in {home / 'runs'}; give more of its identity")
-    return RunFolder(home, found[0])
+    matches = [identity for identity in stored if name and identity.startswith(name)]
+    if len(matches) != 1:
+        count = f"{len(matches)} runs start" if matches else "no run starts"
+        raise UserError(f"run {name!r}: {count} with that in {home / 'runs'}; give more of its identity")
+    return RunFolder(home, matches[0])

@@ -1,4 +1,4 @@
-"""Things timed side by side: each in its turn, so that a machine that slows down slows all of them."""
+"""Side-by-side timing: the steps take turns, so that a machine that slows down slows all of them."""
 
 import statistics
 import time
@@ -7,28 +7,28 @@ from typing import TypeVar
 
 import torch
 
-WARMING = 2
-"""Turns before those that count: caches fill, and what is compiled is compiled."""
+WARM_UP_TURNS = 2
+"""Turns before those that count: caches fill, and compiled code is compiled."""
 Key = TypeVar("Key")
 
 
 def time_in_turns(steps: Mapping[Key, Callable[[], object]], turns: int) -> dict[Key, list[float]]:
-    """Wall seconds of each step in each turn; the turns that warm up are dropped."""
-    found: dict[Key, list[float]] = {name: [] for name in steps}
-    for _ in range(turns + WARMING):
+    """Measures the wall seconds of each step in each of `turns` turns, after some turns to warm up."""
+    seconds: dict[Key, list[float]] = {name: [] for name in steps}
+    for _ in range(turns + WARM_UP_TURNS):
         for name, step in steps.items():
             before = time.perf_counter()
             step()
-            found[name].append(time.perf_counter() - before)
-    return {name: seconds[WARMING:] for name, seconds in found.items()}
+            seconds[name].append(time.perf_counter() - before)
+    return {name: values[WARM_UP_TURNS:] for name, values in seconds.items()}
 
 
 def wait_for(device: torch.device) -> None:
-    """Returns when a device has done what was asked of it: a GPU's work goes on after the call that asks for it."""
+    """Waits until a device has finished its work, which on a GPU outlasts the call that starts it."""
     if device.type != "cpu":
         torch.get_device_module(device).synchronize(device)
 
 
-def median_ratio(one: Sequence[float], other: Sequence[float]) -> float:
-    """The median over turns of the seconds of one thing over those of another in the same turn."""
-    return statistics.median(a / b for a, b in zip(one, other, strict=True))
+def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    """Returns the median over turns of the ratio of two times measured in the same turn."""
+    return statistics.median(a / b for a, b in zip(numerators, denominators, strict=True))

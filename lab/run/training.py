@@ -1,8 +1,8 @@
-"""The training loop: same spec, same machine, same bytes, also when it is killed at any moment and run again.
+"""The training loop: equal specs on one machine give equal bytes, even if a run is killed at any moment and resumed.
 
-Data at a step is a function of the step, weights are drawn from the seed, nothing else is random; so the
-progress of a run is its weights, its optimiser and a step number, written together after each evaluation. A run
-that has a start begins with weights of that run, which is trained first where it is not complete.
+The data of a step depends on the step alone, the weights are drawn from the seed, and nothing else is random. The
+progress of a run is therefore its weights, its optimiser and a step number, which are written together after each
+evaluation. A finetuning run begins with the weights of the run it starts from, which is trained first if necessary.
 """
 
 import math
@@ -19,32 +19,41 @@ from generators.foundation.settings import Tree
 from generators.task import Task
 from lab.model.batches import TensorBatch
 from lab.run.assembly import RunParts, assemble
-from lab.run.checkpoints import part
+from lab.run.checkpoints import select_prefix
 from lab.run.evaluation import Evaluator, selection_score
 from lab.run.files import FolderInUse
-from lab.run.finetuning import take_over
+from lab.run.finetuning import load_start_weights
 from lab.run.spec import RunSpec, Start
 from lab.run.step import OptimiserStep, deterministic, learning_rate
 from lab.run.store import BEST, LAST, METRICS, TIMING, RunFolder
-from lab.run.stored_run import kept_weights, load_weights
+from lab.run.stored_run import kept_weights_file, load_weights
 
-DRAWN_AT_ONCE = 32
-"""Steps whose data is drawn in one call: numpy's cost per call is then small beside the step's."""
+STEPS_DRAWN_AT_ONCE = 32
+"""Steps whose data is drawn in one call, which makes numpy's cost per call small beside that of the steps."""
 WAIT_SECONDS = 0.5
-"""Between two looks at a start that another process is training."""
+"""Time between attempts to train a start that another process is training."""
 
 Progress = Callable[[int], None]
+"""Called with the step after each evaluation."""
 
 
 def no_progress(step: int) -> None:
-    """Progress that nobody asked for."""
+    """Reports nothing."""
+
+
+class Diverged(WorkFailed):
+    """A loss or metric is not a finite number."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the loss was not a finite number by step {step}; a smaller learning rate may do")
+        self.step = step
 
 
 def training_batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iterator[TensorBatch]:
-    """The training batches of steps start, start + 1, ...: step s reads samples s B .. s B + B - 1."""
+    """Yields the training batches from step `start` on. Step s reads the samples s B .. s B + B - 1."""
     size, steps = spec.training.batch_size, spec.training.steps
-    for first in range(start, steps, DRAWN_AT_ONCE):
-        count = min(DRAWN_AT_ONCE, steps - first)
+    for first in range(start, steps, STEPS_DRAWN_AT_ONCE):
+        count = min(STEPS_DRAWN_AT_ONCE, steps - first)
         drawn = task.batch("train", np.arange(first * size, (first + count) * size), spec.seed)
         for step in range(first, first + count):
             indices = np.arange(step * size, (step + 1) * size)
@@ -52,7 +61,12 @@ def training_batches(task: Task, spec: RunSpec, device: torch.device, start: int
 
 
 class TrainingRun:
-    """A run in progress."""
+    """A run while it is trained.
+
+    Attributes:
+        step: optimiser steps taken.
+        best_step, best_score: the evaluation with the best validation score so far.
+    """
 
     def __init__(self, spec: RunSpec, folder: RunFolder, parts: RunParts) -> None:
         self.spec, self.folder, self.parts = spec, folder, parts
@@ -61,16 +75,16 @@ class TrainingRun:
         self.step = 0
         self.best_step, self.best_score = 0, -math.inf
         self.validation = Evaluator(parts.task, "validation", parts.device)
-        self.trained: dict[str, tuple[Tensor, int]] = {}
-        self.logged = {METRICS: 0, TIMING: 0}
+        self.loss_sums: dict[str, tuple[Tensor, int]] = {}
+        self.logged_lines = {METRICS: 0, TIMING: 0}
         self.clock = time.perf_counter()
 
     def train(self, progress: Progress) -> Tree:
-        """From where the run stands to its result."""
+        """Resumes from the last checkpoint, trains to the end and returns the result."""
         self.resume()
         config = self.spec.training
         for batch in training_batches(self.parts.task, self.spec, self.parts.device, self.step):
-            if self.stalled():
+            if self.should_stop():
                 break
             self.take_step(batch)
             self.step += 1
@@ -79,25 +93,29 @@ class TrainingRun:
                 progress(self.step)
         return self.finish()
 
-    def stalled(self) -> bool:
-        """Whether early stopping ends the run here; from what a checkpoint holds, so that kills change nothing."""
+    def should_stop(self) -> bool:
+        """Returns whether early stopping ends the run here, which depends on nothing that a kill would lose."""
         patience = self.spec.training.stop_after_evaluations
         return patience is not None and self.step - self.best_step >= patience * self.spec.training.evaluate_every_steps
 
     def take_step(self, batch: TensorBatch) -> None:
         """Takes one optimiser step and adds its losses to the running sums."""
         for name, value in self.optimiser_step.take(batch, self.step).items():
-            if name in self.trained:
-                total, steps = self.trained[name]
-                self.trained[name] = total + value, steps + 1
+            if name in self.loss_sums:
+                total, steps = self.loss_sums[name]
+                self.loss_sums[name] = total + value, steps + 1
             else:
-                self.trained[name] = value, 1
+                self.loss_sums[name] = value, 1
 
     def evaluate(self) -> None:
-        """Log the mean training losses since the last time and the validation metrics; write a checkpoint."""
-        training = {name: float(total) / steps for name, (total, steps) in self.trained.items()}
-        self.trained.clear()
-        trained_seconds = self.lap()
+        """Logs the mean training losses since the last evaluation and the validation metrics; writes a checkpoint.
+
+        Raises:
+            Diverged: one of them is not a finite number.
+        """
+        training = {name: float(total) / steps for name, (total, steps) in self.loss_sums.items()}
+        self.loss_sums.clear()
+        train_seconds = self.lap()
         self.optimiser_step.release_outputs()
         metrics = self.validation(self.network)
         self.require_finite(training, metrics)
@@ -110,82 +128,87 @@ class TrainingRun:
             self.folder.write_tensors(BEST, self.network.state_dict(), {"step": self.step})
         every = self.spec.training.keep_every_steps
         if every is not None and self.step % every == 0:
-            self.folder.write_tensors(kept_weights(self.step), self.network.state_dict(), {"step": self.step})
-        seconds = {"train_seconds": round(trained_seconds, 4), "evaluate_seconds": round(self.lap(), 4)}
+            self.folder.write_tensors(kept_weights_file(self.step), self.network.state_dict(), {"step": self.step})
+        seconds = {"train_seconds": round(train_seconds, 4), "evaluate_seconds": round(self.lap(), 4)}
         self.log(TIMING, {"step": self.step, **seconds})
-        self.checkpoint()
+        self.write_checkpoint()
 
-    def require_finite(self, *measured: dict[str, float]) -> None:
-        """A number that is none is no measurement: the run has diverged."""
-        if not all(math.isfinite(value) for values in measured for value in values.values()):
+    def require_finite(self, *metrics: dict[str, float]) -> None:
+        """Raises Diverged on a non-finite value."""
+        if not all(math.isfinite(value) for values in metrics for value in values.values()):
             raise Diverged(self.step)
 
     def log(self, log: str, line: Tree) -> None:
-        """One line behind a log. Lines are counted: bytes of the timing would differ between equal runs."""
+        """Appends a line to a log and counts it; bytes would not do, since those of the timing differ between runs."""
         self.folder.append(log, line)
-        self.logged[log] += 1
+        self.logged_lines[log] += 1
 
     def lap(self) -> float:
-        """Seconds since the last lap."""
+        """Returns the seconds since the last lap."""
         before, self.clock = self.clock, time.perf_counter()
         return self.clock - before
 
-    def checkpoint(self) -> None:
-        """Everything the run needs to go on, in one file."""
+    def write_checkpoint(self) -> None:
+        """Writes everything that the run needs to resume, in one file."""
         tensors = {f"model.{name}": value for name, value in self.network.state_dict().items()}
+        state = self.optimiser_step.optimiser.state
         for name, parameter in self.network.named_parameters():
-            tensors |= {
-                f"adam.{slot}.{name}": value
-                for slot, value in self.optimiser_step.optimiser.state.get(parameter, {}).items()
-            }
+            tensors |= {f"adam.{slot}.{name}": value for slot, value in state.get(parameter, {}).items()}
         progress = {"step": self.step, "best_step": self.best_step, "best_score": self.best_score}
-        progress |= self.logged
+        progress |= self.logged_lines
         self.folder.write_tensors(LAST, tensors, progress)
 
     def resume(self) -> None:
-        """Go back to the last checkpoint, if there is one; cut off what was logged after it."""
+        """Goes back to the last checkpoint, if there is one, and cuts off what was logged after it."""
         stored = self.folder.read_tensors(LAST)
-        tensors, progress = stored or ({}, self.logged)
-        for log in self.logged:
-            self.logged[log] = progress[log]
-            self.folder.cut(log, progress[log])
+        tensors, progress = stored or ({}, self.logged_lines)
+        for log in self.logged_lines:
+            self.logged_lines[log] = progress[log]
+            self.folder.truncate(log, progress[log])
         if not stored:
             return
         self.step, self.best_step, self.best_score = (progress[key] for key in ("step", "best_step", "best_score"))
-        self.best_weights()
+        self.read_best_weights()
         try:
-            self.network.load_state_dict(part(tensors, "model."))
+            self.network.load_state_dict(select_prefix(tensors, "model."))
         except RuntimeError:  # torch's message lists every name
             kind = self.spec.objective.kind
-            raise self.folder.damaged(LAST, f"the weights are not those of objective {kind} as it is now") from None
-        slots = {slot: part(tensors, f"adam.{slot}.") for slot in ("step", "exp_avg", "exp_avg_sq")}
+            raise self.folder.damaged(LAST, f"the weights do not fit objective {kind} as it is now") from None
+        slots = {slot: select_prefix(tensors, f"adam.{slot}.") for slot in ("step", "exp_avg", "exp_avg_sq")}
         state = self.optimiser_step.optimiser.state
         for name, parameter in self.network.named_parameters():
             if name in slots["step"]:  # a head that has not been trained yet has no state
                 state[parameter] = {slot: values[name].to(parameter.device) for slot, values in slots.items()}
 
-    def best_weights(self) -> dict[str, Tensor]:
-        """Those of the best checkpoint. A kill may have left one ahead of the run, which will write it again."""
+    def read_best_weights(self) -> dict[str, Tensor]:
+        """Reads the weights of the best checkpoint.
+
+        A kill may have left one of a later step than the run resumes from; the run will write it again.
+        """
         stored = self.folder.read_tensors(BEST)
-        assert stored is not None, "it was written before the checkpoint this run stands at"
+        assert stored is not None, "every last checkpoint is written after a best one"
         tensors, progress = stored
         if progress["step"] != self.best_step and progress["step"] <= self.step:
-            raise self.folder.damaged(BEST, f"is of step {progress['step']}, and {LAST} has it of {self.best_step}")
+            raise self.folder.damaged(BEST, f"is of step {progress['step']}, but {LAST} has it at {self.best_step}")
         return tensors
 
     def finish(self) -> Tree:
-        """Score the last and the best checkpoint on the test splits; with their validation this is the run's result."""
+        """Scores the last and the best checkpoint on the test splits and returns the result of the run.
+
+        Raises:
+            Diverged: a metric is not a finite number.
+        """
         tests = {
             split: Evaluator(self.parts.task, split, self.parts.device)
             for split, size in self.parts.task.splits.items()
             if size is not None and split not in ("train", "validation")
         }
         self.optimiser_step.release_outputs()
-        last = best = self.logged_validation(self.step) | {split: test(self.network) for split, test in tests.items()}
+        last = best = self.all_scores(self.step, tests)
         if self.best_step < self.step:
-            self.network.load_state_dict(self.best_weights())
+            self.network.load_state_dict(self.read_best_weights())
             self.optimiser_step.release_outputs()
-            best = self.logged_validation(self.best_step) | {split: test(self.network) for split, test in tests.items()}
+            best = self.all_scores(self.best_step, tests)
         self.require_finite(*last.values(), *best.values())
         result = {
             "status": "complete",
@@ -198,41 +221,37 @@ class TrainingRun:
         self.log(TIMING, {"step": self.step, "train_seconds": 0.0, "evaluate_seconds": round(self.lap(), 4)})
         return result
 
-    def logged_validation(self, step: int) -> dict[str, dict[str, float]]:
-        """The validation metrics of a step that was evaluated, under the name of the split."""
-        lines = self.folder.lines(METRICS)
-        (found,) = (line for line in lines if line["step"] == step and line["split"] == "validation")
-        return {found["split"]: {name: value for name, value in found.items() if name not in ("step", "split")}}
+    def all_scores(self, step: int, tests: dict[str, Evaluator]) -> dict[str, dict[str, float]]:
+        """Returns the logged validation metrics of a step and the test metrics of the present weights, by split."""
+        return self.folder.validation_scores(step) | {split: test(self.network) for split, test in tests.items()}
 
 
-class Diverged(WorkFailed):
-    """A loss that is not a number."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__(f"the loss was not a finite number by step {step}; a smaller learning rate may do")
-        self.step = step
-
-
-def train(spec: RunSpec, home: Path, progress: Progress = no_progress, start_progress: Progress = no_progress) -> Tree:
-    """Train a run, or take it up where it stands, or return its result where it is complete.
+def train(
+    spec: RunSpec, home: Path | str, progress: Progress = no_progress, start_progress: Progress = no_progress
+) -> Tree:
+    """Trains a run, resumes it, or returns its result if it is complete.
 
     Args:
-        progress: called with the step after each evaluation; start_progress the same for the run it starts from.
+        home: the folder that holds `runs`.
+        progress: called with the step after each evaluation.
+        start_progress: the same for the run that a finetuning run starts from.
+
+    Returns:
+        The result. A run that diverges has one too: {"status": "diverged", ...}.
 
     Raises:
-        UserError: the spec cannot be built, or the folder is held by another process.
-        WorkFailed: the disk gave out, or the run it starts from diverged.
-            A run that itself diverges is a result: {"status": "diverged", ...}.
+        UserError: the spec cannot be built, or another process is training the run.
+        WorkFailed: the disk is full, or the run to start from diverged.
     """
     torch.set_num_threads(1)
-    folder = RunFolder(home, spec.identity)
+    folder = RunFolder(Path(home), spec.identity)
     if (result := folder.result()) is not None:
         return result
     parts = assemble(spec)
     with folder.locked(spec), deterministic(parts.device):
         folder.write_environment(spec)
         if spec.start is not None and not (folder.path / LAST).exists():
-            take_over(spec, parts.network, start_weights(spec.start, home, start_progress))
+            load_start_weights(spec, parts.network, train_start(spec.start, Path(home), start_progress))
         try:
             result = TrainingRun(spec, folder, parts).train(progress)
         except Diverged as error:
@@ -243,9 +262,14 @@ def train(spec: RunSpec, home: Path, progress: Progress = no_progress, start_pro
     return result
 
 
-def start_weights(start: Start, home: Path, progress: Progress) -> dict[str, Tensor]:
-    """The weights a run starts from; their run is trained where it is not complete, or waited for where another
-    process is at it."""
+def train_start(start: Start, home: Path, progress: Progress) -> dict[str, Tensor]:
+    """Returns the weights that a finetuning run starts from.
+
+    Their run is trained if it is not complete; if another process is training it, this one waits.
+
+    Raises:
+        WorkFailed: the run diverged.
+    """
     while True:
         try:
             result = train(start.run, home, progress)

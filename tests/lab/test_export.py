@@ -339,5 +339,5 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_that_loads(
 def test_weights_of_another_network_are_refused(tmp_path: Path, checkpoint: str, name: str) -> None:
     stored = stored_run(tmp_path, {"kind": "multi_token", "n": 2})
     stored.folder.write_tensors(name, {"model.a": torch.ones(2)}, {"step": 7})
-    with pytest.raises(UserError, match=rf"{name}: the weights are not those of objective multi_token"):
+    with pytest.raises(UserError, match=rf"{name}: the weights do not fit objective multi_token"):
         StoredRun(tmp_path, stored.folder.identity, checkpoint)

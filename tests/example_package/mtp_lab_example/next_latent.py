@@ -8,10 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lab.loss.graph import Graph
-from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
-from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, Term
+from lab import DataShape, Graph, ModelConfig, NextTokenPath, Objective, ObjectiveConfig, TensorBatch, Term
 
 
 class NextLatentConfig(ObjectiveConfig):

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from generators.foundation.errors import UserError
-from lab.run.checkpoints import KEY, InvalidCheckpoint, pack, unpack
+from lab.run.checkpoints import METADATA_KEY, InvalidCheckpoint, pack_checkpoint, read_checkpoint
 from lab.run.store import BEST, LAST, METRICS, RESULT, SPEC, RunFolder
 from lab.run.training import train
 from tests.conftest import Lab, Spec
@@ -52,9 +52,9 @@ def rewrite(name: str, change: Callable[[dict[str, torch.Tensor], dict[str, Any]
     def damage(folder: Path) -> None:
         with safe_open(folder / name, framework="pt") as file:
             tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
-            header = json.loads(file.metadata()[KEY])
+            header = json.loads(file.metadata()[METADATA_KEY])
         change(tensors, header)
-        save_file(tensors, folder / name, metadata={KEY: json.dumps(header)})
+        save_file(tensors, folder / name, metadata={METADATA_KEY: json.dumps(header)})
 
     return damage
 
@@ -149,7 +149,7 @@ def test_a_best_checkpoint_of_another_step_is_refused(tiny: Spec, broken: Path, 
     stored = folder.read_tensors(BEST)
     assert stored is not None
     folder.write_tensors(BEST, stored[0], {"step": 1})
-    with pytest.raises(UserError, match=rf"{BEST}: is of step 1, and {LAST} has it of \d+; delete {LAST}"):
+    with pytest.raises(UserError, match=rf"{BEST}: is of step 1, but {LAST} has it at \d+; delete {LAST}"):
         train(tiny(), tmp_path / "home")
 
 
@@ -160,7 +160,7 @@ def test_weights_of_an_objective_that_has_changed_since_are_refused(tiny: Spec, 
     renamed = {name.replace("trunk", "stem"): value for name, value in stored[0].items()}
     assert renamed.keys() != stored[0].keys()
     folder.write_tensors(LAST, renamed, stored[1])
-    with pytest.raises(UserError, match="weights are not those of objective multi_token as it is now; delete"):
+    with pytest.raises(UserError, match="weights do not fit objective multi_token as it is now; delete"):
         train(tiny(), tmp_path / "home")
 
 
@@ -174,10 +174,10 @@ def test_a_checkpoint_gives_back_what_was_packed_and_equal_ones_are_equal_bytes(
         "whole": torch.arange(3),
     }
     progress = {"step": 3, "best_score": 0.1}
-    content = pack(tensors, "a", progress)
-    assert content == pack(dict(reversed(tensors.items())), "a", progress)
+    content = pack_checkpoint(tensors, "a", progress)
+    assert content == pack_checkpoint(dict(reversed(tensors.items())), "a", progress)
     (tmp_path / "file").write_bytes(content)
-    found, told = unpack(tmp_path / "file", "a")
+    found, told = read_checkpoint(tmp_path / "file", "a")
     assert told == progress
     assert found.keys() == tensors.keys()
     for name, value in tensors.items():
@@ -185,14 +185,14 @@ def test_a_checkpoint_gives_back_what_was_packed_and_equal_ones_are_equal_bytes(
         assert found[name].shape == value.shape
         assert (found[name] == value).all()
     with pytest.raises(InvalidCheckpoint, match="a checkpoint of run a"):
-        unpack(tmp_path / "file", "b")
+        read_checkpoint(tmp_path / "file", "b")
 
 
 def test_no_byte_of_a_checkpoint_can_change_unnoticed(tmp_path: Path) -> None:
-    content = pack({"a": torch.arange(6.0), "b": torch.ones(2, 2)}, "0123456789abcdef", {"step": 3})
+    content = pack_checkpoint({"a": torch.arange(6.0), "b": torch.ones(2, 2)}, "0123456789abcdef", {"step": 3})
     for place in range(len(content)):
         changed = bytearray(content)
         changed[place] ^= 1
         (tmp_path / "file").write_bytes(changed)
         with pytest.raises(InvalidCheckpoint):
-            unpack(tmp_path / "file", "0123456789abcdef")
+            read_checkpoint(tmp_path / "file", "0123456789abcdef")

@@ -19,7 +19,7 @@ def evaluator(tiny: Spec) -> Evaluator:
 
 
 def test_scores_of_chosen_hits_by_hand(evaluator: Evaluator) -> None:
-    evaluator.rows = np.array([0, 0, 1, 1, 2, 4])
+    evaluator.samples = np.array([0, 0, 1, 1, 2, 4])
     evaluator.shortcuts = {
         "one": np.array([True, False, False, False, True, False]),
         "two": np.array([True, True, False, False, False, False]),
@@ -51,7 +51,7 @@ def test_accuracy_and_loss_equal_a_naive_loop_over_samples(tiny: Spec) -> None:
 def test_a_perfect_matcher_scores_one_and_beats_every_shortcut(tiny: Spec) -> None:
     parts = assemble(tiny())
     evaluator = Evaluator(parts.task, "test", parts.device)
-    scores = evaluator.scores(np.ones(len(evaluator.rows), dtype=bool))
+    scores = evaluator.scores(np.ones(len(evaluator.samples), dtype=bool))
     assert scores["accuracy"] == scores["exact"] == scores["accuracy_unexplained"] == 1.0
     assert scores["above_shortcuts"] > 0.3
 

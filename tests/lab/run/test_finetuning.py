@@ -317,7 +317,7 @@ WRONG: dict[str, tuple[Tree, str]] = {
     "another model": ({"start": {"model": {"size": "30k"}}}, "x.toml: start.model: no such key"),
     "a start of a start": ({"start": {"start": {}}}, "x.toml: start.start: no such key"),
     "wrong value": ({"start": {"freeze": "heads", "objective": BLOCK}}, "x.toml: start.freeze = \"heads\": should be 'none' or 'trunk'"),
-    "nothing of the run": ({"start": {"heads": "drop"}}, "x.toml: start says nothing of the run to start from; give at least one"),
+    "nothing of the run": ({"start": {"heads": "drop"}}, "x.toml: start does not describe the run to start from; give at least one"),
     "misspelt setting": ({"start": {"training": {"stepz": 3}}}, "x.toml, table start: training.stepz = 3: no such key; the nearest is training.steps"),
     "wrong setting": ({"start": {"objective": multi(0)}}, "x.toml, table start: objective.n = 0: should be greater"),
     "unknown task": ({"start": {"task": {"kind": "inductoin"}}}, "x.toml, table start: task.kind = 'inductoin': no such task"),
@@ -343,12 +343,12 @@ IMPOSSIBLE: dict[str, tuple[Tree, str]] = {
     ),
     "another head": (
         {"objective": BLOCK, "start": {"objective": LINEAR}},
-        r"through Embedding Block Block Block Block Linear RMSNorm Linear, and in objective multi_token through "
-        r"Embedding Block Block Block Block RMSNorm Linear; finetuning keeps that path",
+        r"its next-token path is Embedding Block Block Block Block Linear RMSNorm Linear, and that of objective "
+        r"multi_token is Embedding Block Block Block Block RMSNorm Linear; finetuning keeps the path",
     ),
     "no room for a chain": (
         {"objective": multi(4, topology="anticausal", match="layers"), "start": {"objective": multi(3)}},
-        r"start: its 2 layers on the way to the next token are kept: .* leave no trunk",
+        r"start: the 2 layers of its next-token path are kept: .* leave no trunk",
     ),
     "a start that cannot be": (
         {"objective": multi(1), "start": {"objective": multi(4)}},

@@ -25,8 +25,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        (lambda content: content[: len(content) // 2], r"has \d whole lines, and last.safetensors was written after"),
-        (lambda content: content[:-1], r"has \d whole lines, and last.safetensors was written after"),
+        (lambda content: content[: len(content) // 2], r"has \d whole lines, but last.safetensors was written after"),
+        (lambda content: content[:-1], r"has \d whole lines, but last.safetensors was written after"),
         (lambda content: b"", "has 0 whole lines"),
         (lambda content: content.replace(b'"step": 8', b"\0\0\0\0\0\0\0\0\0"), r"line \d is not JSON"),
         (None, "has 0 whole lines"),
@@ -83,7 +83,7 @@ def test_a_result_that_is_none_is_refused_and_comes_back_without_training(
 ) -> None:
     before = contents(whole)
     (whole / RESULT).write_bytes(content)
-    with pytest.raises(UserError, match=rf"{RESULT}: {why}.*delete it and train the run again, which goes on"):
+    with pytest.raises(UserError, match=rf"{RESULT}: {why}.*delete it and train the run again, which resumes"):
         train(tiny(), tmp_path / "home")
     (whole / RESULT).unlink()
     monkeypatch.setattr(TrainingRun, "take_step", None)
@@ -103,7 +103,7 @@ def test_a_folder_of_another_format_is_refused_whatever_is_asked_of_it(
     (whole / ENVIRONMENT).write_bytes(json_bytes(environment))
     before = {path.name: path.read_bytes() for path in whole.iterdir()}
     age = "an earlier" if number < FORMAT else "a later"
-    sentence = rf"written by {age} version of the lab \(format {number}, this one has {FORMAT}\)"
+    sentence = rf"written by {age} version of the lab \(format {number}, this version has {FORMAT}\)"
     for result in ("complete", "not complete"):
         with pytest.raises(UserError, match=sentence):
             train(tiny(), tmp_path / "home")
@@ -216,7 +216,7 @@ def test_a_folder_that_cannot_be_written_to_is_a_sentence(
 
 def test_a_home_that_is_a_file_is_a_sentence(tiny: Spec, tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
-    with pytest.raises(UserError, match="no folder can be made there"):
+    with pytest.raises(UserError, match="the folder cannot be created"):
         train(tiny(), tmp_path / "home")
 
 

@@ -68,7 +68,7 @@ def test_a_run_broken_off_at_any_moment_ends_with_the_same_bytes(
             raise Killed
         descend(run, batch)
 
-    checkpoint = TrainingRun.checkpoint
+    checkpoint = TrainingRun.write_checkpoint
 
     def unwritten(run: TrainingRun) -> None:
         if run.step == 8:
@@ -82,7 +82,7 @@ def test_a_run_broken_off_at_any_moment_ends_with_the_same_bytes(
             case "while logging":
                 patch.setattr(RunFolder, "append", torn)
             case "before checkpoint":
-                patch.setattr(TrainingRun, "checkpoint", unwritten)
+                patch.setattr(TrainingRun, "write_checkpoint", unwritten)
             case "in the last steps":
                 patch.setattr(TrainingRun, "take_step", late)
             case _:
@@ -326,7 +326,7 @@ def test_kept_weights_are_those_of_their_step_and_a_kill_changes_nothing_in_them
 ) -> None:
     spec = tiny(training__keep_every_steps=4)
     result = train(spec, tmp_path / "whole")
-    checkpoint = TrainingRun.checkpoint
+    checkpoint = TrainingRun.write_checkpoint
 
     def unwritten(run: TrainingRun) -> None:
         if run.step == 8:
@@ -334,7 +334,7 @@ def test_kept_weights_are_those_of_their_step_and_a_kill_changes_nothing_in_them
         checkpoint(run)
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingRun, "checkpoint", unwritten)
+        patch.setattr(TrainingRun, "write_checkpoint", unwritten)
         with pytest.raises(Killed):
             train(spec, tmp_path / "killed")
     train(spec, tmp_path / "killed")

@@ -214,4 +214,4 @@ def test_a_home_that_cannot_be_made_is_a_sentence(study_file: Edit, tmp_path: Pa
     (tmp_path / "file").write_text("")
     done = lab("study", "run", study_file(), "--scale", "smoke", "--home", tmp_path / "file" / "home")
     assert done.returncode == 2
-    assert "no folder can be made there" in done.stderr
+    assert "the folder cannot be created" in done.stderr
