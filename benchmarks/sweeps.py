@@ -27,9 +27,9 @@ from studies.declared.loading import load
 from studies.ledger.declared_study import find_study
 from studies.running.executors import local
 from studies.running.executors.executor import Outcome
-from studies.running.executors.here import Here
+from studies.running.executors.here import InProcess
 from studies.running.executors.local import LocalWorkers
-from studies.running.sweep import Event, Sweep
+from studies.running.sweep import RunEvent, Sweep
 
 RUNS_A_CELL = 10
 STUDY = """
@@ -82,12 +82,12 @@ def write_study(place: Path, runs: int, steps: int = 1, batch: int = 1) -> Path:
     return path
 
 
-class Stub(Here[Any]):
+class Stub(InProcess[Any]):
     """Writes what a run leaves, of plausible size, and trains nothing."""
 
     def outcomes(self) -> Any:
-        key, work = self.waiting.popleft()
-        yield key, Outcome(self.made(parse_spec(work.tree, "a stub run")))
+        key, request = self.waiting.popleft()
+        yield key, Outcome(self.made(parse_spec(request.tree, "a stub run")))
 
     def made(self, spec: RunSpec) -> Tree:
         folder = RunFolder(self.home, spec.identity)
@@ -192,7 +192,7 @@ def swept(runs: int, workers: int, steps: int, batch: int) -> tuple[float, float
     with tempfile.TemporaryDirectory() as name:
         study = load(str(write_study(Path(name), runs, steps, batch)), "cpu", [])
         executor = Timed(Path(name) / "home", workers)
-        events: list[Event] = []
+        events: list[RunEvent] = []
         before = time.perf_counter()
         Sweep(study, Path(name) / "home", events.append).run(executor)
         after = time.perf_counter()

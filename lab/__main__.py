@@ -12,8 +12,8 @@ from generators.foundation.errors import UserError, WorkFailed
 # name -> ("module:function", or "module:group" with a typer group of subcommands; one line of help).
 # Without ":", the module has an `app` with a command or group of this name.
 COMMANDS = {
-    "study": ("studies.commands.study", "list studies, show the plan of one, run it, follow its progress"),
-    "claims": ("studies.commands.study", "show the verdict on every claim of a study"),
+    "study": ("studies.commands.study:study_app", "list studies, show the plan of one, run it, follow its progress"),
+    "claims": ("studies.commands.claims:claims_command", "show the verdict on every claim of a study"),
     "report": ("reports.commands.reports", "write the page of a study, or of several with an index of their claims"),
     "compare": ("reports.commands.reports", "compare two studies: verdicts, effects, settings that differ"),
     "results": ("reports.commands.reports", "write every run of studies as one table, CSV or Parquet"),

@@ -1,11 +1,11 @@
 """Studies: questions declared in a file, swept over seeds, and judged by exact tests.
 
-The names below are the public ones: what a notebook or another package's kind of claim imports.
+The names below are the public ones: what a notebook or another package's kind of claim or executor imports.
 
     import studies
 
     study = studies.load("quick", "smoke", [])
-    studies.run_study(study, studies.Here(home), home)
+    studies.run_study(study, studies.InProcess(home), home)
     for judgement in studies.judge_stored(home, study):
         print(studies.sentence(judgement))
 """
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from studies.judging.judgement import Judgement, sentence
     from studies.judging.stored import judge_stored
     from studies.ledger.declared_study import find_study
-    from studies.running.executors.here import Here
+    from studies.running.executors.attempt import attempt
+    from studies.running.executors.executor import Executor, ExecutorContext, Outcome, RunRequest
+    from studies.running.executors.here import InProcess
     from studies.running.run_study import run_study
     from studies.statistics.effects import Effect, LeadOfBest, WeightedMeans
     from studies.statistics.exact import Contrast
@@ -47,7 +49,9 @@ else:
             "studies.judging.judgement": ("Judgement", "sentence"),
             "studies.judging.stored": ("judge_stored",),
             "studies.ledger.declared_study": ("find_study",),
-            "studies.running.executors.here": ("Here",),
+            "studies.running.executors.attempt": ("attempt",),
+            "studies.running.executors.executor": ("Executor", "ExecutorContext", "Outcome", "RunRequest"),
+            "studies.running.executors.here": ("InProcess",),
             "studies.running.run_study": ("run_study",),
             "studies.statistics.effects": ("Effect", "LeadOfBest", "WeightedMeans"),
             "studies.statistics.exact": ("Contrast",),
@@ -62,18 +66,23 @@ __all__ = [
     "Comparison",
     "Contrast",
     "Effect",
+    "Executor",
+    "ExecutorContext",
     "Form",
     "Grid",
-    "Here",
+    "InProcess",
     "Judgement",
     "LeadOfBest",
     "Level",
     "Measure",
+    "Outcome",
     "PValue",
+    "RunRequest",
     "Scores",
     "Study",
     "TwoLevels",
     "WeightedMeans",
+    "attempt",
     "find_study",
     "judge",
     "judge_stored",

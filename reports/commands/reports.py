@@ -22,7 +22,7 @@ from reports.pages.index import judged
 from reports.pages.study import render
 from reports.pages.watching import watch
 from reports.pages.writing import Writing, stored_studies
-from studies.commands.study import StoredScale
+from studies.commands.options import StoredScale
 from studies.ledger.declared_study import find_study
 from studies.ledger.folder import StudyFolder
 

@@ -16,7 +16,8 @@ from lab.run.store import RunFolder
 from reports.dashboards.board import Shape, Source, StudySource, Trials, clocked, plain
 from studies.ledger.folder import SEARCH, StudyFolder
 from studies.ledger.search_records import ProposalRecord, SearchRecord
-from studies.running.search import distributions, table
+from studies.running.front import front_lines
+from studies.running.sampling import distributions
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def trial_of(home: Path, record: SearchRecord, proposal: ProposalRecord) -> Froz
 def search_note(record: SearchRecord) -> str:
     """Returns question, front and caveat, in Markdown."""
     count = f"{len(record.trials)} of {record.budget} trials so far."
-    lines = [f"- {plain(line)}" for line in table(record)] if record.complete else [count]
+    lines = [f"- {plain(line)}" for line in front_lines(record)] if record.complete else [count]
     summary = f"Scale {plain(record.scale)}: {plain(record.summary)}."
     return "\n\n".join([f"# {plain(record.title)}", f"**{plain(record.question)}**", summary, *lines])
 

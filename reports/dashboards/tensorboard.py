@@ -20,7 +20,7 @@ from reports.dashboards.board import StudySource
 from reports.dashboards.searches import sources
 from reports.frames.formatting import plural, run_name
 from reports.frames.results import Results, read_results, rows_of
-from studies.commands.study import StoredScale
+from studies.commands.options import StoredScale
 from studies.ledger.declared_study import find_study
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

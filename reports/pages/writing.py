@@ -10,10 +10,10 @@ from generators.foundation.settings import Tree
 from reports.dashboards.board import StudySource
 from reports.frames.formatting import plural
 from reports.pages.index import INDEX, Chapter, Entry, Index, page_name, write_index, write_page
-from studies.commands.collection import again, expanded
 from studies.declared.collection import is_collection, load_collection
 from studies.declared.study import Study
 from studies.judging.judgement import sentence
+from studies.ledger.collection_members import expand_collections, run_command_line
 from studies.ledger.declared_study import find_study
 from studies.ledger.folder import StudyFolder
 
@@ -28,7 +28,10 @@ def stored_studies(home: Path, names: list[str] | None, scale: str | None) -> li
     if not (names or every):
         at = f" at scale {scale}" if scale else ""
         raise UserError(f"no study ran{at} under {home}; start with: lab study run quick")
-    return [find_study(home, name, scale) for name in dict.fromkeys(expanded(names, scale, home) if names else every)]
+    return [
+        find_study(home, name, scale)
+        for name in dict.fromkeys(expand_collections(names, scale, home) if names else every)
+    ]
 
 
 @dataclass
@@ -131,7 +134,8 @@ class Writing:
         for one in load_collection(self.names[0]).chapters:
             ran = [studies[member.study] for member in one.studies if member.study in studies]
             absent = {
-                member.study: again(member.study, scale) + "".join(f" --set {key}=..." for key in member.needs)
+                member.study: run_command_line(member.study, scale)
+                + "".join(f" --set {key}=..." for key in member.needs)
                 for member in one.studies
                 if member.study not in studies
             }

@@ -1,41 +1,59 @@
-"""lab study search. What it needs is imported when it is called, as by its neighbours."""
+"""lab study search."""
 
-import os
 from typing import Annotated
 
 import typer
 
-from generators.foundation.errors import WorkFailed
+from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.options import Assignments, Json, answer, note
 from lab.commands.options import DEFAULT_HOME, Home
-from studies.ledger.folder import SEARCH, StudyFolder
+from studies.commands.options import (
+    Address,
+    ExecutorName,
+    ExecutorSettings,
+    GpusPerRun,
+    RunLimit,
+    Workers,
+    executor_choice,
+)
+from studies.ledger.folder import SEARCH
 
 
 def search_command(
     name: Annotated[str, typer.Argument(metavar="SEARCH", help="a catalog name (best-n), or the path of a file")],
     scale: Annotated[str, typer.Option(help="smoke: seconds, to see it run; cpu; gpu")] = "cpu",
     assignments: Assignments = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="runs at once, one thread each")] = None,
+    executor: ExecutorName = "local",
+    workers: Workers = None,
+    run_limit: RunLimit = None,
+    address: Address = None,
+    gpus_per_run: GpusPerRun = None,
+    executor_set: ExecutorSettings = None,
+    shard: Annotated[str | None, typer.Option(hidden=True)] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Search for the settings that trade quality against cost best: it explores, and decides no claim."""
+    """Search for the settings with the best trade-off of quality and cost. A search explores; it decides no claim."""
+    if shard:
+        raise UserError(
+            f"--shard {shard}: a search has no shards, since each batch of proposals depends on the results of all "
+            "earlier ones; use more --workers, or --executor ray for more machines"
+        )
     from studies.declared.search import load_search
-    from studies.running.executors.table import Setup, executor
-    from studies.running.search import Searching, table
+    from studies.running.front import front_lines
+    from studies.running.search import SearchCoordinator
 
+    choice = executor_choice(executor, home, workers, run_limit, address, gpus_per_run, executor_set)
     search = load_search(name, scale, assignments or [])
-    folder = StudyFolder(home, search.name, search.scale).path
-    on_cpu = search.base.get("training", {}).get("device", "cpu") == "cpu"
-    place = executor("local", Setup(workers), home, folder, (os.cpu_count() or 1) if on_cpu else 1)
-    searching = Searching(search, home, note)
-    record = searching.run(place)
-    note(f"{searching.trained} runs trained")
+    coordinator = SearchCoordinator(search, home, note)
+    record = coordinator.run(choice.create(search))
+    note(f"{coordinator.trained} runs trained")
+    path = coordinator.folder.path / SEARCH
+    value = record.tree() | {"file": str(path), "trained": coordinator.trained}
+    answer(value, as_json, "\n".join([*front_lines(record), f"all: {path}"]))
     front = [proposal for proposal in record.trials if proposal.front]
-    path = folder / SEARCH
-    value = record.tree() | {"file": str(path), "trained": searching.trained}
-    answer(value, as_json, "\n".join([*table(record), f"all: {path}"]))
-    failed = [run.failure for proposal in front for run in proposal.confirmed if run.failure is not None]
-    if failed or not front:
-        reason = failed[0] if failed else record.trials[0].failure
-        raise WorkFailed(f"{len(failed)} fresh runs failed: {reason}" if failed else f"every trial failed: {reason}")
+    failures = [run.failure for proposal in front for run in proposal.confirmed if run.failure is not None]
+    if failures:
+        raise WorkFailed(f"{len(failures)} fresh runs failed: {failures[0]}")
+    if not front:
+        raise WorkFailed(f"every trial failed: {record.trials[0].failure}")

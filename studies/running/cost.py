@@ -1,12 +1,12 @@
-"""What a study costs before anything of it runs: runs, floating-point operations, and the time they may take.
+"""What a study costs, before anything of it runs: runs, floating-point operations, and an estimate of the time.
 
 Operations are those of matrix products and attention, counted by torch on networks that have shapes and no weights
-(`FlopCounterMode` on the meta device), on the targets that real samples of the task have. For a plain transformer that
-is the usual 6 N + 12 L D T of a token: N parameters in matrices, of which an unembedding counts once for each head
-that reads it, and L layers of width D over T tokens. Operations on numbers one by one are left out, as usual.
+(`FlopCounterMode` on the meta device), at the targets of real samples of the task. For a plain transformer they are the
+usual 6 N + 12 L D T a token: N parameters in matrices, where an unembedding counts once for each head that reads it,
+and L layers of width D over T tokens. Elementwise operations are left out, as usual.
 
-Time comes from steps timed on this machine, of the smallest and of the largest cell: seconds of a step are taken to be
-linear in its operations. Where the device of the study is not on this machine a stated rate stands in for them.
+Time comes from steps timed on this machine, of the smallest and of the largest cell; the seconds of a step are taken to
+be linear in its operations. Where the study's device is not on this machine, an assumed rate replaces them.
 """
 
 import math
@@ -33,10 +33,10 @@ from lab.run.training import training_batches
 from studies.declared.study import Cell, Study
 
 FLOPS_RATE = 1e14
-"""Operations a second of a device that is not here: about a third of the peak of an A100 in bf16."""
+"""Operations a second assumed for a device of another machine: about a third of the peak of an A100 in bf16."""
 COUNTED_SAMPLES = 4
 COUNTED_NETWORKS = 64
-"""Networks that are counted; a study of more has the others at the mean of these."""
+"""Networks whose operations are counted at most; those of a study's other networks are set to the mean."""
 PROBE_SECONDS = 1.5
 PROBE_STEPS = 20
 RECORDING_STEPS = 3
@@ -44,8 +44,8 @@ RECORDING_STEPS = 3
 
 
 @dataclass(frozen=True)
-class Work:
-    """Of one run: operations of an optimiser step, its steps, and operations of everything it is evaluated on."""
+class RunCost:
+    """The operations of one run: those of an optimiser step, times its steps, and those of all its evaluations."""
 
     step_flops: float
     steps: int
@@ -53,85 +53,103 @@ class Work:
 
     @property
     def flops(self) -> float:
+        """The operations of the whole run."""
         return self.step_flops * self.steps + self.evaluation_flops
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Of a study: its own runs, the runs that those start from, and the operations of both."""
+class GroupCost:
+    """`count` runs that differ in nothing that changes their cost; `spec` is one of them."""
+
+    spec: RunSpec
+    run: RunCost
+    count: int
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """The runs of a study, the runs that those start from, and the cost of both.
+
+    Attributes:
+        counted: networks whose operations were counted, of `networks` different ones.
+    """
 
     runs: int
     start_runs: int
-    work: list[tuple[RunSpec, Work, int]]
-    """A spec of each kind of run, what one of them takes, and how many there are."""
+    groups: list[GroupCost]
     counted: int
     networks: int
 
     @property
     def flops(self) -> float:
-        return sum(work.flops * count for _, work, count in self.work)
+        """The operations of all runs."""
+        return sum(group.run.flops * group.count for group in self.groups)
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """Seconds of the whole study one run after the other, and what they were estimated from."""
+class TimeEstimate:
+    """Seconds of a whole study, one run after the other, and what they were estimated from."""
 
     seconds: float
     basis: str
 
 
-def plan_of(study: Study) -> Plan:
-    """What is going to run. A run that stops early takes less."""
-    kinds: dict[str, tuple[RunSpec, int]] = {}
+def plan_study(study: Study) -> StudyPlan:
+    """Counts the runs of a study and their operations. A run that stops early costs less."""
+    groups: dict[str, tuple[RunSpec, int]] = {}
     starts: dict[str, tuple[RunSpec, int]] = {}
     for cell in study.cells:
         spec = study.spec(cell, study.middle, 0)
-        key = kind_of_run(spec)
-        kinds[key] = spec, kinds.get(key, (spec, 0))[1] + study.tuning_runs + study.seeds
+        key = cost_key(spec)
+        groups[key] = spec, groups.get(key, (spec, 0))[1] + study.tuning_runs + study.seeds
         if spec.start is not None:
             run = spec.start.run
             count = start_runs(study, cell, run)
             name = repr(run) if count == study.declaration.tuning.seeds + study.seeds else f"{cell.label} {run!r}"
             starts[name] = run, count
-    grouped = [*kinds.values(), *starts.values()]
-    work, counted, networks = works([spec for spec, _ in grouped])
-    total = [(spec, each, count) for (spec, count), each in zip(grouped, work, strict=True)]
-    return Plan(study.runs, sum(count for _, count in starts.values()), total, counted, networks)
+    grouped = [*groups.values(), *starts.values()]
+    costs, counted, networks = costs_of([spec for spec, _ in grouped])
+    priced = [GroupCost(spec, cost, count) for (spec, count), cost in zip(grouped, costs, strict=True)]
+    return StudyPlan(study.runs, sum(count for _, count in starts.values()), priced, counted, networks)
 
 
-def kind_of_run(spec: RunSpec) -> str:
-    """What decides what a run takes: everything but the seed and the rate."""
+def cost_key(spec: RunSpec) -> str:
+    """Returns everything that decides what a run costs: all of its spec but the seed and the learning rate."""
     training = spec.training.model_copy(update={"learning_rate": 1.0})
     return repr((spec.task, spec.model, spec.objective, training, spec.start))
 
 
 def start_runs(study: Study, cell: Cell, run: RunSpec) -> int:
-    """Runs that a cell's runs start from: one a seed, of tuning too, there for each trial if the start is tuned."""
+    """Counts the runs that a cell's runs start from: one a seed, or one a trial and seed if the start is tuned too."""
     elsewhere = {key: span.low for key, span in study.declaration.tuning.search.items()}
     other = study.spec(cell, elsewhere, 0).start
     assert other is not None
     return (study.declaration.tuning.seeds if other.run == run else study.tuning_runs) + study.seeds
 
 
-def works(specs: list[RunSpec]) -> tuple[list[Work], int, int]:
-    """The work of each run; how many different networks were counted, and how many there are."""
+def costs_of(specs: list[RunSpec]) -> tuple[list[RunCost], int, int]:
+    """Counts the operations of runs.
+
+    Returns:
+        the cost of each run; the number of networks that were counted; the number of different networks.
+    """
     names = [repr((spec.task, spec.model, spec.objective, spec.start)) for spec in specs]
     different = dict(zip(names, specs, strict=True))
     every = max(1, -(-len(different) // COUNTED_NETWORKS))
     per_sample = {name: flops_of_sample(spec) for name, spec in list(different.items())[::every]}
-    usual = tuple(statistics.fmean(each) for each in zip(*per_sample.values(), strict=True))
-    found = []
+    means = tuple(statistics.fmean(flops) for flops in zip(*per_sample.values(), strict=True))
+    costs = []
     for name, spec in zip(names, specs, strict=True):
-        training, forward = per_sample.get(name, usual)
+        training, forward = per_sample.get(name, means)
         samples = evaluated_samples(spec, build_task(spec.task))
-        found.append(Work(training * spec.training.batch_size, spec.training.steps, forward * samples))
-    return found, len(per_sample), len(different)
+        costs.append(RunCost(training * spec.training.batch_size, spec.training.steps, forward * samples))
+    return costs, len(per_sample), len(different)
 
 
 def flops_of_sample(spec: RunSpec) -> tuple[float, float]:
-    """Operations of one sample: forward and backward with every head training, and forward alone.
+    """Counts the operations of one sample: forward and backward with every head training, and forward alone.
 
-    Backward is twice forward, for the weights and for what they are multiplied with; nothing below a frozen trunk.
+    Backward is twice forward, once for the weights and once for their inputs; below a frozen trunk it is nothing.
     """
     network, task = meta_network(spec), build_task(spec.task)
     indices = np.arange(COUNTED_SAMPLES)
@@ -148,39 +166,42 @@ def flops_of_sample(spec: RunSpec) -> tuple[float, float]:
 
 
 def evaluated_samples(spec: RunSpec, task: Task) -> int:
-    """Validation at every checkpoint, and every held-out split for the last one and the best."""
+    """Counts the samples a run is evaluated on: validation at every checkpoint, and all held-out splits for two."""
     held_out = sum(size for split, size in task.splits.items() if size is not None and split != "train")
     evaluations = -(-spec.training.steps // spec.training.evaluate_every_steps)
     return evaluations * (task.splits["validation"] or 0) + 2 * held_out
 
 
-def estimate(plan: Plan, rate: float | None, *, probe: bool) -> Estimate | None:
-    """Time from timed steps, or from a rate in operations a second; None where neither is wanted.
+def estimate_time(plan: StudyPlan, rate: float | None, *, probe: bool) -> TimeEstimate | None:
+    """Estimates the time of a study from timed steps, or from a rate.
 
-    A rate that is given replaces the timed steps; FLOPS_RATE does where the device is not on this machine.
+    Args:
+        rate: operations a second, in place of timed steps; `FLOPS_RATE` where the device is not on this machine.
+        probe: whether to time steps; without them and without a rate there is no estimate.
     """
-    device = plan.work[0][0].training.device
+    device = plan.groups[0].spec.training.device
     try:
         usable_device(device)
     except UserError:
         rate = rate or FLOPS_RATE
     if rate is not None:
-        return Estimate(plan.flops / rate, f"at {rate:.3g} operations a second on each {device} device")
+        return TimeEstimate(plan.flops / rate, f"at {rate:.3g} operations a second on each {device} device")
     if not probe:
         return None
-    smallest, largest = (end(plan.work, key=lambda row: row[1].step_flops) for end in (min, max))
-    points = [(smallest[1].step_flops, seconds_of_step(smallest[0]))]
-    expected = points[0][1] * largest[1].step_flops / smallest[1].step_flops
-    if largest[1].step_flops > smallest[1].step_flops and expected < PROBE_SECONDS:
-        points.append((largest[1].step_flops, seconds_of_step(largest[0])))
+    smallest, largest = (end(plan.groups, key=lambda group: group.run.step_flops) for end in (min, max))
+    points = [(smallest.run.step_flops, seconds_of_step(smallest.spec))]
+    expected = points[0][1] * largest.run.step_flops / smallest.run.step_flops
+    if largest.run.step_flops > smallest.run.step_flops and expected < PROBE_SECONDS:
+        points.append((largest.run.step_flops, seconds_of_step(largest.spec)))
     (low, fast), (high, slow) = points[0], points[-1]
     slope = (slow - fast) / (high - low) if high > low and slow > fast else fast / low
-    seconds = sum(
-        count * (fast + slope * (work.step_flops - low)) * (work.steps + work.evaluation_flops / work.step_flops)
-        for _, work, count in plan.work
-    )
-    told = " and ".join(f"{1e3 * each:.3g} ms for {flops:.3g} operations" for flops, each in points)
-    return Estimate(seconds, f"from steps timed here, one thread: {told}")
+    seconds = 0.0
+    for group in plan.groups:
+        cost = group.run
+        steps = cost.steps + cost.evaluation_flops / cost.step_flops
+        seconds += group.count * (fast + slope * (cost.step_flops - low)) * steps
+    measured = " and ".join(f"{1e3 * time_of_step:.3g} ms for {flops:.3g} operations" for flops, time_of_step in points)
+    return TimeEstimate(seconds, f"from steps timed here, one thread: {measured}")
 
 
 def seconds_of_step(spec: RunSpec) -> float:
@@ -205,8 +226,8 @@ def seconds_of_step(spec: RunSpec) -> float:
     return statistics.median(seconds[warm_up:] or seconds)
 
 
-def spoken(seconds: float) -> str:
-    """A duration in the unit people would use."""
+def duration_text(seconds: float) -> str:
+    """Returns a duration in the unit that people would use."""
     for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

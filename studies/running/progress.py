@@ -1,4 +1,4 @@
-"""How a study that runs is shown: bars on a terminal, plain lines elsewhere. Always on standard error."""
+"""The progress of a study that runs, on standard error: bars on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -11,14 +11,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from generators.foundation.options import note
 from studies.declared.levels import short
 from studies.declared.study import Cell, Study
-from studies.running.sweep import Event
+from studies.ledger.records import RunRecord
+from studies.running.sweep import RunEvent
 
 BARS_MAXIMUM = 24
-"""Cells with a bar of their own; of more than fit on a terminal none has."""
+"""Cells with a bar of their own; where there are more, only the bar of all runs is shown."""
 
 
 class Reporter:
-    """Tells of each run that ended: which cell, which seed, how many are left and for how long."""
+    """Shows every run that ends: its cell, its seed, and the time that is left.
+
+    Args:
+        cells: the cells that run, all of them or those of a shard.
+        workers: runs at once.
+    """
 
     def __init__(self, study: Study, cells: list[Cell], workers: int) -> None:
         self.study, self.cells, self.workers = study, cells, workers
@@ -28,8 +34,8 @@ class Reporter:
         self.rows: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        a_cell = self.study.tuning_runs + self.study.seeds
-        runs = len(self.cells) * a_cell
+        runs_per_cell = self.study.tuning_runs + self.study.seeds
+        runs = len(self.cells) * runs_per_cell
         if sys.stderr.isatty():
             columns = (
                 TextColumn("{task.description}"),
@@ -38,8 +44,8 @@ class Reporter:
                 TextColumn("{task.fields[last]}"),
             )
             self.bars = Progress(*columns, console=Console(stderr=True))
-            shown = self.cells if len(self.cells) <= BARS_MAXIMUM else []
-            self.rows = {cell.label: self.bars.add_task(cell.label, total=a_cell, last="") for cell in shown}
+            cells = self.cells if len(self.cells) <= BARS_MAXIMUM else []
+            self.rows = {cell.label: self.bars.add_task(cell.label, total=runs_per_cell, last="") for cell in cells}
             self.rows["all"] = self.bars.add_task("all", total=runs, last="")
             self.bars.start()
         else:
@@ -53,29 +59,28 @@ class Reporter:
             self.bars.stop()
         note(f"{self.trained} runs trained in {time.monotonic() - self.started:.0f} s")
 
-    def ended(self, event: Event) -> None:
-        """One run ended."""
+    def show(self, event: RunEvent) -> None:
+        """Shows a run that ended; outside a terminal, only one that was trained."""
         self.trained += event.trained
-        left = self.remaining(event)
-        what = describe(event)
+        left = self.time_left(event)
+        description = describe(event.run)
         if self.bars:
             if event.cell in self.rows:
-                self.bars.update(self.rows[event.cell], advance=1, last=what)
+                self.bars.update(self.rows[event.cell], advance=1, last=description)
             self.bars.update(self.rows["all"], advance=1, last=f"{left} left" if left else "")
         elif event.trained:
-            note(f"[{event.done}/{event.total}] {event.cell}: {what}" + (f"; {left} left" if left else ""))
+            note(f"[{event.done}/{event.total}] {event.cell}: {description}" + (f"; {left} left" if left else ""))
 
-    def remaining(self, event: Event) -> str:
-        """Time left, from the mean time of the runs trained so far; empty before the first."""
+    def time_left(self, event: RunEvent) -> str:
+        """Estimates the time left from the mean time of the runs trained so far; empty before the first."""
         if not self.trained or event.done >= event.total:
             return ""
         seconds = (time.monotonic() - self.started) / self.trained * (event.total - event.done)
         return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def describe(event: Event) -> str:
-    """Phase, seed and score of a run."""
-    entry = event.entry
-    settings = ", ".join(f"{short(key)} {value:.3g}" for key, value in entry.settings.items())
-    phase = f"trial with {settings}" if entry.phase == "tune" else f"seed {entry.seed}"
-    return f"{phase}: {entry.score:.3f}" if entry.score is not None else f"{phase}: failed ({entry.failure})"
+def describe(run: RunRecord) -> str:
+    """Returns phase, seed and score of a run."""
+    settings = ", ".join(f"{short(key)} {value:.3g}" for key, value in run.settings.items())
+    phase = f"trial with {settings}" if run.phase == "tune" else f"seed {run.seed}"
+    return f"{phase}: {run.score:.3f}" if run.score is not None else f"{phase}: failed ({run.failure})"

@@ -73,8 +73,8 @@ def main(study: Path) -> None:
             wait_for_nodes(2, environment)
             on_ray = ["study", "run", study, "--executor", "ray", "--home", place / "ray", "--address"]
             wrong = {**environment, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-            refused("no Ray cluster lets us in there", *on_ray, ADDRESS, environment=wrong)
-            refused("no Ray cluster lets us in there", *on_ray, "127.0.0.1:6380", environment=environment)
+            refused("no Ray cluster accepts the connection", *on_ray, ADDRESS, environment=wrong)
+            refused("no Ray cluster accepts the connection", *on_ray, "127.0.0.1:6380", environment=environment)
             process = lab(*on_ray, ADDRESS, environment=environment)
             while len(list((place / "ray").glob("runs/*/result.json"))) < 6:
                 assert process.poll() is None, process.communicate()[1]

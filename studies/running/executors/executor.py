@@ -1,105 +1,113 @@
-"""Where runs happen. An executor takes specs and hands back outcomes; it touches nothing but run folders.
+"""Where runs happen. An executor takes the specs of runs and returns their outcomes; it writes nothing but run folders.
 
     here.py       this process, one run after the other
     local.py      worker processes on this machine
-    ray.py        workers on a Ray cluster that exists
-    workers.py    what the last two share: who does what, deaths, limits
+    ray.py        workers on an existing Ray cluster
+    workers.py    what the last two share: handing out runs, deaths of workers, time limits
+    attempt.py    one run, in the process that trains it
 
-Whichever it is, a run is the same bytes: nothing of it depends on where it happens or on what runs beside it.
+A run gives the same bytes on every executor. This module imports no torch, so that commands can list executors quickly.
 """
 
-import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
-from generators.foundation.errors import UserError, WorkFailed
-from generators.foundation.settings import Tree
-from lab.run.files import FolderInUse
-from lab.run.spec import RunSpec, parse_spec
+from generators.foundation.settings import Settings, Tree
+
+if TYPE_CHECKING:
+    from lab.run.spec import RunSpec
 
 Key = TypeVar("Key")
-HELD_SECONDS = 0.5
-"""Between two looks at a run that another process is training."""
+Analyses = tuple[tuple[str, str], ...]
+"""Analyses to take of a run: (name, checkpoint)."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run's result, or why there is none."""
+    """The result of a run, or the reason why there is none."""
 
     result: Tree | None
     failure: str | None = None
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a worker is handed: a run's spec, and the analyses to take of it: (name, checkpoint)."""
+class RunRequest:
+    """What a worker is sent: the spec of a run, as JSON types, and the analyses to take of it."""
 
     tree: Tree
-    analyses: tuple[tuple[str, str], ...] = ()
+    analyses: Analyses = ()
 
 
-class Executor(Protocol[Key]):
-    """Runs are submitted with a key that comes back with their outcome; they start in the order of submission.
+@dataclass(frozen=True)
+class ExecutorContext:
+    """What an executor is created for.
 
-    A context: what it started ends with it.
+    Attributes:
+        folder: the folder of the study, which workers on other machines must see too.
+        usual_workers: runs at once where the settings do not say.
     """
 
-    count: int
-    """Of runs at once."""
+    home: Path
+    folder: Path
+    usual_workers: int
 
-    def __enter__(self) -> Self: ...
+
+class NoSettings(Settings):
+    """The settings of an executor that has none."""
+
+
+class Executor(ABC, Generic[Key]):
+    """Trains runs that are submitted with a key; the key comes back with the outcome.
+
+    Runs start in the order of submission. An executor is a context manager, which ends what it started.
+
+    Attributes:
+        settings: the class of the executor's settings; on the command line, each field is an option of the same name
+            or is given with `--executor-set NAME=VALUE`.
+        count: runs at once.
+    """
+
+    summary: ClassVar[str] = ""
+    settings: ClassVar[type[Settings]] = NoSettings
+    count: int = 1
+
+    @classmethod
+    @abstractmethod
+    def create(cls, settings: Any, context: ExecutorContext) -> Self:
+        """Returns an executor with settings of its class.
+
+        Raises:
+            UserError: the settings do not fit each other, or the executor cannot be reached.
+        """
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        """Ends what the executor started."""
 
     @property
+    @abstractmethod
     def pending(self) -> bool:
-        """Whether an outcome is still to come."""
+        """True while an outcome is still to come."""
 
-    def submit(self, key: Key, spec: RunSpec, analyses: tuple[tuple[str, str], ...] = ()) -> None:
-        """Queue a run, and analyses of it; nothing where `stop` was called."""
+    @abstractmethod
+    def submit(self, key: Key, spec: "RunSpec", analyses: Analyses = ()) -> None:
+        """Queues a run and the analyses of it. Queued runs do not start once `stop` was called."""
 
+    @abstractmethod
     def outcomes(self) -> Iterator[tuple[Key, Outcome]]:
-        """What ended since the last call, once something has; nothing where nothing is pending."""
+        """Waits until a run has ended, then yields every run that ended since the last call.
 
+        Yields nothing if no run is pending.
+        """
+
+    @abstractmethod
     def stop(self) -> None:
-        """Start no further run; those that are running go on to their end. Safe in a signal handler."""
-
-
-def take(analyses: tuple[tuple[str, str], ...], home: Path, run: str) -> None:
-    """Analyses of a complete run. Samples are only shown: where they cannot be taken, that is no failure of the run,
-    and `lab analyse` says why."""
-    from lab.analysis.measure_store import measures_of
-    from lab.analysis.table import SAMPLES
-
-    for name, checkpoint in analyses:
-        with suppress(Exception) if name == SAMPLES else nullcontext():
-            measures_of(home, run, checkpoint, name)
-
-
-def attempt(work: Work, home: Path) -> Outcome:
-    """One run, whatever becomes of it: what it raises is that run's failure, not the study's.
-
-    A run that another process is at is waited for: another study's, or a worker's that has yet to notice that its
-    coordinator was killed.
-    """
-    from lab.run.training import train  # torch comes in where runs happen, not where they are handed out
-
-    while True:
-        try:
-            spec = parse_spec(work.tree, "the study's run")
-            result = train(spec, home)
-            if result["status"] == "complete" and work.analyses:
-                take(work.analyses, home, spec.identity)
-            return Outcome(result)
-        except FolderInUse:
-            time.sleep(HELD_SECONDS)
-        except (UserError, WorkFailed) as error:
-            return Outcome(None, str(error))
-        except Exception as error:
-            return Outcome(None, f"{type(error).__name__}: {error}")
+        """Starts no further run; those that are running continue to their end. Safe in a signal handler."""

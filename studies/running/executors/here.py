@@ -1,44 +1,41 @@
-"""Runs in this process, one after the other: nothing to start, and a debugger sees all of it."""
+"""Runs in this process, one after the other; there is nothing to start, and a debugger sees everything."""
 
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Generic, Self
+from typing import Self
 
+from generators.foundation.settings import Settings
 from lab.run.spec import RunSpec
-from studies.running.executors.executor import Key, Outcome, Work, attempt
+from studies.running.executors.attempt import attempt
+from studies.running.executors.executor import Analyses, Executor, ExecutorContext, Key, Outcome, RunRequest
 
 
-class Here(Generic[Key]):
+class InProcess(Executor[Key]):
     """The executor without workers."""
 
-    count = 1
+    summary = "this process, one run after the other"
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.waiting: deque[tuple[Key, Work]] = deque()
+        self.waiting: deque[tuple[Key, RunRequest]] = deque()
         self.stopped = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
+    @classmethod
+    def create(cls, settings: Settings, context: ExecutorContext) -> Self:
+        return cls(context.home)
 
     @property
     def pending(self) -> bool:
         return bool(self.waiting) and not self.stopped
 
-    def submit(self, key: Key, spec: RunSpec, analyses: tuple[tuple[str, str], ...] = ()) -> None:
-        self.waiting.append((key, Work(spec.tree(), analyses)))
+    def submit(self, key: Key, spec: RunSpec, analyses: Analyses = ()) -> None:
+        self.waiting.append((key, RunRequest(spec.tree(), analyses)))
 
     def outcomes(self) -> Iterator[tuple[Key, Outcome]]:
         if self.pending:
-            key, work = self.waiting.popleft()
-            yield key, attempt(work, self.home)
+            key, request = self.waiting.popleft()
+            yield key, attempt(request, self.home)
 
     def stop(self) -> None:
         self.stopped = True

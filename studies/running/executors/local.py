@@ -1,7 +1,7 @@
 """Worker processes on this machine, spawned once and kept, one torch thread each.
 
-Each has a pipe of its own: the death of one is then that one's alone, where an executor of the standard library
-breaks as a whole.
+Each worker has a pipe of its own, so that its death affects no other; an executor of the standard library breaks as a
+whole.
 """
 
 import multiprocessing
@@ -14,9 +14,11 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Self
 
-from studies.running.executors.executor import Key, Work, attempt
-from studies.running.executors.workers import Message, Workers
+from studies.running.executors.attempt import attempt
+from studies.running.executors.executor import ExecutorContext, Key, RunRequest
+from studies.running.executors.workers import Message, WorkerExecutor, WorkerSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,18 +29,24 @@ class LocalWorker:
     pipe: Connection
 
 
-class LocalWorkers(Workers[Key, LocalWorker]):
-    """The executor of one machine. Several workers share a GPU where there are more of them than GPUs."""
+class LocalWorkers(WorkerExecutor[Key, LocalWorker]):
+    """The executor of one machine. Workers share the GPUs where there are more workers than GPUs."""
+
+    summary = "worker processes on this machine"
 
     def __init__(self, home: Path, count: int, limit_seconds: float | None = None) -> None:
         super().__init__(home, count, limit_seconds)
         self.context = multiprocessing.get_context("spawn")
         self.pipes: dict[Connection, LocalWorker] = {}
 
+    @classmethod
+    def create(cls, settings: WorkerSettings, context: ExecutorContext) -> Self:
+        return cls(context.home, settings.workers or context.usual_workers, settings.run_limit)
+
     def start(self) -> LocalWorker:
         ours, theirs = self.context.Pipe()
         process = self.context.Process(target=serve, args=(theirs, self.home))
-        resource_tracker.ensure_running()  # else `start` does it, and unblocks Ctrl-C on the way
+        resource_tracker.ensure_running()  # otherwise `start` does it, and unblocks Ctrl-C on the way
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for the coordinator alone
         try:
             process.start()
@@ -49,33 +57,33 @@ class LocalWorkers(Workers[Key, LocalWorker]):
         self.pipes[ours] = worker
         return worker
 
-    def hand(self, worker: LocalWorker, work: Work) -> None:
+    def send(self, worker: LocalWorker, request: RunRequest) -> None:
         with suppress(OSError):
-            worker.pipe.send(work)
+            worker.pipe.send(request)
 
-    def listen(self, seconds: float) -> list[tuple[LocalWorker, Message]]:
-        heard: list[tuple[LocalWorker, Message]] = []
+    def receive(self, seconds: float) -> list[tuple[LocalWorker, Message]]:
+        messages: list[tuple[LocalWorker, Message]] = []
         for pipe in wait(list(self.pipes), seconds):
             assert isinstance(pipe, Connection)
             worker = self.pipes[pipe]
             try:
-                heard.append((worker, pipe.recv()))
+                messages.append((worker, pipe.recv()))
             except (EOFError, OSError):
                 self.kill(worker)
-                heard.append((worker, "died"))
-        return heard
+                messages.append((worker, "died"))
+        return messages
 
     def kill(self, worker: LocalWorker) -> None:
-        worker.process.kill()  # a store that survives any kill needs no gentler end
+        worker.process.kill()  # the store survives any kill, so a gentler end is not needed
         worker.process.join()
         worker.pipe.close()
         del self.pipes[worker.pipe]
 
 
 def serve(pipe: Connection, home: Path) -> None:
-    """The life of a worker: run after run, until the coordinator ends, however that ends."""
-    threading.Thread(target=end_with_the_coordinator, daemon=True).start()
-    import lab.run.training  # noqa: F401  # before it is ready, so that no run's limit pays for it
+    """Trains run after run in a worker process, until the coordinator ends, however that ends."""
+    threading.Thread(target=end_with_coordinator, daemon=True).start()
+    import lab.run.training  # noqa: F401  # before it is ready, so that the import counts against no run's limit
 
     with suppress(EOFError, OSError):
         pipe.send("ready")
@@ -83,8 +91,8 @@ def serve(pipe: Connection, home: Path) -> None:
             pipe.send(attempt(pipe.recv(), home))
 
 
-def end_with_the_coordinator() -> None:
-    """Also in the middle of a run: another coordinator may want it."""
+def end_with_coordinator() -> None:
+    """Ends this process with its coordinator, also in the middle of a run, which another coordinator may want."""
     coordinator = multiprocessing.parent_process()
     assert coordinator is not None
     wait([coordinator.sentinel])

@@ -1,74 +1,85 @@
-"""The executors by name, and the settings each of them has."""
+"""The table of executors, and the choice of one on the command line."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from generators.foundation.errors import UserError
-from generators.foundation.settings import suggestion
-from studies.running.executors.executor import Executor
-from studies.running.executors.here import Here
-from studies.running.executors.local import LocalWorkers
+from generators.foundation.kinds import Registry
+from generators.foundation.settings import Tree, suggestion, validate
+from studies.ledger.folder import StudyFolder
+from studies.running.executors.executor import Executor, ExecutorContext
+
+EXECUTORS = Registry(
+    "executor",
+    {
+        "here": "studies.running.executors.here:InProcess",
+        "local": "studies.running.executors.local:LocalWorkers",
+        "ray": "studies.running.executors.ray:RayWorkers",
+    },
+    Executor,
+    plural="executors",
+    key="--executor",
+)
+OPTIONS = ("workers", "run_limit", "address", "gpus_per_run")
+"""Settings that have a command line option of their own."""
+
+
+class Runnable(Protocol):
+    """A study or a search at one scale."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def scale(self) -> str: ...
+    @property
+    def base(self) -> Tree: ...
 
 
 @dataclass(frozen=True)
-class Setup:
-    """What a command says of where runs happen; None where it does not.
+class ExecutorChoice:
+    """The executor that a command asks for.
 
-    workers: runs at once. run_limit: seconds. address: of a Ray cluster. gpus_per_run: a fraction, or several.
+    Attributes:
+        name: a name of the table.
+        settings: the settings that the command gives; those that are None count as not given.
     """
 
-    workers: int | None = None
-    run_limit: float | None = None
-    address: str | None = None
-    gpus_per_run: float | None = None
+    name: str
+    home: Path
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    def create(self, study: Runnable) -> Executor[Any]:
+        """Returns the executor for the runs of a study or a search.
+
+        Raises:
+            UserError: there is no such executor, it does not have one of the settings, or it cannot be reached.
+        """
+        executor: type[Executor[Any]] = EXECUTORS.find(self.name, "")
+        settings = {key: value for key, value in self.settings.items() if value is not None}
+        for key in settings:
+            if key not in executor.settings.model_fields:
+                raise UserError(f"{option(key)}: --executor {self.name} has no such setting; {owners(key, executor)}")
+        folder = StudyFolder(self.home, study.name, study.scale).path
+        context = ExecutorContext(self.home, folder, usual_workers(study))
+        return executor.create(validate(executor.settings, settings, f"--executor {self.name}"), context)
 
 
-def here(setup: Setup, home: Path, folder: Path, usual: int) -> Executor[Any]:
-    """Nothing to set."""
-    return Here(home)
+def usual_workers(study: Runnable) -> int:
+    """Returns the runs at once where the command does not say: one a core, or one on a GPU."""
+    return (os.cpu_count() or 1) if study.base.get("training", {}).get("device", "cpu") == "cpu" else 1
 
 
-def local(setup: Setup, home: Path, folder: Path, usual: int) -> Executor[Any]:
-    """How many, and for how long."""
-    return LocalWorkers(home, setup.workers or usual, setup.run_limit)
+def option(key: str) -> str:
+    """Returns the command line option of a setting."""
+    return f"--{key.replace('_', '-')}" if key in OPTIONS else f"--executor-set {key}"
 
 
-def ray(setup: Setup, home: Path, folder: Path, usual: int) -> Executor[Any]:
-    """Where the cluster is, and how much of it."""
-    from studies.running.executors.ray import RayWorkers  # an optional extra
-
-    if setup.address is None:
-        raise UserError("--executor ray: connects to a cluster that exists; give --address HOST:PORT, that of its head")
-    return RayWorkers(home, folder, setup.address, setup.workers, setup.gpus_per_run or 0.0, setup.run_limit)
-
-
-# name -> (how it is made, the settings it has)
-EXECUTORS: dict[str, tuple[Callable[[Setup, Path, Path, int], Executor[Any]], tuple[str, ...]]] = {
-    "here": (here, ()),
-    "local": (local, ("workers", "run_limit")),
-    "ray": (ray, ("workers", "run_limit", "address", "gpus_per_run")),
-}
-
-
-def executor(name: str, setup: Setup, home: Path, folder: Path, usual: int) -> Executor[Any]:
-    """The executor of a command.
-
-    Args:
-        folder: of the study, by which a worker elsewhere sees that its home is the same.
-        usual: workers where the command does not say.
-
-    Raises:
-        UserError: there is no such executor, it has no such setting, or it cannot be reached.
-    """
-    if name not in EXECUTORS:
-        raise UserError(f"--executor {name}: no such executor; {suggestion(name, list(EXECUTORS))}")
-    make, known = EXECUTORS[name]
-    for field in fields(setup):
-        if getattr(setup, field.name) is not None and field.name not in known:
-            those = ", ".join(other for other, (_, settings) in EXECUTORS.items() if field.name in settings)
-            raise UserError(
-                f"--{field.name.replace('_', '-')}: --executor {name} has no such setting; it is one of: {those}"
-            )
-    return make(setup, home, folder, usual)
+def owners(key: str, executor: type[Executor[Any]]) -> str:
+    """Names the executors that have a setting; where none has it, the nearest setting of the chosen one."""
+    names = [name for name, other in EXECUTORS.classes().items() if key in other.settings.model_fields]
+    if names:
+        return f"executors that have it: {', '.join(names)}"
+    return suggestion(key, list(executor.settings.model_fields))

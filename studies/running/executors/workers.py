@@ -1,46 +1,63 @@
-"""A fixed number of long-lived workers, each with one run at a time; a worker may die, and a run may take too long.
+"""A fixed number of long-lived workers, one run at a time each; a worker may die, and a run may take too long.
 
-A run whose worker died is taken up again by a new one, from its last checkpoint. What dies `DEATHS` times is no
-accident any more. Where workers come from, and how one is spoken to, is `local.py`'s and `ray.py`'s affair.
+A run whose worker died is continued by a new worker from its last checkpoint. A run whose workers died `DEATHS` times
+has failed. `local.py` and `ray.py` say where workers come from and how they are spoken to.
 """
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Literal, Self, TypeVar
+from typing import Generic, Literal, TypeVar
 
+from pydantic import Field
+
+from generators.foundation.settings import Settings
 from lab.run.spec import RunSpec
-from studies.running.executors.executor import Key, Outcome, Work
+from studies.running.executors.executor import Analyses, Executor, Key, Outcome, RunRequest
 
 Worker = TypeVar("Worker", bound=Hashable)
 Message = Outcome | Literal["ready", "died"]
 
 DEATHS = 3
-LISTEN_SECONDS = 1.0
-"""The longest wait for a message: so often is the clock looked at, and whether the sweep was stopped."""
+RECEIVE_SECONDS = 1.0
+"""The longest wait for a message; limits of runs and stops are checked at this interval."""
+
+
+class WorkerSettings(Settings):
+    """The settings of every executor with workers."""
+
+    workers: int | None = Field(default=None, ge=1, description="runs at once, one thread each")
+    run_limit: float | None = Field(default=None, gt=0, description="seconds after which a run is ended and has failed")
 
 
 @dataclass
 class Job(Generic[Key]):
-    """A run on its way. started: when a worker got it, on this machine's monotonic clock."""
+    """A submitted run.
+
+    Attributes:
+        deaths: workers that died with it.
+        started: when a worker received it, in seconds of this machine's monotonic clock.
+    """
 
     key: Key
-    work: Work
+    request: RunRequest
     deaths: int = 0
     started: float = 0.0
 
 
-class Workers(ABC, Generic[Key, Worker]):
-    """The executor with workers; they start with the first runs that need them.
+class WorkerExecutor(Executor[Key], Generic[Key, Worker]):
+    """An executor with workers, which start with the first runs that need them.
 
     Args:
-        count: of workers.
-        limit_seconds: a run that takes longer, or hangs, is ended and has failed; no limit where None.
+        count: workers at most.
+        limit_seconds: a run that takes longer is ended and has failed; None for no limit.
     """
+
+    settings = WorkerSettings
 
     def __init__(self, home: Path, count: int, limit_seconds: float | None = None) -> None:
         self.home, self.count, self.limit_seconds = home, count, limit_seconds
@@ -52,22 +69,22 @@ class Workers(ABC, Generic[Key, Worker]):
 
     @abstractmethod
     def start(self) -> Worker:
-        """A new worker, which says "ready" once it is."""
+        """Starts a worker, which sends "ready" once it can take a run."""
 
     @abstractmethod
-    def hand(self, worker: Worker, work: Work) -> None:
-        """Give an idle worker a run; it answers with an Outcome. One that has died meanwhile is no error here."""
+    def send(self, worker: Worker, request: RunRequest) -> None:
+        """Sends a run to an idle worker, which answers with an Outcome. Does nothing if the worker has died."""
 
     @abstractmethod
-    def listen(self, seconds: float) -> list[tuple[Worker, Message]]:
-        """What workers said, as soon as one has, or nothing after so many seconds. "died" is a worker's last word."""
+    def receive(self, seconds: float) -> list[tuple[Worker, Message]]:
+        """Returns the messages of workers as soon as there is one, or nothing after some seconds.
+
+        "died" is the last message of a worker.
+        """
 
     @abstractmethod
     def kill(self, worker: Worker) -> None:
-        """End a worker at once; nothing more is heard of it."""
-
-    def __enter__(self) -> Self:
-        return self
+        """Ends a worker at once; it sends no further message."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -79,8 +96,8 @@ class Workers(ABC, Generic[Key, Worker]):
     def pending(self) -> bool:
         return bool(self.running or (self.waiting and not self.stopped))
 
-    def submit(self, key: Key, spec: RunSpec, analyses: tuple[tuple[str, str], ...] = ()) -> None:
-        self.waiting.append(Job(key, Work(spec.tree(), analyses)))
+    def submit(self, key: Key, spec: RunSpec, analyses: Analyses = ()) -> None:
+        self.waiting.append(Job(key, RunRequest(spec.tree(), analyses)))
 
     def stop(self) -> None:
         self.stopped = True
@@ -88,34 +105,35 @@ class Workers(ABC, Generic[Key, Worker]):
     def outcomes(self) -> Iterator[tuple[Key, Outcome]]:
         ended: list[tuple[Key, Outcome]] = []
         while self.pending and not ended:
-            self._hand_out()
-            for worker, message in self.listen(LISTEN_SECONDS):
-                ended += self._heard(worker, message)
-            ended += self._too_long()
+            self.hand_out()
+            for worker, message in self.receive(RECEIVE_SECONDS):
+                ended += self.handle(worker, message)
+            ended += self._end_overdue_runs()
         yield from ended
 
-    def _hand_out(self) -> None:
-        """Runs to workers, and a worker more for each run that has none, as far as there is room."""
+    def hand_out(self) -> None:
+        """Sends runs to idle workers, and starts workers for the other runs as long as there are fewer than `count`."""
         while self.waiting and self.idle and not self.stopped:
             worker, job = self.idle.pop(), self.waiting.popleft()
             job.started = time.monotonic()
             self.running[worker] = job
-            self.hand(worker, job.work)
+            self.send(worker, job.request)
         room = self.count - len(self.starting) - len(self.idle) - len(self.running)
         for _ in range(0 if self.stopped else min(room, len(self.waiting) - len(self.starting))):
             self.starting.add(self.start())
 
-    def _heard(self, worker: Worker, message: Message) -> Iterator[tuple[Key, Outcome]]:
+    def handle(self, worker: Worker, message: Message) -> Iterator[tuple[Key, Outcome]]:
+        """Takes note of a message; yields the run that it ended, if any."""
         self.starting.discard(worker)
         if message == "died":
-            yield from self._died(worker)
+            yield from self._retry_run_of(worker)
             return
         self.idle.append(worker)
         if isinstance(message, Outcome):
             yield self.running.pop(worker).key, message
 
-    def _died(self, worker: Worker) -> Iterator[tuple[Key, Outcome]]:
-        """Take its run up again. A worker that died on its way to the first one counts against the next."""
+    def _retry_run_of(self, worker: Worker) -> Iterator[tuple[Key, Outcome]]:
+        """Queues the run of a dead worker again. A worker that died while it started counts against the next run."""
         if worker in self.idle:
             self.idle.remove(worker)
             return
@@ -128,7 +146,7 @@ class Workers(ABC, Generic[Key, Worker]):
         else:
             self.waiting.appendleft(job)
 
-    def _too_long(self) -> Iterator[tuple[Key, Outcome]]:
+    def _end_overdue_runs(self) -> Iterator[tuple[Key, Outcome]]:
         if self.limit_seconds is None:
             return
         for worker, job in list(self.running.items()):

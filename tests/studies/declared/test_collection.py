@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from generators.foundation.errors import UserError
-from studies.commands.collection import expanded
 from studies.declared.catalog import COLLECTIONS, STUDIES
 from studies.declared.collection import load_collection
 from studies.declared.loading import read_study_file
+from studies.ledger.collection_members import expand_collections
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
 
@@ -59,9 +59,9 @@ def test_status_and_claims_take_its_name(files: Path, lab: Lab) -> None:
     status = json.loads(lab("study", "status", "all", "--home", home, "--json").stdout)
     assert status == {"small": None, "tales": None, "other": {"scale": "smoke", "runs": 12, "ended": 12}}
     assert list(json.loads(lab("claims", "all", "--home", home, "--json").stdout)) == ["other"]
-    assert expanded(["all", "other"], "smoke", home) == ["other"]
+    assert expand_collections(["all", "other"], "smoke", home) == ["other"]
     with pytest.raises(UserError, match=r"no study of all ran at scale gpu .* start with: lab study run all"):
-        expanded(["all"], "gpu", home)
+        expand_collections(["all"], "gpu", home)
 
 
 def test_a_study_that_fails_leaves_the_others_to_run(files: Path, lab: Lab) -> None:

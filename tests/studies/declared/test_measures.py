@@ -19,7 +19,7 @@ from studies.judging.judge import judge
 from studies.ledger.records import CellRecord, RunRecord
 from studies.ledger.scores import confirmed, scores_for
 from studies.running.executors.executor import Outcome
-from studies.running.executors.here import Here
+from studies.running.executors.here import InProcess
 from studies.running.scoring import score_of
 from studies.running.sweep import Sweep
 from tests.studies.conftest import Edit, cells_of
@@ -119,7 +119,7 @@ def test_tuning_on_a_loss_takes_the_lowest_of_validation(study_file: Edit, tmp_p
         ("seeds = 2", "seeds = 1"), ("trials = 1", "trials = 3"), ('name = "helps"', 'name = "helps"\nmetric = "accuracy"'),
     )  # fmt: skip
     study: Study = load(str(path), "smoke", [])
-    Sweep(study, tmp_path / "home", lambda event: None).run(Here(tmp_path / "home"))
+    Sweep(study, tmp_path / "home", lambda event: None).run(InProcess(tmp_path / "home"))
     for cell in cells_of(tmp_path / "home", study):
         trials = [entry for entry in cell.runs if entry.phase == "tune"]
         lowest = min(trials, key=lambda entry: float(entry.score or 0.0))
@@ -148,14 +148,14 @@ def test_a_claim_may_be_about_an_analysis_which_the_worker_takes_and_keeps(
     study = load(str(path), "cpu", [])
     home = tmp_path / "home"
     sweep = Sweep(study, home, lambda event: None)
-    verdicts = sweep.run(Here(home))
+    verdicts = sweep.run(InProcess(home))
     cells = sweep.records
     assert verdicts[0].verdict == "supported"
     assert verdicts[0].contrast is not None
     assert verdicts[0].contrast.difference > 0
     confirming = [run.identity for cell in cells for run in cell.runs if run.phase == "confirm"]
     assert sorted(ParametersAnalysis.runs) == sorted(confirming)
-    Sweep(study, home, lambda event: None).run(Here(home))
+    Sweep(study, home, lambda event: None).run(InProcess(home))
     assert len(ParametersAnalysis.runs) == len(set(ParametersAnalysis.runs)), "what was taken once is read"
 
 

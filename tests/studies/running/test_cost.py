@@ -21,11 +21,11 @@ from studies.declared.study import Study
 from studies.running.cost import (
     COUNTED_SAMPLES,
     PROBE_STEPS,
-    estimate,
+    duration_text,
+    estimate_time,
     flops_of_sample,
-    plan_of,
+    plan_study,
     seconds_of_step,
-    spoken,
 )
 from tests.conftest import Lab, Spec
 from tests.studies.conftest import Edit
@@ -57,23 +57,23 @@ def test_it_is_what_torch_counts_in_a_real_step(tiny: Spec, kind: str) -> None:
 
 def test_runs_that_others_start_from_count_once_each() -> None:
     study = load(str(STUDIES.path("finetune")), "smoke", [])
-    plan = plan_of(study)
+    plan = plan_study(study)
     assert plan.runs == 4 * (1 + 2)
     assert plan.start_runs == 2 * (1 + 2)  # two ways to pretrain, the tuning seed and two more
-    assert sum(count for _, _, count in plan.work) == plan.runs + plan.start_runs
+    assert sum(group.count for group in plan.groups) == plan.runs + plan.start_runs
 
 
 def test_time_at_a_rate_is_operations_over_it(small: Study) -> None:
-    plan = plan_of(small)
-    found = estimate(plan, 1e6, probe=True)
+    plan = plan_study(small)
+    found = estimate_time(plan, 1e6, probe=True)
     assert found is not None
     assert found.seconds == pytest.approx(plan.flops / 1e6)
-    assert estimate(plan, None, probe=False) is None
+    assert estimate_time(plan, None, probe=False) is None
 
 
 def test_more_steps_cost_more_and_evaluation_is_not_forgotten(study_file: Edit) -> None:
-    plans = [plan_of(load(str(study_file()), "cpu", [f"training.steps={steps}"])) for steps in (3, 6)]
-    three, six = (plan.work[0][1] for plan in plans)
+    plans = [plan_study(load(str(study_file()), "cpu", [f"training.steps={steps}"])) for steps in (3, 6)]
+    three, six = (plan.groups[0].run for plan in plans)
     assert three.step_flops == six.step_flops
     assert three.evaluation_flops == pytest.approx(three.step_flops / 3 / 2 * (8 + 2 * 16))  # 8 + 8 samples held out
     assert six.evaluation_flops == pytest.approx(six.step_flops / 3 / 2 * (2 * 8 + 2 * 16))
@@ -109,7 +109,7 @@ def test_a_probe_takes_the_optimiser_steps_that_training_takes(tiny: Spec, monke
 
 
 def test_durations_are_in_the_unit_people_use() -> None:
-    assert [spoken(seconds) for seconds in (0.2, 90, 600, 9000, 1e6)] == [
+    assert [duration_text(seconds) for seconds in (0.2, 90, 600, 9000, 1e6)] == [
         "1 s",
         "90 s",
         "10 minutes",

@@ -18,18 +18,19 @@ from lab.run.spec import RunSpec
 from lab.run.store import LAST, RunFolder
 from lab.run.training import train
 from studies.declared.study import Study
-from studies.running.executors.executor import Outcome, Work, attempt
-from studies.running.executors.here import Here
+from studies.running.executors.attempt import attempt
+from studies.running.executors.executor import ExecutorContext, Outcome, RunRequest
+from studies.running.executors.here import InProcess
 from studies.running.executors.local import LocalWorkers
-from studies.running.executors.table import Setup, executor
-from studies.running.executors.workers import DEATHS, Message, Workers
-from studies.running.sweep import Event, Sweep
+from studies.running.executors.table import ExecutorChoice
+from studies.running.executors.workers import DEATHS, Message, WorkerExecutor, WorkerSettings
+from studies.running.sweep import RunEvent, Sweep
 from tests.conftest import Lab, Spec
 from tests.slow.killing import workers_of
 from tests.studies.conftest import Edit
 
 
-class Scripted(Workers[str, int]):
+class Scripted(WorkerExecutor[str, int]):
     """Workers without a process: worker 0, 1, ... dies as often as its run's seed says, or never answers."""
 
     def __init__(self, home: Path, count: int, limit_seconds: float | None = None) -> None:
@@ -40,19 +41,23 @@ class Scripted(Workers[str, int]):
         self.deaths: dict[int, int] = {}
         self.stillborn = 0
 
+    @classmethod
+    def create(cls, settings: WorkerSettings, context: ExecutorContext) -> "Scripted":
+        return cls(context.home, context.usual_workers)
+
     def start(self) -> int:
         self.started.append(len(self.started))
         self.said.append((self.started[-1], "died" if len(self.started) <= self.stillborn else "ready"))
         return self.started[-1]
 
-    def hand(self, worker: int, work: Work) -> None:
-        seed = work.tree["seed"]
-        if work.tree["training"]["steps"] == 1000:
+    def send(self, worker: int, request: RunRequest) -> None:
+        seed = request.tree["seed"]
+        if request.tree["training"]["steps"] == 1000:
             return
         self.deaths[seed] = self.deaths.get(seed, 0) + 1
         self.said.append((worker, "died" if self.deaths[seed] <= seed else Outcome({"status": "complete"})))
 
-    def listen(self, seconds: float) -> list[tuple[int, Message]]:
+    def receive(self, seconds: float) -> list[tuple[int, Message]]:
         heard, self.said = self.said, []
         return heard
 
@@ -60,7 +65,7 @@ class Scripted(Workers[str, int]):
         self.killed.append(worker)
 
 
-def outcomes(workers: Workers[str, int]) -> dict[str, Outcome]:
+def outcomes(workers: WorkerExecutor[str, int]) -> dict[str, Outcome]:
     found: dict[str, Outcome] = {}
     with workers:
         while workers.pending:
@@ -128,7 +133,7 @@ def test_what_a_run_raises_is_its_failure(tiny: Spec, tmp_path: Path, monkeypatc
             raise error
 
         monkeypatch.setattr("lab.run.training.train", fail)
-        assert attempt(Work(tiny().tree()), tmp_path) == Outcome(None, sentence)
+        assert attempt(RunRequest(tiny().tree()), tmp_path) == Outcome(None, sentence)
 
 
 def test_a_run_that_another_process_trains_is_waited_for(
@@ -139,7 +144,7 @@ def test_a_run_that_another_process_trains_is_waited_for(
     held = lock_folder(folder.path, "training this run")
     held.__enter__()
     monkeypatch.setattr(time, "sleep", lambda seconds: held.__exit__(None, None, None))
-    assert attempt(Work(spec.tree()), tmp_path).result == folder.result()
+    assert attempt(RunRequest(spec.tree()), tmp_path).result == folder.result()
 
 
 def test_a_damaged_run_in_the_store_is_a_failed_run_and_the_others_go_on(small: Study, tmp_path: Path) -> None:
@@ -147,17 +152,17 @@ def test_a_damaged_run_in_the_store_is_a_failed_run_and_the_others_go_on(small: 
     train(bad, tmp_path)
     (RunFolder(tmp_path, bad.identity).path / "result.json").write_text("{")
     sweep = Sweep(small, tmp_path, lambda event: None)
-    sweep.run(Here(tmp_path))
+    sweep.run(InProcess(tmp_path))
     failures = [run.failure for cell in sweep.records for run in cell.runs if run.failure]
     assert len(failures) == 1
     assert "not valid JSON" in failures[0]
     assert [len(cell.runs) for cell in sweep.records] == [7, 7, 7, 7]
     (RunFolder(tmp_path, bad.identity).path / "result.json").unlink()
-    events: list[Event] = []
+    events: list[RunEvent] = []
     sweep = Sweep(small, tmp_path, events.append)
-    sweep.run(Here(tmp_path))
+    sweep.run(InProcess(tmp_path))
     assert not any(run.failure for cell in sweep.records for run in cell.runs)
-    assert bad.identity in [event.entry.identity for event in events if event.trained]
+    assert bad.identity in [event.run.identity for event in events if event.trained]
 
 
 @pytest.fixture
@@ -172,14 +177,14 @@ def interrupts() -> Iterator[None]:
 def test_ctrl_c_once_lets_the_run_end_and_the_same_command_goes_on(
     small: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(work: Work, home: Path) -> Outcome:
+    def interrupted(request: RunRequest, home: Path) -> Outcome:
         if len(list((home / "runs").glob("*"))) == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return attempt(work, home)
+        return attempt(request, home)
 
     monkeypatch.setattr("studies.running.executors.here.attempt", interrupted)
-    with pytest.raises(WorkFailed, match=r"interrupted after 4 of 28 runs, .* goes on"):
-        Sweep(small, tmp_path, lambda event: None).run(Here(tmp_path))
+    with pytest.raises(WorkFailed, match=r"interrupted after 4 of 28 runs; .* goes on"):
+        Sweep(small, tmp_path, lambda event: None).run(InProcess(tmp_path))
     assert "Ctrl-C again stops them now" in capfd.readouterr().err
     assert len(list(tmp_path.glob("runs/*/result.json"))) == 4
     assert not list(tmp_path.glob("studies/*/*/verdicts.json"))
@@ -187,29 +192,40 @@ def test_ctrl_c_once_lets_the_run_end_and_the_same_command_goes_on(
 
 @pytest.mark.usefixtures("interrupts")
 def test_ctrl_c_twice_ends_at_once(small: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(work: Work, home: Path) -> Outcome:
+    def interrupted(request: RunRequest, home: Path) -> Outcome:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("this is never reached")
 
     monkeypatch.setattr("studies.running.executors.here.attempt", interrupted)
     with pytest.raises(WorkFailed, match="interrupted after 0 of 28 runs"):
-        Sweep(small, tmp_path, lambda event: None).run(Here(tmp_path))
+        Sweep(small, tmp_path, lambda event: None).run(InProcess(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("name", "setup", "sentence"),
+    ("name", "settings", "message"),
     [
-        ("locl", Setup(), "--executor locl: no such executor; the nearest is local"),
-        ("here", Setup(workers=2), "--workers: --executor here has no such setting; it is one of: local, ray"),
-        ("here", Setup(run_limit=2.0), "--run-limit: --executor here has no such setting; it is one of: local, ray"),
-        ("local", Setup(address="a:1"), "--address: --executor local has no such setting; it is one of: ray"),
-        ("local", Setup(gpus_per_run=0.5), "--gpus-per-run: --executor local has no such setting; it is one of: ray"),
+        ("locl", {}, "--executor = 'locl': no such executor; the nearest is local"),
+        ("here", {"workers": 2}, "--workers: --executor here has no such setting; executors that have it: local, ray"),
+        ("here", {"run_limit": 2.0}, "--run-limit: .* has no such setting; executors that have it: local, ray"),
+        ("local", {"address": "a:1"}, "--address: --executor local has no such setting; executors that have it: ray"),
+        ("local", {"gpus_per_run": 0.5}, "--gpus-per-run: .* has no such setting; executors that have it: ray"),
+        ("local", {"worker": 2}, "--executor-set worker: .* has no such setting; the nearest is workers"),
+        ("local", {"workers": 0}, "--executor local: workers = 0: should be greater than or equal to 1"),
+        ("ray", {}, "--executor ray: connects to an existing cluster; give --address"),
     ],
 )
-def test_an_executor_refuses_what_it_does_not_have(name: str, setup: Setup, sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=sentence):
-        executor(name, setup, tmp_path, tmp_path, 1)
+def test_an_executor_refuses_a_setting_that_it_does_not_have(
+    name: str, settings: dict[str, object], message: str, small: Study, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        ExecutorChoice(name, tmp_path, settings).create(small)
+
+
+def test_settings_that_are_not_given_are_the_executors_own(small: Study, tmp_path: Path) -> None:
+    executor = ExecutorChoice("local", tmp_path, {"workers": None, "run_limit": 3.0}).create(small)
+    assert isinstance(executor, LocalWorkers)
+    assert (executor.count, executor.limit_seconds) == (os.cpu_count(), 3.0)
 
 
 @pytest.mark.slow
@@ -220,9 +236,9 @@ def test_a_worker_that_is_killed_loses_nothing_and_one_that_hangs_is_ended(tiny:
     with workers:
         workers.submit("killed", spec)
         while not (RunFolder(tmp_path, spec.identity).path / LAST).exists():
-            workers._hand_out()
-            for worker, message in workers.listen(0.05):
-                list(workers._heard(worker, message))
+            workers.hand_out()
+            for worker, message in workers.receive(0.05):
+                list(workers.handle(worker, message))
         (victim,) = workers_of(os.getpid())
         os.kill(victim, signal.SIGKILL)
         assert dict(workers.outcomes()) == {"killed": Outcome(whole)}

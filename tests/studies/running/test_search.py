@@ -14,8 +14,9 @@ from studies.declared.search import Search, load_search
 from studies.declared.study import TUNING_SEED
 from studies.ledger.search_records import ProposalRecord, SearchRecord, SearchRunRecord
 from studies.running.executors.executor import Outcome
-from studies.running.executors.here import Here
-from studies.running.search import Searching, front, table
+from studies.running.executors.here import InProcess
+from studies.running.front import front, front_lines
+from studies.running.search import SearchCoordinator
 from tests.conftest import Lab
 
 SMALL = """
@@ -73,13 +74,13 @@ def declared(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-class Backwards(Here[Any]):
+class Backwards(InProcess[Any]):
     """Runs whose outcomes are as declared, last submitted first, several at once; nothing is trained."""
 
     def outcomes(self) -> Any:
         while self.waiting:
-            key, work = self.waiting.pop()
-            tree = parse_spec(work.tree, "a stub run").canonical()
+            key, request = self.waiting.pop()
+            tree = parse_spec(request.tree, "a stub run").canonical()
             quality = tree["model"]["width"] / 100 + tree["training"]["learning_rate"]
             scores = {"validation": {"accuracy": quality}, "test": {"accuracy": quality / 2}}
             yield (
@@ -99,7 +100,7 @@ class Forwards(Backwards):
 
 
 def searched(search: Search, home: Path, executor: Any) -> SearchRecord:
-    return Searching(search, home, lambda line: None).run(executor)
+    return SearchCoordinator(search, home, lambda line: None).run(executor)
 
 
 def test_proposals_do_not_depend_on_which_run_ended_first(declared: Callable[..., Path], tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_the_search_sees_validation_and_its_front_is_scored_on_test_and_fresh_se
     }
     assert set(tree.front) == best
     assert tree.dominated == 6 - len(best)
-    assert any("decides no claim" in line for line in table(tree))
+    assert any("decides no claim" in line for line in front_lines(tree))
 
 
 def test_the_front_by_hand() -> None:
@@ -166,8 +167,8 @@ def test_the_same_search_again_trains_nothing_and_a_larger_one_goes_on(
     declared: Callable[..., Path], tmp_path: Path
 ) -> None:
     first = load_search(str(declared(("trials = 6", "trials = 3"))), "cpu", [])
-    searching = Searching(first, tmp_path, lambda line: None)
-    tree = searching.run(Here(tmp_path))
+    searching = SearchCoordinator(first, tmp_path, lambda line: None)
+    tree = searching.run(InProcess(tmp_path))
     assert searching.trained == 3 + 2 * len(tree.front)
     for one in tree.trials:
         for run in [*one.runs, *one.confirmed]:
@@ -176,8 +177,8 @@ def test_the_same_search_again_trains_nothing_and_a_larger_one_goes_on(
             split = "validation" if run.seed == TUNING_SEED else "test"
             assert run.quality == result["scores"]["best"][split]["accuracy"]
             assert run.cost == sum(result["parameters"].values())
-    again = Searching(first, tmp_path, lambda line: None)
-    assert again.run(Here(tmp_path)) == tree
+    again = SearchCoordinator(first, tmp_path, lambda line: None)
+    assert again.run(InProcess(tmp_path)) == tree
     assert again.trained == 0
     larger = load_search(str(declared()), "cpu", [])
     more = searched(larger, tmp_path, Backwards(tmp_path))

@@ -14,16 +14,17 @@ from lab.run.files import lock_folder
 from studies.declared.study import Study
 from studies.ledger.declared_study import find_study
 from studies.ledger.folder import StudyFolder
-from studies.running.executors.here import Here
-from studies.running.sweep import Event, Shard, Sweep
+from studies.running.executors.here import InProcess
+from studies.running.shard import Shard
+from studies.running.sweep import RunEvent, Sweep
 from tests.conftest import Lab
 from tests.studies.conftest import Edit, cells_of
 
 
 def test_shards_share_the_cells_out_and_the_whole_study_only_judges(small: Study, tmp_path: Path) -> None:
-    trained: list[Event] = []
+    trained: list[RunEvent] = []
     for number in (1, 2, 3):
-        Sweep(small, tmp_path, trained.append, Shard(number, 3)).run(Here(tmp_path))
+        Sweep(small, tmp_path, trained.append, Shard(number, 3)).run(InProcess(tmp_path))
         done = len(cells_of(tmp_path, small))
         assert done == (2, 3, 4)[number - 1]
     assert len(trained) == small.runs
@@ -32,8 +33,8 @@ def test_shards_share_the_cells_out_and_the_whole_study_only_judges(small: Study
     assert [cell.label for cell in ledger] == [cell.label for cell in small.cells]
     folder = StudyFolder(tmp_path, small.name, small.scale).path
     assert not (folder / "verdicts.json").exists()
-    events: list[Event] = []
-    Sweep(small, tmp_path, events.append).run(Here(tmp_path))
+    events: list[RunEvent] = []
+    Sweep(small, tmp_path, events.append).run(InProcess(tmp_path))
     assert len(events) == small.runs
     assert not any(event.trained for event in events)
     assert cells_of(tmp_path, small) == ledger
@@ -44,20 +45,20 @@ def test_shards_share_the_cells_out_and_the_whole_study_only_judges(small: Study
 def test_a_shard_runs_beside_other_shards_and_not_beside_the_whole_study(small: Study, tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, small.name, small.scale).path
 
-    def silent(event: Event) -> None:
+    def silent(event: RunEvent) -> None:
         """Nobody asked."""
 
     with lock_folder(folder, "running this study", shared=True):
-        Sweep(small, tmp_path, silent, Shard(1, 4)).run(Here(tmp_path))
+        Sweep(small, tmp_path, silent, Shard(1, 4)).run(InProcess(tmp_path))
         with pytest.raises(UserError, match="another process is running this study"):
-            Sweep(small, tmp_path, silent).run(Here(tmp_path))
+            Sweep(small, tmp_path, silent).run(InProcess(tmp_path))
     with lock_folder(folder, "running this study"), pytest.raises(UserError, match="another process is running"):
-        Sweep(small, tmp_path, silent, Shard(1, 4)).run(Here(tmp_path))
+        Sweep(small, tmp_path, silent, Shard(1, 4)).run(InProcess(tmp_path))
     with (
         lock_folder(folder / "shards" / "1-of-4", "running it"),
         pytest.raises(UserError, match="another process is running shard 1/4 of this study"),
     ):
-        Sweep(small, tmp_path, silent, Shard(1, 4)).run(Here(tmp_path))
+        Sweep(small, tmp_path, silent, Shard(1, 4)).run(InProcess(tmp_path))
 
 
 def test_a_shard_that_is_none_is_a_sentence(study_file: Edit, tmp_path: Path, lab: Lab) -> None:

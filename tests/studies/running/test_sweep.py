@@ -23,11 +23,11 @@ from studies.ledger.declared_study import find_study
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import RunRecord
 from studies.ledger.scores import confirmed
-from studies.running.executors.executor import Outcome, Work
-from studies.running.executors.here import Here
+from studies.running.executors.executor import Outcome, RunRequest
+from studies.running.executors.here import InProcess
 from studies.running.executors.local import LocalWorkers
 from studies.running.scoring import score_of
-from studies.running.sweep import Event, Sweep
+from studies.running.sweep import RunEvent, Sweep
 from tests.conftest import Lab
 from tests.studies.conftest import Edit, cells_of
 
@@ -40,7 +40,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
     folder = tmp_path_factory.mktemp("swept")
     (folder / "small.toml").write_text(SMALL)
     study = load(str(folder / "small.toml"), "cpu", [])
-    Sweep(study, folder / "home", lambda event: None).run(Here(folder / "home"))
+    Sweep(study, folder / "home", lambda event: None).run(InProcess(folder / "home"))
     return folder / "home", study
 
 
@@ -91,8 +91,8 @@ def test_running_again_trains_nothing_and_writes_the_same_ledger(swept: tuple[Pa
     home, study = swept
     ledger = StudyFolder(home, study.name, study.scale).path / "ledger.json"
     before = ledger.read_bytes()
-    events: list[Event] = []
-    Sweep(study, home, events.append).run(Here(home))
+    events: list[RunEvent] = []
+    Sweep(study, home, events.append).run(InProcess(home))
     assert len(events) == study.runs
     assert not any(event.trained for event in events)
     assert ledger.read_bytes() == before
@@ -110,8 +110,8 @@ def test_workers_make_the_same_bytes_as_this_process(swept: tuple[Path, Study], 
 def test_the_study_can_be_rebuilt_from_the_store_alone(swept: tuple[Path, Study], tmp_path: Path) -> None:
     home, study = swept
     (tmp_path / "runs").symlink_to(home / "runs")
-    events: list[Event] = []
-    Sweep(study, tmp_path, events.append).run(Here(tmp_path))
+    events: list[RunEvent] = []
+    Sweep(study, tmp_path, events.append).run(InProcess(tmp_path))
     assert not any(event.trained for event in events)
     assert cells_of(tmp_path, study) == cells_of(home, study)
 
@@ -138,8 +138,8 @@ def test_a_run_that_fails_is_a_failed_cell_and_never_a_zero(
 ) -> None:
     """Every run of one cell diverges; the others score."""
 
-    def stub(work: Work, home: Path) -> Outcome:
-        tree = work.tree
+    def stub(request: RunRequest, home: Path) -> Outcome:
+        tree = request.tree
         bad = tree["model"]["width"] == 16 and tree["objective"]["n"] == 2
         score = {"accuracy": 0.5 + 0.01 * (tree["seed"] % 7)}
         result: Tree = {"status": "complete", "scores": {"best": {"validation": score, "test": score}}}
@@ -147,7 +147,7 @@ def test_a_run_that_fails_is_a_failed_cell_and_never_a_zero(
 
     monkeypatch.setattr("studies.running.executors.here.attempt", stub)
     sweep = Sweep(small, tmp_path, lambda event: None)
-    judgements = sweep.run(Here(tmp_path))
+    judgements = sweep.run(InProcess(tmp_path))
     failed = next(cell for cell in sweep.records if cell.label == "width=16 n=2")
     assert [entry.failure for entry in failed.runs] == ["not finite", "not finite"]
     assert failed.winner is None
@@ -207,7 +207,7 @@ def test_a_study_that_another_process_runs_is_refused(swept: tuple[Path, Study])
         lock_folder(StudyFolder(home, study.name, study.scale).path, "running this study"),
         pytest.raises(UserError, match="another process is running this study"),
     ):
-        Sweep(study, home, lambda event: None).run(Here(home))
+        Sweep(study, home, lambda event: None).run(InProcess(home))
 
 
 def test_a_home_that_cannot_be_made_is_a_sentence(study_file: Edit, tmp_path: Path, lab: Lab) -> None:

@@ -1,0 +1,61 @@
+"""Arguments and options that several study commands share.
+
+Command modules import what trains or judges only when a command is called, so that `lab study status` loads no torch.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from generators.foundation.errors import UserError
+from generators.foundation.settings import split_assignment
+from studies.running.executors.table import EXECUTORS, ExecutorChoice
+
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="a study or collection of the catalog, or the path of a file")
+]
+Scale = Annotated[str, typer.Option(help="smoke: seconds, to see it run; cpu: minutes; gpu: the paper's sizes")]
+StoredScale = Annotated[str | None, typer.Option("--scale", help="by default the scale that ran last")]
+
+ExecutorName = Annotated[str, typer.Option("--executor", help=f"where runs happen: {', '.join(EXECUTORS.names)}")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="runs at once, one thread each; by default one a core, one on a GPU")
+]
+RunLimit = Annotated[
+    float | None, typer.Option(min=0, metavar="SECONDS", help="a run that takes longer is ended and has failed")
+]
+Address = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="the head of an existing Ray cluster")]
+GpusPerRun = Annotated[float | None, typer.Option(min=0, help="on Ray: 0.25 lets four runs share a GPU")]
+ExecutorSettings = Annotated[
+    list[str] | None,
+    typer.Option("--executor-set", metavar="KEY=VALUE", help="a setting of an executor from another package"),
+]
+
+
+def executor_choice(
+    name: str,
+    home: Path,
+    workers: int | None,
+    run_limit: float | None,
+    address: str | None,
+    gpus_per_run: float | None,
+    assignments: list[str] | None,
+) -> ExecutorChoice:
+    """Collects the options of an executor.
+
+    Raises:
+        UserError: `--executor-set` is not KEY=VALUE.
+    """
+    settings: dict[str, object] = {
+        "workers": workers,
+        "run_limit": run_limit,
+        "address": address,
+        "gpus_per_run": gpus_per_run,
+    }
+    for assignment in assignments or []:
+        if "=" not in assignment:
+            raise UserError(f"--executor-set {assignment}: should be KEY=VALUE")
+        key, value = split_assignment(assignment)
+        settings[key] = value
+    return ExecutorChoice(name, home, settings)

@@ -1,0 +1,34 @@
+"""lab study pack."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from generators.foundation.errors import UserError
+from generators.foundation.options import Json, answer
+from lab.commands.options import DEFAULT_HOME, Home
+from studies.commands.options import StoredScale
+from studies.ledger.collection_members import expand_collections
+
+
+def pack_command(
+    names: Annotated[list[str], typer.Argument(metavar="STUDY...", help="studies that ran, or collections")],
+    out: Annotated[Path, typer.Option("--out", file_okay=False, help="the folder to write to")],
+    scale: StoredScale = None,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Write each study and its runs, without weights, to one file that others can unpack, report and judge."""
+    from lab.run.files import write_atomically
+    from studies.ledger.archive import pack
+
+    archives = [pack(home, name, scale) for name in expand_collections(names, scale, home)]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: no folder can be made there ({error.strerror}); give another") from None
+    for name, content in archives:
+        write_atomically(out / name, content)
+    value = {str(out / name): len(content) for name, content in archives}
+    answer(value, as_json, "\n".join(f"{path}: {size / 1000:,.0f} kB" for path, size in value.items()))

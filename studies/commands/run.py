@@ -1,0 +1,111 @@
+"""lab study run."""
+
+from typing import Annotated
+
+import typer
+
+from generators.foundation.errors import UserError, WorkFailed
+from generators.foundation.options import Assignments, Json, answer, note
+from lab.commands.options import DEFAULT_HOME, Home
+from studies.commands.options import (
+    Address,
+    ExecutorName,
+    ExecutorSettings,
+    GpusPerRun,
+    RunLimit,
+    Scale,
+    StudyName,
+    Workers,
+    executor_choice,
+)
+from studies.declared.collection import is_collection, load_collection
+from studies.ledger.collection_members import left_out_text, run_command_line
+from studies.running.executors.table import ExecutorChoice
+
+VERDICTS = ("supported", "contradicted", "inconclusive")
+
+
+def run_command(
+    name: StudyName,
+    scale: Scale = "cpu",
+    assignments: Assignments = None,
+    executor: ExecutorName = "local",
+    workers: Workers = None,
+    run_limit: RunLimit = None,
+    address: Address = None,
+    gpus_per_run: GpusPerRun = None,
+    executor_set: ExecutorSettings = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/K", help="run part I of K of the cells; docs/clusters.md")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Run what is missing of a study, and nothing else; then judge its claims. Runs a collection study by study."""
+    choice = executor_choice(executor, home, workers, run_limit, address, gpus_per_run, executor_set)
+    if is_collection(name):
+        if shard:
+            raise UserError(f"--shard {shard}: splits the cells of one study; run the studies of {name} one by one")
+        run_collection(name, scale, assignments or [], choice, as_json)
+    else:
+        run_study(name, scale, assignments or [], choice, shard, as_json)
+
+
+def run_study(
+    name: str, scale: str, assignments: list[str], choice: ExecutorChoice, shard: str | None, as_json: bool
+) -> None:
+    """Runs a study, or one shard of it, and prints its verdicts."""
+    from studies.declared.loading import load
+    from studies.judging.judgement import sentence
+    from studies.running import run_study as running
+    from studies.running.shard import WHOLE, Shard
+
+    part = Shard.parse(shard) if shard else WHOLE
+    study = load(name, scale, assignments)
+    result = running.run_study(study, choice.create(study), choice.home, part)
+    value = {"study": name, "scale": scale, "trained": result.trained, "failed": result.failures}
+    if part != WHOLE:
+        whole = run_command_line(name, scale, choice.home)
+        prose = f"shard {shard}: {result.ended} of {result.runs} runs ended; once every shard has: {whole}"
+        answer(value | {"shard": shard}, as_json, prose)
+    else:
+        answer(value | {"verdicts": result.tree()["verdicts"]}, as_json, "\n".join(map(sentence, result.judgements)))
+        note(f"next: {run_command_line(name, scale, choice.home, 'report')}")
+    if result.failures:
+        runs = f"{len(result.failures)} run{'s'[: len(result.failures) > 1]}"
+        raise WorkFailed(f"{runs} failed: " + "; ".join(result.failures[:5]))
+
+
+def run_collection(name: str, scale: str, assignments: list[str], choice: ExecutorChoice, as_json: bool) -> None:
+    """Runs every study of a collection and prints how many claims have which verdict."""
+    from studies.judging.judgement import sentence
+    from studies.running import run_collection as running
+    from studies.running.run_study import StudyResult
+
+    collection = load_collection(name)
+
+    def show(result: StudyResult) -> None:
+        for judgement in result.judgements:
+            note(f"  {sentence(judgement)}")
+
+    left_out = collection.left_out(assignments)
+    for study, needs in left_out.items():
+        note(f"{study}: {left_out_text(needs)}")
+    result = running.run_collection(collection, scale, assignments, choice, show)
+    verdicts: list[str] = [judgement.verdict for outcome in result.studies.values() for judgement in outcome.judgements]
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS)
+    trained = sum(outcome.trained for outcome in result.studies.values())
+    value = {
+        "collection": name,
+        "scale": scale,
+        "studies": {study: outcome.tree() for study, outcome in result.studies.items()},
+        "left_out": left_out,
+        "failed": result.failures,
+    }
+    prose = f"{len(result.studies)} studies, {trained} runs trained; of {len(verdicts)} claims {counts}"
+    answer(value, as_json, prose)
+    note(f"next: {run_command_line(name, scale, choice.home, 'report')}")
+    if result.failures:
+        reasons = "; ".join(f"{study}: {reason}" for study, reason in result.failures.items())
+        studies = len(result.studies.keys() | result.failures.keys())
+        raise WorkFailed(f"{len(result.failures)} of {studies} studies failed: {reasons}")

@@ -1,0 +1,113 @@
+"""lab study show."""
+
+from typing import Annotated
+
+import typer
+
+from generators.foundation.options import Assignments, Json, answer
+from studies.commands.options import Scale, StudyName
+from studies.declared.collection import is_collection, load_collection
+from studies.ledger.collection_members import left_out_text, run_command_line
+
+
+def show_command(
+    name: StudyName,
+    scale: Scale = "cpu",
+    assignments: Assignments = None,
+    probe: Annotated[bool, typer.Option(help="time a few steps here, to estimate how long the study takes")] = True,
+    flops_rate: Annotated[
+        float | None, typer.Option(min=1.0, help="operations a second, in place of timed steps")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a study would run and what that costs, before anything runs."""
+    if is_collection(name):
+        show_collection(name, scale, assignments or [], as_json)
+    else:
+        show_study(name, scale, assignments or [], probe, flops_rate, as_json)
+
+
+def show_study(
+    name: str, scale: str, assignments: list[str], probe: bool, flops_rate: float | None, as_json: bool
+) -> None:
+    """Prints the cells, claims, runs and cost of a study."""
+    from studies.declared.loading import load
+    from studies.running.cost import duration_text, estimate_time, plan_study
+    from studies.running.executors.table import usual_workers
+
+    study = load(name, scale, assignments)
+    declaration = study.declaration
+    plan = plan_study(study)
+    time = estimate_time(plan, flops_rate, probe=probe)
+    workers = usual_workers(study)
+    search = ", ".join(f"{key} from {span.low:g} to {span.high:g}" for key, span in declaration.tuning.search.items())
+    reasons: dict[str, list[str]] = {}
+    for cell, reason in study.excluded.items():
+        reasons.setdefault(reason, []).append(cell.label)
+    starts = f", and {plan.start_runs} that they start from" if plan.start_runs else ""
+    sampled = f", from {plan.counted} of {plan.networks} networks" if plan.counted < plan.networks else ""
+    duration = f"; about {duration_text(time.seconds / workers)} on {workers} at once, {time.basis}" if time else ""
+    lines = [
+        declaration.title,
+        f"{study.source}, scale {scale}: {declaration.scales[scale].summary}",
+        f"question: {declaration.question}",
+        f"cells: {len(study.cells)}, each tuned in {study.trials} trials ({search}), then {study.seeds} fresh seeds",
+        *(f"  {cell.label}" for cell in study.cells),
+        *(f"excluded, {reason}: {len(labels)}\n  " + "\n  ".join(labels) for reason, labels in reasons.items()),
+        *(f"{key}: {study.described(key, level)}" for key in declaration.levels for level in study.factors[key]),
+        f"runs: {study.runs}{starts}",
+        f"cost: {plan.flops:.3g} operations{sampled}{duration}",
+        *(f"claim {claim.name}: {claim.text} (paper: {claim.paper})" for claim in declaration.claims),
+        f"next: {run_command_line(name, scale)}",
+    ]
+    value = {
+        "study": study.name,
+        "scale": scale,
+        "cells": [cell.label for cell in study.cells],
+        "excluded": {cell.label: reason for cell, reason in study.excluded.items()},
+        "trials": study.trials,
+        "seeds": study.seeds,
+        "runs": study.runs,
+        "start_runs": plan.start_runs,
+        "flops": plan.flops,
+        "networks": plan.networks,
+        "networks_counted": plan.counted,
+        "seconds": time and time.seconds,
+        "seconds_from": time and time.basis,
+        "workers": workers,
+        "claims": [claim.model_dump(mode="json") for claim in declaration.claims],
+    }
+    answer(value, as_json, "\n".join(lines))
+
+
+def show_collection(name: str, scale: str, assignments: list[str], as_json: bool) -> None:
+    """Prints the runs and cost of each study of a collection, chapter by chapter."""
+    from studies.declared.loading import load
+    from studies.running.cost import plan_study
+
+    collection = load_collection(name)
+    studies = {member: load(member, scale, own) for member, own in collection.assigned(assignments).items()}
+    plans = {member: plan_study(study) for member, study in studies.items()}
+    lines = [collection.declaration.title, collection.declaration.question]
+    for chapter in collection.chapters:
+        lines += ["", chapter.title, f"  the paper: {chapter.text}"]
+        for member in chapter.studies:
+            if member.study in studies:
+                cost = f"{studies[member.study].runs:>4} runs, {plans[member.study].flops:.2g} operations"
+            else:
+                cost = left_out_text(member.needs)
+            lines.append(f"  {member.study:<22}{cost}")
+    runs = sum(study.runs for study in studies.values())
+    flops = sum(plan.flops for plan in plans.values())
+    lines += [
+        "",
+        f"{len(studies)} studies, {runs} runs, {flops:.2g} operations",
+        f"next: {run_command_line(name, scale)}",
+    ]
+    value = {
+        "collection": name,
+        "scale": scale,
+        "studies": {member: {"runs": study.runs, "flops": plans[member].flops} for member, study in studies.items()},
+        "left_out": collection.left_out(assignments),
+    }
+    answer(value, as_json, "\n".join(lines))

@@ -1,0 +1,147 @@
+"""The coordinator: what a study and a search have in common while they run.
+
+A run that the store has is taken from it; any other is submitted to an executor. Each outcome is handed to the study or
+search, which decides what runs next. What exists is decided by the store alone, so a coordinator that was killed is
+simply started again.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from generators.foundation.errors import UserError, WorkFailed
+from lab.analysis.measure_store import place_of
+from lab.run.files import lock_folder
+from lab.run.spec import RunSpec
+from lab.run.store import RunFolder
+from studies.ledger.folder import StudyFolder
+from studies.running.executors.executor import Analyses, Executor, Outcome
+from studies.running.interrupts import Interrupts, interruptible
+
+LEDGER_EVERY_SECONDS = 2.0
+LEDGER_TIME_SHARE = 1 / 20
+"""The share of the time that writing the ledger may take."""
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
+
+class Interrupted(WorkFailed):
+    """Ctrl-C was pressed before everything had ended."""
+
+
+class Coordinator(ABC, Generic[Request, Result]):
+    """Runs what is missing of a study or a search; `Request` says what a run is for.
+
+    Attributes:
+        trained: runs trained so far, without those taken from the store.
+    """
+
+    noun = "study"
+
+    def __init__(self, home: Path, folder: StudyFolder) -> None:
+        self.home, self.folder = home, folder
+        self.executor: Executor[Request]
+        self.interrupts = Interrupts()
+        self.stored: deque[tuple[Request, Outcome]] = deque()
+        self.trained = 0
+        self.next_writing = 0.0
+
+    def run(self, executor: Executor[Request]) -> Result:
+        """Runs what is missing.
+
+        Raises:
+            UserError: another process is running the same study or search.
+            Interrupted: Ctrl-C was pressed; the runs that ended are kept.
+        """
+        with self.lock():
+            self.executor = executor
+            self.begin()
+            with interruptible(executor.stop) as self.interrupts:
+                try:
+                    with executor:
+                        self.work()
+                except KeyboardInterrupt:
+                    pass
+                finally:
+                    self.write()
+            if self.interrupts.times and not self.complete:
+                raise Interrupted(
+                    f"interrupted after {self.progress}; runs that ended are kept, "
+                    "and the same command goes on from here"
+                )
+            return self.finish()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the study or search for this coordinator."""
+        with lock_folder(self.folder.path, f"running this {self.noun}"):
+            yield
+
+    def request(self, request: Request, spec: RunSpec, analyses: Analyses = ()) -> None:
+        """Takes a run from the store, or has it trained or analysed. A damaged run counts as failed."""
+        try:
+            result = RunFolder(self.home, spec.identity).result()
+        except UserError as error:
+            self.stored.append((request, Outcome(None, str(error))))
+            return
+        missing = any(not place_of(self.home, spec.identity, of, name).exists() for name, of in analyses)
+        if result is None or (missing and result["status"] == "complete"):
+            self.executor.submit(request, spec, analyses)
+        else:
+            self.stored.append((request, Outcome(result)))
+
+    def wait(self) -> None:
+        """Handles outcomes until no run is on its way."""
+        while self.stored or self.executor.pending:
+            while self.stored:
+                self._handle(*self.stored.popleft(), trained=False)
+            for request, outcome in self.executor.outcomes():
+                self._handle(request, outcome, trained=True)
+
+    def _handle(self, request: Request, outcome: Outcome, *, trained: bool) -> None:
+        self.trained += trained
+        self.handle(request, outcome, trained=trained)
+        if time.monotonic() > self.next_writing:
+            self.write()
+
+    def write(self) -> None:
+        """Writes the ledger, and sets the earliest time of the next writing: a large ledger is written more rarely."""
+        before = time.monotonic()
+        self.write_ledger()
+        after = time.monotonic()
+        self.next_writing = after + max(LEDGER_EVERY_SECONDS, (after - before) / LEDGER_TIME_SHARE)
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Prepares the plan before any run is requested."""
+
+    @abstractmethod
+    def work(self) -> None:
+        """Requests runs and waits for them, until there is nothing left to do or Ctrl-C was pressed."""
+
+    @abstractmethod
+    def handle(self, request: Request, outcome: Outcome, *, trained: bool) -> None:
+        """Records an outcome, and requests what follows from it."""
+
+    @abstractmethod
+    def write_ledger(self) -> None:
+        """Writes the study or search as it stands."""
+
+    @property
+    @abstractmethod
+    def complete(self) -> bool:
+        """True once everything has ended."""
+
+    @property
+    @abstractmethod
+    def progress(self) -> str:
+        """What has ended, in words: `5 of 28 runs`."""
+
+    @abstractmethod
+    def finish(self) -> Result:
+        """Concludes a complete study or search and returns what it came to."""

@@ -1,0 +1,60 @@
+"""A collection, run from a command: its studies one after the other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from generators.foundation.errors import UserError, WorkFailed
+from generators.foundation.options import note
+from lab.run.files import make_folder
+from studies.declared.collection import Collection
+from studies.declared.loading import load
+from studies.running.coordinator import Interrupted
+from studies.running.executors.table import ExecutorChoice
+from studies.running.run_study import StudyResult, run_study
+
+
+@dataclass
+class CollectionResult:
+    """What each study of a collection came to, and why some failed, by name."""
+
+    studies: dict[str, StudyResult] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def run_collection(
+    collection: Collection,
+    scale: str,
+    assignments: list[str],
+    choice: ExecutorChoice,
+    notify: Callable[[StudyResult], None],
+) -> CollectionResult:
+    """Runs every study of a collection in turn.
+
+    All study files are validated before the first study runs. A study that fails does not stop the others; an executor
+    that cannot be reached stops the collection.
+
+    Args:
+        notify: called with the result of every study.
+
+    Raises:
+        UserError: a study cannot be run as asked, or the executor cannot be used.
+        Interrupted: Ctrl-C was pressed; the same command continues.
+    """
+    studies = [load(name, scale, own) for name, own in collection.assigned(assignments).items()]
+    make_folder(choice.home)
+    result = CollectionResult()
+    for study in studies:
+        executor = choice.create(study)
+        try:
+            outcome = run_study(study, executor, choice.home)
+        except Interrupted:
+            raise
+        except (UserError, WorkFailed) as error:
+            result.failures[study.name] = str(error)
+            note(f"{study.name}: {error}")
+            continue
+        result.studies[study.name] = outcome
+        notify(outcome)
+        if outcome.failures:
+            result.failures[study.name] = f"{len(outcome.failures)} runs failed, the first: {outcome.failures[0]}"
+    return result
