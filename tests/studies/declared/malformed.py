@@ -1,4 +1,4 @@
-"""Study files that somebody broke: a valid tiny one with a few things done to it, or text of any kind."""
+"""Broken study files: a small valid one with a few random changes, or arbitrary text."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ SCALARS = st.sampled_from([*WORDS, *NUMBERS]) | st.text(max_size=8)
 
 
 def deep() -> Any:
-    """A hundred tables in each other; three of them in each other are as deep as these tools here can write."""
+    """Returns a hundred nested tables."""
     tree: Any = "end"
     for _ in range(100):
         tree = {"deep": tree}
@@ -47,9 +47,9 @@ VALUES = st.recursive(
 
 
 def places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of every key and list item below a tree."""
+    """Returns the paths of all keys and list items below a tree."""
     keys = tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ()
-    return [each for key in keys for each in ((*path, key), *places(tree[key], (*path, key)))]
+    return [place for key in keys for place in ((*path, key), *places(tree[key], (*path, key)))]
 
 
 def at(tree: Any, path: tuple[Any, ...]) -> Any:
@@ -60,30 +60,30 @@ def at(tree: Any, path: tuple[Any, ...]) -> Any:
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """The valid study with one to three things done to it."""
+    """Draws the valid study with one to three random changes."""
     tree = json.loads(json.dumps(WHOLE))
     for _ in range(draw(st.integers(1, 3))):
         if not (paths := places(tree)):
             break
         *stem, key = draw(st.sampled_from(paths))
         parent = at(tree, tuple(stem))
-        what = draw(st.sampled_from(["replace", "replace", "number", "remove", "add", "rename", "swap", "double"]))
-        if what == "remove":
+        change = draw(st.sampled_from(["replace", "replace", "number", "remove", "add", "rename", "swap", "double"]))
+        if change == "remove":
             del parent[key]
-        elif what == "replace":
+        elif change == "replace":
             parent[key] = draw(VALUES)
-        elif what == "number":
+        elif change == "number":
             parent[key] = draw(st.integers(0, 5) | st.floats() | st.sampled_from(NUMBERS))
-        elif what == "add" and isinstance(parent[key], dict):
+        elif change == "add" and isinstance(parent[key], dict):
             parent[key][draw(st.sampled_from(WORDS) | st.text(max_size=6))] = draw(VALUES)
-        elif what == "rename" and isinstance(parent, dict):
+        elif change == "rename" and isinstance(parent, dict):
             parent[draw(st.sampled_from(WORDS) | st.just(str(key)[1:]))] = parent.pop(key)
-        elif what == "double" and isinstance(parent, list):
+        elif change == "double" and isinstance(parent, list):
             parent.append(parent[key])
-        elif what == "swap":
+        elif change == "swap":
             *other_stem, other = draw(st.sampled_from(paths))
             if [*stem, key] == [*other_stem, other][: len(stem) + 1]:
-                continue  # inside itself
+                continue  # a tree cannot contain itself
             elsewhere = at(tree, tuple(other_stem))
             value = json.loads(json.dumps(parent[key]))
             parent[key], elsewhere[other] = json.loads(json.dumps(elsewhere[other])), value
@@ -92,7 +92,7 @@ def mutated(draw: st.DrawFn) -> str:
 
 @st.composite
 def torn(draw: st.DrawFn) -> str:
-    """The valid study with something cut out or put in, which may be no TOML any more."""
+    """Draws the valid study with text cut out and inserted, which may not be valid TOML."""
     start, end = sorted((draw(st.integers(0, len(SMALL))), draw(st.integers(0, len(SMALL)))))
     return SMALL[:start] + draw(st.text(max_size=6)) + SMALL[min(end, start + 40) :]
 
@@ -101,7 +101,7 @@ STUDY_FILES = mutated() | torn() | st.text(max_size=200)
 
 
 def toml(value: Any) -> str:
-    """A value as TOML writes it inside a line."""
+    """Returns a value as inline TOML."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key, ensure_ascii=False)} = {toml(v)}" for key, v in value.items()) + "}"
     if isinstance(value, list):
@@ -111,8 +111,8 @@ def toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def shown(text: str, folder: Path) -> tuple[int, str]:
-    """`lab study show` of a file of that text: exit code and standard error."""
+def show(text: str, folder: Path) -> tuple[int, str]:
+    """Runs `lab study show` on a file with that text; returns the exit code and standard error."""
     path = folder / "broken.toml"
     path.write_text(text, encoding="utf-8", errors="surrogatepass")
     out, err = StringIO(), StringIO()
@@ -125,12 +125,12 @@ def shown(text: str, folder: Path) -> tuple[int, str]:
     return 0, err.getvalue()
 
 
-def assert_a_sentence(text: str, folder: Path) -> None:
-    """Whatever the file is, it is shown, or refused in one line."""
-    code, told = shown(text, folder)
-    assert code in (0, 2), told
+def assert_one_sentence(text: str, folder: Path) -> None:
+    """Asserts that a file is shown, or refused in one line."""
+    code, errors = show(text, folder)
+    assert code in (0, 2), errors
     if code == 2:
-        assert told.startswith("lab: "), told
-        assert told.count("\n") == 1, told
+        assert errors.startswith("lab: "), errors
+        assert errors.count("\n") == 1, errors
     else:
-        assert not told
+        assert not errors

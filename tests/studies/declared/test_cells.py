@@ -1,4 +1,4 @@
-"""Which cells a study has: the whole grid, or parts of it, less those that are excluded with a reason."""
+"""The cells of a study: the whole grid or parts of it, without those that a rule excludes."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def labels(study: Study) -> list[str]:
     return [cell.label for cell in study.cells]
 
 
-def test_a_cell_that_no_spec_can_be_is_named_until_a_rule_excludes_it(study_file: Edit) -> None:
+def test_a_cell_that_cannot_run_is_refused_unless_a_rule_excludes_it(study_file: Edit) -> None:
     with pytest.raises(UserError, match="cell width=8 n=2 head=none: objective"):
         load(str(study_file(*HEADS, *WHERE)), "cpu", [])
     study = load(str(study_file(*HEADS, *WHERE, RULE)), "cpu", [])
@@ -37,9 +37,9 @@ def test_a_cell_that_no_spec_can_be_is_named_until_a_rule_excludes_it(study_file
     assert study.runs == 6 * (2 + 5)
 
 
-def test_show_gives_the_reason(study_file: Edit, lab: Lab) -> None:
-    shown = lab("study", "show", study_file(*HEADS, *WHERE, RULE), "--no-probe").stdout
-    assert "excluded, its heads would be one: 2\n  width=8 n=2 head=none\n  width=16 n=2 head=none\n" in shown
+def test_show_prints_the_reason_for_an_exclusion(study_file: Edit, lab: Lab) -> None:
+    output = lab("study", "show", study_file(*HEADS, *WHERE, RULE), "--no-probe").stdout
+    assert "excluded, its heads would be one: 2\n  width=8 n=2 head=none\n  width=16 n=2 head=none\n" in output
 
 
 def test_a_claim_on_an_excluded_cell_is_refused(study_file: Edit) -> None:
@@ -51,7 +51,7 @@ def test_a_claim_on_an_excluded_cell_is_refused(study_file: Edit) -> None:
         load(str(study_file(rule)), "cpu", [])
 
 
-def test_listed_parts_take_the_place_of_the_grid(study_file: Edit) -> None:
+def test_listed_parts_replace_the_grid(study_file: Edit) -> None:
     part = ("[factors]\n", '[[cells]]\n"model.width" = [8, 16]\n\n[[cells]]\n"model.width" = "last"\n"objective.n" = 4\n\n[factors]\n')  # fmt: skip
     widths = ('"model.width" = [8, 16]', '"model.width" = [8, 16, 24]')
     study = load(str(study_file(widths, ("[1, 2]", "[1, 2, 4]"), ("layers = 3", "layers = 5"), part)), "cpu", [])
@@ -59,7 +59,7 @@ def test_listed_parts_take_the_place_of_the_grid(study_file: Edit) -> None:
     assert labels(study) == [*grid, "width=24 n=4"]
 
 
-def test_a_scale_may_list_its_own(study_file: Edit) -> None:
+def test_a_scale_may_list_other_cells(study_file: Edit) -> None:
     path = study_file(('summary = "fewer"\n', 'summary = "fewer"\ncells = [{ "model.width" = "first" }, { "model.width" = 16, "objective.n" = [1, 2] }]\n'))  # fmt: skip
     assert len(load(str(path), "cpu", []).cells) == len(load(str(path), "smoke", []).cells) == 4
 
@@ -70,13 +70,13 @@ WRONG = {
     "no reason": ('[[exclude]]\nwhere = { "objective.n" = 2 }\n', "exclude.0.reason is missing"),
     "nothing left": ('[[exclude]]\nwhere = { "objective.n" = [1, 2] }\nreason = "x"\n', "every cell is excluded"),
     "no such cell": ('[[cells]]\n"objective.n" = 1\n\n[[exclude]]\nwhere = { "objective.n" = 2 }\nreason = "old"\n', "exclude.0 (old): fits no cell at any scale"),
-    "listed twice over": ('[[cells]]\n"objective.n" = 1\n', "its arm width=8 n=2 is not among the cells listed"),
+    "claim on a cell not listed": ('[[cells]]\n"objective.n" = 1\n', "its arm width=8 n=2 is not among the cells listed"),
     "empty list": ('[[cells]]\n"objective.n" = []\n', "cells.0.objective.n = []: should have at least one level"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_with_a_part_is_a_sentence(study_file: Edit, name: str) -> None:
+def test_a_mistake_in_a_part_of_the_grid_is_one_sentence(study_file: Edit, name: str) -> None:
     table, sentence = WRONG[name]
     with pytest.raises(UserError) as raised:
         load(str(study_file(("[tuning]\n", f"{table}\n[tuning]\n"))), "cpu", [])
@@ -103,7 +103,7 @@ def test_a_curriculum_that_ends_too_late_is_refused(study_file: Edit) -> None:
         load(str(study_file(('kind = "multi_token"', stages))), "cpu", [])
 
 
-def test_the_study_of_the_docs_is_valid(tmp_path: Path) -> None:
+def test_the_study_file_in_the_documentation_is_valid(tmp_path: Path) -> None:
     text = (Path(__file__).parents[3] / "docs" / "studies.md").read_text()
     (tmp_path / "mine.toml").write_text(text.split("```toml\n")[1].split("```")[0])
     for scale in ("smoke", "cpu"):

@@ -1,4 +1,4 @@
-"""A collection runs its studies one by one, as they would run by themselves, and leaves out what lacks a setting."""
+"""A collection runs its studies one by one, as each would run by itself, and leaves out those that lack a setting."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ studies = [{ study = "small" }, { study = "other" }]
 
 @pytest.fixture
 def files(study_file: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A catalog of two studies, and a collection `all` of them and of one that needs a corpus."""
+    """Makes a catalog of two studies, and a collection `all` of these and a third that needs a corpus."""
     small = study_file()
     (tmp_path / "other.toml").write_text(small.read_text().replace("Does it?", "Does the other?"))
     (tmp_path / "collections").mkdir()
@@ -41,19 +41,19 @@ def files(study_file: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
-def test_it_runs_each_study_once_and_trains_nothing_twice(files: Path, lab: Lab) -> None:
+def test_a_collection_runs_each_study_once_and_trains_nothing_twice(files: Path, lab: Lab) -> None:
     run = ("study", "run", "all", "--scale", "smoke", "--executor", "here", "--home", files / "home", "--json")
     first, second = (json.loads(lab(*run).stdout) for _ in range(2))
     assert list(first["studies"]) == ["small", "other"]
     assert first["studies"]["small"]["trained"] == 12
-    assert first["studies"]["other"]["trained"] == 0, "its runs are those of the study before it"
+    assert first["studies"]["other"]["trained"] == 0, "it shares its runs with the study before it"
     assert all(not study["trained"] for study in second["studies"].values())
     assert first["left_out"] == {"tales": ["task.corpus"]}
     by_itself = json.loads(lab("claims", "small", "--home", files / "home", "--json").stdout)
     assert first["studies"]["small"]["verdicts"] == by_itself["small"]["verdicts"]
 
 
-def test_status_and_claims_take_its_name(files: Path, lab: Lab) -> None:
+def test_status_and_claims_accept_the_name_of_a_collection(files: Path, lab: Lab) -> None:
     home = files / "home"
     lab("study", "run", "other", "--scale", "smoke", "--executor", "here", "--home", home)
     status = json.loads(lab("study", "status", "all", "--home", home, "--json").stdout)
@@ -76,29 +76,29 @@ def test_a_study_that_fails_leaves_the_others_to_run(files: Path, lab: Lab) -> N
     assert (files / "home" / "studies" / "other" / "smoke" / "verdicts.json").exists()
 
 
-def test_where_nothing_can_run_it_is_said_once(files: Path, lab: Lab) -> None:
+def test_an_unknown_executor_is_reported_once_for_all_studies(files: Path, lab: Lab) -> None:
     run = lab("study", "run", "all", "--scale", "smoke", "--executor", "bogus", "--home", files / "home")
     assert run.returncode == 2
     assert run.stderr.count("no such executor") == 1
 
 
-def test_only_what_a_study_cannot_run_without_is_set(files: Path, lab: Lab) -> None:
-    found = load_collection("all")
-    assert found.assigned(["task.corpus=tales.txt"])["tales"] == ["task.corpus=tales.txt"]
-    assert found.assigned(["task.corpus=tales.txt"])["small"] == []
+def test_only_settings_that_a_study_cannot_run_without_can_be_set(files: Path, lab: Lab) -> None:
+    collection = load_collection("all")
+    assert collection.assigned(["task.corpus=tales.txt"])["tales"] == ["task.corpus=tales.txt"]
+    assert collection.assigned(["task.corpus=tales.txt"])["small"] == []
     with pytest.raises(UserError, match=r"--set objective.n=3: .* have different settings.*: task.corpus"):
-        found.assigned(["objective.n=3"])
+        collection.assigned(["objective.n=3"])
     shard = lab("study", "run", "all", "--shard", "1/2", "--home", files / "home")
     assert shard.returncode == 2
     assert "--shard 1/2" in shard.stderr
 
 
-def test_a_name_that_is_none_is_answered_with_the_nearest() -> None:
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UserError, match="collection 'papers': not in the catalog; the nearest is paper"):
         load_collection("papers")
 
 
-def test_the_paper_has_every_study_of_the_catalog_but_tutorials() -> None:
+def test_the_collection_paper_has_every_study_of_the_catalog() -> None:
     members = load_collection("paper").members
     assert {member.study for member in members} == set(STUDIES.names)
     for member in members:

@@ -1,4 +1,4 @@
-"""A factor whose levels are names of tables: each level takes its table whole, and a name or table too many is a sentence."""
+"""Factors whose levels are names of tables: a level uses its whole table, and mistakes are one sentence."""
 
 import json
 from pathlib import Path
@@ -19,16 +19,16 @@ TABLES = (
 )  # fmt: skip
 
 
-def test_a_cell_takes_the_table_of_its_level_and_is_called_by_its_name(study_file: Edit) -> None:
+def test_a_cell_has_the_settings_of_its_table_and_the_name_of_its_level(study_file: Edit) -> None:
     study = load(str(study_file(*TABLES)), "cpu", [])
     assert [cell.label for cell in study.cells][:2] == ["width=8 objective=one", "width=8 objective=two"]
-    one, two = (study.spec(cell, study.middle, 0).objective.model_dump() for cell in study.cells[:2])
-    assert (one["n"], one["head"]) == (1, "transformer")
-    assert (two["n"], two["head"]) == (2, "linear")
+    first, second = (study.spec(cell, study.middle, 0).objective.model_dump() for cell in study.cells[:2])
+    assert (first["n"], first["head"]) == (1, "transformer")
+    assert (second["n"], second["head"]) == (2, "linear")
     assert study.declaration.claims[0].comparison(study).shown == ("width=8 objective=two", "width=8 objective=one")
 
 
-def test_a_spec_is_that_of_the_same_settings_written_out(study_file: Edit) -> None:
+def test_a_table_gives_the_same_run_as_the_same_settings_in_the_base(study_file: Edit) -> None:
     plain = load(str(study_file(('[base.objective]\nkind = "multi_token"', '[base.objective]\nkind = "multi_token"\nhead = "linear"'))), "cpu", [])  # fmt: skip
     tables = load(str(study_file(*TABLES)), "cpu", [])
     assert (
@@ -36,7 +36,7 @@ def test_a_spec_is_that_of_the_same_settings_written_out(study_file: Edit) -> No
     )
 
 
-def test_a_factor_inside_a_table_is_put_into_it_wherever_it_stands(study_file: Edit) -> None:
+def test_a_factor_inside_a_table_changes_it_whatever_the_order_of_the_factors(study_file: Edit) -> None:
     path = study_file(
         *TABLES, ('"model.width" = [8, 16]', '"objective.stride" = [1, 2]\n"model.width" = [8, 16]'),
         ('where = { "model.width" = "first" }', 'where = { "model.width" = "first", "objective.stride" = 2 }'),
@@ -47,7 +47,7 @@ def test_a_factor_inside_a_table_is_put_into_it_wherever_it_stands(study_file: E
     assert strides == [1] * 4 + [2] * 4
 
 
-def test_it_is_stored_and_read_again(study_file: Edit) -> None:
+def test_tables_are_stored_and_read_again(study_file: Edit) -> None:
     study = load(str(study_file(*TABLES)), "cpu", [])
     stored = record_of(study)
     assert StudyDeclaration.model_validate_json(json.dumps(stored.declaration)).levels == study.declaration.levels
@@ -56,19 +56,19 @@ def test_it_is_stored_and_read_again(study_file: Edit) -> None:
 WRONG = {
     "unknown level": (('objective = ["one", "two"]', 'objective = ["one", "tow"]'), "factors.objective = 'tow': no table levels.objective.tow; the nearest is two"),
     "number for a name": (('objective = ["one", "two"]', 'objective = ["one", 2]'), "factors.objective = 2: no table levels.objective.2"),
-    "table too many": (("[tuning]\n", '[levels.objective.three]\nkind = "multi_token"\n\n[tuning]\n'), "levels.objective.three: no factor uses this table"),
+    "unused table": (("[tuning]\n", '[levels.objective.three]\nkind = "multi_token"\n\n[tuning]\n'), "levels.objective.three: no factor uses this table"),
     "table of no factor": (("[levels.objective]", "[levels.objectvie]"), "levels.objectvie: no such factor; the nearest is objective"),
-    "base behind it": (("[base.training]", "[base.objective]\nn = 2\n\n[base.training]"), "base.objective: the tables under levels.objective replace it whole"),
+    "base that the table replaces": (("[base.training]", "[base.objective]\nn = 2\n\n[base.training]"), "base.objective: the tables under levels.objective replace it whole"),
     "misspelt setting": (('head = "linear"', 'haed = "linear"'), 'objective=two: objective.haed = "linear": no such key; the nearest is objective.head'),
     "unknown kind": (('two = { kind = "multi_token"', 'two = { kind = "mine"'), "cell width=8 objective=two: objective.kind = 'mine': no such objective"),
     "no table": (('two = { kind = "multi_token", n = 2, head = "linear" }', 'two = "multi_token"'), "levels.objective.two = \"multi_token\": should be a table"),
-    "scale's setting": (('summary = "fewer"', 'summary = "fewer"\nset = { "objective.n" = 2 }'), "scales.smoke.set: objective.n is part of objective, a factor of small whose levels are tables"),
+    "scale sets into a table": (('summary = "fewer"', 'summary = "fewer"\nset = { "objective.n" = 2 }'), "scales.smoke.set: objective.n is part of objective, a factor of small whose levels are tables"),
     "claim on no level": (('treatment = "two"', 'treatment = "twoo"'), "objective = 'twoo' is not a level of that factor; the nearest is two"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_with_a_table_is_a_sentence(study_file: Edit, name: str) -> None:
+def test_a_mistake_in_a_table_is_one_sentence(study_file: Edit, name: str) -> None:
     replacement, sentence = WRONG[name]
     path = study_file(*TABLES, replacement)
     with pytest.raises(UserError) as raised:
@@ -77,7 +77,7 @@ def test_what_is_wrong_with_a_table_is_a_sentence(study_file: Edit, name: str) -
     assert "\n" not in str(raised.value)
 
 
-def test_an_assignment_into_a_table_is_refused_as_one_to_the_factor_is(study_file: Edit) -> None:
+def test_an_assignment_to_a_factor_or_into_its_table_is_refused(study_file: Edit) -> None:
     path = str(study_file(*TABLES))
     with pytest.raises(
         UserError, match=r"--set: objective\.n is part of objective, a factor of small whose levels are tables"
@@ -87,7 +87,7 @@ def test_an_assignment_into_a_table_is_refused_as_one_to_the_factor_is(study_fil
         load(path, "cpu", ["objective=two"])
 
 
-def test_a_table_that_one_scale_alone_uses_is_of_use(study_file: Edit) -> None:
+def test_a_table_may_be_used_by_one_scale_only(study_file: Edit) -> None:
     path = study_file(
         *TABLES,
         ("[tuning]\n", '[levels.objective.three]\nkind = "multi_token"\nstride = 2\n\n[tuning]\n'),
@@ -97,6 +97,6 @@ def test_a_table_that_one_scale_alone_uses_is_of_use(study_file: Edit) -> None:
     assert len(load(str(path), "smoke", []).cells) == 6
 
 
-def test_show_says_what_each_level_stands_for(study_file: Edit, lab: Lab, tmp_path: Path) -> None:
-    shown = lab("study", "show", study_file(*TABLES)).stdout
-    assert 'objective: two (kind = "multi_token", n = 2, head = "linear")' in shown
+def test_show_prints_the_settings_of_each_level(study_file: Edit, lab: Lab, tmp_path: Path) -> None:
+    output = lab("study", "show", study_file(*TABLES)).stdout
+    assert 'objective: two (kind = "multi_token", n = 2, head = "linear")' in output

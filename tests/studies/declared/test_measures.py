@@ -1,4 +1,4 @@
-"""What runs are measured by: known names are accepted, others refused, less of a loss is better, claims have their own."""
+"""Measures: unknown names are refused, each has a direction, and claims may have measures of their own."""
 
 import json
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_an_unknown_metric_or_split_is_a_sentence(study_file: Edit, edit: tuple[
     assert sentence in str(raised.value)
 
 
-def test_a_loss_and_seconds_are_the_better_the_less(study_file: Edit) -> None:
+def test_less_is_better_for_losses_and_seconds(study_file: Edit) -> None:
     for metric, sign in {"loss_1": -1, "seconds": -1, "exact": 1, "shortcut/name_before": 1}.items():
         edit = ('metric = "accuracy"\nshortcut = "name_before"', f'metric = "{metric}"')
         study = load(str(study_file(edit)), "cpu", [])
@@ -74,10 +74,10 @@ def test_of_analyses_what_a_step_costs_is_the_better_the_less() -> None:
         assert Measure(f"analysis/{metric}", None).sign == sign
 
 
-def test_seconds_are_those_of_training_and_have_no_split(study_file: Edit, tmp_path: Path) -> None:
+def test_seconds_are_those_of_training_on_no_split(study_file: Edit, tmp_path: Path) -> None:
     study = load(str(study_file(SECONDS)), "cpu", [])
-    wanted = measure_of(study.declaration, study.declaration.claims[1])
-    assert (wanted, wanted.name) == (Measure("seconds", None), "seconds")
+    measure = measure_of(study.declaration, study.declaration.claims[1])
+    assert (measure, measure.name) == (Measure("seconds", None), "seconds")
     folder = RunFolder(tmp_path, "run")
     folder.path.mkdir(parents=True)
     lines = [{"train_seconds": 1.5, "evaluate_seconds": 9.0}, {"train_seconds": 2.0, "evaluate_seconds": 9.0}]
@@ -87,7 +87,7 @@ def test_seconds_are_those_of_training_and_have_no_split(study_file: Edit, tmp_p
 
 
 def test_a_claim_is_judged_by_its_own_measure(study_file: Edit) -> None:
-    """Two heads: the same accuracy, and a loss that is lower in every run."""
+    """Two heads have the same accuracy, and a loss that is lower in every run."""
     path = study_file(OWN, ('kind = "equivalence"\nmargin = 0.1\n', 'kind = "difference"\n'))
     study = load(str(path), "cpu", [])
     cells = []
@@ -113,7 +113,7 @@ def test_a_claim_is_judged_by_its_own_measure(study_file: Edit) -> None:
 
 
 @pytest.mark.slow
-def test_tuning_on_a_loss_takes_the_lowest_of_validation(study_file: Edit, tmp_path: Path) -> None:
+def test_tuning_on_a_loss_chooses_the_lowest_on_validation(study_file: Edit, tmp_path: Path) -> None:
     path = study_file(
         ('metric = "accuracy"', 'metric = "loss_1"'), OWN, ("[8, 16]", "[8]"), ('"model.width" = 16', '"model.width" = 8'),
         ("seeds = 2", "seeds = 1"), ("trials = 1", "trials = 3"), ('name = "helps"', 'name = "helps"\nmetric = "accuracy"'),
@@ -159,6 +159,6 @@ def test_a_claim_may_be_about_an_analysis_which_the_worker_takes_and_keeps(
     assert len(ParametersAnalysis.runs) == len(set(ParametersAnalysis.runs)), "what was taken once is read"
 
 
-def test_an_analysis_is_no_metric_to_tune_by(study_file: Edit) -> None:
+def test_a_study_cannot_be_tuned_by_an_analysis(study_file: Edit) -> None:
     with pytest.raises(UserError, match="only a claim can use a measure of an analysis"):
         load(str(study_file(('metric = "accuracy"', 'metric = "analysis/lookahead/lookahead_2"'))), "cpu", [])

@@ -1,4 +1,4 @@
-"""What runs start from can be swept: settings inside [start], and whole starts as levels."""
+"""Factors of [start]: its settings can be swept one by one, and whole starts can be levels."""
 
 from pathlib import Path
 
@@ -31,22 +31,22 @@ def specs(study: Study) -> list[RunSpec]:
     return [study.spec(cell, study.middle, 3) for cell in study.cells]
 
 
-def test_a_factor_inside_the_start_changes_what_runs_start_from_and_nothing_else(study_file: Edit) -> None:
+def test_a_factor_inside_start_changes_the_start_and_nothing_else(study_file: Edit) -> None:
     study = load(str(study_file(*INSIDE)), "cpu", [])
     assert [cell.label for cell in study.cells] == ["start.n=1 n=1", "start.n=1 n=2", "start.n=4 n=1", "start.n=4 n=2"]
-    found = [(spec.start.run.objective.model_dump()["n"], spec.start.run.seed) for spec in specs(study) if spec.start]
-    assert found == [(1, 3), (1, 3), (4, 3), (4, 3)]
+    starts = [(spec.start.run.objective.model_dump()["n"], spec.start.run.seed) for spec in specs(study) if spec.start]
+    assert starts == [(1, 3), (1, 3), (4, 3), (4, 3)]
     assert [spec.objective.model_dump()["n"] for spec in specs(study)] == [1, 2, 1, 2]
 
 
-def test_the_rate_that_is_tuned_is_that_of_the_run_so_trials_share_their_start(study_file: Edit) -> None:
+def test_trials_share_their_start_because_only_the_rate_of_the_run_is_tuned(study_file: Edit) -> None:
     study = load(str(study_file(*INSIDE)), "cpu", [])
     low, high = (study.spec(study.cells[0], {"training.learning_rate": rate}, 0) for rate in (0.001, 0.1))
     assert low.identity != high.identity
     assert low.start == high.start
 
 
-def test_a_whole_start_is_a_level_and_an_empty_one_is_none(study_file: Edit) -> None:
+def test_a_whole_start_can_be_a_level_and_an_empty_table_is_no_start(study_file: Edit) -> None:
     study = load(str(study_file(*WHOLE)), "cpu", [])
     assert [cell.label for cell in study.cells][1:3] == ["start=scratch n=2", "start=short n=1"]
     assert [spec.start and spec.start.freeze for spec in specs(study)] == [None, None, "trunk", "trunk"]
@@ -68,7 +68,7 @@ def test_a_whole_start_is_a_level_and_an_empty_one_is_none(study_file: Edit) -> 
         ),
     ],
 )
-def test_what_is_wrong_in_a_start_is_refused_before_anything_runs(
+def test_a_mistake_in_a_start_is_refused_before_anything_runs(
     study_file: Edit, replacement: tuple[str, str], sentence: str
 ) -> None:
     path = study_file(*INSIDE)
@@ -79,7 +79,7 @@ def test_what_is_wrong_in_a_start_is_refused_before_anything_runs(
 
 
 @pytest.mark.slow
-def test_the_shipped_study_runs_trains_each_start_once_and_has_a_page(tmp_path: Path, lab: Lab) -> None:
+def test_the_shipped_study_trains_each_start_once_and_has_a_page(tmp_path: Path, lab: Lab) -> None:
     arguments = ("finetune", "--scale", "smoke", "--home", tmp_path)
     assert lab("study", "run", *arguments, "--workers", 2).returncode == 0
     assert len(list((tmp_path / "runs").iterdir())) == 4 * 3 + 2 * 3

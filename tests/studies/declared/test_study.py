@@ -1,4 +1,4 @@
-"""A study file is refused as a whole, with a sentence, before anything runs."""
+"""A study file with any mistake is refused whole, in one sentence, before anything runs."""
 
 from pathlib import Path
 
@@ -23,12 +23,12 @@ WRONG = {
     "unknown task": (('kind = "induction"', 'kind = "inductoin"'), "task.kind = 'inductoin': no such task; the nearest is induction"),
     "unknown objective": (('kind = "multi_token"', 'kind = "multi_tokn"'), "objective.kind = 'multi_tokn': no such objective; the nearest is multi_token"),
     "empty factor": (('"model.width" = [8, 16]', '"model.width" = []'), "factors.model.width = []: should have at least one level"),
-    "factor of nothing": (('"model.width" = [8, 16]', '"modle.width" = [8, 16]'), "modle: no such table; the nearest is model"),
+    "factor of no table": (('"model.width" = [8, 16]', '"modle.width" = [8, 16]'), "modle: no such table; the nearest is model"),
     "level twice": (('"objective.n" = [1, 2]', '"objective.n" = [1, 1, 2]'), "lists a level twice"),
     "claim on no level": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = 4\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.same: objective.n = 4 is not a level of that factor"),
     "claim on no factor": (('factor = "objective.n"', 'factor = "objective.m"'), "no such factor; the nearest is objective.n"),
     "claim without margin": (("margin = 0.1\n", ""), "claims.1: margin is missing: an equivalence needs it; its own keys are treatment, control, margin"),
-    "claim without place": (('where = { "model.width" = "first" }', ""), "claims.helps.where has no level of model.width; give one of [8, 16]"),
+    "claim without where": (('where = { "model.width" = "first" }', ""), "claims.helps.where has no level of model.width; give one of [8, 16]"),
     "too few seeds": (("seeds = 5", "seeds = 3"), "seeds = 3: a verdict needs at least 5; 5 seeds would do"),
     "paired seeds cannot decide": (("seeds = 5", 'seeds = 5\ntest = "paired"'), "the paired test can give is 0.125, above the level of 0.05; 7 seeds would do"),
     "range upside down": (("low = 0.001, high = 0.1", "low = 0.1, high = 0.001"), "should be below high"),
@@ -37,16 +37,16 @@ WRONG = {
     "missing question": (('question = "Does it?"\n', ""), "question is missing"),
     "misspelt metric": (('metric = "accuracy"', 'metric = "acuracy"'), "metric = 'acuracy': no such score; the nearest is accuracy"),
     "misspelt shortcut": (('shortcut = "name_before"', 'shortcut = "name_befor"'), "no such shortcut; the nearest is name_before"),
-    "shortcut beside no accuracy": (('metric = "accuracy"', 'metric = "exact"'), "shortcut = 'name_before': its score is an accuracy, which cannot be compared with metric = 'exact'"),
+    "shortcut without accuracy": (('metric = "accuracy"', 'metric = "exact"'), "shortcut = 'name_before': its score is an accuracy, which cannot be compared with metric = 'exact'"),
     "misspelt where": (('where = { "model.width" = 16 }', 'where = { "model.width" = 16, "model.widht" = 16 }'), "claims.same.where.model.widht: no such factor; the nearest is model.width"),
     "claim twice": (('name = "same"', 'name = "helps"'), "claims: two have the same name"),
     "arm against itself": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = 1\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.same: treatment and control are the same cell"),
     "another scale's setting": (('summary = "fewer"', 'summary = "fewer"\nset = { "training.stpes" = 2 }'), "training.stpes = 2: no such key; the nearest is training.steps"),
     "another scale's factor": (('summary = "fewer"', 'summary = "fewer"\nset = { "objective.n" = 2 }'), "scales.smoke.set: objective.n is a factor"),
-    "base behind a factor": (("[base.objective]\n", "[base.objective]\nn = 0\n"), "base at scale cpu: objective.n = 0: should be greater than or equal to 1"),
-    "base behind tuning": (("learning_rate = 0.01\n", "learning_rate = -1.0\n"), "base at scale cpu: training.learning_rate = -1.0"),
+    "base that a factor replaces": (("[base.objective]\n", "[base.objective]\nn = 0\n"), "base at scale cpu: objective.n = 0: should be greater than or equal to 1"),
+    "base that tuning replaces": (("learning_rate = 0.01\n", "learning_rate = -1.0\n"), "base at scale cpu: training.learning_rate = -1.0"),
     "seed in base": (("[base.task]", "[base]\nseed = 3\n\n[base.task]"), "base.seed: every run is given its seed"),
-    "seeds without end": (("seeds = 5", "seeds = 100000000000000000000"), "seeds = 100000000000000000000: should be less than or equal to 1000"),
+    "too many seeds": (("seeds = 5", "seeds = 100000000000000000000"), "seeds = 100000000000000000000: should be less than or equal to 1000"),
     "a list as a level": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = [2]\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.1: treatment = [2]: should be a number, a text, or true or false"),
     "warm-up beyond the end": (("\nsteps = 3\n", "\nsteps = 3\nwarmup_steps = 4\n"), "warmup_steps = 4 should be at most steps = 3"),
     "another scale's search": (('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rat" = { low = 0.1, high = 0.2 }'), "scales.smoke.search.training.learning_rat: is not tuned at other scales; the nearest is training.learning_rate"),
@@ -56,7 +56,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_study_file_gets_a_sentence(study_file: Edit, name: str) -> None:
+def test_a_mistake_in_a_study_file_is_one_sentence(study_file: Edit, name: str) -> None:
     replacement, sentence = WRONG[name]
     path = study_file(replacement)
     with pytest.raises(UserError) as raised:
@@ -66,20 +66,20 @@ def test_a_wrong_study_file_gets_a_sentence(study_file: Edit, name: str) -> None
     assert "\n" not in str(raised.value)
 
 
-def test_from_the_command_line_it_is_exit_code_2(study_file: Edit, lab: Lab, tmp_path: Path) -> None:
+def test_a_mistake_gives_exit_code_2_on_the_command_line(study_file: Edit, lab: Lab, tmp_path: Path) -> None:
     done = lab("study", "run", study_file(("trials = 2", 'trials = "2"')), "--home", tmp_path / "home")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "home").exists()
 
 
-def test_an_unknown_name_gives_the_nearest(lab: Lab) -> None:
+def test_an_unknown_study_is_answered_with_the_nearest(lab: Lab) -> None:
     done = lab("study", "show", "qiuck")
     assert done.returncode == 2
     assert "the nearest is quick" in done.stderr
 
 
-def test_cells_are_the_full_grid_and_runs_are_counted(small: Study) -> None:
+def test_the_cells_are_the_full_grid_and_its_runs_are_counted(small: Study) -> None:
     assert [cell.label for cell in small.cells] == ["width=8 n=1", "width=8 n=2", "width=16 n=1", "width=16 n=2"]
     assert small.runs == 4 * (2 + 5)
 
@@ -97,7 +97,7 @@ def test_an_assignment_to_a_factor_is_refused(study_file: Edit) -> None:
         load(str(study_file()), "cpu", ["objective.n=4"])
 
 
-def test_a_scale_may_search_elsewhere(study_file: Edit) -> None:
+def test_a_scale_may_have_other_ranges(study_file: Edit) -> None:
     path = study_file(
         ('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rate" = { low = 0.4, high = 0.9 }')
     )
@@ -106,7 +106,7 @@ def test_a_scale_may_search_elsewhere(study_file: Edit) -> None:
     assert spans["cpu"].middle == {"training.learning_rate": pytest.approx(0.01)}
 
 
-def test_tuning_and_confirming_share_no_seed(small: Study) -> None:
+def test_tuning_and_confirming_runs_share_no_seed(small: Study) -> None:
     assert small.seeds < TUNING_SEED
 
 
@@ -122,7 +122,7 @@ def test_every_scale_of_a_shipped_study_is_valid(name: str, scale: str, tmp_path
 
 
 @pytest.mark.parametrize("name", ["polynomial-sizes", "pause-tokens", "epochs"])
-def test_studies_of_polynomials_have_the_runs_of_equal_cells_in_common(name: str) -> None:
+def test_studies_of_polynomials_share_the_runs_of_equal_cells(name: str) -> None:
     def runs(study: Study) -> set[str]:
         return {study.spec(cell, study.middle, 0).identity for cell in study.cells}
 
@@ -132,14 +132,14 @@ def test_studies_of_polynomials_have_the_runs_of_equal_cells_in_common(name: str
 @pytest.mark.parametrize(
     "content", ["a = " + "[" * 5000, "seeds = " + "9" * 6000, "a" + ".a" * 3000 + " = 1", "[" * 9000]
 )
-def test_what_breaks_a_parser_is_a_sentence_too(tmp_path: Path, content: str) -> None:
+def test_a_file_that_breaks_the_parser_is_one_sentence_too(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.toml"
     path.write_text(content)
     with pytest.raises(UserError, match=r"x\.toml: .*(not valid TOML|too deeply)"):
         load(str(path), "cpu", [])
 
 
-def test_more_cells_than_a_study_may_have_are_refused_at_once(study_file: Edit) -> None:
+def test_too_many_cells_are_refused_before_they_are_built(study_file: Edit) -> None:
     levels = str(list(range(1, 400)))
     path = study_file(
         (

@@ -18,11 +18,11 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def contrasted(treatment: Scores, control: Scores, form: Form) -> Evidence:
+def two_arms(treatment: Scores, control: Scores, form: Form) -> Evidence:
     return WeightedMeans().evidence(np.stack([treatment, control]), form)
 
 
-def weighed(scores: Scores, weights: Scores, form: Form) -> Evidence:
+def weighted_sum(scores: Scores, weights: Scores, form: Form) -> Evidence:
     return WeightedMeans(tuple(weights)).evidence(scores, form)
 
 
@@ -42,8 +42,8 @@ def test_independent_p_values_are_those_of_scipys_exact_permutation_test(alterna
         expected = stats.permutation_test(
             (a, b), lambda x, y: x.mean() - y.mean(), alternative=alternative, n_resamples=np.inf
         ).pvalue
-        found = contrasted(a, b, INDEPENDENT)
-        assert (found.above(0.0) if alternative == "greater" else found.below(0.0)) == pytest.approx(expected)
+        evidence = two_arms(a, b, INDEPENDENT)
+        assert (evidence.above(0.0) if alternative == "greater" else evidence.below(0.0)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("alternative", ["greater", "less"])
@@ -53,8 +53,8 @@ def test_paired_p_values_are_those_of_scipys_exact_sign_flips(alternative: str) 
         expected = stats.permutation_test(
             (a - b,), np.mean, permutation_type="samples", alternative=alternative, n_resamples=np.inf
         ).pvalue
-        found = contrasted(a, b, PAIRED)
-        assert (found.above(0.0) if alternative == "greater" else found.below(0.0)) == pytest.approx(expected)
+        evidence = two_arms(a, b, PAIRED)
+        assert (evidence.above(0.0) if alternative == "greater" else evidence.below(0.0)) == pytest.approx(expected)
 
 
 def test_a_shift_is_tested_as_scipy_would_test_the_shifted_scores() -> None:
@@ -69,7 +69,7 @@ def test_a_shift_is_tested_as_scipy_would_test_the_shifted_scores() -> None:
 
 def test_the_smallest_p_is_what_separated_arms_give() -> None:
     a, b = np.arange(5) + 10.0, np.arange(5.0)
-    assert p_two_sided(contrasted(a, b, INDEPENDENT)) == pytest.approx(INDEPENDENT.smallest_p(2, 5))
+    assert p_two_sided(two_arms(a, b, INDEPENDENT)) == pytest.approx(INDEPENDENT.smallest_p(2, 5))
     assert INDEPENDENT.smallest_p(2, 5) == pytest.approx(2 / 252)
     assert INDEPENDENT.smallest_p(2, 5) * 6 < 0.05
     assert PAIRED.smallest_p(2, 5) == pytest.approx(2 / 32)
@@ -80,22 +80,22 @@ def test_the_interval_excludes_zero_exactly_when_the_test_rejects(form: Form) ->
     rejected = 0
     for seed in range(200):
         a, b = rng(seed).normal(0.8, 1, 6), rng(seed + 1000).normal(0, 1, 6)
-        evidence = contrasted(a, b, form)
-        found = evidence.contrast(0.05)
-        excludes = found.low > 0 or found.high < 0
+        evidence = two_arms(a, b, form)
+        interval = evidence.contrast(0.05)
+        excludes = interval.low > 0 or interval.high < 0
         assert excludes == (p_two_sided(evidence) <= 0.05)
         rejected += excludes
     assert 10 < rejected < 190
 
 
 def test_too_few_seeds_give_an_unbounded_interval() -> None:
-    found = contrasted(np.array([1.0, 2.0]), np.array([0.0, 0.1]), INDEPENDENT).contrast(0.05)
-    assert found.low == -np.inf
-    assert found.high == np.inf
+    interval = two_arms(np.array([1.0, 2.0]), np.array([0.0, 0.1]), INDEPENDENT).contrast(0.05)
+    assert interval.low == -np.inf
+    assert interval.high == np.inf
 
 
 def test_five_pairs_reach_no_bounded_interval_at_005() -> None:
-    assert contrasted(np.ones(5) + np.arange(5), np.zeros(5), PAIRED).contrast(0.05).low == -np.inf
+    assert two_arms(np.ones(5) + np.arange(5), np.zeros(5), PAIRED).contrast(0.05).low == -np.inf
 
 
 SOURCES = {
@@ -112,7 +112,7 @@ def test_equal_arms_are_found_different_no_more_often_than_the_level(source: str
     studies, false = 1000, 0
     for _ in range(studies):
         shared = generator.normal(size=5) if correlated else np.zeros(5)
-        false += p_two_sided(contrasted(draw(generator, shared), draw(generator, shared), INDEPENDENT)) <= 0.05
+        false += p_two_sided(two_arms(draw(generator, shared), draw(generator, shared), INDEPENDENT)) <= 0.05
     assert false / studies <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / studies)
 
 
@@ -121,27 +121,27 @@ def test_intervals_cover_the_true_shift(form: Form) -> None:
     generator, size = rng(3), 5 if form == INDEPENDENT else 7
     covered = 0
     for _ in range(1000):
-        found = contrasted(generator.normal(0.7, 1, size), generator.normal(0, 1, size), form).contrast(0.05)
-        covered += found.low <= 0.7 <= found.high
+        interval = two_arms(generator.normal(0.7, 1, size), generator.normal(0, 1, size), form).contrast(0.05)
+        covered += interval.low <= 0.7 <= interval.high
     assert 0.93 <= covered / 1000 <= 0.975
 
 
 def test_many_seeds_are_sampled_and_agree_with_normal_theory() -> None:
     a, b = rng(4).normal(0.3, 1, 40), rng(5).normal(0, 1, 40)
-    evidence = contrasted(a, b, INDEPENDENT)
-    found = evidence.contrast(0.05)
+    evidence = two_arms(a, b, INDEPENDENT)
+    interval = evidence.contrast(0.05)
     assert p_two_sided(evidence) == pytest.approx(stats.ttest_ind(a, b).pvalue, abs=0.02)
-    assert (found.low, found.high) == pytest.approx(stats.ttest_ind(a, b).confidence_interval(0.95), abs=0.05)
+    assert (interval.low, interval.high) == pytest.approx(stats.ttest_ind(a, b).confidence_interval(0.95), abs=0.05)
 
 
 def test_many_pairs_and_many_levels_are_sampled_within_seeds() -> None:
     pairs = np.stack([rng(4).normal(0.3, 1, 30), rng(5).normal(0, 1, 30)])
-    found = weighed(pairs, PAIR, PAIRED).contrast(0.05)
-    assert (found.low, found.high) == pytest.approx(stats.ttest_rel(*pairs).confidence_interval(0.95), abs=0.05)
+    interval = weighted_sum(pairs, PAIR, PAIRED).contrast(0.05)
+    assert (interval.low, interval.high) == pytest.approx(stats.ttest_rel(*pairs).confidence_interval(0.95), abs=0.05)
     levels = rng(6).normal(size=(9, 5)) + 0.1 * np.arange(9)[:, None]
     slope = np.arange(9) - 4.0
     p = stats.linregress(np.tile(slope, 5), (levels - levels.mean(axis=0)).T.ravel(), alternative="greater").pvalue
-    assert weighed(levels, slope / (slope @ slope), PAIRED).above(0.0) == pytest.approx(p, abs=0.02)
+    assert weighted_sum(levels, slope / (slope @ slope), PAIRED).above(0.0) == pytest.approx(p, abs=0.02)
 
 
 def test_typical_values_by_hand() -> None:
@@ -158,14 +158,14 @@ def test_a_slope_is_tested_as_scipy_would_test_it() -> None:
     for seed in range(4):
         scores = rng(seed).normal(size=(3, 4)) + 0.4 * np.arange(3)[:, None]
         orders = list(permutations(range(3)))
-        every = [
-            slope @ np.stack([scores[list(order), k] for k, order in enumerate(each)], axis=1).mean(axis=1)
-            for each in product(orders, repeat=4)
+        effects = [
+            slope @ np.stack([scores[list(order), k] for k, order in enumerate(chosen)], axis=1).mean(axis=1)
+            for chosen in product(orders, repeat=4)
         ]
-        seen = slope @ scores.mean(axis=1)
-        within = weighed(scores, slope, PAIRED)
+        observed = slope @ scores.mean(axis=1)
+        within = weighted_sum(scores, slope, PAIRED)
         assert within.effect == pytest.approx(np.polyfit(np.tile(np.arange(3), 4), scores.T.ravel(), 1)[0])
-        assert within.above(0.0) == pytest.approx(np.mean(np.array(every) >= seen - 1e-9))
+        assert within.above(0.0) == pytest.approx(np.mean(np.array(effects) >= observed - 1e-9))
         if seed > 1:
             continue
         expected = stats.permutation_test(
@@ -176,7 +176,7 @@ def test_a_slope_is_tested_as_scipy_would_test_it() -> None:
             n_resamples=2000,
             rng=rng(9),
         ).pvalue
-        assert weighed(scores, slope, INDEPENDENT).above(0.0) == pytest.approx(expected, abs=0.04)
+        assert weighted_sum(scores, slope, INDEPENDENT).above(0.0) == pytest.approx(expected, abs=0.04)
 
 
 def test_a_slope_of_two_levels_is_a_difference() -> None:
@@ -187,7 +187,7 @@ def test_a_slope_of_two_levels_is_a_difference() -> None:
 
 def test_the_best_of_two_arms_is_decided_as_their_difference_is() -> None:
     scores = rng(3).normal(size=(2, 6))
-    assert lead_of_best(scores, 1).contrast(0.05) == contrasted(*scores, INDEPENDENT).contrast(0.05)
+    assert lead_of_best(scores, 1).contrast(0.05) == two_arms(*scores, INDEPENDENT).contrast(0.05)
 
 
 def test_a_best_arm_has_to_be_above_each_other() -> None:
