@@ -1,4 +1,4 @@
-"""How a corpus is parted into documents, and what is refused in one sentence."""
+"""How a corpus is split into documents, and which corpora are refused."""
 
 import os
 from pathlib import Path
@@ -11,38 +11,38 @@ from hypothesis import strategies as st
 from generators.foundation.errors import UserError
 from generators.material.documents import read_documents
 from generators.tasks.text import Text, TextConfig
-from tests.generators.tales import invented
+from tests.generators.corpora import invented_tales
 
 
 def documents(path: Path, separator: str | None = None, files: str = "*") -> list[str]:
     return sorted(read_documents(str(path), files, separator).texts)
 
 
-def written(path: Path, content: str | bytes) -> Path:
+def write(path: Path, content: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
 
 
-# ---- what is a document
+# ---- documents
 
 
-def test_a_separator_parts_a_file_and_line_breaks_around_a_part_are_not_of_it(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.txt", b"\xef\xbb\xbfone\r\n--\r\n  two\n--\n\n \n--two\nlines\n\n--one--")
+def test_a_separator_splits_a_file_and_line_breaks_around_documents_are_dropped(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", b"\xef\xbb\xbfone\r\n--\r\n  two\n--\n\n \n--two\nlines\n\n--one--")
     assert documents(path, "--") == ["  two", "one", "two\nlines"]
 
 
-def test_each_file_of_a_folder_is_one_with_those_of_its_folders_and_without_what_is_hidden_or_no_text(
+def test_each_visible_text_file_of_a_folder_and_its_subfolders_is_a_document(
     tmp_path: Path,
 ) -> None:
     for name in ("a.txt", "b.md", "deep/er/c.txt", ".hidden.txt", ".git/d.txt", "__pycache__/e.txt"):
-        written(tmp_path / name, f"text of {name}")
-    written(tmp_path / "zeros.txt", bytes(50))
-    written(tmp_path / "latin.txt", "Köln".encode("latin-1"))
-    written(tmp_path / "empty.txt", "\n")
+        write(tmp_path / name, f"text of {name}")
+    write(tmp_path / "zeros.txt", bytes(50))
+    write(tmp_path / "latin.txt", "Köln".encode("latin-1"))
+    write(tmp_path / "empty.txt", "\n")
     os.symlink(tmp_path, tmp_path / "deep" / "round")
     assert documents(tmp_path) == ["text of a.txt", "text of b.md", "text of deep/er/c.txt"]
-    written(tmp_path / "f.txt", "text of f.txt")
+    write(tmp_path / "f.txt", "text of f.txt")
     assert documents(tmp_path, files="*.txt") == ["text of a.txt", "text of deep/er/c.txt", "text of f.txt"]
 
 
@@ -51,19 +51,19 @@ def test_each_file_of_a_folder_is_one_with_those_of_its_folders_and_without_what
 )
 def test_one_long_text_is_cut_into_blocks(size: int, blocks: int, longest: int, tmp_path: Path) -> None:
     letters = np.random.default_rng(0).integers(97, 123, size, dtype=np.uint8).tobytes().decode()
-    cut = documents(written(tmp_path / "a.txt", letters))
-    assert len(cut) == blocks
-    assert max(map(len, cut)) == longest
-    assert sum(map(len, cut)) == size
-    assert all(block in letters for block in cut)
+    cut_blocks = documents(write(tmp_path / "a.txt", letters))
+    assert len(cut_blocks) == blocks
+    assert max(map(len, cut_blocks)) == longest
+    assert sum(map(len, cut_blocks)) == size
+    assert all(block in letters for block in cut_blocks)
 
 
-def test_three_documents_are_enough_and_are_left_whole(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.txt", "%%".join(invented(3)))
-    assert documents(path, "%%") == sorted(invented(3))
+def test_three_documents_are_not_cut_into_blocks(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "%%".join(invented_tales(3)))
+    assert documents(path, "%%") == sorted(invented_tales(3))
 
 
-# ---- what is refused
+# ---- errors
 
 
 @pytest.mark.parametrize(
@@ -85,38 +85,40 @@ def test_three_documents_are_enough_and_are_left_whole(tmp_path: Path) -> None:
         (b"text without any", "--", "only 1 different document.s. between task.separator"),
     ],
 )
-def test_a_file_of_no_use_is_refused(content: bytes, separator: str | None, reason: str, tmp_path: Path) -> None:
-    path = written(tmp_path / "a.txt", content)
-    with pytest.raises(UserError, match=reason) as caught:
+def test_an_unusable_file_is_refused_in_one_sentence(
+    content: bytes, separator: str | None, reason: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.txt", content)
+    with pytest.raises(UserError, match=reason) as raised:
         documents(path, separator)
-    assert str(caught.value).startswith(f'task.corpus = "{path}": ')
-    assert "\n" not in str(caught.value)
+    assert str(raised.value).startswith(f'task.corpus = "{path}": ')
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("names", [[], ["picture.png"], [".hidden.txt"]])
 def test_a_folder_without_text_is_refused(names: list[str], tmp_path: Path) -> None:
     for name in names:
-        written(tmp_path / name, bytes([137, 80, 78, 71, 0]) if name == "picture.png" else "text")
+        write(tmp_path / name, bytes([137, 80, 78, 71, 0]) if name == "picture.png" else "text")
     with pytest.raises(UserError, match=r"none of the . files in this folder that match task.files is UTF-8 text"):
         documents(tmp_path)
 
 
 @pytest.mark.parametrize(("name", "reason"), [("missing.txt", "no such file; give "), ("x" * 300, "cannot be read")])
-def test_what_is_not_there_is_refused_with_its_key_and_path(name: str, reason: str, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_read_is_refused_with_its_key(name: str, reason: str, tmp_path: Path) -> None:
     config = TextConfig(corpus=str(tmp_path / name))
-    for attempt in (config.canonical, lambda: Text(config)):
-        with pytest.raises(UserError, match=reason) as caught:
-            attempt()
-        assert str(caught.value).startswith(f'task.corpus = "{tmp_path / name}": ')
+    for read_corpus in (config.canonical, lambda: Text(config)):
+        with pytest.raises(UserError, match=reason) as raised:
+            read_corpus()
+        assert str(raised.value).startswith(f'task.corpus = "{tmp_path / name}": ')
 
 
-def test_a_pattern_for_files_is_refused_where_there_is_no_folder(tmp_path: Path) -> None:
-    for corpus in ("stdlib", str(written(tmp_path / "a.txt", "text"))):
+def test_a_file_pattern_is_refused_if_the_corpus_is_not_a_folder(tmp_path: Path) -> None:
+    for corpus in ("stdlib", str(write(tmp_path / "a.txt", "text"))):
         with pytest.raises(UserError, match=r'task.files = "\*.txt": only a folder has files to choose from'):
             read_documents(corpus, "*.txt")
 
 
-def test_more_than_memory_should_hold_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_a_corpus_too_large_for_memory_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "a.txt").open("wb") as file:
         file.truncate(600_000_000)
     with pytest.raises(UserError, match=r"600 MB, but it has to fit in memory; give a part of it, at most 512 MB"):
@@ -132,11 +134,11 @@ def test_more_than_memory_should_hold_is_refused_before_it_is_read(tmp_path: Pat
     separator=st.sampled_from([None, "%%"]),
     bpe=st.booleans(),
 )
-def test_whatever_a_file_holds_the_task_is_built_or_refused(
+def test_any_file_gives_a_task_or_a_user_error(
     parts: list[bytes], stories: int, separator: str | None, bpe: bool, tmp_path: Path
 ) -> None:
     path = tmp_path / "text.txt"
-    path.write_bytes(b"%%".join([*parts, *(tale.encode() for tale in invented(stories))]))
+    path.write_bytes(b"%%".join([*parts, *(tale.encode() for tale in invented_tales(stories))]))
     config = TextConfig(
         corpus=str(path),
         separator=separator,
@@ -146,7 +148,7 @@ def test_whatever_a_file_holds_the_task_is_built_or_refused(
         test_samples=1,
         validation_samples=1,
     )
-    task = built(config)
+    task = build_or_error(config)
     if isinstance(task, UserError):
         assert str(task).startswith("task.")
     else:
@@ -154,7 +156,7 @@ def test_whatever_a_file_holds_the_task_is_built_or_refused(
             assert task.confirmed(task.batch(split, np.arange(20))).all()
 
 
-def built(config: TextConfig) -> Text | UserError:
+def build_or_error(config: TextConfig) -> Text | UserError:
     try:
         return Text(config)
     except UserError as error:

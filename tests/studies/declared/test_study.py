@@ -9,7 +9,7 @@ from studies.declared.catalog import STUDIES
 from studies.declared.loading import load
 from studies.declared.study import TUNING_SEED, Study
 from tests.conftest import Lab
-from tests.generators.tales import invented, written
+from tests.generators.corpora import invented_tales, write_tales
 from tests.studies.conftest import Edit
 
 WRONG = {
@@ -115,7 +115,7 @@ def test_tuning_and_confirming_runs_share_no_seed(small: Study) -> None:
 def test_every_scale_of_a_shipped_study_is_valid(name: str, scale: str, tmp_path: Path) -> None:
     assignments = []
     if name == "induction-stories":
-        written(tmp_path / "tales.txt", invented())
+        write_tales(tmp_path / "tales.txt", invented_tales())
         # Invented tales are shorter than the length of its gpu scale.
         assignments = [f"task.corpus={tmp_path / 'tales.txt'}", "task.vocabulary_tokens=400", "task.length_tokens=128"]
     assert load(name, scale, assignments).runs > 0
