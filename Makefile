@@ -29,11 +29,11 @@ bench: .venv/installed
 docs: .venv/installed
 	$(BIN)/python -m lab.objectives.wiring > docs/heads.md
 
-# The pages of reports/published, from the results packed there.
+# The pages of the results in reports/published, written to build/published.
 published: .venv/installed
 	rm -rf build/published
-	$(BIN)/lab study unpack reports/published/*.tar.xz --home build/published
-	$(BIN)/lab report paper --scale cpu --home build/published --out reports/published
+	$(BIN)/lab study unpack reports/published/*.tar.xz --home build/published/home
+	$(BIN)/lab report paper --scale cpu --home build/published/home --out build/published
 
 # Needs uv; without the +cpu suffix GPU users get CUDA from the same file.
 constraints:

@@ -1,15 +1,8 @@
 """The table of analyses."""
 
-from collections.abc import Callable, Sequence
-from importlib import import_module
-
-from generators.foundation.errors import UserError
 from generators.foundation.kinds import Registry
-from lab.analysis.analysis import Analysis, AnalysisResult, Row
+from lab.analysis.analysis import Analysis, AnalysisResult
 from lab.run.stored_run import StoredRun
-
-Draw = Callable[[Sequence[Row]], str]
-"""Rows -> an SVG."""
 
 SAMPLES = "samples"
 """The analysis that studies take of one run in order to show it."""
@@ -51,16 +44,3 @@ def analysis_of(name: str, source: str) -> Analysis:
 def analyse(name: str, run: StoredRun) -> AnalysisResult:
     """Takes one analysis of one checkpoint of a run."""
     return analysis_of(name, f"run {run.folder.identity}").analyse(run)
-
-
-def figure_of(name: str) -> Draw:
-    """Returns the function that draws the rows of an analysis.
-
-    Raises:
-        UserError: the analysis has no figure.
-    """
-    try:
-        draw: Draw = import_module(f"lab.analysis.figures.{name.replace('-', '_')}").draw
-    except ModuleNotFoundError:
-        raise UserError(f"analysis {name} has no figure; leave --figure out") from None
-    return draw

@@ -1,6 +1,4 @@
-"""A search as trials for optuna-dashboard, with two objectives, so that its Pareto front is drawn; and all there is
-to be shown: studies and searches.
-"""
+"""A search as trials with two objectives, of which optuna-dashboard draws the Pareto front."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +11,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from generators.foundation.settings import Tree
 from lab.run.store import RunFolder
-from reports.dashboards.board import Shape, Source, StudySource, Trials, clocked, plain
+from reports.dashboards.board import BoardHeader, SourceKey, Trials
+from reports.dashboards.markdown import escape_markdown
+from reports.dashboards.times import set_times
 from studies.ledger.folder import SEARCH, StudyFolder
 from studies.ledger.search_records import ProposalRecord, SearchRecord
 from studies.running.front import front_lines
@@ -22,34 +22,40 @@ from studies.running.sampling import distributions
 
 @dataclass(frozen=True)
 class SearchSource:
-    """A search at a scale. When it ends it is shown anew, with its front marked."""
+    """A search at one scale. When it ends it is displayed anew, with its front marked."""
 
     home: Path
     name: str
     scale: str
 
     @property
-    def folder(self) -> Path:
-        """Where it keeps its file; a study of the same name is another source."""
-        return StudyFolder(self.home, self.name, self.scale).path / SEARCH
+    def key(self) -> SourceKey:
+        return "search", self.name, self.scale
+
+    @property
+    def folder(self) -> StudyFolder:
+        """Its stored files."""
+        return StudyFolder(self.home, self.name, self.scale)
 
     def files(self) -> Iterable[Path]:
-        return [self.folder]
+        return [self.folder.path / SEARCH]
 
-    def read(self) -> tuple[Shape, Trials, str]:
-        record = StudyFolder(self.home, self.name, self.scale).read_search()
+    def read(self) -> tuple[BoardHeader, Trials, str]:
+        record = self.folder.read_search()
         assert record is not None
-        made_of = (record.complete, tuple(record.front), repr(record.space))
-        directions = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
-        values = (f"{record.metric} on validation", record.cost)
-        name = f"search {self.name}, scale {self.scale}"
-        shape = Shape(name, directions, values, {"question": record.question}, made_of)
+        header = BoardHeader(
+            name=f"search {self.name}, scale {self.scale}",
+            directions=(StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE),
+            metric_names=(f"{record.metric} on validation", record.cost),
+            attributes={"question": record.question},
+            version=(record.complete, tuple(record.front), repr(record.space)),
+        )
         trials = ((proposal.number, partial(trial_of, self.home, record, proposal)) for proposal in record.trials)
-        return shape, trials, search_note(record)
+        return header, trials, search_note(record)
 
 
 def trial_of(home: Path, record: SearchRecord, proposal: ProposalRecord) -> FrozenTrial:
-    """Returns one proposal as a trial, with its mean on fresh seeds if it is on the front."""
+    """Returns a proposal as a trial: settings, mean quality and cost, and its quality on fresh seeds if it has any."""
     attributes: Tree = {"runs": " ".join(run.identity for run in proposal.runs), "front": proposal.front}
     fresh = [run.quality for run in proposal.confirmed if run.quality is not None]
     if fresh:
@@ -64,22 +70,14 @@ def trial_of(home: Path, record: SearchRecord, proposal: ProposalRecord) -> Froz
         distributions=distributions(record.space),
         user_attrs=attributes,
     )
-    return clocked(trial, [RunFolder(home, run.identity) for run in proposal.runs])
+    return set_times(trial, [RunFolder(home, run.identity) for run in proposal.runs])
 
 
 def search_note(record: SearchRecord) -> str:
     """Returns question, front and caveat, in Markdown."""
-    count = f"{len(record.trials)} of {record.budget} trials so far."
-    lines = [f"- {plain(line)}" for line in front_lines(record)] if record.complete else [count]
-    summary = f"Scale {plain(record.scale)}: {plain(record.summary)}."
-    return "\n\n".join([f"# {plain(record.title)}", f"**{plain(record.question)}**", summary, *lines])
-
-
-def sources(home: Path, name: str | None, scale: str | None) -> list[Source]:
-    """Returns the studies, then the searches, that ran, of one name or scale where it is given, sorted by name."""
-    studies = StudyFolder.all_stored(home, name, scale)
-    searches = StudyFolder.all_searches(home, name, scale)
-    return [
-        *(StudySource(home, folder.name, folder.scale) for folder in studies),
-        *(SearchSource(home, folder.name, folder.scale) for folder in searches),
-    ]
+    progress = f"{len(record.trials)} of {record.budget} trials so far."
+    lines = [f"- {escape_markdown(line)}" for line in front_lines(record)] if record.complete else [progress]
+    summary = f"Scale {escape_markdown(record.scale)}: {escape_markdown(record.summary)}."
+    return "\n\n".join(
+        [f"# {escape_markdown(record.title)}", f"**{escape_markdown(record.question)}**", summary, *lines]
+    )

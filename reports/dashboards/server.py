@@ -1,7 +1,7 @@
-"""optuna-dashboard over a board, on this machine's loopback address, for reading only.
+"""Serves optuna-dashboard with a board behind it, on the loopback address of this machine and for reading only.
 
-What a dashboard offers to change would change nothing stored, so it is refused; requests that a page from elsewhere
-makes under a name of its own are refused too.
+Requests to change anything are refused, since they would not change what is stored; so are requests under another host
+name, which pages of other sites could make.
 """
 
 import json
@@ -14,98 +14,97 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from generators.foundation.errors import UserError
-from reports.dashboards.board import PAGES, Board
+from reports.dashboards.board import Board
+from reports.dashboards.studies import REPORTS_PATH
 
 HOST = "127.0.0.1"
-LOOK_EVERY_SECONDS = 3.0
+UPDATE_EVERY_SECONDS = 3.0
 
-Page = Callable[[str, str], str]
-"""study, scale -> its report as HTML; a UserError where there is none."""
+RenderReport = Callable[[str, str], str]
+"""Study, scale -> its report as HTML; raises UserError where there is none."""
 
 
-class Server(ThreadingMixIn, WSGIServer):
-    """One thread a request; none keeps the process from ending."""
+class DashboardServer(ThreadingMixIn, WSGIServer):
+    """Answers each request in a thread of its own; threads do not keep the process alive."""
 
     daemon_threads = True
 
 
-class Quiet(WSGIRequestHandler):
-    """No line a request."""
+class QuietHandler(WSGIRequestHandler):
+    """Handles requests without logging them."""
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
 def dashboard(storage: Any) -> WSGIApplication:
-    """optuna-dashboard's own application.
+    """Returns optuna-dashboard's own application.
 
     Raises:
-        UserError: it is not installed.
+        UserError: optuna-dashboard is not installed.
     """
     try:
         from optuna_dashboard import wsgi
     except ImportError:
-        raise UserError(
-            "lab dashboard needs optuna-dashboard; bring it with: pip install 'mtp-lab[dashboard]'"
-        ) from None
+        raise UserError("lab dashboard needs optuna-dashboard: pip install 'mtp-lab[dashboard]'") from None
     application: WSGIApplication = wsgi(storage)
     return application
 
 
-def listen(application: WSGIApplication, page: Page, port: int) -> WSGIServer:
-    """A server that listens; port 0 is any that is free.
+def listen(application: WSGIApplication, render_report: RenderReport, port: int) -> WSGIServer:
+    """Returns a server that listens on a port; port 0 stands for any free one.
 
     Raises:
-        UserError: the port is not to be had.
+        UserError: the port is not available.
     """
     try:
-        return make_server(HOST, port, reader(application, page), Server, Quiet)
+        return make_server(HOST, port, read_only(application, render_report), DashboardServer, QuietHandler)
     except OSError as error:
         raise UserError(
-            f"--port {port}: not to be had ({error.strerror}); give another, or 0 for any free one"
+            f"--port {port}: is not available ({error.strerror}); give another, or 0 for any free one"
         ) from None
 
 
 def serve(server: WSGIServer, board: Board) -> None:
-    """Answer, and look for what is new, until Ctrl-C."""
-    over = threading.Event()
+    """Answers requests and keeps the board up to date, until Ctrl-C."""
+    stopped = threading.Event()
 
-    def keep_looking() -> None:
-        while not over.wait(LOOK_EVERY_SECONDS):
-            board.look()
+    def keep_updating() -> None:
+        while not stopped.wait(UPDATE_EVERY_SECONDS):
+            board.update()
 
-    threading.Thread(target=keep_looking, daemon=True).start()
+    threading.Thread(target=keep_updating, daemon=True).start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
-        over.set()
+        stopped.set()
     finally:
         server.server_close()
 
 
-def reader(application: WSGIApplication, page: Page) -> WSGIApplication:
-    """An application of which only reading is left, with the studies' reports beside it."""
+def read_only(application: WSGIApplication, render_report: RenderReport) -> WSGIApplication:
+    """Returns an application that passes on only reading requests, and that also serves the reports of studies."""
 
-    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace")  # what WSGI makes of UTF-8
+    def respond(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace")  # WSGI decodes UTF-8 as latin-1
         if urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname not in (HOST, "localhost"):
-            return said(start, "403 Forbidden", f"ask for this page as http://{HOST}")
+            return refuse(start, "403 Forbidden", f"request this page as http://{HOST}")
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return said(start, "405 Method Not Allowed", "this dashboard only reads: what is stored stays as it is")
-        if not path.startswith(PAGES):
+            return refuse(start, "405 Method Not Allowed", "this dashboard only reads; it changes nothing stored")
+        if not path.startswith(REPORTS_PATH):
             return application(environ, start)
-        name, _, scale = path.removeprefix(PAGES).partition("/")
+        name, _, scale = path.removeprefix(REPORTS_PATH).partition("/")
         try:
-            html = page(name, scale)
+            html = render_report(name, scale)
         except UserError as error:
-            return said(start, "404 Not Found", str(error))
+            return refuse(start, "404 Not Found", str(error))
         start("200 OK", [("Content-Type", "text/html; charset=utf-8")])
         return [html.encode()]
 
-    return answer
+    return respond
 
 
-def said(start: StartResponse, status: str, reason: str) -> Iterable[bytes]:
-    """A refusal, in the form the dashboard's page shows."""
+def refuse(start: StartResponse, status: str, reason: str) -> Iterable[bytes]:
+    """Responds with a reason, in the form that the dashboard's page shows."""
     start(status, [("Content-Type", "application/json")])
     return [json.dumps({"reason": reason}).encode()]

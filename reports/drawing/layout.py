@@ -1,25 +1,31 @@
-"""Where a cell stands in a figure, how it looks there, and what all figures share."""
+"""Assigns the cells of a study to panels, positions on the x axis, and colours."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from generators.foundation.settings import Tree
-from lab.run.evaluation import SCORES
-from reports.drawing.sheet import DASHES, MARKERS, MUTED, SERIES, TEXT, WIDTH, Sheet
+from reports.drawing.palette import DASHES, MARKERS, SERIES
+from reports.drawing.sheet import WIDTH
 from studies.declared.levels import Level, short
 from studies.declared.study import Cell, Study
 
-DRAWN_MAXIMUM = 60
-"""Cells that figures show; of a study with more, those that claims are about."""
-LETTER = 7.0
-"""Width of a letter at an axis, in CSS pixels, the space between two names included."""
+CELLS_MAXIMUM = 60
+"""Figures of a study with more cells show only those that claims compare."""
+LETTER_WIDTH = 7.0
+"""Width of a letter of a tick label in CSS pixels, including the space between two labels."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a cell is drawn. panel: the levels of the factors that have neither axis nor hue, or empty."""
+class CellMark:
+    """The position and the look of one cell.
+
+    Attributes:
+        cell: the cell.
+        panel: the levels of the factors that have neither axis nor hue; empty where every factor has one.
+        x: index of its level on the x axis.
+        hue: index of its level among the hues.
+        hue_label: that level in the legend.
+    """
 
     cell: Cell
     panel: str
@@ -41,94 +47,80 @@ class Place:
 
 
 def drawn_cells(study: Study) -> list[Cell]:
-    """The cells that figures show."""
+    """Returns the cells that figures show: all of them, or those that claims compare where there are too many."""
     cells = study.cells
-    if len(cells) <= DRAWN_MAXIMUM:
+    if len(cells) <= CELLS_MAXIMUM:
         return cells
     claimed = {label for claim in study.declaration.claims for label in claim.comparison(study).cells}
-    return [cell for cell in cells if cell.label in claimed][:DRAWN_MAXIMUM]
+    return [cell for cell in cells if cell.label in claimed][:CELLS_MAXIMUM]
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Which factor goes where: the first on the x axis, n (or the second) as the hue, the rest in panels. A factor by
-    itself is both. levels: those of each factor that are drawn."""
+class FactorLayout:
+    """Which factor is drawn where.
+
+    The first factor has the x axis; `n`, or else the second factor, has the hue; the others get panels. A study's only
+    factor has both.
+
+    Attributes:
+        x: key of the factor on the x axis.
+        hue: key of the factor that colours tell apart.
+        levels: the drawn levels of every factor.
+    """
 
     x: str
     hue: str
     levels: dict[str, list[Level]]
 
     @classmethod
-    def of(cls, study: Study) -> "Layout":
-        x, *rest = study.factors
+    def of(cls, study: Study) -> "FactorLayout":
+        """Returns the layout of a study's figures."""
+        x, *others = study.factors
         cells = [dict(cell.levels) for cell in drawn_cells(study)]
         levels = {
-            key: [one for one in known if any(cell[key] == one for cell in cells)]
-            for key, known in study.factors.items()
+            key: [level for level in declared if any(cell[key] == level for cell in cells)]
+            for key, declared in study.factors.items()
         }
-        return cls(x, next((key for key in rest if short(key) == "n"), rest[0] if rest else x), levels)
+        hue = next((key for key in others if short(key) == "n"), others[0] if others else x)
+        return cls(x, hue, levels)
 
 
-def places(study: Study) -> list[Place]:
-    """The cells that figures show, in order."""
-    form = Layout.of(study)
-    found = []
+def cell_marks(study: Study) -> list[CellMark]:
+    """Returns position and look of every drawn cell, in the order of the grid."""
+    layout = FactorLayout.of(study)
+    marks = []
     for cell in drawn_cells(study):
         levels = dict(cell.levels)
-        panel = Cell(tuple((key, level) for key, level in cell.levels if key not in (form.x, form.hue))).label
-        x, hue = (form.levels[key].index(levels[key]) for key in (form.x, form.hue))
-        label = str(levels[form.hue]) if form.hue == form.x else f"{short(form.hue)} = {levels[form.hue]}"
-        found.append(Place(cell, panel, x, hue, label))
-    return found
+        panel = Cell(tuple((key, level) for key, level in cell.levels if key not in (layout.x, layout.hue))).label
+        x, hue = (layout.levels[key].index(levels[key]) for key in (layout.x, layout.hue))
+        level = levels[layout.hue]
+        label = str(level) if layout.hue == layout.x else f"{short(layout.hue)} = {level}"
+        marks.append(CellMark(cell, panel, x, hue, label))
+    return marks
 
 
-def panels(placed: Sequence[Place], *, by_x: bool) -> dict[str, list[Place]]:
-    """Places by panel; with `by_x`, each level of the x axis has panels of its own, where another factor is compared
-    inside them."""
-    grouped: dict[str, list[Place]] = {}
-    for place in placed:
-        key, level = place.cell.levels[0]
-        own = f"{short(key)}={level}" if by_x and len(place.cell.levels) > 1 else ""
-        grouped.setdefault(" ".join(part for part in (own, place.panel) if part), []).append(place)
+def panels(marks: Sequence[CellMark], *, by_x: bool) -> dict[str, list[CellMark]]:
+    """Groups cells by panel.
+
+    Args:
+        marks: the cells.
+        by_x: whether each level of the x axis gets its own panel, for figures whose x axis shows something else. A
+            study's only factor stays in one panel.
+    """
+    grouped: dict[str, list[CellMark]] = {}
+    for mark in marks:
+        key, level = mark.cell.levels[0]
+        x_level = f"{short(key)}={level}" if by_x and len(mark.cell.levels) > 1 else ""
+        grouped.setdefault(" ".join(part for part in (x_level, mark.panel) if part), []).append(mark)
     return grouped
 
 
-def slanted(levels: Sequence[Level]) -> Tree:
-    """How the names of levels stand at the x axis: level if they fit side by side, else aslant."""
-    fits = max(len(str(level)) for level in levels) * LETTER * len(levels) < WIDTH - 60
+def tick_label_style(levels: Sequence[Level]) -> Tree:
+    """Returns the text style of tick labels: horizontal where they fit side by side, else slanted."""
+    fits = max(len(str(level)) for level in levels) * LETTER_WIDTH * len(levels) < WIDTH - 60
     return {} if fits else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 
 
-def fit_scores(page: Sheet, values: Iterable[float], metric: str) -> None:
-    """The y axis: of a share the whole range, so that no small difference looks large; else what is needed."""
-    finite = [value for value in values if np.isfinite(value)]
-    low, high = min(finite, default=0.0), max(finite, default=1.0)
-    if metric in SCORES and low >= 0 and high <= 1:
-        page.axes.set_ylim(-0.04, 1.04)
-        page.axes.set_yticks(np.linspace(0, 1, 6))
-    else:
-        edge = 0.06 * (high - low or 1.0)
-        page.axes.set_ylim(low - edge, high + edge)
-
-
-def cross(page: Sheet, x: float, colour: str, tip: str) -> None:
-    """A run without a score: a cross on the axis, off the scale, so that it is not taken for a zero."""
-    transform = page.axes.get_xaxis_transform()
-    page.mark(x, 0, "x", tip, color=colour, ms=7, mew=1.8, transform=transform, clip_on=False, zorder=5)
-    page.key("failed, no score", color=MUTED, marker="x", ls="none", ms=7, mew=1.8)
-
-
-def shortcut_line(page: Sheet, name: str, spans: Sequence[tuple[float, float, float]]) -> None:
-    """The shortcut's score: one line if it is the same everywhere, else a piece for each (left, right, score)."""
-    known = [span for span in spans if np.isfinite(span[2])]
-    if not known:
-        return
-    scores = [score for _, _, score in known]
-    style: Tree = {"color": TEXT, "lw": 1.3, "ls": (0, (1.5, 2)), "zorder": 2}
-    if np.ptp(scores) < 5e-4:
-        page.tip(page.axes.axhline(scores[0], **style), f"shortcut {name}: {scores[0]:.3f}")
-        page.key(f"shortcut {name}: {scores[0]:.3f}", **style)
-        return
-    for left, right, score in known:
-        page.tip(page.axes.plot([left, right], [score, score], **style)[0], f"shortcut {name}: {score:.3f}")
-    page.key(f"shortcut {name}: {min(scores):.3f} to {max(scores):.3f}", **style)
+def panel_height(marks: Sequence[CellMark]) -> int:
+    """Returns the height of a panel in CSS pixels; a legend of more than four entries takes more rows."""
+    return 290 + 18 * max(0, len(marks) - 4)

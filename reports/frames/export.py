@@ -1,6 +1,6 @@
-"""Every run of some studies as one table in a file, for other tools: CSV, or Parquet where pyarrow is installed.
+"""All runs of some studies as one table in a file: CSV, or Parquet where pyarrow is installed.
 
-The table has one row per run and the columns of reports/frames/results.py after `study` and `scale`.
+The table has one row per run, and the columns of `reports.frames.results` after `study` and `scale`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ FORMATS = (".csv", ".parquet")
 
 
 def every_run(home: Path, studies: Sequence[Study]) -> pd.DataFrame:
-    """The runs of studies, one below the other."""
+    """Returns the runs of studies, one study below the other."""
     frames = []
     for study in studies:
         runs = read_results(home, study).runs
@@ -29,26 +29,26 @@ def every_run(home: Path, studies: Sequence[Study]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def examine_format(path: Path) -> None:
-    """Refuse a file that cannot be written.
+def check_format(path: Path) -> None:
+    """Checks that a table can be written to a file.
 
     Raises:
-        UserError: its ending is no format that is known, or pyarrow is missing.
+        UserError: the ending is not a known format, or pyarrow is missing.
     """
     if path.suffix not in FORMATS:
         raise UserError(f"--out {path}: should end in {' or '.join(FORMATS)}")
     if path.suffix == ".parquet" and find_spec("pyarrow") is None:
         raise UserError(
-            f"--out {path}: Parquet needs pyarrow, which pip install 'mtp-lab[parquet]' brings; .csv needs nothing"
+            f"--out {path}: Parquet needs pyarrow (pip install 'mtp-lab[parquet]'); .csv needs no extra package"
         )
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table in the format its name says."""
+    """Writes a table in the format of the path's ending."""
     if path.suffix == ".csv":
         write_atomically(path, frame.to_csv(index=False).encode())
         return
     content = BytesIO()
     mixed = [name for name in frame.columns if frame[name].dropna().map(type).nunique() > 1]
-    frame.astype(dict.fromkeys(mixed, "string")).to_parquet(content, index=False)  # a column has one type there
+    frame.astype(dict.fromkeys(mixed, "string")).to_parquet(content, index=False)  # Parquet columns have one type
     write_atomically(path, content.getvalue())

@@ -1,18 +1,18 @@
-"""Stored runs -> tidy frames. Reads, never writes, and trains nothing.
+"""Stored runs of a study as tidy frames. Only reads: it neither writes nor trains.
 
-    runs     one row a run of the study's ledger
-    curves   one row a run x step x split x metric
+    runs     one row per run of the study's ledger
+    curves   one row per run, step, split and metric
 
 Columns of `runs`:
-    cell, factor/<key>          where in the grid it stands
-    phase, seed, trial          tune or confirm; trial counts a cell's tuning runs from 0, -1 for confirming ones
-    setting/<key>               what tuning chose
-    run, status, failure        identity; complete, diverged, failed or unfinished; why it has no score
-    score                       the study's metric: on validation for tune, on its test split for confirm
-    measure/<name>              what else claims are about
+    cell, factor/<key>          position in the grid
+    phase, seed, trial          `tune` or `confirm`; tuning runs of a cell are trials 0, 1, ...; others -1
+    setting/<key>               value chosen by tuning
+    run, status, failure        identity; complete, diverged, failed or unfinished; reason why it has no score
+    score                       the study's metric: on validation for `tune`, on its test split for `confirm`
+    measure/<name>              the other measures that claims use
     steps, best_step            optimiser steps
     <checkpoint>/<split>/<m>    every metric of the last and the best checkpoint
-    parameters/<part>           how many
+    parameters/<part>           number of parameters
     train_seconds, evaluate_seconds
     environment/<key>           versions and machine
 
@@ -42,8 +42,17 @@ COMPLETE, UNFINISHED, FAILED = "complete", "unfinished", "failed"
 
 @dataclass(frozen=True)
 class Results:
-    """A study and what is stored of it. cells: the ledger as it stands."""
+    """A study and its stored runs.
 
+    Attributes:
+        home: the lab's home they were read from.
+        study: the declared study.
+        cells: the ledger as last written.
+        runs: see the module.
+        curves: see the module.
+    """
+
+    home: Path
     study: Study
     cells: list[CellRecord]
     runs: pd.DataFrame
@@ -54,17 +63,17 @@ class Results:
         return {cell.label: cell for cell in self.study.cells}
 
     def cell(self, label: str) -> Cell:
-        """The cell of a label."""
+        """Returns the cell of a label."""
         return self._cells[label]
 
     @property
     def ended(self) -> int:
-        """Runs that came to a score or a failure."""
+        """Number of runs that have a score or a failure."""
         return int((self.runs["status"] != UNFINISHED).sum())
 
     @property
     def complete(self) -> int:
-        """Runs that came to a score."""
+        """Number of runs that have a score."""
         return int((self.runs["status"] == COMPLETE).sum())
 
     @property
@@ -73,26 +82,30 @@ class Results:
         return self.runs[~self.runs["status"].isin([COMPLETE, UNFINISHED])]
 
     def phase(self, phase: str) -> pd.DataFrame:
-        """The complete runs of a phase."""
+        """Returns the complete runs of a phase."""
         return self.runs[(self.runs["phase"] == phase) & (self.runs["status"] == COMPLETE)]
 
     def column(self, metric: str, split: str | None = None) -> str:
-        """The column of a metric at the checkpoint the study judges, by default on the split it judges."""
+        """Returns the column of a metric at the study's checkpoint, by default on the study's split."""
         declaration = self.study.declaration
         return f"{declaration.checkpoint}/{split or declaration.split}/{metric}"
 
     def column_of(self, measure: Measure) -> str:
-        """The column of what a claim is about, in confirming runs."""
+        """Returns the column of a claim's measure in confirming runs."""
         return "score" if measure == main_measure(self.study.declaration) else f"measure/{measure.name}"
 
     def scored(self, measure: Measure) -> pd.DataFrame:
-        """The complete confirming runs that have a measure."""
+        """Returns the complete confirming runs that have a measure."""
         runs, column = self.phase("confirm"), self.column_of(measure)
         return runs[runs[column].notna()] if column in runs else runs[:0]
 
 
 def read_results(home: Path, study: Study) -> Results:
-    """Everything stored of a study, as of its ledger."""
+    """Reads everything stored of a study.
+
+    Raises:
+        UserError: a file is damaged.
+    """
     cells = StudyFolder(home, study.name, study.scale).read_cells_of(study)
     rows: list[Tree] = []
     points: list[Tree] = []
@@ -102,31 +115,31 @@ def read_results(home: Path, study: Study) -> Results:
             tuned = run.phase == "tune"
             folder = RunFolder(home, run.identity)
             timing = folder.lines(TIMING)
-            row = run_row(cell, run, folder, timing, trials if tuned else -1)
+            row = _run_row(cell, run, folder, timing, trials if tuned else -1)
             trials += tuned
             rows.append(row)
             shared = {name: row[name] for name in CURVE_COLUMNS if name in row}
-            points += [shared | point for point in curve_points(folder, timing)]
+            points += [shared | point for point in _curve_points(folder, timing)]
     columns = [*RUN_COLUMNS, *(f"factor/{key}" for key in study.factors), "train_seconds", "evaluate_seconds"]
-    for row in sorted(rows, key=len, reverse=True):  # the fullest row knows the order of its parts best
+    for row in sorted(rows, key=len, reverse=True):  # the fullest row has its parts in their proper order
         columns += [name for name in row if name not in columns]
     runs = pd.DataFrame(rows, columns=columns)
-    return Results(study, cells, runs, pd.DataFrame(points, columns=CURVE_COLUMNS))
+    return Results(home, study, cells, runs, pd.DataFrame(points, columns=CURVE_COLUMNS))
 
 
-def run_row(cell: CellRecord, run: RunRecord, folder: RunFolder, timing: list[Tree], trial: int) -> Tree:
-    """One row of `runs`. The ledger decides whether a run has a score, as it does for the verdicts."""
+def _run_row(cell: CellRecord, run: RunRecord, folder: RunFolder, timing: list[Tree], trial: int) -> Tree:
+    """Returns one row of `runs`. As for verdicts, the ledger decides whether a run has a score."""
     try:
         result = (folder.result() if run.ended else None) or {}
     except UserError:
         if run.failure is None:
             raise
-        result = {}  # that it is damaged may be why it failed
+        result = {}  # a damaged result may be the reason of the failure
     if not run.ended:
         status = UNFINISHED
     elif run.score is not None:
         status = COMPLETE
-    else:  # a run may be complete and still have no score, where it lacks the study's metric
+    else:  # a complete run has no score where it lacks the study's metric
         status = result["status"] if result and result["status"] != COMPLETE else FAILED
     row: Tree = {"cell": cell.label, **{f"factor/{key}": level for key, level in cell.levels.items()}}
     row |= {"phase": run.phase, "seed": run.seed, "run": run.identity, "score": run.score, "failure": run.failure}
@@ -139,29 +152,29 @@ def run_row(cell: CellRecord, run: RunRecord, folder: RunFolder, timing: list[Tr
     row |= {f"parameters/{part}": count for part, count in result.get("parameters", {}).items()}
     for name in ("train_seconds", "evaluate_seconds"):
         row[name] = sum(line[name] for line in timing) if timing else float("nan")
-    return row | {f"environment/{key}": value for key, value in environment(folder).items()}
+    return row | {f"environment/{key}": value for key, value in _environment(folder).items()}
 
 
 def rows_of(frame: pd.DataFrame) -> list[Tree]:
-    """A frame's rows as trees."""
+    """Returns the rows of a frame as dictionaries."""
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def columns_under(frame: pd.DataFrame, prefix: str) -> dict[str, str]:
-    """The columns `prefix/<name>` of a frame: name -> column."""
+    """Returns name -> column for the columns `prefix/<name>` of a frame."""
     names = [str(column) for column in frame.columns]
     return {name.removeprefix(f"{prefix}/"): name for name in names if name.startswith(f"{prefix}/")}
 
 
-def environment(folder: RunFolder) -> Tree:
-    """Versions and machine of a run; empty where it never started."""
+def _environment(folder: RunFolder) -> Tree:
+    """Returns versions and machine of a run; empty where it never started."""
     path = folder.path / "environment.json"
-    found: Tree = json.loads(path.read_bytes()) if path.exists() else {}
-    return found
+    environment: Tree = json.loads(path.read_bytes()) if path.exists() else {}
+    return environment
 
 
-def curve_points(folder: RunFolder, timing: list[Tree]) -> Iterator[Tree]:
-    """The logged measurements of a run, each with the training seconds spent up to its step."""
+def _curve_points(folder: RunFolder, timing: list[Tree]) -> Iterator[Tree]:
+    """Yields the logged measurements of a run, with the training seconds spent up to each step."""
     seconds: dict[int, float] = {}
     spent = 0.0
     for line in timing:
@@ -170,5 +183,11 @@ def curve_points(folder: RunFolder, timing: list[Tree]) -> Iterator[Tree]:
     for line in folder.lines(METRICS):
         for metric, value in line.items():
             if metric not in ("step", "split"):
-                at = seconds.get(line["step"], float("nan"))
-                yield {"step": line["step"], "seconds": at, "split": line["split"], "metric": metric, "value": value}
+                at_step = seconds.get(line["step"], float("nan"))
+                yield {
+                    "step": line["step"],
+                    "seconds": at_step,
+                    "split": line["split"],
+                    "metric": metric,
+                    "value": value,
+                }

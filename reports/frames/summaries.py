@@ -1,6 +1,6 @@
-"""Frames -> the numbers that figures and tables show. Both take them from here, so they cannot disagree.
+"""The numbers that figures and tables show, computed from frames once, so that both always agree.
 
-Only confirming runs that are complete count, as for the verdicts.
+Only complete confirming runs count, as for verdicts.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,18 @@ DIFFERENCE_COLUMNS = ["claim", "seed", "treatment", "control", "difference", "tr
 
 @dataclass(frozen=True)
 class CellScore:
-    """A cell's scores, nan where nothing is known.
+    """Scores of a cell over seeds; nan where nothing is known.
 
-    mean, low, high: of a measure over seeds, with the interval of the mean. shortcut: the score of
-    the declared shortcut on the same tokens. above_shortcuts, unexplained, train_seconds: means over seeds.
+    Attributes:
+        cell: label of the cell.
+        seeds: number of seeds with a score.
+        mean: mean of the measure.
+        low: lower end of the mean's t interval.
+        high: upper end of the mean's t interval.
+        shortcut: mean score of the declared shortcut on the same tokens.
+        above_shortcuts: mean accuracy minus that of the best shortcut.
+        unexplained: mean accuracy on tokens that every shortcut gets wrong.
+        train_seconds: mean training time.
     """
 
     cell: str
@@ -38,7 +46,7 @@ class CellScore:
 
 
 @dataclass(frozen=True)
-class EqualTime:
+class EqualTimeScores:
     """Mean validation scores of the two arms of a claim after equal seconds of training."""
 
     seconds: float
@@ -46,12 +54,27 @@ class EqualTime:
     control: float
 
 
+@dataclass(frozen=True)
+class LuckyTrial:
+    """A chosen trial whose validation score no confirming run reproduced, with the range of their scores."""
+
+    cell: str
+    score: float
+    low: float
+    high: float
+
+
 def scores(results: Results, measure: Measure | None = None) -> dict[str, CellScore]:
-    """Cell label -> scores, for every cell of the grid, whether anything ran there or not. By default the study's own
-    measure."""
+    """Returns cell label -> scores for every cell of the grid, including cells without runs.
+
+    Args:
+        results: the study.
+        measure: by default the study's own.
+    """
     declaration = results.study.declaration
     measure = measure or main_measure(declaration)
-    scored, confirmed = results.column_of(measure), results.scored(measure).sort_values("seed", kind="stable")
+    score_column = results.column_of(measure)
+    confirmed = results.scored(measure).sort_values("seed", kind="stable")
     by_cell = dict(iter(confirmed.groupby("cell", sort=False)))
     columns = {
         "shortcut": results.column(f"shortcut/{declaration.shortcut}"),
@@ -59,28 +82,28 @@ def scores(results: Results, measure: Measure | None = None) -> dict[str, CellSc
         "unexplained": results.column("accuracy_unexplained"),
         "train_seconds": "train_seconds",
     }
-    found = {}
+    cell_scores = {}
     for cell in results.study.cells:
         runs = by_cell.get(cell.label)
         if runs is not None:
-            values = runs[scored].to_numpy(dtype=np.float64)
+            values = runs[score_column].to_numpy(dtype=np.float64)
             low, high = mean_interval(values, declaration.level)
             means = {name: float(runs[column].mean()) for name, column in columns.items() if column in runs}
-            found[cell.label] = CellScore(cell.label, len(values), float(values.mean()), low, high, **means)
+            cell_scores[cell.label] = CellScore(cell.label, len(values), float(values.mean()), low, high, **means)
         else:
-            found[cell.label] = CellScore(cell.label)
-    return found
+            cell_scores[cell.label] = CellScore(cell.label)
+    return cell_scores
 
 
 def seed_curves(results: Results) -> pd.DataFrame:
-    """The validation score of every confirming run at every step it was evaluated: rows of `curves`."""
+    """Returns the rows of `curves` with the validation score of confirming runs at every evaluation."""
     curves = results.curves
-    wanted = (curves["phase"] == "confirm") & (curves["status"] == COMPLETE) & (curves["split"] == "validation")
-    return curves[wanted & (curves["metric"] == results.study.declaration.metric)]
+    counts = (curves["phase"] == "confirm") & (curves["status"] == COMPLETE) & (curves["split"] == "validation")
+    return curves[counts & (curves["metric"] == results.study.declaration.metric)]
 
 
 def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """Mean validation score, and mean training seconds, at every step of a cell; one row a cell and step."""
+    """Returns one row per cell and step, with the means of validation score and training seconds over seeds."""
     rows = []
     for (cell, step), group in curves.groupby(["cell", "step"], sort=True):
         means = {"seconds": group["seconds"].mean(), "mean": group["value"].mean()}
@@ -89,7 +112,7 @@ def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def shortcut_on(results: Results, split: str, cells: list[str]) -> float | None:
-    """The declared shortcut's mean score over some cells' confirming runs, or None where it is not known."""
+    """Returns the declared shortcut's mean score over the confirming runs of some cells, or None where unknown."""
     name = results.study.declaration.shortcut
     column = results.column(f"shortcut/{name}", split)
     confirmed = results.phase("confirm")
@@ -99,27 +122,33 @@ def shortcut_on(results: Results, split: str, cells: list[str]) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def lucky(results: Results) -> list[tuple[str, float, float, float]]:
-    """Cells whose chosen trial scored further, on validation, from every seed that counts than those are from each
-    other: the cell, the trial's score, and the lowest and highest of the seeds'."""
-    found = []
+def lucky_trials(results: Results) -> list[LuckyTrial]:
+    """Returns the chosen trials that tuning may have chosen by luck.
+
+    Those are the trials whose validation score is further from the score of every confirming run than the confirming
+    runs are from each other.
+    """
+    lucky = []
     column = results.column(results.study.declaration.metric, "validation")
     for cell in results.cells:
-        mine = results.runs[results.runs["cell"] == cell.label]
-        chosen = mine[(mine["phase"] == "tune") & mine["score"].notna()]
+        runs = results.runs[results.runs["cell"] == cell.label]
+        chosen = runs[(runs["phase"] == "tune") & runs["score"].notna()]
         for key, value in (cell.winner or {}).items():
             chosen = chosen[chosen[f"setting/{key}"] == value]
-        seeds = mine[mine["phase"] == "confirm"][column].dropna() if column in mine else chosen["score"][:0]
+        seeds = runs[runs["phase"] == "confirm"][column].dropna() if column in runs else chosen["score"][:0]
         if chosen.empty or len(seeds) < 2 or cell.winner is None:
             continue
-        trial, low, high = float(chosen["score"].mean()), float(seeds.min()), float(seeds.max())
-        if max(low - trial, trial - high) > high - low:
-            found.append((cell.label, trial, low, high))
-    return found
+        trial = LuckyTrial(cell.label, float(chosen["score"].mean()), float(seeds.min()), float(seeds.max()))
+        if max(trial.low - trial.score, trial.score - trial.high) > trial.high - trial.low:
+            lucky.append(trial)
+    return lucky
 
 
 def differences(results: Results, judgements: list[Judgement]) -> pd.DataFrame:
-    """The effect of each claim, seed by seed, with the cells shown for it; only seeds complete in all its cells."""
+    """Returns the effect of each claim in each seed, next to the two cells that are shown for the claim.
+
+    Only seeds that are complete in all cells of a claim have a row.
+    """
     scored = {(run["cell"], run["seed"]): run for run in rows_of(results.phase("confirm"))}
     rows = []
     for judgement in judgements:
@@ -133,11 +162,11 @@ def differences(results: Results, judgements: list[Judgement]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=DIFFERENCE_COLUMNS)
 
 
-def at_equal_seconds(results: Results, judgement: Judgement) -> EqualTime | None:
-    """The arms of a claim once each had as many seconds of training as the fastest of their runs took in all.
+def at_equal_seconds(results: Results, judgement: Judgement) -> EqualTimeScores | None:
+    """Returns the scores of a claim's arms at the training time at which the fastest of their runs ended.
 
-    Between two evaluations a run's score is taken to move in a straight line. None for a claim about another metric, or
-    about more than two arms.
+    Scores are interpolated linearly between evaluations. Returns None for a claim about another metric than the
+    study's, a claim without exactly two arms, and arms without curves.
     """
     claim = judgement.claim
     if claim.metric not in (None, results.study.declaration.metric) or not claim.two_arms:
@@ -151,11 +180,11 @@ def at_equal_seconds(results: Results, judgement: Judgement) -> EqualTime | None
         float(np.mean([np.interp(seconds, run["seconds"], run["value"]) for _, run in arm.groupby("run")]))
         for arm in arms
     )
-    return EqualTime(seconds, treatment, control)
+    return EqualTimeScores(seconds, treatment, control)
 
 
 def trials(results: Results) -> pd.DataFrame:
-    """The tuning runs that ended, failed ones included, each with whether it won its cell."""
+    """Returns the tuning runs that ended, including failures, with a column `winner`: whether its cell chose it."""
     tuned = results.runs[(results.runs["phase"] == "tune") & (results.runs["status"] != UNFINISHED)].copy()
     winners = {cell.label: cell.winner for cell in results.cells}
     settings = columns_under(tuned, "setting")

@@ -1,6 +1,6 @@
-"""A template filled in: one self-contained HTML file, with its style and its script inside. No other script runs in it.
+"""Fills templates: each page is one self-contained HTML file with its style and its script inside.
 
-Whatever stands in a value is text, never markup, unless it is `Markup` already, as figures are.
+Values are text and are escaped; only figures are inserted as markup.
 """
 
 from base64 import b64encode
@@ -13,8 +13,15 @@ from markupsafe import Markup
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def filled(template: str, title: str, refresh_seconds: int | None = None, **values: object) -> str:
-    """A page, as text; one that a browser reads again after so many seconds, if they are given."""
+def fill_template(template: str, title: str, refresh_seconds: int | None = None, **values: object) -> str:
+    """Returns a page.
+
+    Args:
+        template: file name of the template.
+        title: of the page.
+        refresh_seconds: interval after which a browser loads the page again; None for never.
+        values: what the template shows.
+    """
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

@@ -1,29 +1,29 @@
-"""Pages renewed while their studies run: it is looked every few seconds whether more is stored."""
+"""Writes pages again while their studies run, whenever more is stored."""
 
 import time
 
 from generators.foundation.options import note
-from reports.pages.writing import Writing
+from reports.pages.writing import ReportWriter
 
-LOOK_EVERY_SECONDS = 2.0
+CHECK_EVERY_SECONDS = 2.0
 REFRESH_SECONDS = 5
-"""After which a browser that shows a page reads it again."""
+"""Interval after which a browser that shows a watched page loads it again."""
 
 
-def watch(writing: Writing) -> None:
-    """Write again, and tell of it, whenever more is stored; until every study was judged, or Ctrl-C."""
-    seen: dict[str, int] = {}
+def watch(writer: ReportWriter) -> None:
+    """Writes pages whenever more is stored, until every study was judged or Ctrl-C."""
+    last_seen: dict[str, int] = {}
     try:
-        while not writing.ended:
+        while not writer.ended:
             try:
-                files = [path for source in writing.sources for path in source.files()]
-                now = {str(path): path.stat().st_mtime_ns for path in files}
-                if now != seen:
-                    said = writing.write(REFRESH_SECONDS)[1]
-                    note(f"{said[-2]}, written anew: {writing.place}; Ctrl-C ends it")
-                    seen = now
-            except FileNotFoundError:  # shards are taken away when the study ends: the next look tells
+                files = [path for folder in writer.folders for path in folder.files()]
+                times = {str(path): path.stat().st_mtime_ns for path in files}
+                if times != last_seen:
+                    lines = writer.write(REFRESH_SECONDS)[1]
+                    note(f"{lines[-2]}, updated: {writer.target}; Ctrl-C ends watching")
+                    last_seen = times
+            except FileNotFoundError:  # a study deletes its shards when it ends; the next check sees it whole
                 pass
-            time.sleep(LOOK_EVERY_SECONDS)
+            time.sleep(CHECK_EVERY_SECONDS)
     except KeyboardInterrupt:
-        note("no longer watched; what is written stays as it is stored now")
+        note("watching ended; the page shows what is stored now")

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from lab.analysis.estimators.choice_gradients import measure, token_losses
 from lab.analysis.estimators.choice_weight import Head, counted_weight, heads_of, weight_in_theory
 from lab.analysis.estimators.consequences import consequences, positions
 from lab.analysis.estimators.intervals import average_precision, proportion, ratio, t_ratio
-from lab.analysis.figures.choice_points import draw
 from lab.loss.losses import joint
 from lab.model.batches import TensorBatch
 from lab.run.stored_run import StoredRun
@@ -182,10 +180,6 @@ def test_the_analysis_of_a_choice_run_has_all_parts_and_the_weight_of_the_theory
     kinds = {row["class"] for row in found["rows"] if row["part"] == "useful"} - {"all"}
     if shares:
         assert sum(shares[: len(kinds)]) == pytest.approx(1)
-    figure = draw(found["rows"])
-    assert figure == draw(found["rows"])
-    assert ElementTree.fromstring(figure).find("{http://www.w3.org/2000/svg}title") is not None
-    assert "consequential choice, head 3" in figure
 
 
 def test_modules_that_are_told_the_tokens_between_have_no_implied_weight(tiny: Spec, tmp_path: Path) -> None:

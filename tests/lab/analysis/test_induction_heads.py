@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from lab.analysis.analysis import AnalysisResult, Row
 from lab.analysis.estimators import attention
 from lab.analysis.estimators.attention import attend, attended, blocks_of
 from lab.analysis.estimators.formation import formation
-from lab.analysis.figures.induction_heads import draw
 from lab.analysis.induction_heads import InductionHeadsAnalysis, attention_to, behind_earlier, heads_of, repeated
 from lab.run.assembly import assemble
 from tests.conftest import Lab, Spec
@@ -161,25 +159,6 @@ def test_behind_earlier_occurrences_is_behind_all_of_them_and_never_ahead() -> N
     looks = torch.tensor([[True, True, True, True, False, True]])
     where = [tuple(place) for place in behind_earlier(tokens, looks)[0].nonzero().tolist()]
     assert where == [(2, 1), (5, 1), (5, 3), (5, 5)]
-
-
-def test_the_figure_is_the_same_bytes_every_time_and_says_what_it_shows(by_hand: AnalysisResult) -> None:
-    svg = draw(by_hand.rows)
-    assert svg == draw(by_hand.rows)
-    words = "".join(ElementTree.fromstring(svg).itertext())
-    assert "layer 2, head 1: 1.000, 0.042 by chance" in words
-    for name in ("layer 1, head 2", "previous token, the task", "chance: uniform attention"):
-        assert name in words
-    assert "optimiser steps" not in words
-
-
-def test_the_figure_has_the_curve_where_the_log_has_it(tiny: Spec, tmp_path: Path) -> None:
-    spec = tiny()
-    words = draw(
-        InductionHeadsAnalysis().analyse(stored(spec, assemble(spec).network.state_dict(), tmp_path, LOG)).rows
-    )
-    assert "optimiser steps" in words
-    assert "The skill formed by step 40." in words
 
 
 def line(step: int, accuracy: float, loss: float, blind: float = 0.3) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from lab.analysis import lookahead
 from lab.analysis.analysis import Row
 from lab.analysis.estimators import probes
 from lab.analysis.estimators.probes import Given, Probe, clustered, fit
-from lab.analysis.figures.lookahead import draw
 from lab.analysis.lookahead import LookaheadAnalysis, control_classes, drawn, probed, residual_streams, seen
 from lab.model.batches import TensorBatch
 from lab.run.assembly import assemble
@@ -240,17 +238,3 @@ def test_a_vocabulary_too_large_is_refused(tiny: Spec) -> None:
     run = cast(StoredRun, SimpleNamespace(folder=SimpleNamespace(identity="x"), parts=assemble(tiny(task=task))))
     with pytest.raises(UserError, match="at most 260, where task choice of this run has 510"):
         LookaheadAnalysis().analyse(run)
-
-
-def test_the_figure_tells_its_numbers_in_words_too() -> None:
-    rows = [
-        {"place": place, "lag": lag, "quantity": "gain", "value": value, "low": value - 0.1, "high": value + 0.2}
-        for place, value in (("embedding", 0.0), ("layer 1", 0.25), ("head 1", 0.5))
-        for lag in (1, 2)
-    ]
-    svg = draw(rows)
-    assert svg == draw(rows)
-    root = ElementTree.fromstring(svg)
-    assert [child.tag.rpartition("}")[2] for child in root][:2] == ["title", "desc"]
-    assert "layer 1, 2 ahead: 0.250" in (root[1].text or "")
-    assert {"embedding", "head 1", "2 ahead"} <= set(root.itertext())

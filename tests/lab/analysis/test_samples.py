@@ -11,7 +11,6 @@ import torch
 from generators.tasks.choice import Choice, ChoiceConfig
 from generators.tasks.text import Text, TextConfig
 from lab.analysis.analysis import Row
-from lab.analysis.figures.samples import draw
 from lab.analysis.samples import SamplesAnalysis, pieces
 from lab.decoding.decoder import decode
 from lab.decoding.prompts import prompts_of
@@ -96,7 +95,6 @@ def test_what_cannot_draft_shows_losses_alone(tiny: Spec, tmp_path: Path, object
     found = SamplesAnalysis().analyse(stored(tiny(objective=objective, training__steps=4), tmp_path))
     assert {row["part"] for row in found.rows} == {"loss"}
     assert found.measures == {"tokens_per_forward": 1.0}
-    assert "<svg" in draw(found.tree()["rows"])
 
 
 def test_pieces_of_a_text_are_joined_as_they_are_and_words_bring_their_blank() -> None:
@@ -119,11 +117,8 @@ def test_half_a_character_and_padding_are_called_by_their_names() -> None:
     ]
 
 
-def test_the_terminal_and_the_figure_name_every_decoded_token(run: StoredRun) -> None:
+def test_the_terminal_names_every_decoded_token(run: StoredRun) -> None:
     found = SamplesAnalysis().analyse(run)
     line = next(line for line in found.lines if line.startswith("draft 0"))
     bare = "".join(letter for letter in line.partition(": ")[2] if letter not in "[]×²³")
     assert bare.split() == [row["text"].strip() for row in parts_of(found.rows, "draft")]
-    svg = draw(found.tree()["rows"])
-    assert svg == draw(found.tree()["rows"])
-    assert all(title in svg for title in ("Drafts: the head", "Loss of head 1", "Loss of head 2"))

@@ -1,15 +1,13 @@
 """What heads are worth as drafters, what items say twice, and what a step costs, where the truth is known."""
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
+from lab.decoding.items import score_items
 from torch import Tensor
 
 from generators.foundation.errors import UserError
@@ -19,12 +17,10 @@ from lab.analysis.analysis import AnalysisResult, Row
 from lab.analysis.decoding import DecodingAnalysis, equal_pairs
 from lab.analysis.items import ItemsAnalysis
 from lab.analysis.step import StepAnalysis, megabytes
-from lab.analysis.table import figure_of
-from lab.decoding.item_scores import score_items
 from lab.run.assembly import assemble
 from lab.run.spec import RunSpec
 from lab.run.stored_run import StoredRun
-from tests.conftest import Lab, Spec
+from tests.conftest import Spec
 from tests.lab.analysis.induction_circuit import circuit, circuit_spec
 
 CPU = torch.device("cpu")
@@ -171,21 +167,3 @@ def test_a_step_of_one_head_costs_what_it_costs(tiny: Spec, monkeypatch: pytest.
     again = StepAnalysis().analyse(unstored(tiny(objective__n=1, seed=1)))
     same = [name for name in found.measures if name.startswith("peak")]
     assert [found.measures[name] for name in same] == [again.measures[name] for name in same]
-
-
-@pytest.mark.parametrize("name", ["decoding", "items", "step"])
-def test_the_figure_of_a_stored_run_tells_its_numbers_in_words_too(
-    lab: Lab, whole: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(step, "TURNS", 1)
-    posed = items  # four names there are not in the tiny run's stories
-    monkeypatch.setattr("lab.analysis.items.items", lambda task, split: posed(task, split, options=2))
-    arguments = ("analyse", whole.name, name, "--home", tmp_path / "home")
-    answer = json.loads(lab(*arguments, "--json", "--figure", tmp_path / "figure.svg").stdout)
-    svg = (tmp_path / "figure.svg").read_text()
-    assert figure_of(name)(answer["rows"]) == svg
-    title, described = list(ElementTree.fromstring(svg))[:2]
-    assert (title.tag.rpartition("}")[2], described.tag.rpartition("}")[2]) == ("title", "desc")
-    shown = {"decoding": "tokens a forward", "items": "accuracy", "step": "ratio"}[name]
-    value = next(row["value"] for row in answer["rows"] if row["quantity"] == shown)
-    assert f"{value:.3f}" in (described.text or "")

@@ -1,4 +1,4 @@
-"""Two studies side by side: the verdicts and effects of both, and exactly the settings that differ."""
+"""Two studies on one page: the verdicts and effects of both, and exactly the settings that differ."""
 
 import json
 from html import escape
@@ -6,61 +6,57 @@ from pathlib import Path
 
 import pytest
 
-from reports.commands.reports import app
-from reports.pages.comparison import Side, compare
-from tests.reports.conftest import DECLARED, Store, Stored, usual
-from tests.reports.pages.test_page import Reader
+from reports.frames.pairs import ComparedStudy, StudyPair
+from reports.pages.comparison import render_comparison, verdicts_by_claim
+from tests.conftest import Lab
+from tests.reports.pages.page_reader import PageReader
+from tests.reports.stored_study import STUDY_FILE, Outcome, StoredStudy, StudyStore, usual_outcome
 
 
 @pytest.fixture(scope="module")
-def other(store: Store) -> Stored:
-    """Five name parts, and two tokens far worse at width 8; in a home of its own."""
-    worse = {"width=8 n=2": 0.1}
-    return store(
-        lambda cell, phase, number: worse.get(cell, 0) + 0.01 * number if cell in worse else usual(cell, phase, number),
-        sets=("task.name_parts=5",),
-        name="<i>other",
-    )
+def pair(store: StudyStore, usual_store: StoredStudy) -> StudyPair:
+    """The usual study, and one in another home with five name parts, in which two tokens are far worse at width 8."""
+
+    def outcomes(cell: str, phase: str, number: int) -> Outcome:
+        return 0.1 + 0.01 * number if cell == "width=8 n=2" else usual_outcome(cell, phase, number)
+
+    other = store(outcomes, sets=("task.name_parts=5",), name="<i>other")
+    return StudyPair(*(ComparedStudy(stored.home, stored.study) for stored in (usual_store, other)))
 
 
-def test_both_verdicts_and_effects_stand_beside_each_other(usual_store: Stored, other: Stored) -> None:
-    found = compare(Side(usual_store.home, usual_store.study), Side(other.home, other.study))
-    assert found.claims == {"helps": ["supported", "contradicted"], "same": ["supported", "supported"]}
-    text = Reader(found.page).text
-    assert "Of 2 claims that both make, 1 came out the same; 1 came out opposite." in text
+def test_verdicts_and_effects_of_both_are_in_one_row(pair: StudyPair) -> None:
+    assert verdicts_by_claim(pair) == {"helps": ["supported", "contradicted"], "same": ["supported", "supported"]}
+    text = PageReader(render_comparison(pair)).text
+    assert "Both studies make 2 claims: 1 with the same verdict, 1 with opposite verdicts." in text
     row = text[text.index("helps: ") :]
     assert row.index("▲ SUPPORTED") < row.index("+0.450") < row.index("▼ CONTRADICTED")
 
 
-def test_what_differs_is_listed_and_nothing_else(usual_store: Stored, other: Stored) -> None:
-    page = compare(Side(usual_store.home, usual_store.study), Side(other.home, other.study)).page
-    text = Reader(page).text
-    table = text[text.index("What differs in the settings") : text.index("To write this again")]
+def test_only_settings_that_differ_are_listed(pair: StudyPair) -> None:
+    text = PageReader(render_comparison(pair)).text
+    table = text[text.index("Settings that differ") : text.index("To write this page again")]
     assert table.split()[-3:] == ["task.name_parts", "4", "5"]
-    assert "versions and machine" not in table
+    assert "Versions and machine" not in table
 
 
-def test_no_text_of_either_study_becomes_markup(usual_store: Stored, other: Stored) -> None:
-    page = compare(Side(usual_store.home, usual_store.study), Side(other.home, other.study)).page
-    tags = [tag for tag, _ in Reader(page).tags]
-    assert tags.count("script") == 1
+def test_no_text_of_either_study_becomes_markup(pair: StudyPair) -> None:
+    page = render_comparison(pair)
+    assert PageReader(page).tag_names.count("script") == 1
     assert "<i>other" not in page
-    for text in (usual_store.study.declaration.question, usual_store.study.declaration.claims[0].text, "<i>other@cpu"):
+    declaration = pair.first.study.declaration
+    for text in (declaration.question, declaration.claims[0].text, "<i>other@cpu"):
         assert escape(text, quote=False) in page.replace("&#34;", '"').replace("&#39;", "'")
 
 
-def test_two_homes_of_one_study_are_told_apart_and_claims_of_one_alone_are_said_to_be_so(
-    usual_store: Stored, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_homes_are_named_where_only_they_differ_and_unmatched_claims_are_marked(
+    usual_store: StoredStudy, store: StudyStore, tmp_path: Path, lab: Lab
 ) -> None:
-    second = store(declared=DECLARED.replace('name = "same"', 'name = "alike"'))
+    second = store(text=STUDY_FILE.replace('name = "same"', 'name = "alike"'))
     out = tmp_path / "both.html"
-    homes = ["--home", str(usual_store.home), "--second-home", str(second.home)]
-    with pytest.raises(SystemExit) as stopped:
-        app(["compare", "small", "small@cpu", *homes, "--out", str(out), "--json"], prog_name="lab")
-    assert stopped.value.code == 0
-    value = json.loads(capsys.readouterr().out)
+    homes = ["--home", usual_store.home, "--second-home", second.home]
+    value = json.loads(lab("compare", "small", "small@cpu", *homes, "--out", out, "--json").stdout)
     assert value["claims"]["same"] == ["supported", None]
     assert value["claims"]["alike"] == [None, "supported"]
-    text = Reader(out.read_text()).text
+    text = PageReader(out.read_text()).text
     assert "small@cpu, first home" in text
     assert "not claimed" in text

@@ -1,13 +1,17 @@
-"""The published pages are those that the published results give, byte for byte."""
+"""The published archives give the same pages every time, and pages show the verdicts that were stored with them."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from reports.pages.index import write_page
-from reports.pages.writing import Writing
+from reports.frames.judged import read_judged
+from reports.pages.study import render, write_page
+from reports.pages.writing import ReportWriter
 from studies.ledger.archive import pack, unpack
 from studies.ledger.declared_study import find_study
+from tests.reports.pages.page_reader import PageReader
 
 FOLDER = Path(__file__).parents[3] / "reports" / "published"
 ARCHIVES = sorted(FOLDER.glob("*.tar.xz"), key=lambda path: path.stat().st_size)
@@ -19,25 +23,45 @@ def test_an_archive_unpacked_and_packed_again_has_the_same_bytes(tmp_path: Path)
         assert pack(tmp_path, name, scale) == (path.name, path.read_bytes())
 
 
-def test_the_smallest_page_is_written_again_to_the_byte(tmp_path: Path) -> None:
-    name, scale, _ = unpack(ARCHIVES[0], tmp_path / "home")
-    page = tmp_path / f"{name}-{scale}.html"
-    write_page(tmp_path / "home", find_study(tmp_path / "home", name, scale), page)
-    assert page.read_bytes() == (FOLDER / page.name).read_bytes()
+def stored_verdicts(home: Path, name: str, scale: str) -> list[tuple[str, str]]:
+    """Returns verdict and text of each claim in verdicts.json."""
+    tree = json.loads((home / "studies" / name / scale / "verdicts.json").read_text())
+    return [(verdict["verdict"].upper(), verdict["text"]) for verdict in tree["verdicts"]]
+
+
+def verdicts_shown(page: str) -> list[tuple[str, str]]:
+    """Returns verdict and text of each card of a page."""
+    cards = re.findall(r'<article class="verdict.*?<h2>(.*?)</h2>', page, flags=re.DOTALL)
+    texts = [PageReader(card).text.strip() for card in cards]
+    return [(text.split(" ")[1], text.split(" ", 2)[2]) for text in texts]
+
+
+def test_the_smallest_archive_gives_the_same_page_twice_with_its_stored_verdicts(tmp_path: Path) -> None:
+    pages = []
+    for home in (tmp_path / "first", tmp_path / "second"):
+        name, scale, _ = unpack(ARCHIVES[0], home)
+        pages.append(render(read_judged(home, find_study(home, name, scale))))
+    assert pages[0] == pages[1]
+    assert verdicts_shown(pages[0]) == stored_verdicts(tmp_path / "first", name, scale)
 
 
 @pytest.mark.slow
-def test_every_page_and_the_index_are_written_again_to_the_byte(tmp_path: Path) -> None:
-    for path in ARCHIVES:
-        unpack(path, tmp_path / "home")
-    Writing(tmp_path / "home", ["paper"], "cpu", tmp_path / "pages").write()
-    pages = {path.name: path.read_bytes() for path in (tmp_path / "pages").glob("*.html")}
-    assert pages == {path.name: path.read_bytes() for path in FOLDER.glob("*.html")}
+def test_all_archives_give_the_same_pages_twice_with_their_stored_verdicts(tmp_path: Path) -> None:
+    home, out = tmp_path / "home", tmp_path / "pages"
+    studies = [unpack(path, home)[:2] for path in ARCHIVES]
+    ReportWriter(home, ["paper"], "cpu", out).write()
+    assert len(list(out.glob("*.html"))) == len(ARCHIVES) + 1
+    for name, scale in studies:
+        page = out / f"{name}-{scale}.html"
+        assert verdicts_shown(page.read_text()) == stored_verdicts(home, name, scale)
+        again = tmp_path / page.name
+        write_page(home, find_study(home, name, scale), again)
+        assert again.read_bytes() == page.read_bytes()
 
 
-def test_nothing_published_names_a_place_of_the_machine_it_ran_on(tmp_path: Path) -> None:
+def test_nothing_published_contains_a_path_of_the_machine_it_ran_on(tmp_path: Path) -> None:
     for path in ARCHIVES:
         unpack(path, tmp_path)
     for path in tmp_path.rglob("*.json"):
-        if not path.name.startswith("analysis-samples"):  # which quote their corpus
+        if not path.name.startswith("analysis-samples"):  # samples quote their corpus
             assert '"/' not in path.read_text(), path.name

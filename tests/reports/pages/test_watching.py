@@ -1,4 +1,4 @@
-"""A watched page is written anew when more is stored, and ends as the plain command writes it."""
+"""A watched page is updated when more is stored, and ends as the plain command writes it."""
 
 import json
 import shutil
@@ -7,82 +7,74 @@ from pathlib import Path
 
 import pytest
 
-from reports.commands.reports import app
 from reports.pages import watching
-from studies.ledger.folder import LEDGER, VERDICTS, StudyFolder
-from tests.reports.conftest import Stored, ledger
+from studies.ledger.records import VerdictsRecord
+from tests.conftest import Lab
+from tests.reports.stored_study import StoredStudy
 
 
 @pytest.fixture
-def running(broken_store: Stored, tmp_path: Path) -> Stored:
+def running(broken_store: StoredStudy, tmp_path: Path) -> StoredStudy:
     """A study that has not ended, in a home of its own."""
     shutil.copytree(broken_store.home, tmp_path / "home")
-    return Stored(tmp_path / "home", broken_store.study)
+    return StoredStudy(tmp_path / "home", broken_store.study)
 
 
-def looks(monkeypatch: pytest.MonkeyPatch, *happens: Callable[[], None]) -> list[int]:
-    """What happens between a look and the next; how often was waited."""
-    waited: list[int] = []
-    then: Iterator[Callable[[], None]] = iter(happens)
+def replace_waiting(monkeypatch: pytest.MonkeyPatch, *events: Callable[[], None]) -> list[float]:
+    """Lets one event happen in each wait between two checks; returns the list of waits."""
+    waits: list[float] = []
+    remaining: Iterator[Callable[[], None]] = iter(events)
 
     def sleep(seconds: float) -> None:
-        waited.append(1)
-        next(then)()
+        waits.append(seconds)
+        next(remaining)()
 
     monkeypatch.setattr(watching.time, "sleep", sleep)
-    return waited
+    return waits
 
 
-def report(stored: Stored, *arguments: str) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        app(["report", "small", "--home", str(stored.home), *arguments], prog_name="lab")
-    assert stopped.value.code == 0
-
-
-def test_a_page_is_renewed_as_runs_end_and_no_longer_once_the_study_was_judged(
-    running: Stored, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_page_is_updated_as_runs_end_until_the_study_is_judged(
+    running: StoredStudy, monkeypatch: pytest.MonkeyPatch, lab: Lab
 ) -> None:
-    folder = StudyFolder(running.home, "small", "cpu").path
     page = running.home / "reports" / "small-cpu.html"
-    cells = ledger(running)
-    seen: list[str] = []
+    contents: list[str] = []
 
-    def one_run_ends() -> None:
-        seen.append(page.read_text())
-        entry = next(each for each in cells[2]["entries"] if each["score"] is None and each["failure"] is None)
-        entry["failure"] = "it was ended"
-        (folder / LEDGER).write_text(json.dumps({"cells": cells}))
+    def end_one_run() -> None:
+        contents.append(page.read_text())
+        cells = running.cells
+        next(run for run in cells[2].runs if not run.ended).failure = "it was ended"
+        running.folder.write_cells(cells)
 
-    def nothing() -> None:
-        seen.append(page.read_text())
+    def do_nothing() -> None:
+        contents.append(page.read_text())
 
-    def judged() -> None:
-        seen.append(page.read_text())
-        (folder / VERDICTS).write_text('{"verdicts": []}')
+    def judge_study() -> None:
+        contents.append(page.read_text())
+        running.folder.write_verdicts(VerdictsRecord(study="small", scale="cpu", verdicts=[]))
 
-    waited = looks(monkeypatch, one_run_ends, nothing, judged)
-    report(running, "--watch", "--json")
-    told = capsys.readouterr()
-    assert len(waited) == 3
-    assert told.err.count("written anew") == 2
-    assert json.loads(told.out)["report"] == str(page)
-    assert all('<meta http-equiv="refresh" content="5">' in text for text in seen)
-    assert "it was ended" not in seen[0]
-    assert "it was ended" in seen[1]
-    assert seen[2] == seen[1]
+    waits = replace_waiting(monkeypatch, end_one_run, do_nothing, judge_study)
+    output = lab("report", "small", "--home", running.home, "--watch", "--json")
+    assert len(waits) == 3
+    assert output.stderr.count(", updated: ") == 2
+    assert json.loads(output.stdout)["report"] == str(page)
+    assert all('<meta http-equiv="refresh" content="5">' in text for text in contents)
+    assert "it was ended" not in contents[0]
+    assert "it was ended" in contents[1]
+    assert contents[2] == contents[1]
     last = page.read_text()
     assert "refresh" not in last
-    report(running)
+    lab("report", "small", "--home", running.home)
     assert page.read_text() == last
 
 
 def test_ctrl_c_ends_watching_with_the_page_in_place(
-    running: Stored, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    running: StoredStudy, monkeypatch: pytest.MonkeyPatch, lab: Lab
 ) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    looks(monkeypatch, interrupt)
-    report(running, "--watch")
-    assert "no longer watched" in capsys.readouterr().err
+    replace_waiting(monkeypatch, interrupt)
+    output = lab("report", "small", "--home", running.home, "--watch")
+    assert output.returncode == 0
+    assert "watching ended" in output.stderr
     assert "refresh" not in (running.home / "reports" / "small-cpu.html").read_text()

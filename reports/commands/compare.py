@@ -1,0 +1,53 @@
+"""lab compare."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from generators.foundation.errors import UserError
+from generators.foundation.options import Json, answer
+from lab.commands.options import DEFAULT_HOME, Home
+from lab.run.files import write_atomically
+from reports.frames.pairs import ComparedStudy, StudyPair
+from reports.pages.comparison import render_comparison, verdict_lines, verdicts_by_claim
+from reports.pages.writing import make_output_folder
+from studies.ledger.declared_study import find_study
+
+
+def compare_command(
+    first_name: Annotated[
+        str, typer.Argument(metavar="STUDY[@SCALE]", help="without a scale, the one that ran last", show_default=False)
+    ],
+    second_name: Annotated[
+        str, typer.Argument(metavar="STUDY[@SCALE]", help="another study, or the same at another scale")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="an HTML file; by default in reports in the home")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    second_home: Annotated[
+        Path | None, typer.Option(file_okay=False, help="home of the second study, if it is another")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two studies on one page: verdicts, effects, and the settings that differ."""
+    if out is not None and out.suffix != ".html":
+        raise UserError(f"--out {out}: a page is HTML; give a file that ends in .html")
+    first, second = _study(home, first_name), _study(second_home or home, second_name)
+    if (first.home.resolve(), first.name) == (second.home.resolve(), second.name):
+        raise UserError(
+            f"{first_name} and {second_name}: are the same study at the same scale; give another scale or --second-home"
+        )
+    path = (out or home / "reports" / f"{first.name}-{second.name}.html".replace("@", "-")).absolute()
+    make_output_folder(path.parent, out)
+    pair = StudyPair(first, second)
+    write_atomically(path, render_comparison(pair).encode())
+    value = {"comparison": str(path), "claims": verdicts_by_claim(pair)}
+    answer(value, as_json, f"{verdict_lines(pair)}\npage: {path}")
+
+
+def _study(home: Path, name: str) -> ComparedStudy:
+    """Returns the stored study that `STUDY` or `STUDY@SCALE` names."""
+    stem, _, scale = name.partition("@")
+    return ComparedStudy(home, find_study(home, stem, scale or None))

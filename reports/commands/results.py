@@ -1,0 +1,31 @@
+"""lab results."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from generators.foundation.options import Json, answer
+from lab.commands.options import DEFAULT_HOME, Home
+from reports.commands.options import Studies
+from reports.frames.export import check_format, every_run, write_frame
+from reports.frames.selection import stored_studies
+from reports.pages.writing import make_output_folder
+from studies.commands.options import StoredScale
+
+
+def results_command(
+    names: Studies = None,
+    scale: StoredScale = None,
+    out: Annotated[Path, typer.Option(dir_okay=False, help="FILE.csv or FILE.parquet")] = Path("runs.csv"),
+    home: Home = DEFAULT_HOME,
+    as_json: Json = False,
+) -> None:
+    """Export every run of studies as one table: cell, seed, settings, scores, parameters, times and machine."""
+    check_format(out)
+    make_output_folder(out.absolute().parent, out)
+    studies = stored_studies(home, names, scale)
+    frame = every_run(home, studies)
+    write_frame(frame, out)
+    value = {"results": str(out.absolute()), "studies": [study.name for study in studies], "runs": len(frame)}
+    answer(value, as_json, f"{len(frame)} runs, {len(frame.columns)} columns: {out}")

@@ -1,0 +1,71 @@
+"""A table as a page shows it: typed columns, and values with a text to read and an order to sort by."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reports.frames.numbers import MISSING, minus_sign
+
+
+@dataclass(frozen=True)
+class Value:
+    """One cell of a table.
+
+    Attributes:
+        text: what is read.
+        order: what the column is sorted by; None sorts by the text.
+        link: the address it leads to, or empty.
+        verdict: the verdict that it shows as a badge, or empty.
+    """
+
+    text: str
+    order: float | str | None = None
+    link: str = ""
+    verdict: str = ""
+
+
+MISSING_VALUE = Value(MISSING)
+"""Shown where there is nothing."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        title: its heading.
+        kind: `number` is set right; `word`, `name` and `text` left, of which the last two wrap; `code` is an identity;
+            `many` is a list, and the table is not sorted by it.
+    """
+
+    title: str
+    kind: str = "number"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its caption."""
+
+    caption: str
+    columns: list[Column]
+    rows: list[list[Value]] = field(default_factory=list)
+
+
+def columns_of(kind: str, titles: Iterable[str]) -> list[Column]:
+    """Returns columns of one kind."""
+    return [Column(title, kind) for title in titles]
+
+
+def number(value: object, form: str = ".3f") -> Value:
+    """Returns a number in a format, or a dash where there is none."""
+    if value is None or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+        return MISSING_VALUE
+    return Value(minus_sign(f"{value:{form}}"), float(value))
+
+
+def word(value: object) -> Value:
+    """Returns a text; a factor level that is a number sorts as one."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Value(str(value), float(value))
+    return Value(str(value))

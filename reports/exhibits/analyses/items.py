@@ -1,0 +1,36 @@
+"""Figure of `items`: the same held-out items posed as generation and as choice, with chance."""
+
+from reports.drawing.marks import EstimateRow, draw_estimates
+from reports.drawing.sheet import open_sheet
+from reports.exhibits.exhibit import AnalysisExhibit
+
+SCORE_NAMES = {"exact_match": "exact match", "rouge_l": "ROUGE-L F1"}
+TITLE = "Items generated and chosen"
+
+
+class Items(AnalysisExhibit):
+    """One line for each score."""
+
+    section = "items"
+
+    def figures(self) -> list[str]:
+        estimates = [
+            EstimateRow(
+                f"{row['part']}: {SCORE_NAMES.get(row['quantity'], row['quantity'])}",
+                row["value"],
+                row["low"],
+                row["high"],
+                row.get("chance") or None,
+            )
+            for row in self.source
+        ]
+        chance = next(estimate.reference for estimate in estimates if estimate.reference is not None)
+        with open_sheet("items", 120 + 36 * len(estimates)) as sheet:
+            draw_estimates(sheet, estimates, reference="chance", marker="|")
+            sheet.axes.set(xlabel="share of items, or F1", xlim=(-0.03, 1.03))
+            sheet.heading = TITLE
+            scores = "; ".join(f"{estimate.label} {estimate.value:.3f}" for estimate in estimates)
+            return [sheet.svg(TITLE, f"{scores}; chance {chance:.3f}.")]
+
+    def caption(self) -> str:
+        return "Dots are means over items with 95% intervals."

@@ -1,0 +1,24 @@
+"""Columns and values that name a cell of a study in a table, and the badge of a verdict."""
+
+from reports.drawing.tables import Column, Value, columns_of
+from reports.frames.results import Results
+from reports.frames.wording import UNTESTED, VERDICTS, standing
+from studies.declared.levels import short
+from studies.judging.judgement import Judgement
+
+
+def factor_columns(results: Results) -> list[Column]:
+    """Returns one column for each factor."""
+    return columns_of("word", map(short, results.study.factors))
+
+
+def factor_values(results: Results, label: str) -> list[Value]:
+    """Returns the levels of a cell, which sort in the order of the study file."""
+    cell = results.cell(label)
+    return [Value(str(level), float(results.study.factors[key].index(level))) for key, level in cell.levels]
+
+
+def verdict_value(judgement: Judgement) -> Value:
+    """Returns the verdict on a claim as a badge."""
+    verdict = standing(judgement)
+    return Value(verdict, (*VERDICTS, UNTESTED).index(verdict), verdict=verdict)

@@ -1,0 +1,28 @@
+"""The settings in which two studies differ."""
+
+from reports.drawing.tables import MISSING_VALUE, Column, Table, Value, columns_of, word
+from reports.exhibits.exhibit import ComparisonExhibit
+
+
+class DifferingSettings(ComparisonExhibit):
+    """A table with one row for each setting that has two values."""
+
+    section = "differences"
+
+    def placeholder(self) -> str:
+        return "" if self.table().rows else "The two studies have the same settings."
+
+    def table(self) -> Table:
+        """Returns the settings that differ."""
+        first, second = self.source.sides
+        return differing("Settings that differ", self.source.labels, first.settings, second.settings)
+
+
+def differing(caption: str, labels: tuple[str, str], first: dict[str, str], second: dict[str, str]) -> Table:
+    """Returns the keys for which two dictionaries have different values."""
+    table = Table(caption, [Column("setting", "name"), *columns_of("name", labels)])
+    for key in dict.fromkeys([*first, *second]):
+        values = [Value(side[key]) if key in side else MISSING_VALUE for side in (first, second)]
+        if values[0] != values[1]:
+            table.rows.append([word(key), *values])
+    return table

@@ -1,0 +1,130 @@
+"""The effect of each claim: every seed, the effect on the means with its interval, and the margin."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from generators.foundation.settings import Tree
+from reports.drawing.marks import draw_margin
+from reports.drawing.palette import MUTED, PAPER, TEXT
+from reports.drawing.sheet import Sheet, open_sheet
+from reports.drawing.tables import Column, Table, Value, columns_of, number, word
+from reports.exhibits.exhibit import StudyExhibit
+from reports.frames.results import rows_of
+from reports.frames.summaries import differences
+from reports.frames.text import in_words, shortened
+from reports.frames.wording import effect_name, measure_name
+from studies.declared.measures import Measure, measure_of
+from studies.judging.judgement import Judgement
+
+LETTERS = 48
+"""Letters of bold type that fit on a sheet."""
+
+
+class Contrasts(StudyExhibit):
+    """One panel for each measure, since each has its own unit; one row for each claim."""
+
+    section = "contrasts"
+
+    def figures(self) -> list[str]:
+        by_measure: dict[Measure, list[Judgement]] = {}
+        for judgement in self.judgements:
+            measure = measure_of(self.study.declaration, judgement.claim)
+            by_measure.setdefault(measure, []).append(judgement)
+        frame = differences(self.results, self.judgements)
+        return [_panel(index, frame, *group) for index, group in enumerate(by_measure.items())]
+
+    def caption(self) -> str:
+        return (
+            "The effect of each claim: treatment minus control, the difference of two such gains, the slope over the "
+            "levels of a factor, or the best level claimed minus the best other. Effects are sign-flipped so that "
+            "positive always means better. Each measure has its own axis. Each dot is a seed that all arms of the "
+            "claim ran; the diamond is the effect on the means. Its bar is the interval from inverting the exact "
+            f"permutation test ({self.study.declaration.test} form) at the level the claim was judged at, which "
+            "Holm's method corrects over the study's claims; an interval and its verdict therefore agree. A claim of "
+            "equivalence is supported where the whole interval lies in the shaded margin."
+        )
+
+    def table(self) -> Table:
+        """Returns the effects seed by seed, with the runs of two arms."""
+        form = [Column("claim", "name"), *columns_of("number", ("seed", "treatment", "control", "effect"))]
+        form += columns_of("code", ("treatment run", "control run"))
+        table = Table("Effects seed by seed, with the measured values of two arms", form)
+        for row in rows_of(differences(self.results, self.judgements)):
+            values = [number(row[key], ".4g") for key in ("treatment", "control")]
+            runs = [Value(row["treatment_run"]), Value(row["control_run"])]
+            effect = number(row["difference"], "+.4g")
+            table.rows.append([word(in_words(row["claim"])), number(row["seed"], "d"), *values, effect, *runs])
+        return table
+
+    def summary(self) -> Table:
+        """Returns one row for each claim."""
+        titles = ("effect", "low", "high", "confidence %", "margin", "p", "corrected p")
+        form = [Column("claim", "name")]
+        form += columns_of("word", ("verdict", "kind", "effect on", "treatment", "control"))
+        table = Table("Contrasts by claim", form + columns_of("number", titles))
+        for judgement in self.judgements:
+            contrast, claim = judgement.contrast, judgement.claim
+            ends = (contrast.difference, contrast.low, contrast.high) if contrast else (None, None, None)
+            measure = effect_name(measure_of(self.study.declaration, claim))
+            names = (in_words(claim.name), judgement.verdict, claim.kind, measure)
+            confidence = number(None if judgement.level is None else 100 * (1 - judgement.level), ".4g")
+            tests = [number(value, ".3g") for value in (claim.margin, judgement.p, judgement.p_corrected)]
+            row = [*map(word, (*names, judgement.treatment, judgement.control))]
+            table.rows.append([*row, *(number(end, "+.4g") for end in ends), confidence, *tests])
+        return table
+
+
+def _panel(index: int, frame: pd.DataFrame, measure: Measure, judgements: list[Judgement]) -> str:
+    frame = frame[frame["claim"].isin([judgement.claim.name for judgement in judgements])]
+    reach = _reach(frame, judgements)
+    with open_sheet(f"differences-{index}", 84 + 96 * len(judgements)) as sheet:
+        axes, descriptions = sheet.axes, []
+        sheet.add_legend("one seed", color=MUTED, marker="o", ms=5, ls="none", mew=0, alpha=0.7)
+        for row, judgement in enumerate(judgements):
+            seeds = frame[frame["claim"] == judgement.claim.name]
+            for seed, difference in zip(seeds["seed"], seeds["difference"], strict=True):
+                text = f"{judgement.claim.name}, seed {seed}: {difference:+.3f}"
+                sheet.mark(difference, row + 0.14, "o", text, color=MUTED, ms=5, alpha=0.7, mew=0, zorder=3)
+            descriptions.append(_draw_claim(sheet, judgement, row, reach))
+        axes.grid(axis="y", visible=False)
+        axes.grid(axis="x", visible=True)
+        axes.set(yticks=[], ylim=(len(judgements) - 0.6, -0.75), xlim=(-reach, reach))
+        axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
+        axes.set_xlabel(f"effect on {effect_name(measure)}")
+        return sheet.svg(f"The effect of each claim on {measure_name(measure)}", "; ".join(descriptions))
+
+
+def _reach(frame: pd.DataFrame, judgements: list[Judgement]) -> float:
+    """Returns half the width of the x axis: enough for seeds, intervals and margins, with zero in the middle."""
+    ends = [*frame["difference"], *(judgement.claim.margin or 0.0 for judgement in judgements)]
+    for judgement in judgements:
+        ends += [judgement.contrast.low, judgement.contrast.high] if judgement.contrast else []
+    ends = [end for end in ends if np.isfinite(end)]
+    return 1.12 * max((abs(end) for end in ends), default=0.0) or 1.0
+
+
+def _draw_claim(sheet: Sheet, judgement: Judgement, row: int, reach: float) -> str:
+    """Draws name, zero, margin, effect and interval of a claim; returns them in words."""
+    axes, contrast, claim = sheet.axes, judgement.contrast, judgement.claim
+    axes.plot([0, 0], [row - 0.26, row + 0.3], color=TEXT, lw=1, zorder=1)
+    name = shortened(in_words(claim.name), LETTERS) + ("" if contrast else ": not tested")
+    style: Tree = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+    style["bbox"] = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
+    axes.annotate(name, (0, row - 0.58), (0, 0), **style, weight="bold")
+    effect = claim.effect_text(judgement.treatment, judgement.control)
+    axes.annotate(shortened(effect, LETTERS + 8), (0, row - 0.58), (0, -14), **style, color=MUTED)
+    if claim.margin is not None:
+        draw_margin(sheet, claim.margin, row - 0.26, row + 0.3, both_sides=claim.margin_on_both_sides, width=1)
+    if contrast is None:
+        return f"{claim.name}: not tested, {judgement.reason}"
+    low, high = max(contrast.low, -reach), min(contrast.high, reach)
+    axes.plot([low, high], [row - 0.12, row - 0.12], color=TEXT, lw=2.2, zorder=3, solid_capstyle="butt")
+    for end, marker in ((contrast.low, "<"), (contrast.high, ">")):
+        if not np.isfinite(end):
+            axes.plot([np.clip(end, -reach, reach)], [row - 0.12], marker, color=TEXT, ms=7, clip_on=False, zorder=4)
+    span = f"interval {contrast.low:+.3f} to {contrast.high:+.3f}"
+    text = f"{claim.name}: {contrast.difference:+.3f}, {span}, {judgement.verdict}"
+    sheet.mark(contrast.difference, row - 0.12, "D", text, color=TEXT, ms=8, mec=PAPER, mew=1.2, zorder=4)
+    sheet.add_legend("means and interval", color=TEXT, marker="D", ms=7, lw=2.2, mec=PAPER)
+    return text

@@ -1,0 +1,21 @@
+"""Versions and machines of the runs."""
+
+from reports.drawing.tables import Column, Table, columns_of, number, word
+from reports.exhibits.exhibit import StudyExhibit
+from reports.frames.numbers import without_point
+from reports.frames.results import columns_under
+
+
+class Environment(StudyExhibit):
+    """A table with one row for each version, and the number of runs that had it."""
+
+    section = "method"
+
+    def table(self) -> Table:
+        """Returns every version of every package and part of the machine."""
+        table = Table("Versions and machine", [*columns_of("word", ("what", "version")), Column("runs")])
+        for name, column in columns_under(self.results.runs, "environment").items():
+            versions = self.results.runs[column].dropna().map(without_point)
+            for version in sorted(versions.unique()):
+                table.rows.append([word(name), word(version), number(int((versions == version).sum()), "d")])
+        return table

@@ -1,0 +1,50 @@
+"""The measures other than the score that claims are about, by cell."""
+
+from collections.abc import Sequence
+
+from reports.drawing.tables import Table, Value, columns_of
+from reports.exhibits.cells import factor_columns, factor_values
+from reports.exhibits.study.measure_exhibit import MeasureExhibit, drawn_note
+from reports.frames.judged import JudgedStudy
+from reports.frames.numbers import unsigned
+from reports.frames.wording import measure_name
+from studies.declared.measures import main_measure, measure_of
+
+
+class FurtherMeasure(MeasureExhibit):
+    """One measure; a study has one such exhibit for each of them."""
+
+    section = "scores"
+
+    @classmethod
+    def instances(cls, source: JudgedStudy) -> Sequence["FurtherMeasure"]:
+        """Returns an exhibit for each measure, in the order of the claims."""
+        declaration = source.study.declaration
+        measures = dict.fromkeys(measure_of(declaration, judgement.claim) for judgement in source.judgements)
+        measures.pop(main_measure(declaration), None)
+        return [cls(source, measure, measure.name) for measure in measures]
+
+    def title(self) -> str:
+        return measure_name(self.measure)
+
+    def placeholder(self) -> str:
+        return "" if self.has_data() else "No confirming run has this measure yet."
+
+    def caption(self) -> str:
+        return (
+            "A measure of the same runs that a claim is about. Each small mark is a seed, each large one the mean of a "
+            f"cell with its {self.confidence()} interval.{drawn_note(self.results)}"
+        )
+
+    def summary(self) -> Table:
+        """Returns the measure of each cell that has it."""
+        titles = ["seeds", "mean", f"{self.confidence()} interval"]
+        form = [*factor_columns(self.results), *columns_of("number", titles)]
+        table = Table(f"{measure_name(self.measure)} by cell", form)
+        for row in self.cell_scores.values():
+            if row.seeds:
+                span = Value(f"{unsigned(row.low)} to {unsigned(row.high)}", row.low)
+                seeds = Value(f"{row.seeds} of {self.study.seeds}", row.seeds)
+                values = [seeds, Value(unsigned(row.mean), row.mean), span]
+                table.rows.append([*factor_values(self.results, row.cell), *values])
+        return table

@@ -1,0 +1,59 @@
+"""The exhibits by name, in the order in which a page shows those of one section.
+
+A new exhibit is a class in a file and a row here, or an entry point of another package in the group
+`mtp_lab.exhibits`.
+"""
+
+from typing import Any
+
+from generators.foundation.kinds import Registry
+from reports.exhibits.exhibit import Exhibit
+
+EXHIBITS = Registry(
+    "exhibit",
+    {
+        "score": "reports.exhibits.study.score:Score",
+        "further-measures": "reports.exhibits.study.further_measures:FurtherMeasure",
+        "contrasts": "reports.exhibits.study.contrasts:Contrasts",
+        "learning-steps": "reports.exhibits.study.learning_steps:LearningSteps",
+        "learning-seconds": "reports.exhibits.study.learning_seconds:LearningSeconds",
+        "drafts": "reports.exhibits.study.drafts:Drafts",
+        "token-losses": "reports.exhibits.study.token_losses:TokenLosses",
+        "tuning-budget": "reports.exhibits.study.tuning_budget:TuningBudget",
+        "tuning-trials": "reports.exhibits.study.tuning_trials:TuningTrials",
+        "parameters": "reports.exhibits.study.parameters:Parameters",
+        "environment": "reports.exhibits.study.environment:Environment",
+        "claims": "reports.exhibits.index.claims:AllClaims",
+        "scoreboard": "reports.exhibits.index.scoreboard:Scoreboard",
+        "compared-claims": "reports.exhibits.comparison.claims:ComparedClaims",
+        "compared-effects": "reports.exhibits.comparison.effects:ComparedEffects",
+        "differing-settings": "reports.exhibits.comparison.settings:DifferingSettings",
+        "differing-environment": "reports.exhibits.comparison.environment:DifferingEnvironment",
+        "choice-points": "reports.exhibits.analyses.choice_points:ChoicePoints",
+        "information": "reports.exhibits.analyses.information:Information",
+        "induction-heads": "reports.exhibits.analyses.induction_heads:InductionHeads",
+        "lookahead": "reports.exhibits.analyses.lookahead:Lookahead",
+        "decoding": "reports.exhibits.analyses.decoding:Decoding",
+        "items": "reports.exhibits.analyses.items:Items",
+        "step": "reports.exhibits.analyses.step:Step",
+        "samples": "reports.exhibits.analyses.samples:Samples",
+    },
+    Exhibit,
+    plural="exhibits",
+)
+
+
+def exhibits_on(page: str, source: Any) -> dict[str, list[Exhibit[Any]]]:
+    """Returns section -> its exhibits, for every section of a page that has any.
+
+    Exhibits of other packages that cannot be loaded are left out.
+
+    Args:
+        page: the page, such as `study`.
+        source: what the page is about.
+    """
+    sections: dict[str, list[Exhibit[Any]]] = {}
+    for exhibit in EXHIBITS.classes().values():
+        if exhibit.page == page and (instances := exhibit.instances(source)):
+            sections.setdefault(exhibit.section, []).extend(instances)
+    return sections

@@ -1,0 +1,32 @@
+"""A study's stored runs with the verdicts on its claims, as of now."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reports.frames.results import Results, read_results
+from studies.declared.study import Study
+from studies.judging.judge import judge
+from studies.judging.judgement import Judgement
+from studies.ledger.scores import scores_for
+
+
+@dataclass(frozen=True)
+class JudgedStudy:
+    """A study's stored runs, and the verdict on each of its claims."""
+
+    results: Results
+    judgements: list[Judgement]
+
+    @property
+    def study(self) -> Study:
+        return self.results.study
+
+
+def read_judged(home: Path, study: Study) -> JudgedStudy:
+    """Reads a study and judges its claims from the scores stored so far.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    results = read_results(home, study)
+    return JudgedStudy(results, judge(study, scores_for(study, results.cells)))

@@ -1,0 +1,65 @@
+"""A study in short, as an index of many studies needs it."""
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from reports.frames.claim_lines import ClaimLine, claim_lines
+from reports.frames.judged import JudgedStudy
+from reports.frames.wording import answer, cautions
+from studies.declared.study import Study
+from studies.judging.judgement import Judgement
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """A study without its runs.
+
+    Attributes:
+        study: the study.
+        page: file name of its page, or empty.
+        answer: the verdicts on its claims in one sentence.
+        cautions: reasons to read them with caution.
+        judgements: the verdict on each claim.
+        ended: number of runs that have a score or a failure.
+        complete: number of runs that have a score.
+        minutes: training and evaluation of all runs, on one core.
+    """
+
+    study: Study
+    page: str
+    answer: str
+    cautions: list[str]
+    judgements: list[Judgement]
+    ended: int
+    complete: int
+    minutes: float
+
+    @property
+    def link(self) -> str:
+        """Address of its page from a page in the same folder."""
+        return quote(self.page)
+
+    def lines(self, start: int = 1) -> list[ClaimLine]:
+        """Returns its claims, numbered from `start`."""
+        return claim_lines(self.study, self.judgements, self.minutes, start=start, link=self.link)
+
+
+def summarise(judged: JudgedStudy, page: str = "") -> StudySummary:
+    """Returns a study in short.
+
+    Args:
+        judged: the study.
+        page: file name of its page.
+    """
+    results = judged.results
+    seconds = results.runs[["train_seconds", "evaluate_seconds"]].sum().sum()
+    return StudySummary(
+        study=results.study,
+        page=page,
+        answer=answer(results, judged.judgements),
+        cautions=cautions(results),
+        judgements=judged.judgements,
+        ended=results.ended,
+        complete=results.complete,
+        minutes=float(seconds) / 60,
+    )

@@ -1,0 +1,142 @@
+"""Sentences about studies, claims and measures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from generators.foundation.settings import Tree
+from reports.frames.numbers import plural, signed
+from reports.frames.results import COMPLETE, UNFINISHED, Results, rows_of
+from reports.frames.summaries import lucky_trials, scores
+from reports.frames.text import as_sentence, in_words, listing, portable
+from studies.declared.measures import Measure, main_measure, measure_of
+from studies.declared.scales import SMOKE
+from studies.judging.judgement import Judgement
+from studies.statistics.exact import SEEDS_MINIMUM, Contrast
+
+METRICS = {
+    "accuracy": "share of scored tokens whose most likely prediction is right",
+    "exact": "share of samples with every scored token right",
+    "accuracy_unexplained": "accuracy on the scored tokens that every shortcut gets wrong",
+    "above_shortcuts": "accuracy minus that of the best shortcut",
+    "loss_1": "mean cross-entropy of the next token in nats; lower is better",
+}
+VERDICTS = ("supported", "contradicted", "inconclusive")
+UNTESTED = "not tested"
+SEEDS_PLENTY = 8
+"""A study with at least this many seeds per cell carries no caution about their number."""
+FAILURES_LISTED = 5
+
+
+def run_name(run: Tree) -> str:
+    """Returns a row of `runs` as its cell with its seed or trial."""
+    return f"{run['cell']}, " + (f"seed {run['seed']}" if run["phase"] == "confirm" else f"trial {run['trial']}")
+
+
+def measure_name(measure: Measure) -> str:
+    """Returns `loss_1 on test`, or for a measure of an analysis `tokens per forward 2 (decoding)`."""
+    if measure.analysis is None:
+        return measure.name
+    return f"{in_words(measure.metric.rpartition('/')[2])} ({measure.analysis})"
+
+
+def effect_name(measure: Measure) -> str:
+    """Returns the name of a measure for the axis of an effect on it."""
+    return measure_name(measure) if measure.sign > 0 else f"{measure_name(measure)}, sign flipped"
+
+
+def standing(judgement: Judgement) -> str:
+    """Returns the verdict, or `not tested`; both of the latter count as inconclusive, for different reasons."""
+    return judgement.verdict if judgement.contrast else UNTESTED
+
+
+def span(contrast: Contrast) -> str:
+    """Returns the ends of an interval."""
+    low, high = (signed(end, contrast.low, contrast.high) for end in (contrast.low, contrast.high))
+    return f"{low} to {high}"
+
+
+def interval(judgement: Judgement) -> str:
+    """Returns the interval of a claim with the confidence at which the claim was judged; empty if it was not tested."""
+    contrast, level = judgement.contrast, judgement.level
+    if contrast is None or level is None:
+        return ""
+    return f"{100 * (1 - level):.4g}% interval {span(contrast)}"
+
+
+def tally(verdicts: Sequence[str]) -> str:
+    """Returns how many claims came to each verdict."""
+    counts = {verdict: verdicts.count(verdict) for verdict in (*VERDICTS, UNTESTED) if verdict in verdicts}
+    if len(counts) == 1:
+        claims = {1: "the claim is", 2: "both claims are"}.get(len(verdicts), f"all {len(verdicts)} claims are")
+        return f"{claims} {verdicts[0]}"
+    parts = [f"{count} {'is' if count == 1 else 'are'} {verdict}" for verdict, count in counts.items()]
+    return f"of {len(verdicts)} claims, {listing(parts)}"
+
+
+def answer(results: Results, judgements: list[Judgement]) -> str:
+    """Returns the verdicts on all claims in one sentence."""
+    if not results.ended:
+        return "No run has ended yet, so there is no answer yet."
+    verdicts = tally([standing(judgement) for judgement in judgements])
+    return f"So far, {verdicts}." if results.ended < results.study.runs else as_sentence(verdicts)
+
+
+def cautions(results: Results) -> list[str]:
+    """Returns a sentence for each reason to read the evidence with caution."""
+    study, sentences = results.study, []
+    if study.scale == SMOKE:
+        sentences.append("Scale smoke only shows that the study runs. Its numbers mean nothing.")
+    if study.seeds < SEEDS_MINIMUM:
+        sentences.append(f"{plural(study.seeds, 'seed')} per cell. A verdict needs at least {SEEDS_MINIMUM}.")
+    if results.ended < study.runs:
+        sentences.append(_progress(results))
+    gone = int(results.runs.loc[results.runs["status"] == COMPLETE, "train_seconds"].isna().sum())
+    if gone:
+        sentences.append(
+            f"The files of {plural(gone, 'run')} with a score are gone: no curve, shortcut or time is shown for them."
+        )
+    failed = rows_of(results.failed)
+    if failed:
+        listed = [
+            f"{run_name(run)} ({portable(str(run['failure']), results.home)})" for run in failed[:FAILURES_LISTED]
+        ]
+        more = f"; and {len(failed) - FAILURES_LISTED} more" if len(failed) > FAILURES_LISTED else ""
+        sentences.append(f"{plural(len(failed), 'run')} failed and do not count: {'; '.join(listed)}{more}.")
+    if study.scale == SMOKE:
+        return sentences
+    if SEEDS_MINIMUM <= study.seeds < SEEDS_PLENTY:
+        sentences.append(f"{study.seeds} seeds per cell detect only effects larger than the scatter between seeds.")
+    sentences += [
+        f"In {trial.cell} the chosen trial scored {trial.score:.3f} on validation, the confirming seeds "
+        f"{trial.low:.3f} to {trial.high:.3f}: its setting may have been chosen by luck."
+        for trial in lucky_trials(results)
+    ]
+    return sentences
+
+
+def _progress(results: Results) -> str:
+    running = int((results.runs["status"] == UNFINISHED).sum())
+    begun = f", {running} running or waiting" if running else ""
+    start = "Nothing has ended yet" if not results.ended else "The study is unfinished"
+    runs = plural(results.study.runs, "run")
+    return f"{start}: {results.ended} of {runs} ended{begun}. The results shown will change."
+
+
+def shortcut_comparison(results: Results, judgement: Judgement) -> str:
+    """Returns the scores of a claim's arms relative to the declared shortcut; empty where that is unknown."""
+    name = results.study.declaration.shortcut
+    if measure_of(results.study.declaration, judgement.claim) != main_measure(results.study.declaration):
+        return ""  # a shortcut has scores only
+    table = scores(results)
+    arms = [table[label] for label in judgement.cells]
+    if name is None or not all(np.isfinite(arm.shortcut) for arm in arms):
+        return ""
+    below = [arm.cell for arm in arms if arm.mean <= arm.shortcut]
+    values = " and ".join(dict.fromkeys(f"{arm.shortcut:.3f}" for arm in arms))
+    neither, both = ("neither arm", "both arms") if len(arms) == 2 else ("no arm", "all arms")
+    if len(below) == len(arms):
+        return f"{name} scores {values}; {neither} exceeds it, so their difference says nothing about the skill"
+    if below:
+        return f"{name} scores {values}; {listing(below)} {'does' if len(below) == 1 else 'do'} not exceed it"
+    return f"{name} scores {values}; {both} exceed it"

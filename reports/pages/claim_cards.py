@@ -1,0 +1,77 @@
+"""The cards at the top of a study's page, one for each claim."""
+
+from dataclasses import dataclass
+
+from reports.frames.judged import JudgedStudy
+from reports.frames.numbers import signed, unsigned
+from reports.frames.results import Results
+from reports.frames.summaries import CellScore, scores
+from reports.frames.wording import interval, measure_name, shortcut_comparison
+from studies.declared.measures import Measure, measure_of
+from studies.judging.judgement import Judgement
+
+
+@dataclass(frozen=True)
+class ClaimCard:
+    """One claim as its card shows it.
+
+    Attributes:
+        verdict: supported, contradicted or inconclusive.
+        text: the claim.
+        paper: the paper's figure.
+        effect_name: the kind of effect.
+        effect: the measured effect, or `not tested`.
+        interval: its interval and the margin; for an unfinished study the difference so far.
+        reason: how the verdict came about, and what would decide an inconclusive claim.
+        measure: the measure that the claim is about.
+        direction: which direction is better, where that is not more.
+        arms: label and mean of each cell.
+        shortcut: the arms relative to the shortcut, or empty.
+    """
+
+    verdict: str
+    text: str
+    paper: str
+    effect_name: str
+    effect: str
+    interval: str
+    reason: str
+    measure: str
+    direction: str
+    arms: list[tuple[str, str]]
+    shortcut: str
+
+
+def claim_cards(judged: JudgedStudy) -> list[ClaimCard]:
+    """Returns the cards of a study's claims."""
+    return [_card(judged.results, judgement) for judgement in judged.judgements]
+
+
+def _card(results: Results, judgement: Judgement) -> ClaimCard:
+    claim, contrast = judgement.claim, judgement.contrast
+    measure = measure_of(results.study.declaration, claim)
+    table = scores(results, measure)
+    arms = [table[label] for label in judgement.cells]
+    interval_text = interval(judgement) or _difference_so_far(results, judgement, measure, arms)
+    means = [unsigned(arm.mean, *(other.mean for other in arms)) if arm.seeds else "no score yet" for arm in arms]
+    return ClaimCard(
+        verdict=judgement.verdict,
+        text=claim.text,
+        paper=claim.paper,
+        effect_name=claim.effect_name,
+        effect=signed(contrast.difference, contrast.low, contrast.high) if contrast else "not tested",
+        interval=", ".join(part for part in (interval_text, claim.margin_text()) if part),
+        reason="; ".join(part for part in (judgement.reason, judgement.seeds_needed_text) if part),
+        measure=measure_name(measure),
+        direction="" if measure.sign > 0 else "lower is better; effects are sign-flipped",
+        arms=[(arm.cell, mean) for arm, mean in zip(arms, means, strict=True)],
+        shortcut=shortcut_comparison(results, judgement),
+    )
+
+
+def _difference_so_far(results: Results, judgement: Judgement, measure: Measure, arms: list[CellScore]) -> str:
+    """Returns the difference of the means of an untested claim about two arms while its study is unfinished."""
+    finished = results.ended == results.study.runs
+    if finished or judgement.contrast or not judgement.claim.two_arms or not all(arm.seeds for arm in arms):
+        return ""
+    return f"so far {signed(measure.sign * (arms[0].mean - arms[1].mean))}"

@@ -1,0 +1,37 @@
+"""The contrast figure shows the effects and intervals of the verdicts."""
+
+import pytest
+
+from reports.exhibits.study.contrasts import Contrasts
+from reports.frames.judged import read_judged
+from tests.reports.figure_reader import FigureReader
+from tests.reports.stored_study import StoredStudy, usual_score
+
+PIXEL = 0.006
+
+
+def test_effects_and_intervals_are_those_of_the_verdicts(usual_store: StoredStudy) -> None:
+    judged = read_judged(usual_store.home, usual_store.study)
+    (svg,) = Contrasts(judged).figures()
+    figure = FigureReader(svg)
+    for judgement in judged.judgements:
+        contrast, name = judgement.contrast, judgement.claim.name
+        assert contrast is not None
+        mean = figure.mark(f"{name}: ")
+        assert mean.points[0][0] == pytest.approx(contrast.difference, abs=PIXEL)
+        assert judgement.verdict in mean.tooltip
+        ends = [contrast.low, contrast.high]
+        assert any(sorted((start[0], end[0])) == pytest.approx(ends, abs=PIXEL) for start, end in figure.segments)
+        for seed in range(5):
+            difference = usual_score(judgement.treatment, seed) - usual_score(judgement.control, seed)
+            mark = figure.mark(f"{name}, seed {seed}:")
+            assert mark.points[0][0] == pytest.approx(difference, abs=PIXEL)
+    assert "margin of equivalence" in figure.text
+
+
+def test_a_claim_that_was_not_tested_has_no_interval(broken_store: StoredStudy) -> None:
+    (svg,) = Contrasts(read_judged(broken_store.home, broken_store.study)).figures()
+    figure = FigureReader(svg)
+    assert figure.text.count("not tested") == 2
+    assert {text.partition(",")[0] for text in figure.tooltips} == {"helps"}
+    assert [text.split()[2] for text in figure.tooltips] == ["0:", "1:", "2:", "4:"]

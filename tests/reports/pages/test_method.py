@@ -1,0 +1,53 @@
+"""The method section repeats the study: specs that train again, commands without paths of this machine."""
+
+import re
+import tomllib
+from html import unescape
+from pathlib import Path
+
+from lab.run.spec import parse_spec
+from reports.frames.judged import read_judged
+from reports.frames.results import read_results
+from reports.frames.text import portable
+from reports.frames.wording import cautions
+from reports.pages.method import rerun_commands, spec_toml
+from reports.pages.study import render
+from tests.reports.stored_study import Outcome, StoredStudy, StudyStore, usual_outcome
+
+
+def test_the_specs_shown_are_those_of_stored_runs(usual_store: StoredStudy) -> None:
+    page = render(read_judged(usual_store.home, usual_store.study))
+    specs = re.findall(r"<summary>[^<]*: run ([0-9a-f]{16})</summary>\s*<pre[^>]*>(.*?)</pre>", page, flags=re.DOTALL)
+    assert len(specs) == 4
+    for identity, text in specs:
+        assert parse_spec(tomllib.loads(unescape(text)), "the page").identity == identity
+        assert (usual_store.home / "runs" / identity).is_dir()
+
+
+def test_toml_keeps_every_kind_of_value() -> None:
+    tree = {
+        "a": 1,
+        "b": 1e-05,
+        "c": 'x "y" \\ <é>',
+        "d": True,
+        "e": [1, 2],
+        "f": {"g": None, "h": {"i": 2.5}},
+        "j": None,
+    }
+    kept = {"a": 1, "b": 1e-05, "c": 'x "y" \\ <é>', "d": True, "e": [1, 2], "f": {"h": {"i": 2.5}}}
+    assert tomllib.loads(spec_toml(tree, Path("home"))) == kept
+
+
+def test_paths_in_settings_and_failures_do_not_reveal_the_machine(store: StudyStore) -> None:
+    def outcomes(cell: str, phase: str, number: int) -> Outcome:
+        failed = cell == "width=8 n=1" and phase == "confirm" and number == 0
+        return "OSError: /home/someone/data/tales.txt is gone" if failed else usual_outcome(cell, phase, number)
+
+    stored = store(outcomes, sets=("task.name_parts=5",))
+    assert "seed 0 (OSError: tales.txt is gone)" in cautions(read_results(stored.home, stored.study))[0]
+    command = "lab study run small.toml --scale cpu --set task.name_parts=5"
+    assert rerun_commands(stored.study, stored.home)[0] == command
+    assert portable(f"{stored.home}/runs/ab", stored.home) == "runs/ab"
+    assert portable("task.corpus=/data/x/tales.txt", stored.home) == "task.corpus=tales.txt"
+    assert portable("1/2 and figures 3/4 of a/b/c", stored.home) == "1/2 and figures 3/4 of a/b/c"
+    assert spec_toml({"corpus": "/data/x/tales.txt"}, stored.home) == 'corpus = "tales.txt"'

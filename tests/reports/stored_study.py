@@ -1,0 +1,268 @@
+"""A small study whose runs have the scores that a test chooses.
+
+One run of each cell is trained for real. Every stored run is a copy of its cell's, with other scores and times.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from generators.foundation.settings import Tree
+from lab.run.spec import RunSpec
+from lab.run.store import METRICS, TIMING, RunFolder
+from lab.run.training import train
+from studies.declared.loading import load
+from studies.declared.measures import main_measure, measure_of
+from studies.declared.study import TUNING_SEED, Study
+from studies.judging.judge import judge
+from studies.judging.judgement import Judgement
+from studies.ledger.declared_study import record_of
+from studies.ledger.folder import StudyFolder
+from studies.ledger.records import CellRecord, RunRecord
+from studies.ledger.scores import scores_for
+
+TITLE = '<script>alert("title")</script>'
+STUDY_FILE = """
+title = '<script>alert("title")</script>'
+question = '<script>alert("question")</script> & <b>does it?</b>'
+paper = '<img src="http://example.org/paper.png">'
+caveat = '<style>body { display: none }</style> $\\alpha$'
+seeds = 5
+shortcut = "name_before"
+
+[base.task]
+kind = "induction"
+characters = 3
+name_parts = 4
+length_tokens = 24
+validation_samples = 8
+test_samples = 8
+
+[base.model]
+attention_heads = 1
+layers = 3
+
+[base.objective]
+kind = "multi_token"
+
+[base.training]
+steps = 20
+batch_size = 2
+learning_rate = 0.01
+evaluate_every_steps = 10
+
+[factors]
+"model.width" = [8, 16]
+"objective.n" = [1, 2]
+
+[tuning]
+trials = 2
+search."training.learning_rate" = { low = 0.001, high = 0.1 }
+
+[[claims]]
+name = "helps"
+text = '<script>alert("claim")</script> Two are better than one.'
+paper = "far better, 0.9 to 0.1"
+kind = "difference"
+factor = "objective.n"
+treatment = 2
+control = 1
+where = { "model.width" = "first" }
+
+[[claims]]
+name = "same"
+text = "Two are no different from one."
+paper = "no advantage"
+kind = "equivalence"
+margin = 0.1
+factor = "objective.n"
+treatment = 2
+control = 1
+where = { "model.width" = "last" }
+
+[scales.cpu]
+summary = "a few seconds"
+
+[scales.smoke]
+summary = "fewer"
+seeds = 2
+trials = 1
+"""
+SHORTCUT = {"validation": 0.25, "test": 0.3}
+RATES = (0.01, 0.004)
+"""Learning rates of the two trials of a cell."""
+
+Outcome = float | str | None
+"""A score; the reason of a failure; or None for a run that has not ended."""
+Outcomes = Callable[[str, str, int], Outcome]
+"""Label of a cell, phase, trial or seed -> outcome."""
+
+
+def usual_outcome(cell: str, phase: str, number: int) -> Outcome:
+    """Two tokens are far better at width 8 and no different at width 16; the second trial wins in every cell."""
+    base = {"width=8 n=1": 0.35, "width=8 n=2": 0.8, "width=16 n=1": 0.9, "width=16 n=2": 0.9}[cell]
+    return base + 0.01 * number if phase == "confirm" else base - 0.1 + 0.05 * number
+
+
+def usual_score(cell: str, seed: int) -> float:
+    """Returns the usual score of a confirming run."""
+    score = usual_outcome(cell, "confirm", seed)
+    assert isinstance(score, float)
+    return score
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study in a home, as if it had run."""
+
+    home: Path
+    study: Study
+
+    @property
+    def folder(self) -> StudyFolder:
+        return StudyFolder(self.home, self.study.name, self.study.scale)
+
+    @property
+    def cells(self) -> list[CellRecord]:
+        return self.folder.read_cells_of(self.study)
+
+    @property
+    def judgements(self) -> list[Judgement]:
+        return judge(self.study, scores_for(self.study, self.cells))
+
+    def runs(self, phase: str) -> list[tuple[str, RunRecord]]:
+        """Returns pairs of a cell's label and a run of a phase, in the order of the ledger."""
+        return [(cell.label, run) for cell in self.cells for run in cell.runs if run.phase == phase]
+
+    def run(self, cell: str, seed: int) -> RunRecord:
+        """Returns the confirming run of a cell and a seed."""
+        return next(run for label, run in self.runs("confirm") if (label, run.seed) == (cell, seed))
+
+
+class StudyStore:
+    """Stores studies, each in a home of its own.
+
+    Args:
+        new_folder: returns an empty folder.
+    """
+
+    def __init__(self, new_folder: Callable[[], Path]) -> None:
+        self.new_folder = new_folder
+        self.trained = new_folder()
+
+    def __call__(
+        self,
+        outcomes: Outcomes = usual_outcome,
+        scale: str = "cpu",
+        text: str = STUDY_FILE,
+        sets: tuple[str, ...] = (),
+        name: str = "small",
+    ) -> StoredStudy:
+        """Stores a study.
+
+        Args:
+            outcomes: of its runs.
+            scale: of its file.
+            text: its file.
+            sets: assignments that change its file.
+            name: its name.
+        """
+        folder = self.new_folder()
+        path = folder / f"{name}.toml"
+        path.write_text(text)
+        study = load(str(path), scale, list(sets))
+        stored = StoredStudy(folder / "home", study)
+        stored.folder.path.mkdir(parents=True)
+        stored.folder.write_study(record_of(study))
+        stored.folder.write_cells([self._store_cell(stored, index, outcomes) for index in range(len(study.cells))])
+        return stored
+
+    def _store_cell(self, stored: StoredStudy, index: int, outcomes: Outcomes) -> CellRecord:
+        study, cell = stored.study, stored.study.cells[index]
+        (key,) = study.declaration.tuning.search
+        record = CellRecord(label=cell.label, levels=dict(cell.levels))
+        for trial in range(study.trials):
+            settings = {key: RATES[trial]}
+            identity = study.spec(cell, settings, TUNING_SEED).identity
+            record.runs.append(RunRecord(phase="tune", seed=TUNING_SEED, settings=settings, identity=identity))
+            self._store_run(stored, record.runs[-1], index, outcomes(cell.label, "tune", trial))
+        scored = [run for run in record.runs if run.score is not None]
+        if scored and all(run.ended for run in record.runs):
+            record.winner = max(scored, key=lambda run: run.score or 0.0).settings
+            for seed in range(study.seeds):
+                identity = study.spec(cell, record.winner, seed).identity
+                run = RunRecord(phase="confirm", seed=seed, settings=record.winner, identity=identity)
+                record.runs.append(run)
+                self._store_run(stored, run, index, outcomes(cell.label, "confirm", seed))
+        return record
+
+    def _store_run(self, stored: StoredStudy, run: RunRecord, index: int, outcome: Outcome) -> None:
+        """Writes a run's folder, and its outcome into its record."""
+        study, cell = stored.study, stored.study.cells[index]
+        spec, folder = study.spec(cell, run.settings, run.seed), RunFolder(stored.home, run.identity)
+        with folder.locked(spec):
+            folder.write_environment(spec)
+            if outcome is None:
+                return
+            if isinstance(outcome, str):
+                run.failure = outcome
+                folder.write_result({"status": "diverged", "steps": 10, "reason": outcome})
+                return
+            real = self._trained(study.spec(cell, {"training.learning_rate": 0.01}, 0))
+            for line in real.lines(METRICS):
+                share = line["step"] / 20
+                folder.append(
+                    METRICS, line if line["split"] == "train" else rescored(line, outcome * share, "validation")
+                )
+            for line in real.lines(TIMING):
+                seconds = 1.0 + index + 0.1 * (run.seed % 7) if line["train_seconds"] else 0.0
+                folder.append(TIMING, {**line, "train_seconds": seconds})
+            result = real.result()
+            assert result is not None
+            result["best_step"] = 20
+            for checkpoint, score in (("best", outcome), ("last", outcome / 2)):
+                splits = result["scores"][checkpoint]
+                result["scores"][checkpoint] = {split: rescored(line, score, split) for split, line in splits.items()}
+            folder.write_result(result)
+        run.score = outcome
+        if run.phase == "confirm":
+            declaration = study.declaration
+            measures = {measure_of(declaration, claim) for claim in declaration.claims} - {main_measure(declaration)}
+            values = {measure.name: measure.read(result, folder, declaration.checkpoint) for measure in measures}
+            run.measures = {name: value for name, value in values.items() if value is not None}
+
+    def _trained(self, spec: RunSpec) -> RunFolder:
+        folder = RunFolder(self.trained, spec.identity)
+        if folder.result() is None:
+            train(spec, self.trained)
+        return folder
+
+
+def rescored(line: Tree, accuracy: float, split: str) -> Tree:
+    """Returns what an evaluation measured, with another accuracy and everything that follows from it."""
+    shortcut = SHORTCUT[split]
+    scores = {
+        "loss_1": -math.log(accuracy),
+        "accuracy": accuracy,
+        "exact": accuracy / 2,
+        "accuracy_unexplained": accuracy * 0.9,
+        "above_shortcuts": accuracy - shortcut,
+        "shortcut/latest_name": 0.0,
+        "shortcut/name_before": shortcut,
+    }
+    assert scores.keys() <= line.keys()
+    return {**line, **scores}
+
+
+def all_files(home: Path) -> dict[Path, bytes]:
+    """Returns the content of every file in a home."""
+    return {path: path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file()}
+
+
+def ledger_file(stored: StoredStudy) -> list[Tree]:
+    """Returns the cells of ledger.json without the code under test."""
+    path = stored.home / "studies" / stored.study.name / stored.study.scale / "ledger.json"
+    cells: list[Tree] = json.loads(path.read_text())["cells"]
+    return cells
