@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from lab.__main__ import COMMANDS
+from lab.__main__ import COMMANDS, load_command
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / name for name in ("README.md", "FINDINGS.md", "LOG.md")] + sorted((ROOT / "docs").glob("*.md"))
@@ -67,7 +66,7 @@ def unknown_words(line: str) -> list[str]:
     words = shlex.split(line.partition(" # ")[0], posix=True)[1:]
     if words[0] not in COMMANDS:
         return words[:1]
-    application = import_module(COMMANDS[words[0]][0]).app
+    application = load_command(words[0], COMMANDS[words[0]][0])
     command: Any = typer.main.get_command(application)  # a click command, of whichever click typer brings
     position = 0
     while hasattr(command, "commands") and position < len(words) and not words[position].startswith("-"):
