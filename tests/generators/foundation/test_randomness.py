@@ -1,4 +1,4 @@
-"""Counter-based draws: uniform, independent, and a function of their key and site alone."""
+"""Counter-based draws are uniform, independent, and a function of their key and site only."""
 
 import numpy as np
 from scipy import stats
@@ -37,7 +37,7 @@ def test_integers_are_uniform_below_their_bound() -> None:
     assert stats.chisquare(np.bincount(draws.ravel(), minlength=7)).pvalue > 0.001
 
 
-def test_choose_gives_distinct_members_in_every_order_equally_often() -> None:
+def test_choose_draws_distinct_members_in_every_order_equally_often() -> None:
     chosen = Stream(sample_keys("stream", np.arange(12_000))).choose("a", 4, 2)
     assert (chosen[:, 0] != chosen[:, 1]).all()
     counts = np.bincount(chosen[:, 0] * 4 + chosen[:, 1], minlength=16).reshape(4, 4)
@@ -46,12 +46,12 @@ def test_choose_gives_distinct_members_in_every_order_equally_often() -> None:
 
 def test_later_attempts_differ_from_the_first_and_from_each_other() -> None:
     stream = Stream(sample_keys("stream", np.arange(10)))
-    again = stream.again(np.arange(10), 1, 3).bits("a", 1).reshape(10, 3)
-    assert len(np.unique(np.concatenate((stream.bits("a", 1), again), axis=1))) == 40
+    attempts = stream.again(np.arange(10), 1, 3).bits("a", 1).reshape(10, 3)
+    assert len(np.unique(np.concatenate((stream.bits("a", 1), attempts), axis=1))) == 40
 
 
 def test_attempts_do_not_depend_on_how_many_are_drawn_at_once() -> None:
     stream = Stream(sample_keys("stream", np.arange(4)))
     together = stream.again(np.arange(4), 1, 6).keys.reshape(4, 6)
-    apart = np.stack([stream.again(np.arange(4), attempt, 1).keys for attempt in range(1, 7)], axis=1)
-    assert (together == apart).all()
+    separately = np.stack([stream.again(np.arange(4), attempt, 1).keys for attempt in range(1, 7)], axis=1)
+    assert (together == separately).all()

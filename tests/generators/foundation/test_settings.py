@@ -1,4 +1,4 @@
-"""What is wrong with an input is said in one sentence that names file, key, value and what would be right."""
+"""Wrong input gives one sentence with file, key, value and what would be right."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Outer(Settings):
         ({"flag": 1}, "f.toml: flag = 1: should be a valid boolean"),
     ],
 )
-def test_a_wrong_setting_gets_a_sentence(data: dict[str, Any], sentence: str) -> None:
+def test_a_wrong_setting_is_an_error_of_one_sentence(data: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError) as raised:
         validate(Outer, data, "f.toml")
     assert str(raised.value).startswith(sentence)
@@ -52,12 +52,12 @@ def test_assignments_are_toml_or_plain_strings() -> None:
 
 
 @pytest.mark.parametrize("text", ["a.b", "=3", ""])
-def test_an_assignment_without_key_or_value_is_refused(text: str) -> None:
+def test_an_assignment_without_key_or_equals_sign_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="should be key=value"):
         split_assignment(text)
 
 
-def test_an_assignment_below_a_value_is_refused() -> None:
+def test_an_assignment_to_a_key_of_a_number_is_refused() -> None:
     with pytest.raises(UserError, match="a is not a table"):
         assign_value({"a": 1}, "a.b", 2)
 
@@ -65,7 +65,7 @@ def test_an_assignment_below_a_value_is_refused() -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"), [(b"a = ", "not valid TOML"), (b"\xff\xfe\x00", "cannot be read as text")]
 )
-def test_a_file_that_is_not_toml_gets_a_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_a_file_that_is_missing_or_not_toml_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
     path = tmp_path / "x.toml"
     path.write_bytes(content)
     with pytest.raises(UserError, match=sentence):

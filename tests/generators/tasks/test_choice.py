@@ -1,4 +1,4 @@
-"""Choice points: samples read as they say, labels are right, and what cannot be a sample is not confirmed."""
+"""Choice points: samples follow the table, labels are right, and impossible samples are not confirmed."""
 
 import re
 from dataclasses import replace
@@ -14,14 +14,8 @@ from generators.foundation.errors import UserError
 from generators.foundation.randomness import Stream, sample_keys
 from generators.table import TASKS
 from generators.task import Batch, shares
-from generators.tasks.choice import (
-    CONSEQUENTIAL,
-    DECIDED,
-    FILLER,
-    INCONSEQUENTIAL,
-    Choice,
-    ChoiceConfig,
-)
+from generators.tasks.choice import CONSEQUENTIAL, DECIDED, FILLER, INCONSEQUENTIAL, Choice, ChoiceConfig
+from tests.generators.batches import assert_samples_independent_of_batch, assert_splits_disjoint
 
 CONFIGS = [
     ChoiceConfig(),
@@ -42,10 +36,10 @@ def batch(task: Choice) -> Batch:
     return task.batch("train", np.arange(4000))
 
 
-# ---- the samples
+# ---- samples
 
 
-def test_the_oracle_confirms_every_sample_and_is_right_as_often_as_can_be(task: Choice, batch: Batch) -> None:
+def test_the_oracle_confirms_samples_and_is_right_at_the_ceiling(task: Choice, batch: Batch) -> None:
     answers = task.oracle(batch)
     right = (answers == batch.tokens)[batch.scored]
     assert ((answers >= 0) == batch.scored).all()
@@ -54,7 +48,7 @@ def test_the_oracle_confirms_every_sample_and_is_right_as_often_as_can_be(task: 
     assert task.confirmed(batch).all()
 
 
-def test_a_sample_reads_as_blocks_whose_choice_decides_what_follows() -> None:
+def test_blocks_are_decided_by_their_choice_if_it_is_consequential() -> None:
     task = Choice(ChoiceConfig())
     batch = task.batch("train", np.arange(500))
     follows: dict[str, set[str]] = {}
@@ -64,42 +58,40 @@ def test_a_sample_reads_as_blocks_whose_choice_decides_what_follows() -> None:
         for marker, option, decided in blocks:
             follows.setdefault(option if marker == "C0" else "I1", set()).add(decided)
     assert len(follows) == 8 + 1
-    assert all(len(each) == 1 for each in follows.values())
-    told = [each.pop().split() for marker, each in follows.items() if marker != "I1"]
-    assert all(len(set(column)) == 8 for column in zip(*told, strict=True)), "each decided token shows the choice"
+    assert all(len(rows) == 1 for rows in follows.values())
+    table = [rows.pop().split() for marker, rows in follows.items() if marker != "I1"]
+    assert all(len(set(column)) == 8 for column in zip(*table, strict=True)), "any decided token reveals the choice"
 
 
-def test_labels_say_what_the_text_shows(task: Choice, batch: Batch) -> None:
+def test_labels_agree_with_the_tokens(task: Choice, batch: Batch) -> None:
     classes, choice, offset = (batch.labels[name] for name in ("class", "choice", "offset"))
     assert ((classes == FILLER) == (batch.tokens >= task.alphabet)).all()
-    place = np.arange(task.length)
+    position = np.arange(task.length)
     at_choice = (classes == CONSEQUENTIAL) | (classes == INCONSEQUENTIAL)
     assert ((offset == 0) == at_choice).all()
     assert ((choice >= 0) == (at_choice | (classes == DECIDED))).all()
     row, column = np.nonzero(classes == DECIDED)
     assert (classes[row, choice[row, column]] == CONSEQUENTIAL).all()
     assert (choice[row, column] == column - offset[row, column]).all()
-    assert (choice[at_choice] == np.broadcast_to(place, choice.shape)[at_choice]).all()
+    assert (choice[at_choice] == np.broadcast_to(position, choice.shape)[at_choice]).all()
     assert set(offset[classes == DECIDED]) == set(range(1, task.config.decides_tokens + 1))
     assert (batch.scored == (classes == DECIDED)).all()
-    assert (batch.loss == (place > 0)).all()
-    last = np.maximum.accumulate(np.where(at_choice, place, -1), axis=1)
-    assert (offset == np.where(last >= 0, place - last, -1)).all()
+    assert (batch.loss == (position > 0)).all()
+    last = np.maximum.accumulate(np.where(at_choice, position, -1), axis=1)
+    assert (offset == np.where(last >= 0, position - last, -1)).all()
 
 
-def test_choices_of_both_kinds_are_uniform_and_independent_of_the_one_before(task: Choice, batch: Batch) -> None:
+def test_choices_of_both_kinds_are_uniform_and_independent_of_the_previous_choice(task: Choice, batch: Batch) -> None:
     options, spacing = task.config.branching, task.config.spacing_tokens
     for kind in set(batch.labels["class"][:, 1]):
-        for place in (1, 1 + spacing):
-            at = batch.labels["class"][:, place] == kind
-            assert chisquare(np.bincount(batch.tokens[at, place], minlength=options)).pvalue > 1e-4
+        for position in (1, 1 + spacing):
+            rows = batch.labels["class"][:, position] == kind
+            assert chisquare(np.bincount(batch.tokens[rows, position], minlength=options)).pvalue > 1e-4
     pairs = batch.tokens[:, 1] * options + batch.tokens[:, 1 + spacing]
     assert chisquare(np.bincount(pairs, minlength=options**2)).pvalue > 1e-4
 
 
-def test_a_round_has_the_points_that_are_asked_for_and_any_of_its_blocks_comes_first(
-    task: Choice, batch: Batch
-) -> None:
+def test_a_round_has_the_points_of_the_settings_and_any_block_can_come_first(task: Choice, batch: Batch) -> None:
     config = task.config
     points = config.consequential_points + config.inconsequential_points
     heads = batch.labels["class"][:, 1 :: config.spacing_tokens][:, :points]
@@ -108,11 +100,11 @@ def test_a_round_has_the_points_that_are_asked_for_and_any_of_its_blocks_comes_f
     assert len(set(batch.tokens[:, 0])) == points
 
 
-# ---- the rules a score is read against
+# ---- shortcuts
 
 
 @pytest.mark.parametrize("config", [CONFIGS[0], ChoiceConfig(branching=4, alphabet_tokens=16)], ids=["plain", "wide"])
-def test_shortcuts_are_right_as_often_as_the_table_says(config: ChoiceConfig) -> None:
+def test_shortcuts_score_as_the_table_predicts(config: ChoiceConfig) -> None:
     task = Choice(config)
     batch = task.batch("train", np.arange(8000))
     rows = [[option, *row] for option, row in enumerate(task.table[:-1].tolist())]
@@ -131,13 +123,9 @@ def test_shortcuts_are_right_as_often_as_the_table_says(config: ChoiceConfig) ->
 
 def test_train_validation_and_test_share_no_sample() -> None:
     task = Choice(ChoiceConfig(branching=2, alphabet_tokens=2, decides_tokens=1, spacing_tokens=3, length_tokens=24))
-    drawn = {split: task.batch(split, np.arange(800)).tokens for split in task.splits}
-    samples = {split: {row.tobytes() for row in tokens} for split, tokens in drawn.items()}
-    assert not samples["train"] & samples["test"]
-    assert not samples["train"] & samples["validation"]
-    assert not samples["validation"] & samples["test"]
+    samples = assert_splits_disjoint(task, 800)
     assert len(samples["train"]) < 800, "so few samples exist that a chance overlap would be seen"
-    assert (shares(drawn["test"]) == 0).all()
+    assert (shares(task.batch("test", np.arange(800)).tokens) == 0).all()
 
 
 @settings(max_examples=30, deadline=None)
@@ -151,7 +139,7 @@ def test_train_validation_and_test_share_no_sample() -> None:
     seed=st.integers(0, 5),
     cut=st.integers(1, 19),
 )
-def test_a_sample_is_the_same_whatever_it_is_drawn_with(
+def test_a_sample_does_not_depend_on_its_batch(
     branching: int, decides: int, noise: float, controls: int, length: int, split: str, seed: int, cut: int
 ) -> None:
     config = ChoiceConfig(
@@ -159,13 +147,7 @@ def test_a_sample_is_the_same_whatever_it_is_drawn_with(
         length_tokens=length,
     )  # fmt: skip
     task = Choice(config)
-    order = np.random.default_rng(cut).permutation(20)
-    whole = task.batch(split, np.arange(20), seed)
-    parts = [task.batch(split, order[:cut], seed), task.batch(split, order[cut:], seed)]
-    for name in ("tokens", "loss", "scored"):
-        assert (getattr(whole, name)[order] == np.concatenate([getattr(part, name) for part in parts])).all()
-    for name, label in whole.labels.items():
-        assert (label[order] == np.concatenate([part.labels[name] for part in parts])).all()
+    whole = assert_samples_independent_of_batch(task, split, seed, cut)
     assert task.confirmed(whole).all()
     assert whole.tokens.max() < len(task.vocabulary)
 
@@ -186,33 +168,32 @@ def test_a_sample_is_the_same_whatever_it_is_drawn_with(
         ("validation_samples", 9),
     ],
 )
-def test_every_setting_changes_something(key: str, value: float) -> None:
-    one, other = Choice(ChoiceConfig()), Choice(ChoiceConfig.model_validate({key: value}))
+def test_every_setting_has_an_effect(key: str, value: float) -> None:
+    default, changed = Choice(ChoiceConfig()), Choice(ChoiceConfig.model_validate({key: value}))
     stream = Stream(sample_keys("the same", range(50)))
-    drawn, redrawn = (task.draw(stream, "train").tokens for task in (one, other))
-    assert (dict(one.splits) != dict(other.splits)) == key.endswith("samples")
-    assert np.array_equal(drawn, redrawn) == key.endswith("samples")
+    before, after = (task.draw(stream, "train").tokens for task in (default, changed))
+    assert (dict(default.splits) != dict(changed.splits)) == key.endswith("samples")
+    assert np.array_equal(before, after) == key.endswith("samples")
 
 
-# ---- what is refused
+# ---- impossible samples and settings
 
 
-def test_what_is_not_a_sample_is_not_confirmed(task: Choice, batch: Batch) -> None:
-    some = batch.take(np.arange(300))
-    row = np.arange(300)
-    place = some.scored.argmax(axis=1)
-    for change in (len(task.vocabulary), task.alphabet, -1):
-        tokens = some.tokens.copy()
-        tokens[row, place] = change
-        assert not task.confirmed(replace(some, tokens=tokens)).any()
+def test_impossible_samples_are_not_confirmed(task: Choice, batch: Batch) -> None:
+    samples = batch.take(np.arange(300))
+    rows, positions = np.arange(300), samples.scored.argmax(axis=1)
+    for impossible_token in (len(task.vocabulary), task.alphabet, -1):
+        tokens = samples.tokens.copy()
+        tokens[rows, positions] = impossible_token
+        assert not task.confirmed(replace(samples, tokens=tokens)).any()
     if task.config.noise == 0:
-        tokens = some.tokens.copy()
-        tokens[row, place] = (tokens[row, place] + 1) % task.alphabet
-        assert not task.confirmed(replace(some, tokens=tokens)).any()
-    assert not task.confirmed(replace(some, tokens=np.roll(some.tokens, 1, axis=1))).any()
-    for name, label in some.labels.items():
-        assert not task.confirmed(replace(some, labels={**some.labels, name: label + 1})).any()
-    assert not task.confirmed(replace(some, scored=some.loss)).any()
+        tokens = samples.tokens.copy()
+        tokens[rows, positions] = (tokens[rows, positions] + 1) % task.alphabet
+        assert not task.confirmed(replace(samples, tokens=tokens)).any()
+    assert not task.confirmed(replace(samples, tokens=np.roll(samples.tokens, 1, axis=1))).any()
+    for name, label in samples.labels.items():
+        assert not task.confirmed(replace(samples, labels={**samples.labels, name: label + 1})).any()
+    assert not task.confirmed(replace(samples, scored=samples.loss)).any()
 
 
 @pytest.mark.parametrize(
@@ -230,14 +211,14 @@ def test_what_is_not_a_sample_is_not_confirmed(task: Choice, batch: Batch) -> No
         ({"consequential_points": 0}, r"task.consequential_points = 0: should be greater than or equal to 1"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(changes: dict[str, float], sentence: str) -> None:
+def test_inconsistent_settings_are_refused_in_one_sentence(changes: dict[str, float], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         Choice(TASKS.config({"kind": "choice", **changes}, "a spec"))
 
 
-def test_position_classes_are_the_labels(task: Choice) -> None:
+def test_position_classes_agree_with_the_labels(task: Choice) -> None:
     batch = task.batch("test", np.arange(6))
     classes = task.position_classes(batch)
-    assert (sum(mask.astype(int) for mask in classes.values()) == 1).all(), "each position is of one class"
+    assert (sum(mask.astype(int) for mask in classes.values()) == 1).all(), "each position is in one class"
     assert (classes["decided"] == batch.scored).all()
     assert (classes["consequential choice"] == (batch.labels["class"] == CONSEQUENTIAL)).all()

@@ -1,4 +1,4 @@
-"""Choice points: every number that theory gives, met by counting all sequences, all predictions, and by drawn samples."""
+"""Choice points: closed forms agree with enumerated sequences, counted predictions and drawn samples."""
 
 from dataclasses import replace
 from itertools import product
@@ -39,10 +39,10 @@ def batch(task: Choice) -> Batch:
 
 
 def every_sequence(task: Choice) -> tuple[Integers, Floats]:
-    """All samples [N, T] of a small task with their probabilities [N], put together block by block."""
+    """Enumerates the samples [N, T] of a small task with their probabilities [N], block by block."""
     config, rounds = task.config, len(task.blocks)
     decides, noise = config.decides_tokens, config.noise
-    chance: dict[tuple[int, ...], float] = {}
+    probability: dict[tuple[int, ...], float] = {}
     for first in range(rounds):
         sequences: dict[tuple[int, ...], float] = {(): 1 / rounds}
         for point in range(-(-task.length // config.spacing_tokens)):
@@ -52,56 +52,56 @@ def every_sequence(task: Choice) -> tuple[Integers, Floats]:
                 for option in range(config.branching):
                     row = task.table[option if task.vocabulary[filler[0]].startswith("C") else -1]
                     for follow in product(range(task.alphabet), repeat=decides):
-                        kept = [
+                        chances = [
                             noise / task.alphabet + (1 - noise) * (a == b) for a, b in zip(follow, row, strict=True)
                         ]
                         sequence = (*start, filler[0], option, *follow, *filler[2 + decides :])
-                        longer[sequence] = p / config.branching * float(np.prod(kept))
+                        longer[sequence] = p / config.branching * float(np.prod(chances))
             sequences = longer
         for sequence, p in sequences.items():
             if p:
-                chance[sequence[: task.length]] = chance.get(sequence[: task.length], 0) + p
-    return np.array(list(chance)), np.array(list(chance.values()))
+                cut = sequence[: task.length]
+                probability[cut] = probability.get(cut, 0) + p
+    return np.array(list(probability)), np.array(list(probability.values()))
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.4])
 @pytest.mark.parametrize(("decides", "spacing"), [(1, 3), (2, 4)])
-def test_distributions_are_those_of_all_sequences_counted(noise: float, decides: int, spacing: int) -> None:
+def test_distributions_agree_with_enumerated_sequences(noise: float, decides: int, spacing: int) -> None:
     config = ChoiceConfig(branching=2, alphabet_tokens=3, decides_tokens=decides, spacing_tokens=spacing, noise=noise, length_tokens=8)  # fmt: skip
     task = Choice(config)
-    tokens, chance = every_sequence(task)
-    assert np.isclose(chance.sum(), 1)
+    tokens, probability = every_sequence(task)
+    assert np.isclose(probability.sum(), 1)
     sequences = Batch(tokens=tokens, loss=tokens > 0, scored=tokens < 0)
     for lag in range(1, 9):
-        told = task.distribution(sequences, lag)
-        for place in range(8):
-            seen = [row.tobytes() for row in tokens[:, : max(0, place - lag + 1)]]
+        distribution = task.distribution(sequences, lag)
+        for position in range(8):
+            pasts = [row.tobytes() for row in tokens[:, : max(0, position - lag + 1)]]
             joint: dict[bytes, Floats] = {}
-            for past, token, p in zip(seen, tokens[:, place], chance, strict=True):
+            for past, token, p in zip(pasts, tokens[:, position], probability, strict=True):
                 joint.setdefault(past, np.zeros(len(task.vocabulary)))[token] += p
-            expected = np.array([joint[past] / joint[past].sum() for past in seen])
-            assert np.allclose(told[:, place], expected, atol=1e-12), (lag, place)
+            expected = np.array([joint[past] / joint[past].sum() for past in pasts])
+            assert np.allclose(distribution[:, position], expected, atol=1e-12), (lag, position)
 
 
-def test_the_closed_form_is_the_entropy_of_the_distribution(task: Choice, batch: Batch) -> None:
-    some = batch.take(np.arange(200))
+def test_the_optimal_loss_is_the_entropy_of_the_distribution(task: Choice, batch: Batch) -> None:
+    samples = batch.take(np.arange(200))
     for lag in (1, 2, 3, 5, 8, 13):
-        told = entropy(task.distribution(some, lag))
-        closed = task.optimal_loss_at(some.labels["class"], some.labels["offset"], lag)
-        assert np.allclose(told[:, lag:], closed[:, lag:], atol=1e-12)
+        entropies = entropy(task.distribution(samples, lag))
+        assert np.allclose(task.optimal_loss(samples, lag)[:, lag:], entropies[:, lag:], atol=1e-12)
 
 
-def test_samples_lose_on_average_what_the_closed_form_says(task: Choice, batch: Batch) -> None:
+def test_the_mean_loss_of_samples_agrees_with_the_closed_form(task: Choice, batch: Batch) -> None:
     lags = [1, 2, 3, 5, 8, 13]
     known = task.optimal_losses(lags)
     assert (known.error == 0).all()
     for lag, expected in zip(lags, known.nats, strict=True):
-        chance = np.take_along_axis(task.distribution(batch, lag), batch.tokens[:, :, None], axis=2)[:, lag:, 0]
-        losses = -np.log(chance).mean(axis=1)
+        chances = np.take_along_axis(task.distribution(batch, lag), batch.tokens[:, :, None], axis=2)[:, lag:, 0]
+        losses = -np.log(chances).mean(axis=1)
         assert abs(losses.mean() - expected) <= 3.5 * losses.std() / np.sqrt(len(losses)) + 1e-12
 
 
-def test_numbers_worked_out_by_hand() -> None:
+def test_losses_and_ceilings_worked_out_by_hand() -> None:
     task = Choice(ChoiceConfig(branching=2, alphabet_tokens=2, noise=0.5))
     classes = np.array([FILLER, CONSEQUENTIAL, INCONSEQUENTIAL, DECIDED, DECIDED, FIXED])
     losses = task.optimal_loss_at(classes, np.array([-1, 0, 0, 1, 3, 1]), lag=2)
@@ -112,31 +112,28 @@ def test_numbers_worked_out_by_hand() -> None:
     assert (wide.ceiling, wide.blind_ceiling) == (1 - 0.5 * 15 / 16, 0.5 / 4 + 0.5 / 16)
 
 
-def test_both_kinds_of_choice_cost_a_next_token_head_the_same_token_by_token() -> None:
+def test_both_kinds_of_choice_have_the_same_next_token_loss_at_every_offset() -> None:
     task = Choice(ChoiceConfig(noise=0.3))
-    places = np.arange(5)
-    consequential = task.optimal_loss_at(np.array([CONSEQUENTIAL, *[DECIDED] * 4]), places)
-    inconsequential = task.optimal_loss_at(np.array([INCONSEQUENTIAL, *[FIXED] * 4]), places)
+    offsets = np.arange(5)
+    consequential = task.optimal_loss_at(np.array([CONSEQUENTIAL, *[DECIDED] * 4]), offsets)
+    inconsequential = task.optimal_loss_at(np.array([INCONSEQUENTIAL, *[FIXED] * 4]), offsets)
     assert np.allclose(consequential, inconsequential)
     assert consequential[0] == np.log(8)
-    further = task.optimal_loss_at(np.array([DECIDED] * 4), places[1:], lag=4)
+    further = task.optimal_loss_at(np.array([DECIDED] * 4), offsets[1:], lag=4)
     assert (further[:3] > consequential[1:4] + 0.5).all()
 
 
-def test_a_head_knows_nothing_of_what_comes_between_its_position_and_its_target(task: Choice, batch: Batch) -> None:
-    some = batch.take(np.arange(50))
+def test_a_distribution_ignores_the_tokens_between_the_head_and_its_target(task: Choice, batch: Batch) -> None:
+    samples = batch.take(np.arange(50))
     other = task.batch("train", np.arange(50, 100)).tokens
     for lag in (1, 3, 6):
         for cut in (4, 9, 17):
-            mixed = np.concatenate((some.tokens[:, :cut], other[:, cut:]), axis=1)
-            reach = slice(0, cut + lag)
-            same = (
-                task.distribution(some, lag)[:, reach] == task.distribution(replace(some, tokens=mixed), lag)[:, reach]
-            )
-            assert same.all()
+            mixed = replace(samples, tokens=np.concatenate((samples.tokens[:, :cut], other[:, cut:]), axis=1))
+            same = task.distribution(samples, lag) == task.distribution(mixed, lag)
+            assert same[:, : cut + lag].all()
 
 
-def test_implied_weights_are_those_of_counted_predictions() -> None:
+def test_implied_weights_agree_with_counted_predictions() -> None:
     for n, decides in product(range(1, 9), range(9)):
         choice = 100
         pairs = [
@@ -148,13 +145,13 @@ def test_implied_weights_are_those_of_counted_predictions() -> None:
         assert implied_weight(n, decides) == len(pairs)
         if decides >= n - 1:
             assert implied_weight(n, decides) == n * (n + 1) // 2
-        fixes = decides + 1
-        if fixes <= n:
-            assert implied_weight(n, decides) == fixes * n - fixes * (fixes - 1) // 2
+        fixed = decides + 1
+        if fixed <= n:
+            assert implied_weight(n, decides) == fixed * n - fixed * (fixed - 1) // 2
     assert [implied_weight(n, 0) for n in range(1, 9)] == list(range(1, 9))
 
 
-def test_heads_lose_log_b_at_a_choice_as_often_as_its_implied_weight_says() -> None:
+def test_the_summed_loss_of_a_choice_is_log_b_times_its_implied_weight() -> None:
     for decides in range(1, 9):
         task = Choice(ChoiceConfig(decides_tokens=decides, spacing_tokens=decides + 2, length_tokens=64, branching=3))
         batch = task.batch("train", [0, 1])
@@ -162,8 +159,8 @@ def test_heads_lose_log_b_at_a_choice_as_often_as_its_implied_weight_says() -> N
         points = points[(points > 8) & (points + decides < task.length)]
         assert len(points) >= 4
         for n in range(1, 9):
-            lost = np.sum([entropy(task.distribution(batch, lag)) for lag in range(1, n + 1)], axis=0)
+            losses = np.sum([entropy(task.distribution(batch, lag)) for lag in range(1, n + 1)], axis=0)
             for row, point in product((0, 1), points):
-                total = lost[row, point - 1 : point + decides + 1].sum() / np.log(3)
+                total = losses[row, point - 1 : point + decides + 1].sum() / np.log(3)
                 weight = implied_weight(n, decides if batch.labels["class"][row, point] == CONSEQUENTIAL else 0)
                 assert np.isclose(total, weight)

@@ -1,4 +1,4 @@
-"""Markov sources: samples follow the rule they are said to follow, splits share none, and what is wrong is refused."""
+"""Markov sources: samples follow the transition and emission, splits are disjoint, and bad settings are refused."""
 
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ from generators.foundation.randomness import Stream, sample_keys
 from generators.table import TASKS
 from generators.task import Batch, shares
 from generators.tasks.markov import Markov, MarkovConfig
+from tests.generators.batches import assert_samples_independent_of_batch, assert_splits_disjoint
 
 CONFIGS = {
     "plain": MarkovConfig(),
@@ -31,43 +32,43 @@ def batch(task: Markov) -> Batch:
     return task.batch("train", np.arange(4000))
 
 
-def test_a_state_is_followed_by_its_successor_or_a_fresh_one_as_often_as_is_said(task: Markov, batch: Batch) -> None:
+def test_a_state_is_followed_by_its_successor_with_the_right_frequency(task: Markov, batch: Batch) -> None:
     lag, memory = task.config.lag_tokens, task.config.memory
     state = batch.labels["state"]
-    moved = state[:, lag:] == (state[:, :-lag] + 1) % task.states
+    is_successor = state[:, lag:] == (state[:, :-lag] + 1) % task.states
     expected = memory + (1 - memory) * float(task.stationary @ np.roll(task.fresh, -1))
-    assert abs(moved.mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / moved.size)
-    fresh = state[:, lag:][~moved]
+    assert abs(is_successor.mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / is_successor.size)
+    fresh = state[:, lag:][~is_successor]
     assert len(np.unique(fresh)) == task.states
 
 
-def test_a_token_shows_its_state_as_often_as_is_said(task: Markov, batch: Batch) -> None:
-    shown = batch.tokens % task.states == batch.labels["state"]
+def test_a_token_belongs_to_its_state_with_the_right_frequency(task: Markov, batch: Batch) -> None:
+    matches = batch.tokens % task.states == batch.labels["state"]
     expected = 1 - task.config.blur * (1 - 1 / task.states)
-    assert abs(shown.mean() - expected) <= 4 * np.sqrt(expected * (1 - expected) / shown.size)
-    among = np.bincount((batch.tokens // task.states)[shown]) / shown.sum()
-    assert len(among) == len(task.vocabulary) // task.states
-    assert (abs(among - 1 / len(among)) < 4 * np.sqrt(1 / shown.sum())).all()
+    assert abs(matches.mean() - expected) <= 4 * np.sqrt(expected * (1 - expected) / matches.size)
+    frequencies = np.bincount((batch.tokens // task.states)[matches]) / matches.sum()
+    assert len(frequencies) == len(task.vocabulary) // task.states
+    assert (abs(frequencies - 1 / len(frequencies)) < 4 * np.sqrt(1 / matches.sum())).all()
 
 
-def test_nothing_is_scored_and_all_but_the_first_token_is_trained_on(task: Markov, batch: Batch) -> None:
+def test_nothing_is_scored_and_every_token_but_the_first_carries_loss(task: Markov, batch: Batch) -> None:
     assert not batch.scored.any()
     assert (task.oracle(batch) == -1).all()
     assert (batch.loss == (np.arange(task.length) > 0)).all()
 
 
-def test_samples_are_confirmed_and_what_the_source_would_not_say_is_not(task: Markov, batch: Batch) -> None:
+def test_samples_are_confirmed_and_impossible_or_implausible_ones_are_not(task: Markov, batch: Batch) -> None:
     assert task.confirmed(batch).all()
-    outside = batch.tokens.copy()
-    outside[::2, 7] = len(task.vocabulary)
-    assert (task.confirmed(replace(batch, tokens=outside)) == (np.arange(len(batch)) % 2 == 1)).all()
+    foreign = batch.tokens.copy()
+    foreign[::2, 7] = len(task.vocabulary)
+    assert (task.confirmed(replace(batch, tokens=foreign)) == (np.arange(len(batch)) % 2 == 1)).all()
     backwards = batch.tokens[:, ::-1]
     reversed_batch = replace(batch, tokens=backwards, labels={"state": backwards % task.states})
     assert task.confirmed(reversed_batch).mean() < 0.01
     assert not task.confirmed(replace(batch, scored=batch.loss)).any()
     if not task.hidden:
-        wrong = (batch.labels["state"] + 1) % task.states
-        assert not task.confirmed(replace(batch, labels={"state": wrong})).any()
+        wrong_states = (batch.labels["state"] + 1) % task.states
+        assert not task.confirmed(replace(batch, labels={"state": wrong_states})).any()
 
 
 # ---- the same bytes everywhere, and no sample in two splits
@@ -76,16 +77,13 @@ def test_samples_are_confirmed_and_what_the_source_would_not_say_is_not(task: Ma
 def test_train_validation_and_test_share_no_sample() -> None:
     task = Markov(MarkovConfig(vocabulary_tokens=2, memory=0.0, length_tokens=46))
     counts = {"train": 20_000, "validation": 3000, "test": 3000}
-    drawn = {split: task.batch(split, np.arange(count)).tokens for split, count in counts.items()}
-    samples = {split: {row.tobytes() for row in tokens} for split, tokens in drawn.items()}
-    unsorted = {
+    assert_splits_disjoint(task, counts)
+    undivided = {
         split: {row.tobytes() for row in task.draw(Stream(sample_keys(split, range(count))), split).tokens}
         for split, count in counts.items()
     }
-    for one, other in (("train", "test"), ("train", "validation"), ("validation", "test")):
-        assert not samples[one] & samples[other]
-    assert len(unsorted["train"] & (unsorted["test"] | unsorted["validation"])) > 10, "a chance overlap would be seen"
-    assert (shares(drawn["test"]) == 0).all()
+    assert len(undivided["train"] & (undivided["test"] | undivided["validation"])) > 10, "chance overlaps would be seen"
+    assert (shares(task.batch("test", np.arange(3000)).tokens) == 0).all()
 
 
 @settings(max_examples=30, deadline=None)
@@ -99,19 +97,14 @@ def test_train_validation_and_test_share_no_sample() -> None:
     seed=st.integers(0, 5),
     cut=st.integers(1, 19),
 )
-def test_a_sample_is_the_same_whatever_it_is_drawn_with(
+def test_a_sample_does_not_depend_on_its_batch(
     states: int, memory: float, blur: float, lag: int, length: int, split: str, seed: int, cut: int
 ) -> None:
     config = MarkovConfig(
         vocabulary_tokens=12, hidden_states=states, memory=memory, blur=blur, lag_tokens=lag, length_tokens=length
     )
     task = Markov(config)
-    order = np.random.default_rng(cut).permutation(20)
-    whole = task.batch(split, np.arange(20), seed)
-    parts = [task.batch(split, order[:cut], seed), task.batch(split, order[cut:], seed)]
-    for name in ("tokens", "loss", "scored"):
-        assert (getattr(whole, name)[order] == np.concatenate([getattr(part, name) for part in parts])).all()
-    assert (whole.labels["state"][order] == np.concatenate([part.labels["state"] for part in parts])).all()
+    whole = assert_samples_independent_of_batch(task, split, seed, cut)
     assert task.confirmed(whole).all()
     assert 0 <= whole.tokens.min() <= whole.tokens.max() < len(task.vocabulary)
     assert np.allclose(task.distribution(whole, 1 + cut % 5).sum(axis=2), 1)
@@ -131,15 +124,15 @@ def test_a_sample_is_the_same_whatever_it_is_drawn_with(
         ("validation_samples", 9),
     ],
 )
-def test_every_setting_changes_something(key: str, value: float) -> None:
-    one, other = Markov(MarkovConfig()), Markov(MarkovConfig.model_validate({key: value}))
+def test_every_setting_has_an_effect(key: str, value: float) -> None:
+    default, changed = Markov(MarkovConfig()), Markov(MarkovConfig.model_validate({key: value}))
     stream = Stream(sample_keys("the same", range(50)))
-    drawn, redrawn = (task.draw(stream, "train").tokens for task in (one, other))
-    assert (dict(one.splits) != dict(other.splits)) == key.endswith("samples")
-    assert np.array_equal(drawn, redrawn) == key.endswith("samples")
+    before, after = (task.draw(stream, "train").tokens for task in (default, changed))
+    assert (dict(default.splits) != dict(changed.splits)) == key.endswith("samples")
+    assert np.array_equal(before, after) == key.endswith("samples")
 
 
-# ---- what is refused
+# ---- errors
 
 
 @pytest.mark.parametrize(
@@ -161,20 +154,20 @@ def test_every_setting_changes_something(key: str, value: float) -> None:
         ({"lag_tokens": 0}, r"task.lag_tokens = 0: should be greater than or equal to 1"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(changes: dict[str, float], sentence: str) -> None:
+def test_inconsistent_settings_are_refused_in_one_sentence(changes: dict[str, float], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         Markov(TASKS.config({"kind": "markov", **changes}, "a spec"))
 
 
 @pytest.mark.parametrize("config", [{"vocabulary_tokens": 2, "memory": 0.0}, {"vocabulary_tokens": 3, "memory": 0.7}])
-def test_the_shortest_length_that_is_asked_for_is_where_repeats_become_rare(config: dict[str, float]) -> None:
-    with pytest.raises(UserError, match="give at least") as refused:
+def test_the_least_length_that_an_error_names_is_the_first_with_rare_repeats(config: dict[str, float]) -> None:
+    with pytest.raises(UserError, match="give at least") as raised:
         Markov(MarkovConfig.model_validate({**config, "length_tokens": 8}))
-    shortest = int(str(refused.value).rpartition(" ")[2])
+    shortest = int(str(raised.value).rpartition(" ")[2])
     task = Markov(MarkovConfig.model_validate({**config, "length_tokens": shortest}))
 
-    def repeats(length: int) -> float:
-        """The probability that two samples are the same: that of each sample, squared and summed."""
+    def repeat_probability(length: int) -> float:
+        """The probability that two samples are equal: the sum of the squared probabilities of all samples."""
         return float(task.stationary**2 @ np.linalg.matrix_power(task.transition**2, length - 1).sum(axis=1))
 
-    assert repeats(shortest) <= 1e-6 < repeats(shortest - 1)
+    assert repeat_probability(shortest) <= 1e-6 < repeat_probability(shortest - 1)

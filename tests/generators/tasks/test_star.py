@@ -1,5 +1,6 @@
-"""Path-star graphs: one path each, a first step that nothing but the goal decides, and shortcuts at their known rates."""
+"""Path-star graphs: one path, a first step that only the goal decides, and shortcuts at their known rates."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,7 @@ from generators.foundation.settings import validate
 from generators.table import TASKS
 from generators.task import Batch
 from generators.tasks.star import Star, StarConfig, only_path
+from tests.generators.batches import assert_samples_independent_of_batch, assert_splits_disjoint
 
 SAMPLES = 20_000
 
@@ -29,8 +31,8 @@ def graphs(task: Star) -> Batch:
     return task.batch("train", np.arange(SAMPLES))
 
 
-def parts(task: Star, tokens: list[int]) -> tuple[list[tuple[str, str]], str, str, list[str]]:
-    """Edges, start, goal and path of a sample, read off its text as the paper prints it."""
+def parse_sample(task: Star, tokens: list[int]) -> tuple[list[tuple[str, str]], str, str, list[str]]:
+    """Returns edges, start, goal and path of a sample, parsed from its text."""
     graph, _, rest = task.text(np.array(tokens)).partition(" / ")
     question, _, answer = rest.partition(" = ")
     edges = [(edge.split()[0], edge.split()[1]) for edge in graph.split(" | ")]
@@ -38,17 +40,17 @@ def parts(task: Star, tokens: list[int]) -> tuple[list[tuple[str, str]], str, st
     return edges, start, goal, answer.split()
 
 
-def paths(edges: list[tuple[str, str]], start: str, goal: str) -> list[list[str]]:
-    """All paths, by walking every edge from every node reached; a graph with a cycle would never end."""
+def all_paths(edges: list[tuple[str, str]], start: str, goal: str) -> list[list[str]]:
+    """Returns all paths from start to goal in a graph without cycles."""
     if start == goal:
         return [[goal]]
-    return [[start, *rest] for tail, head in edges if tail == start for rest in paths(edges, head, goal)]
+    return [[start, *rest] for tail, head in edges if tail == start for rest in all_paths(edges, head, goal)]
 
 
-# ---- what a sample is
+# ---- samples
 
 
-def test_a_sample_is_the_printed_graph_and_question_and_path() -> None:
+def test_a_sample_prints_graph_question_and_path() -> None:
     task = Star(StarConfig(degree=2, length=4, nodes=12))
     text = "3 10 | 9 2 | 0 7 | 11 3 | 9 11 | 2 0 / 9 10 = 9 11 3 10"
     tokens = np.array([[task.vocabulary.index(word) for word in text.split()]])
@@ -61,10 +63,10 @@ def test_a_sample_is_the_printed_graph_and_question_and_path() -> None:
     assert rules == {"guess_a_branch": "2 0 7", "follow_an_edge": "2 3 10", "goal": "10 10 10"}
 
 
-def test_a_graph_has_as_many_arms_and_nodes_and_edges_as_the_paper_counts(task: Star, graphs: Batch) -> None:
+def test_a_graph_has_the_arms_nodes_and_edges_of_the_paper(task: Star, graphs: Batch) -> None:
     degree, length = task.config.degree, task.config.length
     for tokens in graphs.tokens[:500].tolist():
-        edges, start, goal, path = parts(task, tokens)
+        edges, start, goal, path = parse_sample(task, tokens)
         assert len(edges) == degree * (length - 1)
         assert len({node for edge in edges for node in edge}) == degree * (length - 1) + 1
         assert sum(tail == start for tail, _ in edges) == degree
@@ -72,53 +74,50 @@ def test_a_graph_has_as_many_arms_and_nodes_and_edges_as_the_paper_counts(task: 
         assert len(path) == length
 
 
-def test_every_printed_graph_has_exactly_one_path_from_start_to_goal_and_it_is_the_answer(
-    task: Star, graphs: Batch
-) -> None:
+def test_the_answer_is_the_only_path_from_start_to_goal(task: Star, graphs: Batch) -> None:
     for tokens in graphs.tokens.tolist():
-        edges, start, goal, path = parts(task, tokens)
-        assert paths(edges, start, goal) == [path[::-1] if task.config.reversed else path]
+        edges, start, goal, path = parse_sample(task, tokens)
+        assert all_paths(edges, start, goal) == [path[::-1] if task.config.reversed else path]
 
 
-def test_the_oracle_confirms_every_sample_and_no_other_path(task: Star, graphs: Batch) -> None:
+def test_the_oracle_confirms_samples_and_rejects_changed_paths(task: Star, graphs: Batch) -> None:
     assert task.confirmed(graphs).all()
     assert graphs.scored.sum() == SAMPLES * (task.config.length - 1)
-    wrong = graphs.take(np.arange(1000))
+    some_graphs = graphs.take(np.arange(1000))
     for step in range(task.answer + 1, task.length):
-        tokens = wrong.tokens.copy()
+        tokens = some_graphs.tokens.copy()
         tokens[:, step] = tokens[:, 0]
-        changed = tokens[:, step] != wrong.tokens[:, step]
-        broken = Batch(tokens=tokens, loss=wrong.loss, scored=wrong.scored)
+        changed = tokens[:, step] != some_graphs.tokens[:, step]
         assert changed.mean() > 0.5
-        assert (task.confirmed(broken) == ~changed).all()
+        assert (task.confirmed(replace(some_graphs, tokens=tokens)) == ~changed).all()
 
 
-def test_the_search_finds_no_path_where_there_is_none_or_more_than_one() -> None:
+def test_only_path_is_empty_without_a_path_or_with_several() -> None:
     assert only_path("1 2 | 2 3 | 1 4", "1", "3") == ["1", "2", "3"]
     assert only_path("1 2 | 3 4", "1", "4") == []
     assert only_path("1 2 | 2 4 | 1 3 | 3 4", "1", "4") == []
     assert only_path("1 2 | 2 1 | 2 3", "1", "3") == []
 
 
-@pytest.mark.parametrize(("loss_on", "first"), [("answer", "behind ="), ("all", "second")])
-def test_loss_is_on_the_path_or_on_everything_and_the_given_token_is_not_scored(loss_on: str, first: str) -> None:
+@pytest.mark.parametrize(("loss_on", "first"), [("answer", "after ="), ("all", "second")])
+def test_loss_is_on_the_path_or_on_all_targets_and_the_first_node_is_not_scored(loss_on: str, first: str) -> None:
     config = validate(StarConfig, {"kind": "star", "degree": 2, "length": 4, "loss_on": loss_on}, "a spec")
     task = Star(config)
     batch = task.batch("test", np.arange(10))
     words = [task.vocabulary[token] for token in batch.tokens[0]]
-    begins = words.index("=") + 1 if first == "behind =" else 1
+    begins = words.index("=") + 1 if first == "after =" else 1
     assert (batch.loss == (np.arange(task.length) >= begins)).all()
     assert (batch.scored == (np.arange(task.length) >= words.index("=") + 2)).all()
     assert batch.labels["step"][0].tolist() == [0] * (task.length - 3) + [1, 2, 3]
 
 
-# ---- what the first step can be known from
+# ---- what reveals the first step
 
 
-def test_which_of_the_starts_edges_begins_the_path_is_uniform(task: Star, graphs: Batch) -> None:
+def test_every_edge_of_the_start_begins_the_path_equally_often(task: Star, graphs: Batch) -> None:
     counts = np.zeros(task.config.degree)
     for tokens in graphs.tokens.tolist():
-        edges, start, _, path = parts(task, tokens)
+        edges, start, _, path = parse_sample(task, tokens)
         steps = [head for tail, head in edges if tail == start]
         counts[steps.index(path[-2] if task.config.reversed else path[1])] += 1
     assert counts.sum() == SAMPLES
@@ -126,13 +125,13 @@ def test_which_of_the_starts_edges_begins_the_path_is_uniform(task: Star, graphs
 
 
 def test_names_are_drawn_uniformly(task: Star, graphs: Batch) -> None:
-    for place in (0, task.question + 1, task.question + 2):
-        counts = np.bincount(graphs.tokens[:, place] - 3, minlength=task.config.nodes)
+    for position in (0, task.question + 1, task.question + 2):
+        counts = np.bincount(graphs.tokens[:, position] - 3, minlength=task.config.nodes)
         assert len(counts) == task.config.nodes
         assert chisquare(counts).pvalue > 1e-4
 
 
-def test_guessing_a_branch_is_wholly_right_in_one_of_degree_samples(task: Star, graphs: Batch) -> None:
+def test_guessing_a_branch_solves_one_sample_in_degree(task: Star, graphs: Batch) -> None:
     steps = task.config.length - 1
     right = task.shortcut_scores(graphs)["guess_a_branch"].reshape(SAMPLES, steps).all(axis=1)
     error = np.sqrt(task.guess_ceiling * (1 - task.guess_ceiling) / SAMPLES)
@@ -140,7 +139,7 @@ def test_guessing_a_branch_is_wholly_right_in_one_of_degree_samples(task: Star, 
     assert abs(right.mean() - task.guess_ceiling) < 4 * error
 
 
-def test_following_the_true_edges_leaves_only_the_first_step_to_be_guessed(task: Star, graphs: Batch) -> None:
+def test_following_the_true_edges_leaves_only_the_first_step_to_a_guess(task: Star, graphs: Batch) -> None:
     right = task.shortcut_scores(graphs)["follow_an_edge"].reshape(SAMPLES, -1)
     error = np.sqrt(task.guess_ceiling * (1 - task.guess_ceiling) / SAMPLES)
     assert right[:, 1:].all()
@@ -150,7 +149,7 @@ def test_following_the_true_edges_leaves_only_the_first_step_to_be_guessed(task:
         assert abs(right[:, 0].mean() - task.guess_ceiling) < 4 * error
 
 
-def test_the_goal_is_right_at_the_last_step_only(task: Star, graphs: Batch) -> None:
+def test_the_goal_is_right_only_at_the_last_step(task: Star, graphs: Batch) -> None:
     right = task.shortcut_scores(graphs)["goal"].reshape(SAMPLES, -1)
     assert right.mean(axis=0).tolist() == [0.0] * (task.config.length - 2) + [0.0 if task.config.reversed else 1.0]
 
@@ -169,29 +168,23 @@ def test_the_goal_is_right_at_the_last_step_only(task: Star, graphs: Batch) -> N
     seed=st.integers(0, 5),
     cut=st.integers(1, 19),
 )
-def test_a_sample_is_the_same_whatever_it_is_drawn_with(
+def test_a_sample_does_not_depend_on_its_batch(
     degree: int, length: int, spare: int, backwards: bool, fixed: int | None, split: str, seed: int, cut: int
 ) -> None:
     nodes = degree * (length - 1) + 1 + spare
     config = StarConfig(degree=degree, length=length, nodes=nodes, reversed=backwards, training_samples=fixed)
     task = Star(config)
-    order = np.random.default_rng(cut).permutation(20)
-    whole = task.batch(split, np.arange(20), seed)
-    pieces = [task.batch(split, order[:cut], seed), task.batch(split, order[cut:], seed)]
-    for name in ("tokens", "loss", "scored"):
-        assert (getattr(whole, name)[order] == np.concatenate([getattr(piece, name) for piece in pieces])).all()
+    whole = assert_samples_independent_of_batch(task, split, seed, cut)
     assert task.confirmed(whole).all()
 
 
 def test_train_validation_and_test_share_no_sample() -> None:
     task = Star(StarConfig(degree=2, length=3, nodes=5))
-    drawn = {split: {row.tobytes() for row in task.batch(split, np.arange(1500)).tokens} for split in task.splits}
-    assert len(drawn["train"]) < 1500, "so few graphs exist that a chance overlap would be seen"
-    assert not drawn["train"] & (drawn["test"] | drawn["validation"])
-    assert not drawn["test"] & drawn["validation"]
+    samples = assert_splits_disjoint(task, 1500)
+    assert len(samples["train"]) < 1500, "so few graphs exist that a chance overlap would be seen"
 
 
-def test_a_fixed_training_set_is_read_whole_in_each_epoch_and_in_another_order() -> None:
+def test_every_epoch_reads_the_whole_training_set_in_a_different_order() -> None:
     task = Star(StarConfig(training_samples=40))
     first, second = (task.batch("train", np.arange(40) + 40 * epoch).tokens.tolist() for epoch in (0, 1))
     assert len({tuple(row) for row in first}) == 40
@@ -202,40 +195,40 @@ def test_a_fixed_training_set_is_read_whole_in_each_epoch_and_in_another_order()
     assert len({tuple(row) for row in endless}) == 80
 
 
-def test_an_epoch_is_a_permutation_and_no_two_of_them_are_alike() -> None:
-    read = epochs("a name", np.arange(60), 20).reshape(3, 20)
-    assert (np.sort(read, axis=1) == np.arange(20)).all()
-    assert all((one != other).any() for one, other in pairwise(read))
-    assert (epochs("a name", [41, 3], 20) == [read[2, 1], read[0, 3]]).all()
-    assert (epochs("another", np.arange(20), 20) != read[0]).any()
+def test_epochs_are_different_permutations() -> None:
+    orders = epochs("a name", np.arange(60), 20).reshape(3, 20)
+    assert (np.sort(orders, axis=1) == np.arange(20)).all()
+    assert all((first != second).any() for first, second in pairwise(orders))
+    assert (epochs("a name", [41, 3], 20) == [orders[2, 1], orders[0, 3]]).all()
+    assert (epochs("another", np.arange(20), 20) != orders[0]).any()
 
 
-# ---- what a user can get wrong
+# ---- settings
 
 
-def test_too_few_names_for_the_graph_are_refused_with_what_would_be_right() -> None:
+def test_too_few_node_names_are_refused_with_the_minimum() -> None:
     Star(StarConfig(degree=3, length=5, nodes=13))
     with pytest.raises(UserError, match=r"task.nodes = 12: .* 3 arms .* 5 nodes has 13 nodes.* give at least 13"):
         Star(StarConfig(degree=3, length=5, nodes=12))
 
 
 @pytest.mark.parametrize(("key", "value"), [("degree", 1), ("length", 2), ("nodes", 4), ("training_samples", 0)])
-def test_settings_out_of_bounds_are_refused_by_name(key: str, value: int) -> None:
+def test_settings_out_of_bounds_are_refused_with_their_key(key: str, value: int) -> None:
     with pytest.raises(UserError, match=f"a spec: task.{key} = {value}: should be greater than or equal to"):
         TASKS.config({"kind": "star", key: value}, "a spec")
 
 
 @pytest.mark.parametrize(("key", "value"), [("degree", 3), ("length", 4), ("nodes", 49)])
 def test_each_setting_of_the_graph_changes_the_graphs(key: str, value: int) -> None:
-    one, other = Star(StarConfig()), Star(TASKS.config({"kind": "star", key: value}, "a spec"))
-    assert one.name != other.name
-    assert one.vocabulary != other.vocabulary or one.length != other.length
+    default, changed = Star(StarConfig()), Star(TASKS.config({"kind": "star", key: value}, "a spec"))
+    assert default.name != changed.name
+    assert default.vocabulary != changed.vocabulary or default.length != changed.length
 
 
 def test_forward_and_reversed_print_the_paths_of_the_same_graphs() -> None:
     forward, backward = (Star(StarConfig(degree=3, reversed=backwards)) for backwards in (False, True))
     for split in forward.splits:
-        one, other = forward.batch(split, np.arange(200)).tokens, backward.batch(split, np.arange(200)).tokens
-        assert (one[:, : forward.answer] == other[:, : forward.answer]).all()
-        assert (one[:, forward.answer :] == other[:, : forward.answer - 1 : -1]).all()
-        assert (other[:, forward.answer] == other[:, forward.question + 2]).all()
+        ahead, back = (task.batch(split, np.arange(200)).tokens for task in (forward, backward))
+        assert (ahead[:, : forward.answer] == back[:, : forward.answer]).all()
+        assert (ahead[:, forward.answer :] == back[:, : forward.answer - 1 : -1]).all()
+        assert (back[:, forward.answer] == back[:, forward.question + 2]).all()
