@@ -89,7 +89,7 @@ def test_the_example_objective_keeps_the_contract(monkeypatch: pytest.MonkeyPatc
 
     place = "tests.example_package.mtp_lab_example.next_latent:NextLatent"
     monkeypatch.setitem(OBJECTIVES.rows, "next_latent", place)  # type: ignore[arg-type]
-    assert [one for one in check_objective(NextLatentConfig(weight=0.5)) if one.wrong] == []
+    assert [one for one in check_objective(NextLatentConfig(weight=0.5)) if one.problem] == []
 
 
 def test_the_page_on_an_objective_of_ones_own_builds_up_the_example() -> None:

@@ -47,7 +47,7 @@ def default_text(field: FieldInfo) -> str:
 def check_command(kind: Kind, assignments: Assignments = None, as_json: Json = False) -> None:
     """Check an objective: every loss gives the same gradient, no position sees later tokens, and more."""
     checks = check_objective(OBJECTIVES.configured(kind, assignments, f"lab objective, kind {kind}"))
-    rows = [f"WRONG  {check.name}: {check.wrong}" if check.wrong else f"ok     {check.name}" for check in checks]
-    answer({check.name: check.wrong or "ok" for check in checks}, as_json, "\n".join(rows))
-    if failures := sum(bool(check.wrong) for check in checks):
+    rows = [f"WRONG  {check.name}: {check.problem}" if check.problem else f"ok     {check.name}" for check in checks]
+    answer({check.name: check.problem or "ok" for check in checks}, as_json, "\n".join(rows))
+    if failures := sum(bool(check.problem) for check in checks):
         raise WorkFailed(f"objective {kind}: {failures} of {len(checks)} checks failed; the lines above say why")

@@ -1,8 +1,11 @@
-"""How the graph of a loss is built: whole, cut where several terms read one hidden state, or never with all logits.
+"""Three ways to hold the graph of a loss: whole, cut at shared hidden states, or cut and without all logits.
 
-An objective says what is shared and what is predicted; these three decide how much of it is alive at once.
-Peak memory of logits and of their gradient is n N V when the graph is whole, N V when it is cut, and a small
-constant when the unembedding is fused into the cross-entropy.
+An objective says which hidden states are shared and which targets they predict; the graph decides how much of that
+is alive at once. Peak memory of the logits and their gradient, for n heads, N targets and V tokens in the vocabulary:
+
+    Graph        n N V
+    CutGraph     N V
+    FusedGraph   a small constant: the unembedding is fused into the cross-entropy
 """
 
 from collections.abc import Callable
@@ -16,62 +19,72 @@ from torch.utils.checkpoint import checkpoint
 from lab.model.batches import Targets
 
 ROWS_AT_ONCE = 512
-"""Hidden states whose logits are alive together where a fused graph has to go piece by piece, on a CPU."""
+"""Hidden states whose logits a fused graph computes together on a CPU, without torch's own chunked loss."""
 GPU_ROWS_AT_ONCE = 2048
 """The same on a GPU, which smaller pieces leave idle (docs/gpu.md)."""
 FUSED = nn.LinearCrossEntropyOptions() if hasattr(nn, "LinearCrossEntropyOptions") else None
-"""Options of torch's own chunked loss, or None before torch 2.13, which has none: pieces are then recomputed here."""
+"""Options of torch's own chunked loss; None before torch 2.13, which does not have it."""
 
 RowsLoss = Callable[..., Tensor]
-ReadOut = Callable[[Tensor, nn.RMSNorm | None, Tensor, Tensor], Tensor]
+"""(hidden_NxD, *others [N, ...]) -> the loss summed over the N rows."""
+Readout = Callable[[Tensor, nn.RMSNorm | None, Tensor, Tensor], Tensor]
 
 
-def read_out(hidden_NxD: Tensor, norm: nn.RMSNorm | None, unembedding_VxD: Tensor, tokens_N: Tensor) -> Tensor:
-    """Norm, unembedding and the sum of cross-entropies."""
+def readout_loss(hidden_NxD: Tensor, norm: nn.RMSNorm | None, unembedding_VxD: Tensor, tokens_N: Tensor) -> Tensor:
+    """Computes norm, unembedding and the sum of the cross-entropies, in nats."""
     normed_NxD = hidden_NxD if norm is None else norm(hidden_NxD)
     return F.cross_entropy(F.linear(normed_NxD, unembedding_VxD), tokens_N, reduction="sum")
 
 
 @cache
-def compiled_read_out() -> ReadOut:
-    """`read_out` as one piece of code, for every head of every network of this process."""
-    return torch.compile(read_out)
+def compiled_readout_loss() -> Readout:
+    """Returns `readout_loss` compiled once, for every head of every network in this process."""
+    return torch.compile(readout_loss)
 
 
 class Graph:
-    """Whole: every term's graph is kept until one backward pass.
+    """The whole graph: every term's part is kept until a single backward pass.
 
     Args:
-        compiled: whether norm, unembedding and cross-entropy go through torch's compiler.
+        compiled: sends norm, unembedding and cross-entropy through torch's compiler.
     """
 
     def __init__(self, compiled: bool = False) -> None:
-        self.read_out: ReadOut = compiled_read_out() if compiled else read_out
+        self.readout_loss: Readout = compiled_readout_loss() if compiled else readout_loss
 
     def share(self, hidden: Tensor) -> Tensor:
-        """A hidden state that more than one term reads: what they are to read instead."""
+        """Takes a hidden state that several terms read, and returns the one that they are to read instead."""
         return hidden
 
     def cross_entropy(
         self, hidden_BxPxD: Tensor, unembedding_VxD: Tensor, targets: Targets, norm: nn.RMSNorm | None = None
     ) -> Tensor:
-        """Cross-entropy in nats summed over the targets and divided by their count; no other position is unembedded.
+        """Returns the cross-entropy in nats, summed over the targets and divided by their count.
+
+        Positions without a target are not unembedded.
 
         Args:
-            hidden_BxPxD: normed hidden states, or with `norm` those that it is to norm.
+            hidden_BxPxD: hidden states, already normed if `norm` is None.
+            norm: the norm to apply first.
         """
-        return self.read_out(targets.of(hidden_BxPxD), norm, unembedding_VxD, targets.tokens_N) / max(1, targets.count)
+        total = self.readout_loss(targets.select(hidden_BxPxD), norm, unembedding_VxD, targets.tokens_N)
+        return total / max(1, targets.count)
 
-    def rows(self, loss: RowsLoss, hidden_NxD: Tensor, *others: Tensor) -> Tensor:
-        """The sum over N rows of a loss of one's own large in memory: loss(hidden_NxD, *others), others [N, ...]."""
+    def sum_over_rows(self, loss: RowsLoss, hidden_NxD: Tensor, *others: Tensor) -> Tensor:
+        """Returns an objective's own loss, summed over N rows, whose intermediate values may be large in memory.
+
+        Args:
+            loss: called with `hidden_NxD` and `others`, or with pieces of them.
+            others: tensors [N, ...].
+        """
         return loss(hidden_NxD, *others)
 
 
 class CutGraph(Graph):
-    """Cut at what is shared: a term's graph is freed by its own backward pass, and gradients wait at the cuts.
+    """A graph cut at shared states: a term's backward pass frees its part, and gradients collect at the cuts.
 
-    The paper's sequence of forward and backward passes (section 2, figure 2; appendix B for chains): what waits at
-    a cut goes further down when `finish` undoes the cuts, the one furthest from the trunk first.
+    This is the paper's sequence of forward and backward passes (section 2, figure 2; appendix B for chains). `finish`
+    sends the collected gradients on, from the cut furthest from the trunk to the nearest.
     """
 
     def __init__(self, compiled: bool = False) -> None:
@@ -84,7 +97,7 @@ class CutGraph(Graph):
         return leaf
 
     def finish(self) -> None:
-        """Send on the gradients that wait at the cuts."""
+        """Sends the gradients at the cuts on towards the trunk."""
         while self.cuts:
             hidden, leaf = self.cuts.pop()
             if leaf.grad is not None and hidden.requires_grad:
@@ -92,37 +105,37 @@ class CutGraph(Graph):
 
 
 class FusedGraph(CutGraph):
-    """Cut, and the logits of all targets never exist together.
+    """A cut graph in which the logits of all targets never exist together.
 
-    torch's own chunked unembedding and cross-entropy where there is one; before torch 2.13, pieces whose
-    logits the backward pass computes again.
+    It uses torch's own chunked unembedding and cross-entropy. Before torch 2.13 it splits the targets into pieces,
+    whose logits the backward pass computes again.
     """
 
     def cross_entropy(
         self, hidden_BxPxD: Tensor, unembedding_VxD: Tensor, targets: Targets, norm: nn.RMSNorm | None = None
     ) -> Tensor:
-        hidden_NxD = targets.of(hidden_BxPxD)
+        hidden_NxD = targets.select(hidden_BxPxD)
         if not len(targets.tokens_N):
             return super().cross_entropy(hidden_BxPxD, unembedding_VxD, targets, norm)
         if FUSED is None:
 
-            def piece(hidden_NxD: Tensor, tokens_N: Tensor) -> Tensor:
-                return self.read_out(hidden_NxD, norm, unembedding_VxD, tokens_N)
+            def piece_loss(hidden_NxD: Tensor, tokens_N: Tensor) -> Tensor:
+                return self.readout_loss(hidden_NxD, norm, unembedding_VxD, tokens_N)
 
-            return self.rows(piece, hidden_NxD, targets.tokens_N) / max(1, targets.count)
+            return self.sum_over_rows(piece_loss, hidden_NxD, targets.tokens_N) / max(1, targets.count)
         if norm is not None:
             hidden_NxD = norm(hidden_NxD)
         if torch.is_autocast_enabled(hidden_NxD.device.type):
-            kind = torch.get_autocast_dtype(hidden_NxD.device.type)
-            hidden_NxD, unembedding_VxD = hidden_NxD.to(kind), unembedding_VxD.to(kind)
+            dtype = torch.get_autocast_dtype(hidden_NxD.device.type)
+            hidden_NxD, unembedding_VxD = hidden_NxD.to(dtype), unembedding_VxD.to(dtype)
         loss: Tensor = F.linear_cross_entropy(
             hidden_NxD, unembedding_VxD, targets.tokens_N, reduction="sum", options=FUSED
         )
         return loss / max(1, targets.count)
 
-    def rows(self, loss: RowsLoss, hidden_NxD: Tensor, *others: Tensor) -> Tensor:
+    def sum_over_rows(self, loss: RowsLoss, hidden_NxD: Tensor, *others: Tensor) -> Tensor:
         total = hidden_NxD.new_zeros(())
         rows = ROWS_AT_ONCE if hidden_NxD.device.type == "cpu" else GPU_ROWS_AT_ONCE
-        for piece in zip(*(torch.split(each, rows) for each in (hidden_NxD, *others)), strict=True):
-            total = total + checkpoint(loss, *piece, use_reentrant=False)
+        for pieces in zip(*(torch.split(tensor, rows) for tensor in (hidden_NxD, *others)), strict=True):
+            total = total + checkpoint(loss, *pieces, use_reentrant=False)
         return total

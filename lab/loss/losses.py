@@ -1,6 +1,6 @@
-"""From an objective's terms to a gradient, in three ways that give the same one.
+"""Three ways from the terms of an objective to its gradient: joint, sequential and chunked give the same one.
 
-L_n = sum over heads of the mean cross-entropy of head i (paper, section 2). Every term is kept under its own
+L_n = sum over heads of the mean cross-entropy of head i (paper, section 2). Every term is reported under its own
 name, so that runs with different n can be compared on head 1.
 """
 
@@ -12,7 +12,11 @@ from lab.model.batches import TensorBatch
 
 
 def joint(objective: TermSource, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
-    """One backward pass through the weighted sum of all terms. Returns each term's value by name, detached."""
+    """Adds the gradient of a batch by one backward pass through the weighted sum of all terms.
+
+    Returns:
+        The value of each term by name, detached; the same for `sequential` and `chunked`.
+    """
     terms = list(objective.terms(objective.latent(batch), batch, Graph(compiled)))
     total = terms[0].weight * terms[0].value
     for term in terms[1:]:
@@ -21,25 +25,25 @@ def joint(objective: TermSource, batch: TensorBatch, compiled: bool = False) -> 
     return {term.name: term.value.detach() for term in terms}
 
 
-def term_by_term(objective: TermSource, batch: TensorBatch, graph: CutGraph) -> dict[str, Tensor]:
-    """A backward pass for each term as soon as it is there, and the trunk's last, with what they left at the latent."""
+def sequential(objective: TermSource, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
+    """Adds the gradient of a batch head by head, as in the paper: the logits of one head are alive at a time."""
+    return _term_by_term(objective, batch, CutGraph(compiled))
+
+
+def chunked(objective: TermSource, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
+    """Adds the gradient head by head with the unembedding fused into the cross-entropy: few logits at a time."""
+    return _term_by_term(objective, batch, FusedGraph(compiled))
+
+
+def _term_by_term(objective: TermSource, batch: TensorBatch, graph: CutGraph) -> dict[str, Tensor]:
+    """Runs the backward pass of each term as soon as it is built, and that of the trunk last."""
     values = {}
     for term in objective.terms(graph.share(objective.latent(batch)), batch, graph):
         (term.weight * term.value).backward()  # type: ignore[no-untyped-call]
         values[term.name] = term.value.detach()
-        del term  # its graph, before the next is built
+        del term  # frees its graph before the next term is built
     graph.finish()
     return values
-
-
-def sequential(objective: TermSource, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
-    """Forward and backward head by head, as in the paper: logits of one head at a time."""
-    return term_by_term(objective, batch, CutGraph(compiled))
-
-
-def chunked(objective: TermSource, batch: TensorBatch, compiled: bool = False) -> dict[str, Tensor]:
-    """Head by head, with the unembedding fused into the cross-entropy: logits of a few targets at a time."""
-    return term_by_term(objective, batch, FusedGraph(compiled))
 
 
 LOSSES = {"joint": joint, "sequential": sequential, "chunked": chunked}
@@ -48,7 +52,16 @@ LOSSES = {"joint": joint, "sequential": sequential, "chunked": chunked}
 def accumulate_gradient(
     objective: TermSource, batch: TensorBatch, loss: str, micro_batches: int = 1, compiled: bool = False
 ) -> dict[str, Tensor]:
-    """Add the gradient of a batch to the parameters', micro-batch by micro-batch. Returns each term's value by name."""
+    """Adds the gradient of a batch to that of the parameters, one micro-batch after the other.
+
+    Args:
+        loss: joint, sequential or chunked.
+        micro_batches: the number of pieces that the batch is split into.
+        compiled: sends norm, unembedding and cross-entropy through torch's compiler.
+
+    Returns:
+        The value of each term by name, in nats, detached.
+    """
     values: dict[str, Tensor] = {}
     for piece in batch.split(micro_batches):
         for name, value in LOSSES[loss](objective, piece, compiled).items():

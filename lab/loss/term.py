@@ -28,7 +28,7 @@ class Term:
 
 
 class TermSource(Protocol):
-    """What the losses need of an objective."""
+    """The part of an objective that the losses need."""
 
     def latent(self, batch: TensorBatch) -> Tensor:
         """Computes the latent z [B, S, D] from which all terms are computed."""

@@ -1,7 +1,7 @@
-"""Model sizes by name, and the shape a configuration stands for.
+"""Model sizes by name, and the shape of the network that a configuration describes.
 
-The paper's sizes (appendix, table of model sizes) count non-embedding parameters, about 12 D^2 L; the three
-smallest are this lab's, for one CPU core.
+The sizes are those of the paper (appendix, table of model sizes), which count non-embedding parameters, about
+12 D^2 L; the three smallest are the lab's own, for one CPU core.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from generators.foundation.settings import Settings
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Width D, layers L (heads of the objective included), attention heads H."""
+    """Width D, layers L (including transformer heads of the objective), attention heads H."""
 
     width: int
     layers: int
@@ -22,7 +22,7 @@ class ModelShape:
 
     @property
     def hidden(self) -> int:
-        """Hidden width of SwiGLU: 8D/3 to the nearest multiple of 4, so that a block has about 12 D^2 parameters."""
+        """Hidden width of SwiGLU: the multiple of 4 nearest to 8D/3, which gives a block about 12 D^2 parameters."""
         return 4 * round(8 * self.width / 12)
 
 
@@ -41,23 +41,23 @@ SIZES = {
 
 
 class ModelConfig(Settings):
-    """A size by name, or width, layers and attention heads of one's own."""
+    """A model, given either by the name of a size or by width, layers and attention heads."""
 
-    size: str | None = None
-    width: int | None = Field(default=None, ge=4, le=16384)
-    layers: int | None = Field(default=None, ge=1, le=256)
-    attention_heads: int | None = Field(default=None, ge=1, le=256)
-    rotary_base: float = Field(default=10000.0, gt=1.0)
+    size: str | None = Field(default=None, description="name of a size, such as 100k or 1M")
+    width: int | None = Field(default=None, ge=4, le=16384, description="width of the residual stream")
+    layers: int | None = Field(default=None, ge=1, le=256, description="transformer layers, heads included")
+    attention_heads: int | None = Field(default=None, ge=1, le=256, description="attention heads of a layer")
+    rotary_base: float = Field(default=10000.0, gt=1.0, description="base of the rotary frequencies")
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        own = (self.width, self.layers, self.attention_heads)
+    def _check(self) -> Self:
+        explicit = (self.width, self.layers, self.attention_heads)
         if self.size is not None:
             if self.size not in SIZES:
                 raise ValueError(f"size {self.size!r} is not one of {', '.join(SIZES)}")
-            if own != (None, None, None):
+            if explicit != (None, None, None):
                 raise ValueError("give a size, or width, layers and attention_heads, not both")
-        elif None in own:
+        elif None in explicit:
             raise ValueError(f"give a size ({', '.join(SIZES)}), or all of width, layers and attention_heads")
         if self.shape.width % (2 * self.shape.attention_heads):
             raise ValueError(
@@ -67,6 +67,7 @@ class ModelConfig(Settings):
 
     @property
     def shape(self) -> ModelShape:
+        """The shape of the named size, or the one given explicitly."""
         if self.size is not None:
             return SIZES[self.size]
         assert self.width is not None

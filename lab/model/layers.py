@@ -1,6 +1,6 @@
-"""The layers of a Llama-form decoder: RMSNorm, rotary attention, SwiGLU, and the block made of them.
+"""The layers of a decoder in Llama form: rotary attention, SwiGLU and the pre-norm block of both.
 
-Names carry shapes: B samples, T positions, D width, H attention heads, K width of an attention head.
+Suffixes of names are shapes: B samples, T positions, D width, H attention heads, K width of an attention head.
 """
 
 import torch
@@ -11,21 +11,30 @@ NORM_EPSILON = 1e-5
 
 
 def rotary_table(length: int, head_width: int, base: float) -> Tensor:
-    """Cosines and sines [2, length, head_width] of rotary positions (Su et al. 2021), in Llama's half-split form; the
-    sines of the first half are negated, which is the sign that the second half takes there."""
+    """Returns cosines and sines of rotary positions [2, length, head_width] (Su et al. 2021), in Llama's split form.
+
+    The sines of the first half are negated, which spares `rotate` a negation.
+    """
     frequencies = base ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
     angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies)
     return torch.stack((angles.cos().repeat(1, 2), torch.cat((-angles.sin(), angles.sin()), dim=1)))
 
 
 def rotate(x_BxHxTxK: Tensor, table_2xTxK: Tensor) -> Tensor:
-    """Turn each pair (k, k + K/2) by its position's angle; a table [2, B, 1, T, K] gives each sample its own."""
+    """Rotates each pair of elements (k, k + K/2) by the angle of its position.
+
+    Args:
+        table_2xTxK: from `rotary_table`; with shape [2, B, 1, T, K] each sample has its own positions.
+    """
     low, high = x_BxHxTxK.chunk(2, dim=-1)
     return torch.addcmul(x_BxHxTxK * table_2xTxK[0], torch.cat((high, low), dim=-1), table_2xTxK[1])
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with rotary positions, no biases: causal, or as a mask [T, T] says (True is seen)."""
+    """Multi-head self-attention with rotary positions and without biases.
+
+    It is causal unless a mask is given, in which True marks the keys that a query sees.
+    """
 
     def __init__(self, width: int, attention_heads: int) -> None:
         super().__init__()
@@ -50,7 +59,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """SwiGLU (Shazeer 2020) of hidden width about 8D/3, no biases."""
+    """A SwiGLU layer (Shazeer 2020) without biases."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -64,7 +73,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer layer: about 12 D^2 parameters."""
+    """A pre-norm transformer layer, with about 12 D^2 parameters."""
 
     def __init__(self, width: int, attention_heads: int, hidden: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The shared trunk, and how weights are drawn.
+"""The shared trunk, and functions that compile, initialise and count networks.
 
 The next-token path of a run, trunk -> head 1 -> norm -> unembedding, is a Llama.
 """
@@ -15,7 +15,7 @@ from lab.model.layers import Block, rotary_table
 
 
 class Trunk(nn.Module):
-    """f_s: tokens -> latent z_t (paper, section 2). Embedding not tied to the unembedding."""
+    """The shared trunk f_s, from tokens to the latent z (paper, section 2). Embedding and unembedding are not tied."""
 
     rotary_2xTxK: Tensor
 
@@ -27,32 +27,33 @@ class Trunk(nn.Module):
         self.register_buffer("rotary_2xTxK", table, persistent=False)
 
     def rotary(self, positions: int) -> Tensor:
-        """Cosines and sines of the first positions [2, positions, K], for any layer of this shape."""
+        """Returns cosines and sines of the first positions [2, positions, K], for any layer of this shape."""
         return self.rotary_2xTxK[:, :positions]
 
     def forward(self, tokens_BxT: Tensor) -> Tensor:
         return self.run(self.embed_tokens(tokens_BxT), self.rotary(tokens_BxT.shape[1]))
 
     def run(self, x_BxTxD: Tensor, rotary_2xTxK: Tensor, mask_TxT: Tensor | None = None) -> Tensor:
-        """The layers alone, on embedded inputs: causal, or as a mask says (True is seen)."""
+        """Applies the layers alone to embedded inputs, causally unless a mask is given (True marks visible keys)."""
         for layer in self.layers:
             x_BxTxD = layer(x_BxTxD, rotary_2xTxK, mask_TxT)
         return x_BxTxD
 
 
 def new_block(shape: ModelShape) -> Block:
-    """A layer of this shape, for the trunk or a head."""
+    """Returns a new transformer layer of this shape, for the trunk or a head."""
     return Block(shape.width, shape.attention_heads, shape.hidden)
 
 
 def compile_blocks(network: nn.Module, cuda_graphs: bool = False) -> None:
-    """Compile every transformer layer where it stands: one piece of code for all, names and weights as they were.
+    """Compiles every transformer layer in place. All layers share the code; names and weights do not change.
 
     Args:
-        cuda_graphs: a layer's kernels are recorded and replayed together; what is kept from a step is to be copied.
+        cuda_graphs: records the kernels of a layer and replays them together. The next step then overwrites the
+            outputs of a layer, so copy any that are kept.
 
     Raises:
-        UserError: there is no compiler.
+        UserError: there is no C++ compiler.
     """
     if not any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++")):
         raise UserError("training.compile = true: needs a C++ compiler (g++, clang++ or CXX); false always works")
@@ -63,9 +64,12 @@ def compile_blocks(network: nn.Module, cuda_graphs: bool = False) -> None:
 
 @torch.no_grad()
 def initialise(module: nn.Module, layers: int, generator: torch.Generator) -> None:
-    """Draw every weight from `generator`: matrices normal with variance 1/inputs, embeddings of unit variance,
-    and each block's two output projections smaller by sqrt(2 `layers`), so that the residual stream keeps its scale
-    (Radford et al. 2019, section 2.3). Norms start at one, biases at zero."""
+    """Draws every weight of a module.
+
+    Matrices are normal with variance 1/inputs, embeddings normal with unit variance. The two output projections of a
+    block are divided by sqrt(2 `layers`), which preserves the scale of the residual stream (Radford et al. 2019,
+    section 2.3). Biases become zero; all other parameters, such as norms, keep their values.
+    """
     for name, part in module.named_modules():
         if isinstance(part, nn.Embedding):
             part.weight.normal_(generator=generator)
@@ -78,5 +82,5 @@ def initialise(module: nn.Module, layers: int, generator: torch.Generator) -> No
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Parameters of a module."""
+    """Counts the parameters of a module."""
     return sum(parameter.numel() for parameter in module.parameters())

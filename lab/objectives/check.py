@@ -1,8 +1,8 @@
-"""Whether an objective keeps the contract: what `lab objective check` finds, and what a test of one can call.
+"""Checks of an objective against its interface, for `lab objective check` and for tests of other packages.
 
-The network is tiny, its weights are in float64 and drawn from a seed, its batch is random. Every token of a sample is
-another one, so that a row of the embedding stands for one position: a prediction has read the positions in whose rows
-its gradient is not zero, whatever way they took.
+The network is tiny, its weights are float64 and drawn from a seed, and its batch is random. No token occurs twice in a
+sample, so that each row of the embedding stands for one position: a prediction has read exactly the positions in whose
+rows its gradient is not zero, by whatever route.
 """
 
 import traceback
@@ -27,45 +27,45 @@ from lab.objectives.table import build_objective
 MODEL = ModelConfig(width=16, layers=12, attention_heads=2)
 DATA = DataShape(vocabulary=29, length=24)
 SAMPLES, MICRO_BATCHES = 4, 3
-RELATIVE = 1e-8
-"""How far a gradient may be from another in float64, of its own length."""
+TOLERANCE = 1e-8
+"""Maximum distance between two gradients in float64, relative to their length."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One line of a check. wrong: what is not as it should be; empty where nothing is."""
+class CheckResult:
+    """The result of one check; `problem` is a sentence, or empty if the objective passes."""
 
     name: str
-    wrong: str
+    problem: str
 
 
-def check_objective(config: ObjectiveConfig) -> list[Finding]:
-    """Everything the lab asks of an objective.
+def check_objective(config: ObjectiveConfig) -> list[CheckResult]:
+    """Runs all checks on an objective with these settings.
 
     Raises:
-        UserError: the settings cannot be built in the model and data of the check.
+        UserError: the settings do not fit the model and the data of the check.
     """
-    network = built(config, 0)
+    network = build_network(config, 0)
     checks: dict[str, Callable[[Objective], str]] = {
-        "weights come from the seed alone": weights,
-        "terms have names of their own": terms,
-        "sequential gives the gradient of joint": lambda net: same_gradient(net, "sequential", 1),
-        "chunked gives the gradient of joint": lambda net: same_gradient(net, "chunked", 1),
-        "micro-batches add up": lambda net: same_gradient(net, "joint", MICRO_BATCHES),
-        "no prediction reads its target or later": predictions,
-        "no loss_i reads its target or later": losses,
-        "loss_1 is the loss of what is predicted": next_token_loss,
-        "next_token_path gives the same logits": next_token_path,
-        "parameters are counted by part": parts,
+        "weights come from the seed alone": check_weights,
+        "terms have distinct names": check_term_names,
+        "sequential gives the gradient of joint": lambda net: compare_gradient(net, "sequential", 1),
+        "chunked gives the gradient of joint": lambda net: compare_gradient(net, "chunked", 1),
+        "micro-batches add up": lambda net: compare_gradient(net, "joint", MICRO_BATCHES),
+        "no prediction reads its target or later": check_predictions,
+        "no loss_i reads its target or later": check_losses,
+        "loss_1 is the loss of the predictions": check_next_token_loss,
+        "next_token_path gives the same logits": check_next_token_path,
+        "parameters are counted by part": check_parameter_count,
     }
-    return [Finding(name, told(check, network)) for name, check in checks.items()]
+    return [CheckResult(name, run_check(check, network)) for name, check in checks.items()]
 
 
-def told(check: Callable[[Objective], str], network: Objective) -> str:
-    """What a check finds wrong; what it raises is a finding too, with the line it came from."""
+def run_check(check: Callable[[Objective], str], network: Objective) -> str:
+    """Returns the problem that a check finds; an exception is a problem too, reported with its line."""
     try:
         return check(network)
-    except Exception as error:  # whatever somebody else's objective raises
+    except Exception as error:  # another package's objective can raise anything
         last = traceback.extract_tb(error.__traceback__)[-1]
         message = (str(error).splitlines() or [""])[0]
         return f"{type(error).__name__}: {message} ({Path(last.filename).name}, line {last.lineno})"
@@ -73,22 +73,26 @@ def told(check: Callable[[Objective], str], network: Objective) -> str:
         network.zero_grad()
 
 
-def built(config: ObjectiveConfig, state: int) -> Objective:
-    """The network in float64, its weights from seed 0. `state` is that of torch's own generator, which none may use."""
+def build_network(config: ObjectiveConfig, torch_seed: int) -> Objective:
+    """Builds the network in float64 with weights drawn from seed 0.
+
+    Args:
+        torch_seed: seed of torch's global generator, which no objective may use.
+    """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(state)
+        torch.manual_seed(torch_seed)
         network = build_objective(config, MODEL, DATA)
     noise = torch.Generator().manual_seed(0)
     initialise(network, MODEL.shape.layers, noise)
     network.double()
-    with torch.no_grad():  # a gate that starts closed hides what is behind it, and a gain of one whether it is there
+    with torch.no_grad():  # a closed gate would hide the module behind it, and a gain of one whether it is used
         for parameter in network.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=noise, dtype=torch.float64))
     return network
 
 
-def batch_of(loss: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]] | None" = None) -> TensorBatch:
-    """Samples without a repeated token; without a mask of its own, an uneven share of the targets carries loss."""
+def random_batch(loss: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]] | None" = None) -> TensorBatch:
+    """Draws samples without a repeated token; by default an uneven share of the targets carries loss."""
     random = np.random.default_rng(0)
     tokens = np.stack([random.permutation(DATA.vocabulary)[: DATA.length] for _ in range(SAMPLES)])
     if loss is None:
@@ -97,140 +101,144 @@ def batch_of(loss: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]] | None" = No
     return TensorBatch.from_batch(batch, torch.device("cpu"), np.arange(SAMPLES))
 
 
-# ---- each returns what is wrong, or nothing
+# ---- Each check returns the problem, or "".
 
 
-def weights(network: Objective) -> str:
-    """Two networks of one seed are equal, whatever torch's own generator stands at."""
-    other = built(network.config, 1).state_dict()
-    if drawn := [name for name, value in network.state_dict().items() if not torch.equal(value, other[name])]:
+def check_weights(network: Objective) -> str:
+    """Compares the weights of two networks of one seed, built with different states of torch's global generator."""
+    other = build_network(network.config, 1).state_dict()
+    if different := [name for name, value in network.state_dict().items() if not torch.equal(value, other[name])]:
         return (
-            f"{', '.join(drawn)}: not drawn by `initialise`, which draws embeddings and the matrices of linear layers; "
-            "let other parameters start from a constant"
+            f"{', '.join(different)}: not drawn by `initialise`, which draws embeddings and the matrices of linear "
+            "layers; let other parameters start from a constant"
         )
     return ""
 
 
-def terms(network: Objective) -> str:
-    """Names are distinct, and loss_1 is one of them."""
-    batch = batch_of()
+def check_term_names(network: Objective) -> str:
+    """Checks that no name of a term occurs twice and that one is loss_1."""
+    batch = random_batch()
     names = [term.name for term in network.terms(network.latent(batch), batch, Graph())]
-    if twice := {name for name in names if names.count(name) > 1}:
-        return f"{', '.join(sorted(twice))} comes twice"
+    if repeated := {name for name in names if names.count(name) > 1}:
+        return f"{', '.join(sorted(repeated))} occurs twice"
     return "" if "loss_1" in names else f"there is no loss_1, the loss of the next token; there are: {', '.join(names)}"
 
 
 def gradients(network: Objective, loss: str, pieces: int) -> dict[str, Tensor]:
-    """The gradient of each parameter, zeros where there is none."""
-    accumulate_gradient(network, batch_of(), loss, pieces)
-    found = {
+    """Computes the gradient of each parameter, zeros for a parameter without one."""
+    accumulate_gradient(network, random_batch(), loss, pieces)
+    by_name = {
         name: torch.zeros_like(value) if value.grad is None else value.grad.clone()
         for name, value in network.named_parameters()
     }
     network.zero_grad()
-    return found
+    return by_name
 
 
-def same_gradient(network: Objective, loss: str, pieces: int) -> str:
-    """One way to the gradient against the joint one of the whole batch."""
-    expected, found = gradients(network, "joint", 1), gradients(network, loss, pieces)
-    whole = max(float(value.norm()) for value in expected.values())
+def compare_gradient(network: Objective, loss: str, pieces: int) -> str:
+    """Compares the gradient of a loss, in pieces, with the joint gradient of the whole batch."""
+    expected, actual = gradients(network, "joint", 1), gradients(network, loss, pieces)
+    longest = max(float(value.norm()) for value in expected.values())
     for name, value in expected.items():
-        distance, length = float((found[name] - value).norm()), float(value.norm())
-        if distance > RELATIVE * max(length, 1e-3 * whole):
+        distance, length = float((actual[name] - value).norm()), float(value.norm())
+        if distance > TOLERANCE * max(length, 1e-3 * longest):
             return f"the gradient of {name} is {distance:.2g} away from one of length {length:.2g}"
     return ""
 
 
-def read_by(network: Objective, batch: TensorBatch, value: Tensor) -> Tensor:
-    """Which positions [T] of the first sample a number was computed from."""
+def positions_read(network: Objective, batch: TensorBatch, value: Tensor) -> Tensor:
+    """Returns which positions [T] of the first sample a number depends on."""
     tables = [
-        part.weight
-        for part in network.modules()
-        if isinstance(part, nn.Embedding) and part.num_embeddings >= DATA.vocabulary
+        module.weight
+        for module in network.modules()
+        if isinstance(module, nn.Embedding) and module.num_embeddings >= DATA.vocabulary
     ]
-    found = torch.autograd.grad(value, tables, retain_graph=True, allow_unused=True)
-    touched = sum(each[: DATA.vocabulary].abs().sum(dim=1) for each in found if each is not None)
-    assert isinstance(touched, Tensor), "a prediction in which no token has a part"
-    return touched[batch.tokens_BxT[0]] > 0
+    table_gradients = torch.autograd.grad(value, tables, retain_graph=True, allow_unused=True)
+    used = [gradient for gradient in table_gradients if gradient is not None]
+    by_token = sum(gradient[: DATA.vocabulary].abs().sum(dim=1) for gradient in used)
+    assert isinstance(by_token, Tensor), "the prediction depends on no token"
+    return by_token[batch.tokens_BxT[0]] > 0
 
 
-def too_late(what: str, reads: Tensor, target: int) -> str:
-    """What is wrong where a prediction of the token at `target` reads these positions [T]."""
+def reading_problem(subject: str, reads: Tensor, target: int) -> str:
+    """Returns the problem with a prediction of the token at `target` that reads these positions [T]."""
     if not reads[:target].any():
-        return f"{what} for the token at {target} reads no token before it"
+        return f"{subject} for the token at {target} reads no token before it"
     late = reads[target:].nonzero().flatten().tolist()
-    return f"{what} for the token at {target} reads that at {late[0] + target}" if late else ""
+    return f"{subject} for the token at {target} reads that at {late[0] + target}" if late else ""
 
 
-def predictions(network: Objective) -> str:
-    """`hidden` and `unembed`: the token `lag` ahead of a position is read from the tokens before it."""
-    batch = batch_of()
+def check_predictions(network: Objective) -> str:
+    """Checks that `hidden` and `unembed` predict the token `lag` ahead from tokens before it alone.
+
+    The embedding's gradient finds what is read through the embedding; changed tokens find everything else.
+    """
+    batch = random_batch()
     latent = network.latent(batch)
     for lag in network.lags:
         logits_1xPxV = network.unembed(network.hidden(latent, lag, batch.inputs_BxP)[:1], lag)
-        for place in range(logits_1xPxV.shape[1]):
-            reads = read_by(network, batch, logits_1xPxV[0, place].square().sum())
-            if wrong := too_late(f"the prediction {lag} ahead", reads, place + lag):
-                return wrong
+        for position in range(logits_1xPxV.shape[1]):
+            reads = positions_read(network, batch, logits_1xPxV[0, position].square().sum())
+            if problem := reading_problem(f"the prediction {lag} ahead", reads, position + lag):
+                return problem
     for target in range(1, DATA.length):
-        other = changed(batch, target)
+        changed = with_changed_tokens(batch, target)
         for lag in (lag for lag in network.lags if lag <= target):
             before, after = (
-                network.unembed(network.hidden(network.latent(each), lag, each.inputs_BxP)[:, target - lag], lag)
-                for each in (batch, other)
+                network.unembed(network.hidden(network.latent(tokens), lag, tokens.inputs_BxP)[:, target - lag], lag)
+                for tokens in (batch, changed)
             )
-            if not torch.allclose(before, after, RELATIVE):
+            if not torch.allclose(before, after, TOLERANCE):
                 return f"the prediction {lag} ahead for the token at {target} changes with the tokens from there on"
     return ""
 
 
-def changed(batch: TensorBatch, place: int) -> TensorBatch:
-    """The batch with other tokens from a place on."""
+def with_changed_tokens(batch: TensorBatch, first: int) -> TensorBatch:
+    """Returns the batch with other tokens from position `first` on."""
     tokens_BxT = batch.tokens_BxT.clone()
-    tokens_BxT[:, place:] = (tokens_BxT[:, place:] + 1) % DATA.vocabulary
+    tokens_BxT[:, first:] = (tokens_BxT[:, first:] + 1) % DATA.vocabulary
     return TensorBatch(tokens_BxT, batch.loss, batch.indices, batch.step)
 
 
-def losses(network: Objective) -> str:
-    """Each loss_i, with one target at a time."""
+def check_losses(network: Objective) -> str:
+    """Checks what each loss_i reads, with one target at a time."""
     for target in range(1, DATA.length):
         loss = np.zeros((SAMPLES, DATA.length), dtype=np.bool_)
         loss[0, target] = True
-        batch = batch_of(loss)
+        batch = random_batch(loss)
         for term in network.terms(network.latent(batch), batch, Graph()):
             if not (term.name.startswith("loss_") and term.count):
                 continue
-            if wrong := too_late(term.name, read_by(network, batch, term.value), target):
-                return wrong
-        other = changed(batch, target + 1)
+            if problem := reading_problem(term.name, positions_read(network, batch, term.value), target):
+                return problem
+        changed = with_changed_tokens(batch, target + 1)
         before, after = (
-            {term.name: term.value for term in network.terms(network.latent(each), each, Graph())}
-            for each in (batch, other)
+            {term.name: term.value for term in network.terms(network.latent(tokens), tokens, Graph())}
+            for tokens in (batch, changed)
         )
         for name, value in before.items():
-            if name.startswith("loss_") and name[5:].isdigit() and not torch.allclose(value, after[name], RELATIVE):
-                return f"{name} for the token at {target} changes with those behind it"
+            if name.startswith("loss_") and name[5:].isdigit() and not torch.allclose(value, after[name], TOLERANCE):
+                return f"{name} for the token at {target} changes with later tokens"
     return ""
 
 
-def next_token_loss(network: Objective) -> str:
-    """What is trained is what is evaluated, and decoded from the trunk alone."""
-    batch = batch_of()
+def check_next_token_loss(network: Objective) -> str:
+    """Checks that loss_1 equals the loss of `hidden` and `unembed`, from the latent and from the trunk alone."""
+    batch = random_batch()
     latent = network.latent(batch)
     trained = next(term.value for term in network.terms(latent, batch, Graph()) if term.name == "loss_1")
     targets = batch.targets(1)
     for source, z_BxSxD in (("latent", latent), ("the trunk", network.trunk(batch.inputs_BxP))):
         hidden_BxPxD = network.hidden(z_BxSxD, 1, batch.inputs_BxP)
-        found = F.cross_entropy(network.unembed(targets.of(hidden_BxPxD), 1), targets.tokens_N)
-        if not torch.allclose(found, trained, RELATIVE):
-            return f"it is {trained.item():.6g}, and from {source} by `hidden` and `unembed` {found.item():.6g}"
+        predicted = F.cross_entropy(network.unembed(targets.select(hidden_BxPxD), 1), targets.tokens_N)
+        if not torch.allclose(predicted, trained, TOLERANCE):
+            return f"it is {trained.item():.6g}, but from {source} by `hidden` and `unembed` {predicted.item():.6g}"
     return ""
 
 
-def next_token_path(network: Objective) -> str:
-    """The modules it names, one after the other, are the next-token model."""
-    batch, path = batch_of(), network.next_token_path()
+def check_next_token_path(network: Objective) -> str:
+    """Checks that the modules of `next_token_path`, applied in order, are the next-token model."""
+    batch, path = random_batch(), network.next_token_path()
     z_BxPxD = network.trunk(batch.inputs_BxP)
     state_BxPxD = z_BxPxD
     for layer in path.layers:
@@ -238,10 +246,10 @@ def next_token_path(network: Objective) -> str:
         state_BxPxD = layer(state_BxPxD) if linear else layer(state_BxPxD, network.trunk.rotary(z_BxPxD.shape[1]))
     logits_BxPxV = path.unembedding(path.norm(state_BxPxD))
     expected_BxPxV = network.unembed(network.hidden(z_BxPxD, 1, batch.inputs_BxP), 1)
-    return "" if torch.allclose(logits_BxPxV, expected_BxPxV, RELATIVE) else "they differ from those of `hidden`"
+    return "" if torch.allclose(logits_BxPxV, expected_BxPxV, TOLERANCE) else "they differ from those of `hidden`"
 
 
-def parts(network: Objective) -> str:
-    """Embedding, trunk and what `head_parts` names hold every parameter once."""
-    counted, there = sum(network.parameters_by_part().values()), count_parameters(network)
-    return "" if counted == there else f"head_parts makes it {counted:,}, where the network has {there:,}"
+def check_parameter_count(network: Objective) -> str:
+    """Checks that embedding, trunk and `head_parts` together hold every parameter once."""
+    counted, total = sum(network.parameters_by_part().values()), count_parameters(network)
+    return "" if counted == total else f"by head_parts there are {counted:,}, but the network has {total:,}"

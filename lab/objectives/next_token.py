@@ -1,7 +1,4 @@
-"""What objectives share that are a next-token model with something beside it: their way to the next token.
-
-A subclass builds `norm` and `lm_head` itself, in the order in which it wants its weights drawn.
-"""
+"""The base of objectives that add something to a complete next-token model."""
 
 from torch import Tensor, nn
 
@@ -9,7 +6,10 @@ from lab.objectives.objective import NextTokenPath, Objective
 
 
 class NextTokenModel(Objective):
-    """The whole model is trunk; norm and unembedding stand on it."""
+    """An objective whose trunk, norm and unembedding are the next-token model.
+
+    A subclass builds `norm` and `lm_head` itself; the order in which it builds modules is that of drawing weights.
+    """
 
     norm: nn.RMSNorm
     lm_head: nn.Linear

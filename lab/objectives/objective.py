@@ -1,4 +1,4 @@
-"""The contract of an objective: a network that knows what it is trained to predict."""
+"""The interface of an objective: a network that yields the loss terms it is trained on, and predicts tokens."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -16,22 +16,30 @@ from lab.model.layers import Block
 from lab.model.network import Trunk, count_parameters
 
 RunLayers = Callable[[Sequence[Block], Tensor], Tensor]
-"""Transformer layers side by side [H], what they all read [N, D] -> what each makes of it [H, N, D]."""
+"""Applies H transformer layers side by side to one input [N, D]; returns the output of each [H, N, D]."""
 
 
 class ObjectiveConfig(Settings):
-    """Settings of an objective."""
+    """Settings of an objective. A subclass declares `kind: Literal[...]`, the name of the objective."""
 
     kind: str
 
     def unused(self, steps: int) -> str:
-        """What of these settings comes to nothing in a run of so many optimiser steps, in a sentence; empty if none."""
+        """Returns a sentence about a setting without effect in a run of `steps` optimiser steps; "" if there is none.
+
+        A spec with such a setting is refused with this sentence.
+        """
         return ""
 
 
 @dataclass(frozen=True)
 class DataShape:
-    """What a network must know of its task: V tokens in the vocabulary, samples of T tokens."""
+    """The properties of a task that a network depends on.
+
+    Attributes:
+        vocabulary: number of tokens V in the vocabulary.
+        length: number of tokens T of the longest sample.
+    """
 
     vocabulary: int
     length: int
@@ -39,7 +47,7 @@ class DataShape:
 
 @dataclass(frozen=True)
 class NextTokenPath:
-    """What stands on the trunk on the way to the next token: layers, the norm and the unembedding."""
+    """The modules between the trunk and the logits of the next token: layers, norm, unembedding."""
 
     layers: Sequence[nn.Module]
     norm: nn.RMSNorm
@@ -47,15 +55,19 @@ class NextTokenPath:
 
 
 class Objective(nn.Module, ABC):
-    """Trunk, heads and unembedding.
+    """A network for training: trunk, heads and unembedding.
 
-    A subclass builds its heads after `super().__init__`, which builds the trunk; weights are drawn later, for all
-    modules alike. Term names are `loss_1` for the next token and `loss_i` for the token i ahead.
+    A subclass annotates `config` with its own settings, and builds its heads after `super().__init__`, which builds
+    the trunk. The lab draws the weights of all modules later. Terms are called `loss_1` for the next token and
+    `loss_i` for the token i ahead; any other name is free.
+
+    Args:
+        trunk_layers: transformer layers of the trunk, of the `model.shape.layers` that the model has.
     """
 
     config: ObjectiveConfig
     lags: tuple[int, ...] = (1,)
-    """The tokens ahead that it can propose, in the order of heads; 1 is the next token and always there."""
+    """The distances ahead at which the network predicts, in the order of its heads; always includes 1."""
 
     def __init__(self, config: ObjectiveConfig, model: ModelConfig, data: DataShape, trunk_layers: int) -> None:
         super().__init__()
@@ -63,39 +75,44 @@ class Objective(nn.Module, ABC):
         self.trunk = Trunk(model.shape, trunk_layers, data.vocabulary, data.length, model.rotary_base)
 
     def latent(self, batch: TensorBatch) -> Tensor:
-        """z [B, S, D] that the terms are made from; its first P positions are those of the batch's inputs."""
+        """Computes the latent z [B, S, D] of all terms; its first P positions are those of the batch's inputs."""
         z_BxSxD: Tensor = self.trunk(batch.inputs_BxP)
         return z_BxSxD
 
     @property
     def drafts(self) -> int:
-        """The most tokens that `proposals` gives."""
+        """The maximum number of tokens that `proposals` predicts at once."""
         return 1
 
     @abstractmethod
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
-        """The losses, one at a time: a term's graph may be freed before the next is built, so a hidden state that
-        more than one of them reads goes through `graph.share`, and targets are read by `graph.cross_entropy`."""
+        """Yields the losses one at a time.
+
+        The graph of a term may be freed before the next is built. A hidden state that several terms read therefore
+        goes through `graph.share`, and targets are predicted through `graph.cross_entropy`.
+        """
 
     @abstractmethod
     def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
-        """Normed hidden states [B, P, D] from which the token `lag` ahead of each of the P positions is read.
+        """Computes the normed hidden states [B, P, D] that predict the token `lag` ahead of each of P positions.
 
         Args:
-            latent_BxPxD: the trunk's, or what `latent` gave; only the first P positions are read.
-            tokens_BxQ: what is known, Q >= P + lag - 1: heads that read tokens between t and t + lag find them here.
-                P = Q - lag + 1 positions are answered.
+            latent_BxPxD: output of the trunk or of `latent`; only the first P positions are read.
+            tokens_BxQ: the known tokens, from which P = Q - lag + 1 follows; a head that reads tokens between t and
+                t + lag finds them here.
         """
 
     def proposals(self, latent_NxD: Tensor, heads: int, run: RunLayers) -> Tensor:
-        """Normed hidden states [heads, N, D] from which the tokens 1, 2, .. `heads` ahead are read, none of them known.
+        """Computes the normed hidden states [heads, N, D] that predict the tokens 1, 2, .. `heads` ahead.
+
+        None of these tokens is known yet: this is how a run drafts for itself.
 
         Args:
-            latent_NxD: the trunk's, of N tokens.
-            run: applies transformer layers, keeping their keys and values; each layer goes through it once.
+            latent_NxD: output of the trunk at N positions.
+            run: applies transformer layers and keeps their keys and values; every layer must go through it once.
 
         Raises:
-            UserError: this objective cannot draft so many.
+            UserError: the objective cannot draft that many tokens.
         """
         if heads > 1:
             raise UserError(f"--draft {heads}: objective {self.config.kind} proposes one token at a time; give 1")
@@ -108,17 +125,17 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def unembed(self, hidden_NxD: Tensor, lag: int) -> Tensor:
-        """Logits [N, V] of the token `lag` ahead."""
+        """Computes the logits [N, V] of the token `lag` ahead from normed hidden states."""
 
     @abstractmethod
     def next_token_path(self) -> NextTokenPath:
-        """The modules between the trunk and the next token's logits."""
+        """Returns the modules between the trunk and the logits of the next token."""
 
     @abstractmethod
     def head_parts(self) -> dict[str, nn.Module]:
-        """The modules behind the trunk that hold parameters, by the name they are counted under."""
+        """Returns the modules after the trunk that hold parameters, by the name under which they are counted."""
 
     def parameters_by_part(self) -> dict[str, int]:
-        """Parameters of each part, in the order of the forward pass."""
+        """Counts the parameters of each part, in the order of the forward pass."""
         parts = {"embedding": self.trunk.embed_tokens, "trunk": self.trunk.layers, **self.head_parts()}
         return {name: count_parameters(part) for name, part in parts.items()}

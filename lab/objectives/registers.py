@@ -1,10 +1,10 @@
-"""Registers (MuToR, arXiv 2505.10518): what lies ahead is predicted from tokens put in for training only.
+"""Registers (MuToR, arXiv 2505.10518): tokens that exist in training only predict the tokens further ahead.
 
-Behind every token t stands a register, one learnable embedding, that is to predict token t + d. Its rotary position is
-t + d - 1, that of the token from which t + d would be predicted next. A register sees the tokens up to t and itself;
-no token sees a register, so at inference they are left out and nothing changes. Each sample has one distance d, drawn
-uniformly from 1 .. horizon by its place in the split. The paper interleaves registers with tokens; here they are
-appended, which is the same computation, since positions and mask are given and nothing else knows the order.
+Every token t is followed by a register, one learnable embedding, that predicts token t + d. Its rotary position is
+t + d - 1, that of the token from which t + d would be the next token. A register attends to the tokens up to t and to
+itself. No token attends to a register, so they are left out at inference without any change. Each sample has one
+distance d, drawn uniformly from 1 .. horizon by its index in the split. The paper interleaves registers with tokens;
+here they are appended, which is the same computation, because positions and mask are given explicitly.
 """
 
 from collections.abc import Iterator
@@ -29,8 +29,10 @@ class RegistersConfig(ObjectiveConfig):
     """Settings of `registers`."""
 
     kind: Literal["registers"] = "registers"
-    horizon: int = Field(default=4, ge=1, le=1024, description="the furthest distance a register looks ahead")
-    weight: float = Field(default=0.3, ge=0, le=1, description="a: of the registers' loss; the next token's has 1 - a")
+    horizon: int = Field(default=4, ge=1, le=1024, description="maximum distance at which a register predicts")
+    weight: float = Field(
+        default=0.3, ge=0, le=1, description="weight a of the registers' loss; that of the next token has 1 - a"
+    )
 
 
 class Registers(NextTokenModel):
@@ -41,31 +43,31 @@ class Registers(NextTokenModel):
     def __init__(self, config: RegistersConfig, model: ModelConfig, data: DataShape) -> None:
         if config.horizon >= data.length:
             raise UserError(
-                f"objective.horizon = {config.horizon}: a sample has {data.length} tokens; should be smaller than that"
+                f"objective.horizon = {config.horizon}: should be smaller than the {data.length} tokens of a sample"
             )
         super().__init__(config, model, data, model.shape.layers)
         self.register_embedding = nn.Embedding(1, model.shape.width)
         self.norm = nn.RMSNorm(model.shape.width, eps=NORM_EPSILON)
         self.lm_head = nn.Linear(model.shape.width, data.vocabulary, bias=False)
 
-    def ahead(self, indices: Integers) -> Integers:
-        """The distance d of each sample [B]: a function of its place in the split."""
+    def distances(self, indices: Integers) -> Integers:
+        """Draws the distance d of each sample [B] from its index in the split."""
         return 1 + Stream(sample_keys("registers", indices)).integers("distance", self.config.horizon, 1)[:, 0]
 
     def latent(self, batch: TensorBatch) -> Tensor:
-        """Hidden states of P tokens and, behind them, of their P registers [B, 2P, D]."""
+        """Computes the hidden states of P tokens, followed by those of their P registers [B, 2P, D]."""
         tokens_BxP = batch.inputs_BxP
         size, positions = tokens_BxP.shape
         device = tokens_BxP.device
         embedded_BxPxD = self.trunk.embed_tokens(tokens_BxP)
         registers_BxPxD = self.register_embedding.weight.expand(size, positions, -1)
         place_P = torch.arange(positions, device=device)
-        distance_Bx1 = torch.from_numpy(self.ahead(batch.indices)).to(device)[:, None]
-        beyond_BxP = (place_P + distance_Bx1 - 1).clamp(max=positions - 1)  # a register that is clipped has no target
-        where_BxS = torch.cat((place_P.expand(size, -1), beyond_BxP), dim=1)
-        rotary_2xBx1xSxK = self.trunk.rotary(positions)[:, where_BxS].unsqueeze(2)
+        distance_Bx1 = torch.from_numpy(self.distances(batch.indices)).to(device)[:, None]
+        ahead_BxP = (place_P + distance_Bx1 - 1).clamp(max=positions - 1)  # a register that is clamped has no target
+        place_BxS = torch.cat((place_P.expand(size, -1), ahead_BxP), dim=1)
+        rotary_2xBx1xSxK = self.trunk.rotary(positions)[:, place_BxS].unsqueeze(2)
         x_BxSxD = torch.cat((embedded_BxPxD, registers_BxPxD), dim=1)
-        z_BxSxD: Tensor = self.trunk.run(x_BxSxD, rotary_2xBx1xSxK, seen(place_P))
+        z_BxSxD: Tensor = self.trunk.run(x_BxSxD, rotary_2xBx1xSxK, attention_mask(place_P))
         return z_BxSxD
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
@@ -74,7 +76,7 @@ class Registers(NextTokenModel):
         value = graph.cross_entropy(latent_BxSxD[:, :positions], self.lm_head.weight, targets, self.norm)
         yield Term("loss_1", value, targets.count, 1 - self.config.weight)
         del value
-        targets = batch.targets_ahead(self.ahead)
+        targets = batch.targets_ahead(self.distances)
         value = graph.cross_entropy(latent_BxSxD[:, positions:], self.lm_head.weight, targets, self.norm)
         yield Term("loss_registers", value, targets.count, self.config.weight)
 
@@ -82,8 +84,8 @@ class Registers(NextTokenModel):
         return {"register": self.register_embedding, "norm": self.norm, "unembedding": self.lm_head}
 
 
-def seen(place_P: Tensor) -> Tensor:
-    """What P tokens and their P registers attend to [2P, 2P], True is seen."""
+def attention_mask(place_P: Tensor) -> Tensor:
+    """Returns the attention mask of P tokens and their P registers [2P, 2P]; True marks what a row attends to."""
     causal = place_P[:, None] >= place_P
     nothing, itself = torch.zeros_like(causal), place_P[:, None] == place_P
     return torch.cat((torch.cat((causal, nothing), dim=1), torch.cat((causal, itself), dim=1)))

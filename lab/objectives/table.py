@@ -1,4 +1,4 @@
-"""The table of objectives."""
+"""The registry of objectives; other packages add rows through the entry point group `mtp_lab.objectives`."""
 
 from typing import cast
 
@@ -20,5 +20,9 @@ OBJECTIVES = SettingsRegistry(
 
 
 def build_objective(config: ObjectiveConfig, model: ModelConfig, data: DataShape) -> Objective:
-    """The network of a configuration, weights not yet drawn. UserError where the model or the data cannot hold it."""
+    """Builds the network of a configuration; its weights are not drawn yet.
+
+    Raises:
+        UserError: the objective does not fit the model or the data.
+    """
     return cast(Objective, OBJECTIVES.find(config.kind, "settings")(config, model, data))

@@ -1,13 +1,13 @@
-"""Token order prediction (TOP, arXiv 2508.19228): beside the next token, rank the upcoming ones by how near they are.
+"""Token order prediction (TOP, arXiv 2508.19228): predict the next token and rank the upcoming ones by distance.
 
-A second unembedding on the same hidden state scores every token of the vocabulary. The score to reach is window - d
-for a token that comes next d tokens ahead, minus infinity for one that does not come within the window; the loss is
-ListNet's, the cross-entropy between the softmax of both (Cao et al. 2007). So the share of a token in the target is
-proportional to exp(-d), and the window drops out: `a b a c` ahead asks for a, b, c as exp(-1), exp(-2), exp(-4).
+A second unembedding on the same hidden state scores every token of the vocabulary. Its target score is window - d for
+a token that occurs next d tokens ahead, and minus infinity for a token that does not occur within the window. The loss
+is that of ListNet, the cross-entropy between the softmax of both (Cao et al. 2007). A token's share of the target is
+therefore proportional to exp(-d), whatever the window: after `a b a c`, a, b and c have exp(-1), exp(-2), exp(-4).
 
-Tokens that carry no loss are not ranked. The paper's window is the whole context. Where all tokens carry loss, one of
-W leaves out at most 1.6 exp(-W) of a target; where few do, it also leaves out the positions that are more than W
-before the first of them.
+Tokens that carry no loss are not ranked. The window of the paper is the whole context. If all tokens carry loss, a
+window of W leaves out at most 1.6 exp(-W) of a target; if few do, it also leaves out the positions that are more than
+W before the first of them.
 """
 
 from collections.abc import Iterator
@@ -38,13 +38,13 @@ class TokenOrderConfig(ObjectiveConfig):
         default=32,
         ge=1,
         le=4096,
-        description="tokens ahead that are ranked, at most as many as a sample has; the paper ranks all of them",
+        description="upcoming tokens to rank, at most the length of a sample; the paper ranks all",
     )
-    weight: float = Field(default=1.0, ge=0, description="of the ranking loss in the sum")
+    weight: float = Field(default=1.0, ge=0, description="weight of the ranking loss")
 
 
 class TokenOrder(NextTokenModel):
-    """A next-token model with a second unembedding for the order of what comes."""
+    """A next-token model with a second unembedding that ranks the upcoming tokens."""
 
     config: TokenOrderConfig
 
@@ -59,54 +59,54 @@ class TokenOrder(NextTokenModel):
         targets = batch.targets(1)
         value = graph.cross_entropy(hidden_BxPxD, self.lm_head.weight, targets)
         yield Term("loss_1", value, targets.count)
-        del value  # a cut graph frees a term's before the next is built
+        del value  # lets a cut graph free it before the next term is built
         window = min(self.config.window, batch.tokens_BxT.shape[1] - 1)
-        rows = np.flatnonzero(ranked(batch.loss, window))
-        tokens_NxW, first_NxW = upcoming(batch.tokens_BxT, batch.loss, rows, window)
+        rows = np.flatnonzero(ranked_positions(batch.loss, window))
+        tokens_NxW, first_NxW = upcoming_tokens(batch.tokens_BxT, batch.loss, rows, window)
         hidden_NxD = hidden_BxPxD.flatten(0, 1)[torch.from_numpy(rows).to(hidden_BxPxD.device)]
-        count = int(np.count_nonzero(ranked(batch.whole.loss, window)))
-        total = graph.rows(self.ranking, hidden_NxD, tokens_NxW, first_NxW)
+        count = int(np.count_nonzero(ranked_positions(batch.whole.loss, window)))
+        total = graph.sum_over_rows(self.ranking_loss, hidden_NxD, tokens_NxW, first_NxW)
         yield Term("loss_order", total / max(1, count), count, self.config.weight)
 
-    def ranking(self, hidden_NxD: Tensor, tokens_NxW: Tensor, first_NxW: Tensor) -> Tensor:
-        """ListNet summed over N positions: cross-entropy between the softmax of scores and that of logits."""
+    def ranking_loss(self, hidden_NxD: Tensor, tokens_NxW: Tensor, first_NxW: Tensor) -> Tensor:
+        """Computes the ListNet loss summed over N positions: cross-entropy between softmax of scores and of logits."""
         logits_NxV = F.linear(hidden_NxD, self.order_head.weight).to(self.order_head.weight.dtype)
         score_W = -torch.arange(tokens_NxW.shape[1], device=logits_NxV.device, dtype=logits_NxV.dtype)
         share_NxW = score_W.where(first_NxW, -torch.inf).softmax(dim=1)
-        wanted_N = (logits_NxV.gather(1, tokens_NxW) * share_NxW).sum(dim=1)
-        return (logits_NxV.logsumexp(dim=1) - wanted_N).sum()
+        target_logit_N = (logits_NxV.gather(1, tokens_NxW) * share_NxW).sum(dim=1)
+        return (logits_NxV.logsumexp(dim=1) - target_logit_N).sum()
 
     def head_parts(self) -> dict[str, nn.Module]:
         return {"norm": self.norm, "unembedding": self.lm_head, "order unembedding": self.order_head}
 
 
-def ranked(loss_BxT: Mask, window: int) -> Mask:
-    """Positions [B, P = T - 1] that have a token that carries loss among the next `window`."""
+def ranked_positions(loss_BxT: Mask, window: int) -> Mask:
+    """Returns which positions [B, P = T - 1] have a token that carries loss among the next `window` tokens."""
     ahead = np.pad(loss_BxT[:, 1:], ((0, 0), (0, window - 1)))
     return np.asarray(np.lib.stride_tricks.sliding_window_view(ahead, window, axis=1).any(axis=2))
 
 
-def upcoming(tokens_BxT: Tensor, loss_BxT: Mask, rows_N: Integers, window: int) -> tuple[Tensor, Tensor]:
-    """The tokens 1 .. W ahead of N positions [N, W], and which of them are ranked [N, W], on the tokens' device.
+def upcoming_tokens(tokens_BxT: Tensor, loss_BxT: Mask, rows_N: Integers, window: int) -> tuple[Tensor, Tensor]:
+    """Returns the tokens 1 .. W ahead of N positions [N, W], and which of them are ranked [N, W].
 
-    Ranked is a token that carries loss where it does so for the first time since the position.
+    A token is ranked at its first occurrence after the position among the tokens that carry loss.
 
     Args:
         rows_N: flat positions in B x P.
     """
     length, device = loss_BxT.shape[1], tokens_BxT.device
     carries_BxT = torch.from_numpy(loss_BxT).to(device)
-    before_BxT = last_time(tokens_BxT, carries_BxT)
+    previous_BxT = previous_occurrence(tokens_BxT, carries_BxT)
     sample_Nx1, place_Nx1 = (torch.from_numpy(part).to(device)[:, None] for part in np.divmod(rows_N, length - 1))
-    landing_NxW = place_Nx1 + torch.arange(1, window + 1, device=device)
-    flat_NxW = sample_Nx1 * length + landing_NxW.clamp(max=length - 1)
-    inside_NxW = (landing_NxW < length) & carries_BxT.flatten()[flat_NxW]
-    return tokens_BxT.flatten()[flat_NxW], inside_NxW & (before_BxT.flatten()[flat_NxW] <= place_Nx1)
+    target_NxW = place_Nx1 + torch.arange(1, window + 1, device=device)
+    flat_NxW = sample_Nx1 * length + target_NxW.clamp(max=length - 1)
+    inside_NxW = (target_NxW < length) & carries_BxT.flatten()[flat_NxW]
+    return tokens_BxT.flatten()[flat_NxW], inside_NxW & (previous_BxT.flatten()[flat_NxW] <= place_Nx1)
 
 
-def last_time(tokens_BxT: Tensor, carries_BxT: Tensor) -> Tensor:
-    """Of each place that carries loss, where its token did so the time before [B, T]; -1 where never."""
-    same_BxT, place_BxT = tokens_BxT.where(carries_BxT, -1).sort(dim=1, stable=True)  # equal tokens in their order
-    again = same_BxT[:, 1:] == same_BxT[:, :-1]
-    before_BxT = F.pad(place_BxT[:, :-1].where(again, -1), (1, 0), value=-1)
-    return torch.empty_like(place_BxT).scatter_(1, place_BxT, before_BxT)
+def previous_occurrence(tokens_BxT: Tensor, carries_BxT: Tensor) -> Tensor:
+    """Returns, for each place that carries loss, the previous place with the same token and loss [B, T]; -1 if none."""
+    sorted_BxT, place_BxT = tokens_BxT.where(carries_BxT, -1).sort(dim=1, stable=True)  # equal tokens keep their order
+    repeated = sorted_BxT[:, 1:] == sorted_BxT[:, :-1]
+    previous_BxT = F.pad(place_BxT[:, :-1].where(repeated, -1), (1, 0), value=-1)
+    return torch.empty_like(place_BxT).scatter_(1, place_BxT, previous_BxT)

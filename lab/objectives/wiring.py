@@ -1,7 +1,7 @@
-"""How n heads hang together: which stands on which, through which unembedding each is read, and what makes no sense.
+"""The wiring of n heads: the input of each head, its unembedding, and the combinations that are refused.
 
-Appendix B of the paper. Head 0 is the trunk. In the causal chain each head stands on the one before it; in the
-anticausal chain the head that looks furthest stands on the trunk, and head 1 on top of all.
+The wirings are those of appendix B of the paper. Head 0 is the trunk. In the causal chain each head reads the one
+before it. In the anticausal chain the head that looks furthest ahead reads the trunk, and head 1 is the last.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,87 +13,85 @@ HeadLayer = Literal["transformer", "linear", "none"]
 Topology = Literal["parallel", "causal", "anticausal"]
 Unembedding = Literal["shared", "replicated"]
 
-# topology -> what head i of n stands on
+# topology -> the head whose output head i of n reads
 PARENTS: dict[str, Callable[[int, int], int]] = {
     "parallel": lambda head, n: 0,
     "causal": lambda head, n: head - 1,
     "anticausal": lambda head, n: (head + 1) % (n + 1),
 }
-LAYERS: dict[str, str] = {"transformer": "block", "linear": "linear", "none": ""}
+LAYER_NAMES: dict[str, str] = {"transformer": "block", "linear": "linear", "none": ""}
 
 
-def refusal(layer: HeadLayer, topology: Topology, unembedding: Unembedding, n: int) -> str | None:
-    """Why a combination is not built, or None where it is."""
+def combination_error(layer: HeadLayer, topology: Topology, unembedding: Unembedding, n: int) -> str | None:
+    """Returns the reason why a combination is refused; None if it is built."""
     if layer == "none" and topology != "parallel":
-        return (
-            f'topology = "{topology}" with head = "none": there are no layers to chain; topology = "parallel" would do'
-        )
+        return f'topology = "{topology}" with head = "none": there are no layers to chain; give topology = "parallel"'
     if layer == "none" and unembedding == "shared" and n > 1:
         return (
-            f'n = {n} with head = "none" and unembedding = "shared": every head would say the same; '
-            'unembedding = "replicated" would do'
+            f'n = {n} with head = "none" and unembedding = "shared": all heads would predict the same; '
+            'give unembedding = "replicated"'
         )
     return None
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """n heads in one topology, numbered from 1; 0 is the trunk."""
+    """The heads 1 to n in one topology; 0 stands for the trunk."""
 
     n: int
     topology: Topology
 
     @property
     def heads(self) -> range:
-        """All heads, each after the one it stands on."""
+        """All heads, each after the head that it reads."""
         return range(self.n, 0, -1) if self.topology == "anticausal" else range(1, self.n + 1)
 
     def parent(self, head: int) -> int:
-        """What a head stands on."""
+        """Returns the head that a head reads, 0 for the trunk."""
         return PARENTS[self.topology](head, self.n)
 
     def path(self, head: int) -> list[int]:
-        """The heads on the way from the trunk to this one, itself last."""
-        below = self.parent(head)
-        return [*(self.path(below) if below else []), head]
+        """Returns the heads on the path from the trunk to this one, which comes last."""
+        parent = self.parent(head)
+        return [*(self.path(parent) if parent else []), head]
 
-    def carries(self, head: int) -> bool:
-        """Whether another head stands on this one."""
+    def has_children(self, head: int) -> bool:
+        """Returns whether another head reads this one."""
         return any(self.parent(other) == head for other in self.heads)
 
-    def above(self, head: int) -> list[int]:
-        """The heads whose path leads through this one, itself included."""
+    def descendants(self, head: int) -> list[int]:
+        """Returns the heads whose path leads through this one, itself included."""
         return [other for other in self.heads if head in self.path(other)]
 
 
 def diagram(layer: HeadLayer, topology: Topology, unembedding: Unembedding, lags: Sequence[int]) -> list[str]:
-    """One line a head: the way from the latent z to the logits of the token it looks ahead to."""
+    """Returns one line per head: the path from the latent z to the logits of the token that the head predicts."""
     wiring = Wiring(len(lags), topology)
     lines = []
     for head, lag in enumerate(lags, start=1):
-        layers = [f"{LAYERS[layer]} {step}" for step in wiring.path(head) if LAYERS[layer]]
-        read = "U" if unembedding == "shared" else f"U{head}"
-        lines.append(" → ".join(["z", *layers, read, f"t+{lag}"]))
+        layers = [f"{LAYER_NAMES[layer]} {step}" for step in wiring.path(head) if LAYER_NAMES[layer]]
+        readout = "U" if unembedding == "shared" else f"U{head}"
+        lines.append(" → ".join(["z", *layers, readout, f"t+{lag}"]))
     return lines
 
 
 PAGE = """\
-# How the heads of `multi_token` hang together
+# The wirings of the heads of `multi_token`
 
-Made from the code's own table of kinds by `make docs`. Every combination is built, or refused with the reason.
-Here with n = {n}: `z` is the trunk's latent, `U` an unembedding (the final norm is part of it), `block` a
-transformer layer, `linear` a linear layer without nonlinearity; a block that stands in two rows is one block.
+`make docs` generates this page from the code. Every combination is either built or refused with the reason.
+The rows have n = {n}. `z` is the latent of the trunk, `U` an unembedding (with the final norm), `block` a transformer
+layer, `linear` a linear layer without nonlinearity. A block that occurs in two lines of a row is the same block.
 Source: Gloeckle et al. 2024, section 2 and appendix B.
 
-| `head` | `topology` | `unembedding` | from the latent to token t+i |
+| `head` | `topology` | `unembedding` | path from the latent to token t+i |
 |---|---|---|---|
 {rows}
 
-With `match = "layers"` (the default) the trunk gives up a layer for each transformer head after the first, so
-that n = 1 and n = 4 have the same parameters; linear heads and further unembeddings come on top of them.
+With `match = "layers"` (the default) the trunk gives up one layer per transformer head after the first, so that
+n = 1 and n = 4 have equally many parameters. Linear heads and further unembeddings are additional parameters.
 Head i looks `1 + (i - 1) stride` tokens ahead.
 
-What the paper measured of them (table S4: 7B parameters, 200B tokens of code, n = 4, shared unembedding):
+Results of the paper (table S4: 7B parameters, 200B tokens of code, n = 4, shared unembedding):
 
 | `head` | `topology` | layers added | MBPP pass@1, @10, @100 | HumanEval pass@1, @10, @100 |
 |---|---|---|---|---|
@@ -107,12 +105,12 @@ What the paper measured of them (table S4: 7B parameters, 200B tokens of code, n
 
 
 def page(n: int = 3) -> str:
-    """The table of all combinations in Markdown: `python -m lab.objectives.wiring` prints it for the docs."""
+    """Returns the page on all combinations in Markdown; `python -m lab.objectives.wiring` prints it for the docs."""
     rows = []
     for layer, topology, unembedding in product(*map(get_args, (HeadLayer, Topology, Unembedding))):
-        reason = refusal(layer, topology, unembedding, n)
-        drawn = "<br>".join(f"`{line}`" for line in diagram(layer, topology, unembedding, range(1, n + 1)))
-        rows.append(f"| {layer} | {topology} | {unembedding} | {f'refused: {reason}' if reason else drawn} |")
+        reason = combination_error(layer, topology, unembedding, n)
+        paths = "<br>".join(f"`{line}`" for line in diagram(layer, topology, unembedding, range(1, n + 1)))
+        rows.append(f"| {layer} | {topology} | {unembedding} | {f'refused: {reason}' if reason else paths} |")
     return PAGE.format(n=n, rows="\n".join(rows))
 
 

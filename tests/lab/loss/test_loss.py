@@ -15,7 +15,7 @@ from lab.model.config import ModelConfig
 from lab.model.network import count_parameters, initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
 from lab.objectives.objective import DataShape
-from lab.objectives.wiring import refusal
+from lab.objectives.wiring import combination_error
 from tests.lab.gradients import STEP, assert_equal, batch_of, gradients
 
 MODEL = ModelConfig(width=8, layers=6, attention_heads=2)
@@ -28,7 +28,7 @@ COMBINATIONS = [
         ("transformer", "linear", "none"), ("parallel", "causal", "anticausal"), ("shared", "replicated"), (1, 2, 3, 5),
         ("layers", "none"),
     )
-    if refusal(head, topology, unembedding, n) is None
+    if combination_error(head, topology, unembedding, n) is None
 ]  # fmt: skip
 EXTRAS: list[dict[str, Any]] = [
     {"n": 3, "stride": 2},

@@ -19,7 +19,7 @@ from lab.objectives.objective import DataShape, Objective
 from lab.objectives.registers import Registers, RegistersConfig
 from lab.objectives.sequential_modules import SequentialModules, SequentialModulesConfig
 from lab.objectives.table import OBJECTIVES
-from lab.objectives.token_order import TokenOrder, TokenOrderConfig, upcoming
+from lab.objectives.token_order import TokenOrder, TokenOrderConfig, upcoming_tokens
 from tests.lab.gradients import assert_equal, batch_of, gradients
 
 MODEL = ModelConfig(width=8, layers=4, attention_heads=2)
@@ -98,7 +98,7 @@ def naive_order(network: TokenOrder, batch: TensorBatch) -> Naive:
 def naive_registers(network: Registers, batch: TensorBatch) -> Naive:
     """Registers interleaved with the tokens, as published: x_0 r_0 x_1 r_1 ..."""
     next_token, registers = [], []
-    d_of = network.ahead(batch.indices)
+    d_of = network.distances(batch.indices)
     place = torch.arange(18)
     is_register = place % 2 == 1
     mask = (place[:, None] >= place) & (~is_register | (place[:, None] == place))
@@ -170,7 +170,7 @@ def test_what_is_ranked_by_hand() -> None:
     a, b, c, x = range(4)
     tokens = torch.tensor([[x, a, b, a, c]])
     loss = np.array([[True, True, False, True, True]])
-    found, ranked = upcoming(tokens, loss, np.array([0, 1, 3]), 4)
+    found, ranked = upcoming_tokens(tokens, loss, np.array([0, 1, 3]), 4)
     assert found[0].tolist() == [a, b, a, c]
     assert ranked[0].tolist() == [True, False, False, True]
     assert found[1].tolist()[:3] == [b, a, c]
@@ -221,9 +221,9 @@ def test_registers_are_not_missed_at_inference() -> None:
 
 def test_distances_of_registers_are_drawn_evenly_from_the_horizon_by_sample_alone() -> None:
     network = built("registers", horizon=4)
-    distances = network.ahead(np.arange(4000))
+    distances = network.distances(np.arange(4000))
     assert np.bincount(distances, minlength=5)[1:] == pytest.approx([1000] * 4, rel=0.12)
-    assert (network.ahead(np.arange(100, 200)) == distances[100:200]).all()
+    assert (network.distances(np.arange(100, 200)) == distances[100:200]).all()
 
 
 def test_modules_share_embedding_and_unembedding_and_own_the_rest() -> None:
@@ -264,9 +264,9 @@ def test_a_rotary_table_row_for_each_sample_turns_as_a_shared_one() -> None:
     ("kind", "settings", "reason"),
     [
         ("sequential_modules", {"n": 5, "match": "layers"}, "leave no trunk"),
-        ("sequential_modules", {"n": 10}, "looks 10 tokens ahead, where a sample has 10"),
+        ("sequential_modules", {"n": 10}, "looks 10 tokens ahead, but samples have 10"),
         ("sequential_modules", {"final_weight": 0.1}, "give both or neither"),
-        ("registers", {"horizon": 10}, "objective.horizon = 10: a sample has 10 tokens"),
+        ("registers", {"horizon": 10}, "objective.horizon = 10: should be smaller than the 10 tokens of a sample"),
         ("registers", {"weight": 1.5}, "less than or equal to 1"),
         ("token_order", {"window": 0}, "greater than or equal to 1"),
     ],

@@ -120,7 +120,7 @@ class Raises(Sound):
 WRONG = {
     Sound: {},
     DrawnElsewhere: {"weights come from the seed alone": "head.mlp.drawn: not drawn by"},
-    TwoOfAName: {"terms have names of their own": "loss_1 comes twice"},
+    TwoOfAName: {"terms have distinct names": "loss_1 occurs twice"},
     Unshared: {
         "sequential gives the gradient of joint": "RuntimeError: Trying to backward through the graph a second time",
         "chunked gives the gradient of joint": "RuntimeError: Trying to backward through the graph a second time",
@@ -132,9 +132,9 @@ WRONG = {
         "next_token_path gives the same logits": "they differ from those of `hidden`",
     },
     PeekingAtLossTwo: {"no loss_i reads its target or later": "loss_2 for the token at 2 reads that at"},
-    TrainedOtherwise: {"loss_1 is the loss of what is predicted": "and from latent by `hidden` and `unembed`"},
+    TrainedOtherwise: {"loss_1 is the loss of the predictions": "but from latent by `hidden` and `unembed`"},
     PathWithoutHead: {"next_token_path gives the same logits": "they differ from those of `hidden`"},
-    Uncounted: {"parameters are counted by part": "head_parts makes it"},
+    Uncounted: {"parameters are counted by part": "by head_parts there are"},
     Raises: {"next_token_path gives the same logits": "NotImplementedError: later (test_objective_check.py, line"},
 }
 
@@ -151,7 +151,7 @@ def test_what_breaks_the_contract_is_found_by_its_own_line(
     broken: type[MultiToken], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(OBJECTIVES.rows, "multi_token", f"{__name__}:{broken.__name__}")  # type: ignore[arg-type]
-    found = {one.name: one.wrong for one in check_objective(MultiTokenConfig(n=2)) if one.wrong}
+    found = {one.name: one.problem for one in check_objective(MultiTokenConfig(n=2)) if one.problem}
     expected = WRONG[broken]
     assert found.keys() == expected.keys()
     for name, sentence in expected.items():
@@ -162,7 +162,7 @@ def test_what_breaks_the_contract_is_found_by_its_own_line(
 @pytest.mark.parametrize("kind", OBJECTIVES.rows)
 def test_every_shipped_objective_keeps_the_contract(kind: str) -> None:
     findings = check_objective(OBJECTIVES.config({"kind": kind}, "the test"))
-    assert [one for one in findings if one.wrong] == []
+    assert [one for one in findings if one.problem] == []
 
 
 @pytest.mark.usefixtures("small")
@@ -175,7 +175,7 @@ def test_the_command_answers_and_exits_with_1_where_something_is_wrong(
     monkeypatch.setitem(OBJECTIVES.rows, "multi_token", f"{__name__}:Uncounted")  # type: ignore[arg-type]
     done = lab("objective", "check", "multi_token")
     assert done.returncode == 1
-    assert "WRONG  parameters are counted by part: head_parts makes it" in done.stdout
+    assert "WRONG  parameters are counted by part: by head_parts there are" in done.stdout
     assert "1 of 10 checks failed" in done.stderr
 
 
@@ -207,5 +207,5 @@ def test_leaks_behind_a_closed_gate_or_past_the_embedding_are_found(
     kind: type[Objective], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lab.objectives.check.build_objective", lambda config, model, data: kind(config, model, data))  # type: ignore[arg-type]
-    found = {finding.name: finding.wrong for finding in check_objective(MultiTokenConfig(n=1))}
+    found = {finding.name: finding.problem for finding in check_objective(MultiTokenConfig(n=1))}
     assert found["no prediction reads its target or later"]

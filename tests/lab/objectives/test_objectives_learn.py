@@ -8,7 +8,7 @@ import torch
 
 from lab.model.batches import TensorBatch
 from lab.objectives.table import OBJECTIVES
-from lab.objectives.token_order import TokenOrder, ranked, upcoming
+from lab.objectives.token_order import TokenOrder, ranked_positions, upcoming_tokens
 from lab.run.assembly import assemble
 from lab.run.evaluation import Evaluator
 from lab.run.spec import parse_spec
@@ -42,11 +42,13 @@ def unigram_entropies(batch: TensorBatch, classes: int, network: Any) -> dict[st
         found[f"loss_{lag}"] = entropy(np.bincount(batch.targets(lag).tokens_N.numpy(), minlength=classes))
     if isinstance(network, TokenOrder):  # the mean target is the best constant; its cross-entropy is its entropy
         window = min(network.config.window, batch.tokens_BxT.shape[1] - 1)
-        tokens, first = upcoming(batch.tokens_BxT, batch.loss, np.flatnonzero(ranked(batch.loss, window)), window)
+        tokens, first = upcoming_tokens(
+            batch.tokens_BxT, batch.loss, np.flatnonzero(ranked_positions(batch.loss, window)), window
+        )
         shares = (-torch.arange(window).double()).where(first, -torch.inf).softmax(dim=1)
         found["loss_order"] = entropy(np.bincount(tokens.flatten().numpy(), shares.flatten().numpy(), classes))
-    elif hasattr(network, "ahead"):
-        counted = batch.targets_ahead(network.ahead).tokens_N.numpy()
+    elif hasattr(network, "distances"):
+        counted = batch.targets_ahead(network.distances).tokens_N.numpy()
         found["loss_registers"] = entropy(np.bincount(counted, minlength=classes))
     return found
 

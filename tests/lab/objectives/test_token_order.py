@@ -9,7 +9,13 @@ from torch import Tensor
 
 from lab.model.config import ModelConfig
 from lab.objectives.objective import DataShape
-from lab.objectives.token_order import TokenOrder, TokenOrderConfig, last_time, ranked, upcoming
+from lab.objectives.token_order import (
+    TokenOrder,
+    TokenOrderConfig,
+    previous_occurrence,
+    ranked_positions,
+    upcoming_tokens,
+)
 
 VOCABULARY = 6
 
@@ -20,8 +26,8 @@ def shares(tokens: list[int], window: int, carries: list[bool] | None = None) ->
     network = TokenOrder(TokenOrderConfig(window=window), model, DataShape(VOCABULARY, len(tokens))).double()
     weight_VxD = torch.nn.init.zeros_(network.order_head.weight)
     loss = np.ones((1, len(tokens)), dtype=bool) if carries is None else np.array([carries])
-    ahead = upcoming(torch.tensor([tokens]), loss, np.array([0]), window)
-    network.ranking(torch.eye(4, dtype=torch.float64)[:1], *ahead).backward()  # type: ignore[no-untyped-call]
+    ahead = upcoming_tokens(torch.tensor([tokens]), loss, np.array([0]), window)
+    network.ranking_loss(torch.eye(4, dtype=torch.float64)[:1], *ahead).backward()  # type: ignore[no-untyped-call]
     assert weight_VxD.grad is not None
     return 1 / VOCABULARY - weight_VxD.grad[:, 0]
 
@@ -59,14 +65,14 @@ def test_a_window_leaves_out_at_most_1_6_exp_of_minus_itself(window: int) -> Non
 
 def test_a_position_is_ranked_where_a_token_that_carries_loss_is_within_the_window() -> None:
     loss = np.array([[True, False, False, True, False, False], [False] * 6])
-    assert ranked(loss, 2).tolist() == [[False, True, True, False, False], [False] * 5]
-    assert ranked(loss, 5).tolist() == [[True, True, True, False, False], [False] * 5]
+    assert ranked_positions(loss, 2).tolist() == [[False, True, True, False, False], [False] * 5]
+    assert ranked_positions(loss, 5).tolist() == [[True, True, True, False, False], [False] * 5]
 
 
 def test_the_time_before_in_long_samples() -> None:
     random = np.random.default_rng(0)
     tokens, carries = random.integers(0, 3, (2, 600)), random.random((2, 600)) < 0.7
-    found = last_time(torch.from_numpy(tokens), torch.from_numpy(carries))
+    found = previous_occurrence(torch.from_numpy(tokens), torch.from_numpy(carries))
     for sample in range(2):
         last: dict[int, int] = {}
         for place in np.flatnonzero(carries[sample]).tolist():

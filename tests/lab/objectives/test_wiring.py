@@ -23,7 +23,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 def test_paths_from_the_trunk_are_those_of_appendix_b(topology: str, paths: list[list[int]]) -> None:
     wiring = Wiring(4, topology)  # type: ignore[arg-type]
     assert [wiring.path(head) for head in (1, 2, 3, 4)] == paths
-    assert [wiring.carries(head) for head in (1, 2, 3, 4)] == [
+    assert [wiring.has_children(head) for head in (1, 2, 3, 4)] == [
         any(head in path[:-1] for path in paths) for head in (1, 2, 3, 4)
     ]
 
@@ -44,14 +44,14 @@ def test_the_page_in_the_docs_is_the_one_the_code_makes() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"head": "none", "n": 2}, "every head would say the same"),
+        ({"head": "none", "n": 2}, "all heads would predict the same"),
         ({"head": "none", "topology": "causal", "unembedding": "replicated"}, "there are no layers to chain"),
         ({"n": 4}, "leave no trunk"),
-        ({"n": 3, "stride": 20}, "looks 41 tokens ahead, where a sample has 32"),
+        ({"n": 3, "stride": 20}, "looks 41 tokens ahead, but samples have 32"),
         ({"n": 2, "weights": [1.0]}, "weights has 1 numbers for n = 2 heads"),
-        ({"n": 2, "weights": [0.0, 0.0]}, "one of them above"),
-        ({"n": 2, "curriculum": "forward"}, "needs stage_steps"),
-        ({"n": 2, "stage_steps": 3}, "stage_steps a curriculum"),
+        ({"n": 2, "weights": [0.0, 0.0]}, "and one of them more"),
+        ({"n": 2, "curriculum": "forward"}, "give both or neither"),
+        ({"n": 2, "stage_steps": 3}, "give both or neither"),
         ({"n": 33}, "less than or equal to 32"),
     ],
 )
