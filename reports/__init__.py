@@ -1,0 +1,92 @@
+"""Reports: stored runs as frames, exhibits, pages and dashboards. Reads what runs and studies stored.
+
+The names below are the public ones: what a notebook or another package's exhibit imports.
+
+    import reports, studies
+
+    study = studies.find_study(home, "quick", None)
+    results = reports.read_results(home, study)
+    results.runs.groupby("cell")["score"].mean()
+    page = reports.render_study(reports.read_judged(home, study))
+"""
+
+from typing import TYPE_CHECKING
+
+from generators.foundation.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from reports.drawing.marks import EstimateRow, draw_estimates, fit_score_axis
+    from reports.drawing.palette import DASHES, MARKERS, MUTED, PAPER, SERIES, TEXT
+    from reports.drawing.sheet import Sheet, open_sheet
+    from reports.drawing.svg import standalone
+    from reports.drawing.tables import Column, Table, Value, columns_of, number, word
+    from reports.exhibits.exhibit import AnalysisExhibit, ComparisonExhibit, Exhibit, IndexExhibit, StudyExhibit
+    from reports.exhibits.table import EXHIBITS, exhibits_on
+    from reports.frames.export import every_run, write_frame
+    from reports.frames.judged import JudgedStudy, read_judged
+    from reports.frames.results import Results, read_results, rows_of
+    from reports.frames.summaries import CellScore, scores
+    from reports.pages.study import render_study, write_page
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "reports.drawing.marks": ("EstimateRow", "draw_estimates", "fit_score_axis"),
+            "reports.drawing.palette": ("DASHES", "MARKERS", "MUTED", "PAPER", "SERIES", "TEXT"),
+            "reports.drawing.sheet": ("Sheet", "open_sheet"),
+            "reports.drawing.svg": ("standalone",),
+            "reports.drawing.tables": ("Column", "Table", "Value", "columns_of", "number", "word"),
+            "reports.exhibits.exhibit": (
+                "AnalysisExhibit",
+                "ComparisonExhibit",
+                "Exhibit",
+                "IndexExhibit",
+                "StudyExhibit",
+            ),
+            "reports.exhibits.table": ("EXHIBITS", "exhibits_on"),
+            "reports.frames.export": ("every_run", "write_frame"),
+            "reports.frames.judged": ("JudgedStudy", "read_judged"),
+            "reports.frames.results": ("Results", "read_results", "rows_of"),
+            "reports.frames.summaries": ("CellScore", "scores"),
+            "reports.pages.study": ("render_study", "write_page"),
+        },
+    )
+
+__all__ = [
+    "DASHES",
+    "EXHIBITS",
+    "MARKERS",
+    "MUTED",
+    "PAPER",
+    "SERIES",
+    "TEXT",
+    "AnalysisExhibit",
+    "CellScore",
+    "Column",
+    "ComparisonExhibit",
+    "EstimateRow",
+    "Exhibit",
+    "IndexExhibit",
+    "JudgedStudy",
+    "Results",
+    "Sheet",
+    "StudyExhibit",
+    "Table",
+    "Value",
+    "columns_of",
+    "draw_estimates",
+    "every_run",
+    "exhibits_on",
+    "fit_score_axis",
+    "number",
+    "open_sheet",
+    "read_judged",
+    "read_results",
+    "render_study",
+    "rows_of",
+    "scores",
+    "standalone",
+    "word",
+    "write_frame",
+    "write_page",
+]

@@ -16,7 +16,7 @@ from reports.dashboards.server import dashboard, listen, serve
 from reports.dashboards.sources import sources
 from reports.frames.judged import read_judged
 from reports.frames.selection import nothing_ran
-from reports.pages.study import render
+from reports.pages.study import render_study
 from studies.ledger.declared_study import find_study
 
 
@@ -34,7 +34,7 @@ def dashboard_command(
         if ("study", name, scale) not in board.displayed:
             raise UserError(f"no study {name!r} at scale {scale!r} is shown here")
         with drawing:  # matplotlib is not thread-safe
-            return render(read_judged(home, find_study(home, name, scale)))
+            return render_study(read_judged(home, find_study(home, name, scale)))
 
     try:
         board = Board(lambda: sources(home, name, scale))

@@ -16,7 +16,7 @@ SECTIONS = ("scores", "contrasts", "learning", "samples", "method")
 """Sections with a place of their own in the template; others follow before the last."""
 
 
-def render(judged: JudgedStudy, refresh_seconds: int | None = None) -> str:
+def render_study(judged: JudgedStudy, refresh_seconds: int | None = None) -> str:
     """Returns a study's page.
 
     Args:
@@ -55,5 +55,5 @@ def write_page(home: Path, study: Study, path: Path, refresh_seconds: int | None
         UserError: a stored file is damaged.
     """
     judged = read_judged(home, study)
-    write_atomically(path, render(judged, refresh_seconds).encode())
+    write_atomically(path, render_study(judged, refresh_seconds).encode())
     return summarise(judged, path.name)

@@ -22,74 +22,25 @@ from studies.ledger.declared_study import record_of
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import CellRecord, RunRecord
 from studies.ledger.scores import scores_for
+from tests.small_study import small_study
 
 TITLE = '<script>alert("title")</script>'
-STUDY_FILE = """
-title = '<script>alert("title")</script>'
-question = '<script>alert("question")</script> & <b>does it?</b>'
-paper = '<img src="http://example.org/paper.png">'
-caveat = '<style>body { display: none }</style> $\\alpha$'
-seeds = 5
-shortcut = "name_before"
-
-[base.task]
-kind = "induction"
-characters = 3
-name_parts = 4
-length_tokens = 24
-validation_samples = 8
-test_samples = 8
-
-[base.model]
-attention_heads = 1
-layers = 3
-
-[base.objective]
-kind = "multi_token"
-
-[base.training]
-steps = 20
-batch_size = 2
-learning_rate = 0.01
-evaluate_every_steps = 10
-
-[factors]
-"model.width" = [8, 16]
-"objective.n" = [1, 2]
-
-[tuning]
-trials = 2
-search."training.learning_rate" = { low = 0.001, high = 0.1 }
-
-[[claims]]
-name = "helps"
-text = '<script>alert("claim")</script> Two are better than one.'
-paper = "far better, 0.9 to 0.1"
-kind = "difference"
-factor = "objective.n"
-treatment = 2
-control = 1
-where = { "model.width" = "first" }
-
-[[claims]]
-name = "same"
-text = "Two are no different from one."
-paper = "no advantage"
-kind = "equivalence"
-margin = 0.1
-factor = "objective.n"
-treatment = 2
-control = 1
-where = { "model.width" = "last" }
-
-[scales.cpu]
-summary = "a few seconds"
-
-[scales.smoke]
-summary = "fewer"
-seeds = 2
-trials = 1
-"""
+STUDY_FILE = small_study(
+    ('title = "A small study"', f"title = '{TITLE}'"),
+    ('question = "Does it?"', "question = '<script>alert(\"question\")</script> & <b>does it?</b>'"),
+    (
+        'paper = "figure 0"',
+        "paper = '<img src=\"http://example.org/paper.png\">'\n"
+        "caveat = '<style>body { display: none }</style> $\\alpha$'",
+    ),
+    ('metric = "accuracy"\n', ""),
+    ("steps = 3\nbatch", "steps = 20\nbatch"),
+    ("evaluate_every_steps = 3", "evaluate_every_steps = 10"),
+    ('text = "Two are better', 'text = \'<script>alert("claim")</script> Two are better'),
+    ('than one."\npaper = "far better"', 'than one.\'\npaper = "far better, 0.9 to 0.1"'),
+    ('where = { "model.width" = 16 }', 'where = { "model.width" = "last" }'),
+)
+"""The small study with markup in every text, and runs of 20 steps."""
 SHORTCUT = {"validation": 0.25, "test": 0.3}
 RATES = (0.01, 0.004)
 """Learning rates of the two trials of a cell."""

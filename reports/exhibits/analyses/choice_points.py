@@ -14,7 +14,7 @@ PANELS = (
 """Part and quantity of the rows that a panel shows, and its heading."""
 
 
-class ChoicePoints(AnalysisExhibit):
+class ChoicePointsFigure(AnalysisExhibit):
     """One panel for each part that was measured, with a line for each class of token."""
 
     section = "choice-points"

@@ -8,7 +8,7 @@ from reports.exhibits.exhibit import AnalysisExhibit
 TITLE = "Tokens per forward pass by tokens drafted"
 
 
-class Decoding(AnalysisExhibit):
+class DecodingFigure(AnalysisExhibit):
     """The run, the paper where it has as many heads, and the two extremes of acceptance."""
 
     section = "decoding"

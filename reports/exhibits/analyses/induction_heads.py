@@ -20,7 +20,7 @@ HEADS_MAXIMUM = 12
 TITLE = "Scores of each attention head"
 
 
-class InductionHeads(AnalysisExhibit):
+class InductionHeadsFigure(AnalysisExhibit):
     """Scores by attention head and, where the run's log has it, validation accuracy by step."""
 
     section = "induction-heads"

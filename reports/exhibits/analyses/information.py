@@ -18,7 +18,7 @@ DISTRIBUTIONS = {
 TITLE = "Information that the next two tokens share"
 
 
-class Information(AnalysisExhibit):
+class InformationFigure(AnalysisExhibit):
     """One line for each term, one mark for each distribution."""
 
     section = "information"

@@ -8,7 +8,7 @@ SCORE_NAMES = {"exact_match": "exact match", "rouge_l": "ROUGE-L F1"}
 TITLE = "Items generated and chosen"
 
 
-class Items(AnalysisExhibit):
+class ItemsFigure(AnalysisExhibit):
     """One line for each score."""
 
     section = "items"

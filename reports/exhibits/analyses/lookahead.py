@@ -8,7 +8,7 @@ from reports.exhibits.exhibit import AnalysisExhibit
 TITLE = "How well a linear probe reads later tokens"
 
 
-class Lookahead(AnalysisExhibit):
+class LookaheadFigure(AnalysisExhibit):
     """Gain in nats over the places of the network, one line for each distance."""
 
     section = "lookahead"

@@ -16,7 +16,7 @@ ROW_HEIGHT = 24
 """In CSS pixels."""
 
 
-class Samples(AnalysisExhibit):
+class SamplesFigure(AnalysisExhibit):
     """The first sample of each part: one panel of drafts, and one for each head whose losses are stored."""
 
     section = "samples"

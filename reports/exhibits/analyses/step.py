@@ -8,7 +8,7 @@ from reports.exhibits.exhibit import AnalysisExhibit
 TITLE = "Step cost relative to n = 1"
 
 
-class Step(AnalysisExhibit):
+class StepFigure(AnalysisExhibit):
     """One bar for the memory of each loss computation, and one for time."""
 
     section = "step"

@@ -9,7 +9,7 @@ from reports.drawing.tables import Column, Table, word
 from reports.exhibits.exhibit import Exhibit, StudyExhibit
 from reports.exhibits.table import EXHIBITS, exhibits_on
 from reports.frames.judged import read_judged
-from reports.pages.study import render
+from reports.pages.study import render_study
 from tests.reports.figure_reader import FigureReader
 from tests.reports.pages.page_reader import PageReader
 from tests.reports.stored_study import STUDY_FILE, StoredStudy, StudyStore
@@ -36,7 +36,7 @@ def test_an_exhibit_of_another_package_appears_on_the_page(
 ) -> None:
     point = EntryPoint("heights", "tests.reports.exhibits.test_all_exhibits:Heights", EXHIBITS.group)
     monkeypatch.setitem(EXHIBITS.__dict__, "outside", {"heights": [point]})
-    text = PageReader(render(read_judged(usual_store.home, usual_store.study))).text
+    text = PageReader(render_study(read_judged(usual_store.home, usual_store.study))).text
     section = text[text.index("Heights Heights by cell") :]
     assert section.index("width=16 n=2") < section.index("Method")
 
@@ -87,4 +87,4 @@ def test_one_factor_of_tables_is_compared_in_one_panel_under_its_names(store: St
     (curves,) = panels["LearningSteps"]
     assert all(name in FigureReader(curves).text for name in names)
     assert len(panels["TuningTrials"]) == 1
-    assert "some_objective_3 (kind = &#34;multi_token&#34;, stride = 3)" in render(judged)
+    assert "some_objective_3 (kind = &#34;multi_token&#34;, stride = 3)" in render_study(judged)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from reports.frames.judged import read_judged
-from reports.pages.study import render
+from reports.pages.study import render_study
 from tests.reports.exhibits.figure_checks import Check, checks_of
 from tests.reports.figure_reader import SPACE, path_points
 from tests.reports.stored_study import STUDY_FILE, Outcome, StoredStudy, StudyStore
@@ -40,7 +40,7 @@ def stored(store: StudyStore) -> StoredStudy:
 @pytest.fixture(scope="module")
 def figures(stored: StoredStudy) -> dict[str, str]:
     """Name -> SVG of every figure of the page."""
-    page = render(read_judged(stored.home, stored.study))
+    page = render_study(read_judged(stored.home, stored.study))
     names = re.findall(r'<svg .*?aria-labelledby="(\S+)-title.*?</svg>', page, flags=re.DOTALL)
     return dict(zip(names, re.findall(r"<svg .*?</svg>", page, flags=re.DOTALL), strict=True))
 

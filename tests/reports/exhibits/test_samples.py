@@ -14,7 +14,7 @@ from reports.frames.judged import read_judged
 from reports.frames.results import read_results
 from reports.frames.samples import read_samples
 from reports.frames.wording import run_name
-from reports.pages.study import render
+from reports.pages.study import render_study
 from tests.reports.stored_study import StoredStudy, StudyStore
 
 
@@ -52,7 +52,7 @@ def store_samples(stored: StoredStudy, cell: str, rows: list[Tree]) -> str:
 
 
 def page_of(stored: StoredStudy) -> str:
-    return render(read_judged(stored.home, stored.study))
+    return render_study(read_judged(stored.home, stored.study))
 
 
 @pytest.fixture(scope="module")

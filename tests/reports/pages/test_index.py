@@ -105,7 +105,7 @@ def test_several_studies_and_no_names_write_each_page_and_the_index(
     home = tmp_path / "home"
     for stored in (usual_store, half_done):
         shutil.copytree(stored.home, home, dirs_exist_ok=True)
-    monkeypatch.setattr("reports.pages.study.render", lambda judged, *_: f"page of {judged.study.name}")
+    monkeypatch.setattr("reports.pages.study.render_study", lambda judged, *_: f"page of {judged.study.name}")
     requests: list[list[str]] = [[], ["small", "<b>half"]]
     for names in requests:
         out = tmp_path / "out" / str(len(names))
@@ -138,7 +138,7 @@ def test_ids_are_unique_and_the_figure_has_a_description(page: str) -> None:
 def test_a_collection_is_an_index_by_chapters_that_names_what_never_ran(
     store: StudyStore, tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reports.pages.study.render", lambda *_: "a page")
+    monkeypatch.setattr("reports.pages.study.render_study", lambda *_: "a page")
     home = store(name="quick").home
     assert lab("report", "paper", "--home", home, "--out", tmp_path).returncode == 0
     text = PageReader((tmp_path / "index.html").read_text()).text

@@ -11,12 +11,12 @@ from reports.frames.results import read_results
 from reports.frames.text import portable
 from reports.frames.wording import cautions
 from reports.pages.method import rerun_commands, spec_toml
-from reports.pages.study import render
+from reports.pages.study import render_study
 from tests.reports.stored_study import Outcome, StoredStudy, StudyStore, usual_outcome
 
 
 def test_the_specs_shown_are_those_of_stored_runs(usual_store: StoredStudy) -> None:
-    page = render(read_judged(usual_store.home, usual_store.study))
+    page = render_study(read_judged(usual_store.home, usual_store.study))
     specs = re.findall(r"<summary>[^<]*: run ([0-9a-f]{16})</summary>\s*<pre[^>]*>(.*?)</pre>", page, flags=re.DOTALL)
     assert len(specs) == 4
     for identity, text in specs:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reports.frames.judged import read_judged
-from reports.pages.study import render, write_page
+from reports.pages.study import render_study, write_page
 from reports.pages.writing import ReportWriter
 from studies.ledger.archive import pack, unpack
 from studies.ledger.declared_study import find_study
@@ -40,7 +40,7 @@ def test_the_smallest_archive_gives_the_same_page_twice_with_its_stored_verdicts
     pages = []
     for home in (tmp_path / "first", tmp_path / "second"):
         name, scale, _ = unpack(ARCHIVES[0], home)
-        pages.append(render(read_judged(home, find_study(home, name, scale))))
+        pages.append(render_study(read_judged(home, find_study(home, name, scale))))
     assert pages[0] == pages[1]
     assert verdicts_shown(pages[0]) == stored_verdicts(tmp_path / "first", name, scale)
 

@@ -14,7 +14,7 @@ import pytest
 from reports.exhibits.study.learning_seconds import LearningSeconds
 from reports.frames.judged import read_judged
 from reports.frames.wording import answer
-from reports.pages.study import render
+from reports.pages.study import render_study
 from tests.reports.pages.page_reader import PageReader
 from tests.reports.stored_study import (
     STUDY_FILE,
@@ -28,7 +28,7 @@ from tests.reports.stored_study import (
 
 
 def page_of(stored: StoredStudy) -> str:
-    return render(read_judged(stored.home, stored.study))
+    return render_study(read_judged(stored.home, stored.study))
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_every_kind_of_claim_has_its_card_and_its_row_in_the_figure(store: Study
     )
     stored = store(text=STUDY_FILE.replace("\n[scales.cpu]", f"{claims}\n[scales.cpu]"))
     judged = read_judged(stored.home, stored.study)
-    text = PageReader(render(judged)).text
+    text = PageReader(render_study(judged)).text
     for words in (
         "Measured difference of gains +0.450",
         "Measured slope per level +0.550",

@@ -7,14 +7,14 @@ from reports.drawing.layout import FactorLayout, drawn_cells
 from reports.frames.judged import read_judged
 from reports.frames.results import read_results
 from reports.frames.wording import answer, cautions, shortcut_comparison
-from reports.pages.study import render
+from reports.pages.study import render_study
 from studies.declared.loading import load
 from tests.reports.pages.page_reader import PageReader
 from tests.reports.stored_study import STUDY_FILE, Outcome, StoredStudy, StudyStore, usual_outcome
 
 
 def text_of(stored: StoredStudy) -> str:
-    return PageReader(render(read_judged(stored.home, stored.study))).text
+    return PageReader(render_study(read_judged(stored.home, stored.study))).text
 
 
 def cautions_of(stored: StoredStudy) -> list[str]:
