@@ -31,7 +31,7 @@ from studies.running.coordinator import Coordinator
 from studies.running.executors.executor import Analyses, Outcome
 from studies.running.scoring import score_of
 from studies.running.shard import WHOLE, Shard
-from studies.running.tuning import storage_at, tuning_of
+from studies.running.tuning import new_journal, tuning_of
 from studies.statistics.interim import level_at
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -126,7 +126,7 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         if study.scale != SMOKE:
             level_at(declaration.level, study.seeds, declaration.looks, self.folder.read_looks(), study.source)
         self.folder.delete_verdicts()
-        storage = storage_at(self.part.path / JOURNAL)
+        storage = new_journal(self.part.path / JOURNAL)
         for cell in self.cells:
             record = CellRecord(label=cell.label, levels=dict(cell.levels))
             self.states.append(CellState(cell, tuning_of(study, cell, self.sign, storage), record))
