@@ -1,0 +1,172 @@
+"""Executors with workers: deaths, time limits, stops, and failures of runs."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generators.foundation.errors import UserError, WorkFailed
+from generators.foundation.settings import Tree
+from lab.run.files import lock_folder
+from lab.run.spec import RunSpec
+from lab.run.store import LAST, RunFolder
+from lab.run.training import train
+from studies.running.executors.attempt import attempt
+from studies.running.executors.executor import ExecutorContext, Outcome, RunRequest
+from studies.running.executors.local import LocalWorkers
+from studies.running.executors.workers import DEATHS, Message, WorkerExecutor, WorkerSettings
+from tests.conftest import Spec
+from tests.slow.killing import workers_of
+
+HANGING_STEPS = 1000
+
+
+class ScriptedWorkers(WorkerExecutor[str, int]):
+    """Workers 0, 1, ... without a process; a run's seed is the number of its workers that die.
+
+    A run of `HANGING_STEPS` steps never ends.
+    """
+
+    def __init__(self, home: Path, count: int, limit_seconds: float | None = None) -> None:
+        super().__init__(home, count, limit_seconds)
+        self.messages: list[tuple[int, Message]] = []
+        self.started: list[int] = []
+        self.killed: list[int] = []
+        self.attempts: dict[int, int] = {}
+        self.stillborn = 0
+
+    @classmethod
+    def create(cls, settings: WorkerSettings, context: ExecutorContext) -> "ScriptedWorkers":
+        return cls(context.home, context.usual_workers)
+
+    def start(self) -> int:
+        self.started.append(len(self.started))
+        self.messages.append((self.started[-1], "died" if len(self.started) <= self.stillborn else "ready"))
+        return self.started[-1]
+
+    def send(self, worker: int, request: RunRequest) -> None:
+        seed = request.tree["seed"]
+        if request.tree["training"]["steps"] == HANGING_STEPS:
+            return
+        self.attempts[seed] = self.attempts.get(seed, 0) + 1
+        died = self.attempts[seed] <= seed
+        self.messages.append((worker, "died" if died else Outcome({"status": "complete"})))
+
+    def receive(self, seconds: float) -> list[tuple[int, Message]]:
+        messages, self.messages = self.messages, []
+        return messages
+
+    def kill(self, worker: int) -> None:
+        self.killed.append(worker)
+
+
+def outcomes_of(workers: WorkerExecutor[str, int]) -> dict[str, Outcome]:
+    outcomes: dict[str, Outcome] = {}
+    with workers:
+        while workers.pending:
+            outcomes |= dict(workers.outcomes())
+    return outcomes
+
+
+def test_a_run_fails_once_three_of_its_workers_have_died(tiny: Spec, tmp_path: Path) -> None:
+    workers = ScriptedWorkers(tmp_path, 2)
+    for deaths in (0, 1, 2, 3, 4):
+        workers.submit(f"{deaths} deaths", tiny(seed=deaths))
+    outcomes = outcomes_of(workers)
+    complete = {key for key, outcome in outcomes.items() if outcome.failure is None}
+    assert complete == {"0 deaths", "1 deaths", "2 deaths"}
+    assert outcomes["3 deaths"].failure == outcomes["4 deaths"].failure == "its worker died 3 times"
+    assert workers.attempts == {0: 1, 1: 2, 2: 3, 3: DEATHS, 4: DEATHS}
+
+
+def test_workers_that_die_while_they_start_do_not_keep_a_study_running_for_ever(tiny: Spec, tmp_path: Path) -> None:
+    workers = ScriptedWorkers(tmp_path, 2)
+    workers.stillborn = 1000
+    for seed in range(4):
+        workers.submit(str(seed), tiny(seed=seed))
+    assert [outcome.failure for outcome in outcomes_of(workers).values()] == ["its worker died 3 times"] * 4
+    assert len(workers.started) < 4 * DEATHS + 2
+
+
+@pytest.mark.parametrize(("count", "runs"), [(2, 5), (8, 3)])
+def test_no_more_workers_start_than_the_count_or_the_runs(tiny: Spec, tmp_path: Path, count: int, runs: int) -> None:
+    workers = ScriptedWorkers(tmp_path, count)
+    for run in range(runs):
+        workers.submit(str(run), tiny(seed=0))
+    assert len(outcomes_of(workers)) == runs
+    assert len(workers.started) == min(count, runs)
+
+
+def test_a_run_past_its_limit_is_ended_with_its_worker_and_the_others_go_on(tiny: Spec, tmp_path: Path) -> None:
+    workers = ScriptedWorkers(tmp_path, 1, limit_seconds=0.01)
+    workers.submit("hangs", tiny(training__steps=HANGING_STEPS))
+    workers.submit("ends", tiny())
+    outcomes = outcomes_of(workers)
+    assert outcomes["hangs"].failure == "it had not ended after 0.01 s, the limit of a run"
+    assert outcomes["ends"].result
+    assert workers.killed == [0, 1]  # the hanging one at its limit, the other one at the end
+
+
+def test_after_a_stop_nothing_starts_and_running_runs_end(tiny: Spec, tmp_path: Path) -> None:
+    workers = ScriptedWorkers(tmp_path, 1)
+    workers.submit("first", tiny())
+    workers.submit("second", tiny())
+    assert dict(workers.outcomes()).keys() == {"first"}
+    workers.submit("third", tiny())
+    workers.stop()
+    assert not workers.pending
+    assert list(workers.outcomes()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (UserError("a sentence"), "a sentence"),
+        (WorkFailed("another"), "another"),
+        (ZeroDivisionError("division"), "ZeroDivisionError: division"),
+    ],
+)
+def test_an_error_in_a_run_is_the_failure_of_that_run(
+    tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, failure: str
+) -> None:
+    def fail(spec: RunSpec, home: Path) -> Tree:
+        raise error
+
+    monkeypatch.setattr("lab.run.training.train", fail)
+    assert attempt(RunRequest(tiny().tree()), tmp_path) == Outcome(None, failure)
+
+
+def test_a_run_that_another_process_trains_is_waited_for(
+    tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = tiny()
+    folder = RunFolder(tmp_path, spec.identity)
+    lock = lock_folder(folder.path, "training this run")
+    lock.__enter__()
+    monkeypatch.setattr(time, "sleep", lambda seconds: lock.__exit__(None, None, None))
+    assert attempt(RunRequest(spec.tree()), tmp_path).result == folder.result()
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing_and_a_hanging_one_is_ended(tiny: Spec, tmp_path: Path) -> None:
+    spec = tiny(training__steps=400, training__evaluate_every_steps=10)
+    result = train(spec, tmp_path / "whole")
+    workers: LocalWorkers[Any] = LocalWorkers(tmp_path, 1)
+    with workers:
+        workers.submit("killed", spec)
+        while not (RunFolder(tmp_path, spec.identity).path / LAST).exists():
+            workers.hand_out()
+            for worker, message in workers.receive(0.05):
+                list(workers.handle(worker, message))
+        (victim,) = workers_of(os.getpid())
+        os.kill(victim, signal.SIGKILL)
+        assert dict(workers.outcomes()) == {"killed": Outcome(result)}
+    assert not workers_of(os.getpid())
+    hanging: LocalWorkers[Any] = LocalWorkers(tmp_path, 1, limit_seconds=1.0)
+    with hanging:
+        hanging.submit("hangs", tiny(training__steps=100_000, training__evaluate_every_steps=100_000))
+        (outcome,) = dict(hanging.outcomes()).values()
+        assert "after 1 s, the limit of a run" in str(outcome.failure)
