@@ -1,4 +1,4 @@
-"""Measures: what a run is measured by, such as a score or a loss on a held-out split, or seconds.
+"""Measures: the numbers that runs are compared by, such as a score or a loss on a held-out split, or seconds.
 
 A measure is called by its metric and the split it is read on: `accuracy on test`, `loss_1 on test/m=5`, `seconds`.
 Tuning reads the study's own measure on validation; confirming runs are read where the study, or a claim, says.

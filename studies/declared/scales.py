@@ -1,4 +1,4 @@
-"""Scales: what a study or a search changes in its base settings to run in seconds, in minutes or on a GPU."""
+"""Scales: the changes with which a study or a search runs in seconds, in minutes or on a GPU."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

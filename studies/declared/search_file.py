@@ -12,7 +12,7 @@ Sampler = Literal["tpe", "gp", "random"]
 
 
 class SearchScale(Settings):
-    """What a scale changes."""
+    """The changes that a scale makes to a search."""
 
     summary: str
     trials: int | None = Field(default=None, ge=1, le=10_000)

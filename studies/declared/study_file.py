@@ -63,7 +63,7 @@ class Exclusion(Settings):
 
 
 class Scale(Settings):
-    """What a scale changes."""
+    """The changes that a scale makes to a study."""
 
     summary: str
     seeds: int | None = Field(default=None, ge=1, le=1000)
@@ -83,7 +83,9 @@ class StudyDeclaration(Settings):
     caveat: str = ""
     metric: str = Field(default="accuracy", description="tuning improves it on validation; claims are about it")
     split: str = Field(default="test", description="the split on which confirming runs are scored")
-    shortcut: str | None = Field(default=None, description="the shortcut whose score figures show beside the runs'")
+    shortcut: str | None = Field(
+        default=None, description="the shortcut shown in figures with the runs' scores"
+    )
     checkpoint: Literal["best", "last"] = "best"
     seeds: int = Field(ge=1, le=1000)
     level: float = Field(default=0.05, gt=0, lt=0.5)

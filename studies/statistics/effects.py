@@ -19,7 +19,7 @@ PAIR = np.array([1.0, -1.0])
 
 
 class Effect(ABC):
-    """An effect of an arms' scores [A, K]."""
+    """An effect: one number that the scores of the arms [A, K] give."""
 
     @abstractmethod
     def evidence(self, scores_AxK: Scores, form: Form) -> Evidence:

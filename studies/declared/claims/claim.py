@@ -1,4 +1,4 @@
-"""What all claims have in common: a sentence about arms that differ in one factor, decided by one effect.
+"""The base class of claims: a sentence about arms that differ in one factor, decided by one effect.
 
 A kind of claim is a subclass in a file of its own and a row in `table.py`, or an entry point of another package in the
 group `mtp_lab.claims`:
@@ -52,13 +52,13 @@ class Grid(Protocol):
 
 
 class Claim(Settings, ABC):
-    """A claim as a study file declares it: a sentence, the arms it compares, and what the paper says.
+    """A claim as a study file declares it: a sentence, the arms it compares, and the result of the paper.
 
     A subclass adds its own keys, `kind: Literal["..."]` and the class attributes below.
     """
 
-    effect_name: ClassVar[str]
-    """What the effect is called on pages."""
+    effect_name: ClassVar[str] = "effect"
+    """The name of the effect on pages."""
     two_arms: ClassVar[bool] = False
     """Whether the effect is the first cell's score minus the second's, so that it can be read off the two."""
     margin_on_both_sides: ClassVar[bool] = False
@@ -109,7 +109,7 @@ class Claim(Settings, ABC):
         return study.cell_at({**self.where, **levels}, f"claims.{self.name}").label
 
     def refuse(self, study: Grid, key: str, reason: str) -> NoReturn:
-        """Raises the UserError that names the study file and a key of the claim."""
+        """Raises a UserError that names the study file and a key of the claim; without a key, the claim alone."""
         place = f"{study.source}: claims.{self.name}"
         raise UserError(f"{place}.{key}: {reason}" if key else f"{place}: {reason}")
 

@@ -1,4 +1,4 @@
-"""Which scores a permutation test may exchange between arms: the interface that both forms of the test implement."""
+"""The interface of the forms of the permutation test, which differ in the scores they exchange between arms."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
