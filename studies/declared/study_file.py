@@ -83,9 +83,7 @@ class StudyDeclaration(Settings):
     caveat: str = ""
     metric: str = Field(default="accuracy", description="tuning improves it on validation; claims are about it")
     split: str = Field(default="test", description="the split on which confirming runs are scored")
-    shortcut: str | None = Field(
-        default=None, description="the shortcut shown in figures with the runs' scores"
-    )
+    shortcut: str | None = Field(default=None, description="the shortcut shown in figures with the runs' scores")
     checkpoint: Literal["best", "last"] = "best"
     seeds: int = Field(ge=1, le=1000)
     level: float = Field(default=0.05, gt=0, lt=0.5)
