@@ -1,9 +1,12 @@
-"""An objective and a task of another package, installed as a user installs one: checked, studied, reported, missed."""
+"""Parts from another package, installed as a user installs it.
+
+The example package has a task, an objective, an analysis, a kind of claim, an exhibit and an executor, each in one file
+with one entry point.
+"""
 
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,55 +19,7 @@ from generators.check import check_task
 from lab.objectives.check import check_objective
 from tests.example_package.mtp_lab_example.next_latent import NextLatentConfig
 from tests.example_package.mtp_lab_example.reverse import Reverse, ReverseConfig
-
-ROOT = Path(__file__).parents[1]
-EXAMPLE = ROOT / "tests" / "example_package"
-STUDY = """
-title = "An objective from elsewhere"
-question = "Does foreseeing the next latent help?"
-paper = "none"
-seeds = 5
-
-[base.task]
-kind = "reverse"
-validation_samples = 20
-test_samples = 40
-
-[base.model]
-width = 8
-layers = 2
-attention_heads = 1
-
-[base.training]
-steps = 4
-batch_size = 4
-learning_rate = 0.01
-evaluate_every_steps = 2
-
-[factors]
-objective = ["next_token", "mine"]
-
-[levels.objective]
-next_token = { kind = "multi_token" }
-mine = { kind = "next_latent", weight = 0.5 }
-
-[tuning]
-trials = 1
-search."training.learning_rate" = { low = 0.001, high = 0.1 }
-
-[[claims]]
-name = "helps"
-text = "Foreseeing the next latent gives higher accuracy."
-paper = "none"
-kind = "difference"
-factor = "objective"
-treatment = "mine"
-control = "next_token"
-
-[scales.smoke]
-summary = "seconds"
-seeds = 2
-"""
+from tests.outside_package import EXAMPLE, ROOT, STUDY, install_example
 
 Outside = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -84,31 +39,46 @@ def test_the_example_task_is_sound_and_its_shortcut_is_right_at_one_place_in_six
     assert right[:, 1:].mean() == pytest.approx(1 / 20, abs=0.02)
 
 
-def test_the_example_objective_keeps_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_objective_passes_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     from lab.objectives.table import OBJECTIVES
 
     place = "tests.example_package.mtp_lab_example.next_latent:NextLatent"
     monkeypatch.setitem(OBJECTIVES.rows, "next_latent", place)  # type: ignore[arg-type]
-    assert [one for one in check_objective(NextLatentConfig(weight=0.5)) if one.problem] == []
+    assert [check for check in check_objective(NextLatentConfig(weight=0.5)) if check.problem] == []
 
 
-def test_the_page_on_an_objective_of_ones_own_builds_up_the_example() -> None:
-    page = (ROOT / "docs" / "your-own-objective.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    written = {line for block in blocks for line in block.splitlines()}
-    example = (EXAMPLE / "mtp_lab_example" / "next_latent.py").read_text().splitlines()
-    begun = '        return {"norm": self.norm, "unembedding": self.lm_head}'
+def python_blocks(document: str) -> list[str]:
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_document_on_your_own_objective_builds_the_example() -> None:
+    blocks = python_blocks("your-own-objective.md")
+    lines = {line for block in blocks for line in block.splitlines()}
+    example = (EXAMPLE / "mtp_lab_example" / "next_latent.py").read_text(encoding="utf-8").splitlines()
+    replaced_later = '        return {"norm": self.norm, "unembedding": self.lm_head}'
     assert len(blocks) == 4
-    assert written - {begun} == set(example)
+    assert lines - {replaced_later} == set(example)
+
+
+def test_the_document_on_your_own_parts_shows_the_files_of_the_example() -> None:
+    names = ("reverse", "calibration", "above_average", "score_by_seconds", "logged")
+    files = [(EXAMPLE / "mtp_lab_example" / f"{name}.py").read_text(encoding="utf-8") for name in names]
+    assert python_blocks("your-own-parts.md") == files
+
+
+def test_the_document_on_your_own_parts_shows_every_entry_point() -> None:
+    pyproject = (EXAMPLE / "pyproject.toml").read_text(encoding="utf-8")
+    document = (ROOT / "docs" / "your-own-parts.md").read_text(encoding="utf-8")
+    points = pyproject[pyproject.index("[project.entry-points") :]
+    assert points in document
+    assert points.count("[project.entry-points") == 6
 
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Outside:
-    """outside("data", "list"): the command in a process of its own, with the example installed or without it."""
-    source, site = tmp_path / "source", tmp_path / "site"
-    shutil.copytree(EXAMPLE, source)  # a build writes into its source
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
-    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--target", site, source], check=True)
+    """outside("data", "list"): runs the command in a process of its own, with the example installed or without it."""
+    site = install_example(tmp_path)
 
     def run(*arguments: object, installed: bool = True) -> subprocess.CompletedProcess[str]:
         path = os.pathsep.join(map(str, [ROOT, site] if installed else [ROOT]))
@@ -150,7 +120,9 @@ def test_a_package_goes_the_whole_way_and_is_missed_with_a_sentence(outside: Out
 
     answer(outside("export", mine, tmp_path / "exported", "--json"))
     exported = {path.name for path in (tmp_path / "exported").iterdir()}
-    assert exported >= {"model.safetensors", "extra_heads.safetensors"}, "the Llama, and the dynamics beside it"
+    assert exported >= {"model.safetensors", "extra_heads.safetensors"}, (
+        "the Llama, and the other network in a file of its own"
+    )
 
     for command in (("score", mine), run):
         done = outside(*command, installed=False)
@@ -158,4 +130,6 @@ def test_a_package_goes_the_whole_way_and_is_missed_with_a_sentence(outside: Out
         assert done.stderr.count("\n") == 1
         assert "no such task" in done.stderr
         assert "no other installed package provides that name" in done.stderr
-    assert Path(answer(outside("report", "mine", "--json", installed=False))["report"]).read_text() == page
+    without = Path(answer(outside("report", "mine", "--json", installed=False))["report"]).read_text()
+    assert "objective=mine" in without
+    assert ("seconds of training" in page, "seconds of training" in without) == (True, False)

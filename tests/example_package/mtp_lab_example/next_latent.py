@@ -1,4 +1,4 @@
-"""Next-latent prediction: from a latent and the next token, the next latent (Teoh et al. 2025, arXiv 2511.05963)."""
+"""Next-latent prediction, in a simple form of Teoh et al. 2025 (arXiv 2511.05963)."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -15,11 +15,11 @@ class NextLatentConfig(ObjectiveConfig):
     """Settings of `next_latent`."""
 
     kind: Literal["next_latent"] = "next_latent"
-    weight: float = Field(default=1.0, ge=0, description="of the loss on latents, beside that on tokens")
+    weight: float = Field(default=1.0, ge=0, description="weight of the latent loss in the sum")
 
 
 class NextLatent(Objective):
-    """A next-token model whose latent is taught to foresee itself; at inference it is a next-token model and no more."""
+    """A next-token model that is also trained to predict its next latent; at inference only the former remains."""
 
     config: NextLatentConfig
 
@@ -38,10 +38,10 @@ class NextLatent(Objective):
         yield Term("loss_1", graph.cross_entropy(hidden_BxPxD, self.lm_head.weight, targets), targets.count)
 
         next_tokens = self.trunk.embed_tokens(batch.tokens_BxT[:, 1:-1])
-        guess = self.dynamics(torch.cat((hidden_BxPxD[:, :-1], next_tokens), dim=-1))
-        off = F.smooth_l1_loss(guess, hidden_BxPxD[:, 1:].detach(), reduction="none").mean(dim=-1)
-        count = len(batch.whole.loss) * off.shape[1]
-        yield Term("latent", off.sum() / max(1, count), count, self.config.weight)
+        predicted = self.dynamics(torch.cat((hidden_BxPxD[:, :-1], next_tokens), dim=-1))
+        error = F.smooth_l1_loss(predicted, hidden_BxPxD[:, 1:].detach(), reduction="none").mean(dim=-1)
+        count = len(batch.whole.loss) * error.shape[1]
+        yield Term("latent", error.sum() / max(1, count), count, self.config.weight)
 
     def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
         hidden_BxPxD: Tensor = self.norm(latent_BxPxD[:, : tokens_BxQ.shape[1]])

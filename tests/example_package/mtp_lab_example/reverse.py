@@ -17,20 +17,20 @@ class ReverseConfig(TaskConfig):
     """Settings of `reverse`."""
 
     kind: Literal["reverse"] = "reverse"
-    symbols: int = Field(default=8, ge=2, le=26, description="letters a string is made of")
-    length: int = Field(default=6, ge=4, le=100, description="letters of a string")
+    symbols: int = Field(default=8, ge=2, le=26, description="size of the alphabet")
+    length: int = Field(default=6, ge=4, le=100, description="length of a string")
     validation_samples: int = Field(default=200, ge=1)
     test_samples: int = Field(default=500, ge=1)
 
 
 class Reverse(Task):
-    """Strings drawn uniformly. Scored is the whole answer; behind its first letter no rule that is blind to places helps."""
+    """Uniform random strings. The whole answer is scored; after its first letter no rule that ignores positions helps."""
 
     config: ReverseConfig
 
     def __init__(self, config: ReverseConfig) -> None:
         super().__init__(config)
-        self.vocabulary = (BAR, *(chr(ord("a") + place) for place in range(config.symbols)))
+        self.vocabulary = (BAR, *(chr(ord("a") + index) for index in range(config.symbols)))
         self.length = 2 * config.length + 1
         self.splits = {"train": None, "validation": config.validation_samples, "test": config.test_samples}
         self.shortcuts = {"last_letter": self.last_letter}
@@ -50,5 +50,5 @@ class Reverse(Task):
         return answers
 
     def last_letter(self, batch: Batch) -> Integers:
-        """The letter before the bar, over and over: right at the first place of the answer, elsewhere by luck."""
+        """Repeats the letter before the bar: right at the first position of the answer, elsewhere by luck."""
         return np.broadcast_to(batch.tokens[:, [self.config.length - 1]], batch.tokens.shape)

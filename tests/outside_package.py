@@ -1,0 +1,77 @@
+"""The example package, installed as a user installs one, and a study that uses it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "tests" / "example_package"
+STUDY = """
+title = "An objective from elsewhere"
+question = "Does predicting the next latent help?"
+paper = "none"
+seeds = 5
+
+[base.task]
+kind = "reverse"
+validation_samples = 20
+test_samples = 40
+
+[base.model]
+width = 8
+layers = 2
+attention_heads = 1
+
+[base.training]
+steps = 4
+batch_size = 4
+learning_rate = 0.01
+evaluate_every_steps = 2
+
+[factors]
+objective = ["next_token", "mine"]
+
+[levels.objective]
+next_token = { kind = "multi_token" }
+mine = { kind = "next_latent", weight = 0.5 }
+
+[tuning]
+trials = 1
+search."training.learning_rate" = { low = 0.001, high = 0.1 }
+
+[[claims]]
+name = "helps"
+text = "Predicting the next latent gives higher accuracy."
+paper = "none"
+kind = "difference"
+factor = "objective"
+treatment = "mine"
+control = "next_token"
+
+[scales.smoke]
+summary = "seconds"
+seeds = 2
+
+[scales.cpu]
+summary = "seconds"
+"""
+OUTSIDE_CLAIM = """
+[[claims]]
+name = "calibrated"
+text = "A model that predicts the next latent is better calibrated than the average objective."
+paper = "none"
+kind = "above_average"
+metric = "analysis/calibration/overconfidence"
+factor = "objective"
+treatment = "mine"
+"""
+
+
+def install_example(folder: Path) -> Path:
+    """Installs the example package into a folder of its own; returns the folder to put on the path."""
+    source, site = folder / "source", folder / "site"
+    shutil.copytree(EXAMPLE, source)  # a build writes into its source
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--target", site, source], check=True)
+    return site
