@@ -27,10 +27,12 @@ class Exhibit(ABC, Generic[Source]):
     Attributes:
         page: the page it stands on; `analysis` is the file that `lab analyse --figure` writes.
         section: the section of that page, or the name of the analysis.
+        folds_long_tables: whether open tables of more than 12 rows are folded.
     """
 
     page: ClassVar[Literal["study", "index", "comparison", "analysis"]]
     section: ClassVar[str]
+    folds_long_tables: ClassVar[bool] = True
 
     def __init__(self, source: Source) -> None:
         self.source = source

@@ -11,6 +11,7 @@ class ComparedClaims(ComparisonExhibit):
     """A table with one row for each claim that either study makes."""
 
     section = "claims"
+    folds_long_tables = False
 
     def table(self) -> Table:
         """Returns the claims of both studies, matched by name."""

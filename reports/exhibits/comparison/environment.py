@@ -9,6 +9,7 @@ class DifferingEnvironment(ComparisonExhibit):
     """A table with one row for each version that differs."""
 
     section = "differences"
+    folds_long_tables = False
 
     def table(self) -> Table:
         """Returns the versions that differ."""

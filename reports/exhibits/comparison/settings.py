@@ -8,6 +8,7 @@ class DifferingSettings(ComparisonExhibit):
     """A table with one row for each setting that has two values."""
 
     section = "differences"
+    folds_long_tables = False
 
     def placeholder(self) -> str:
         return "" if self.table().rows else "The two studies have the same settings."

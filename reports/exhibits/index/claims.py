@@ -25,6 +25,7 @@ class AllClaims(IndexExhibit):
     """A table with one row for each claim."""
 
     section = "scoreboard"
+    folds_long_tables = False
 
     def table(self) -> Table:
         """Returns the claims in the order of the chapters."""

@@ -25,6 +25,7 @@ class Contrasts(StudyExhibit):
     """One panel for each measure, since each has its own unit; one row for each claim."""
 
     section = "contrasts"
+    folds_long_tables = False
 
     def figures(self) -> list[str]:
         by_measure: dict[Measure, list[Judgement]] = {}

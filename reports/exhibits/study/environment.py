@@ -10,6 +10,7 @@ class Environment(StudyExhibit):
     """A table with one row for each version, and the number of runs that had it."""
 
     section = "method"
+    folds_long_tables = False
 
     def table(self) -> Table:
         """Returns every version of every package and part of the machine."""

@@ -11,6 +11,7 @@ class LearningSeconds(CurveExhibit):
 
     against = "seconds"
     unit = "seconds of training"
+    folds_long_tables = False
 
     def title(self) -> str:
         return "Per second"
