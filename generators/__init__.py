@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         KnownPairs,
     )
     from generators.table import TASKS, build_task
-    from generators.task import Batch, Mask, Rule, Task, TaskConfig
+    from generators.task import Batch, HeldOutSamples, Mask, Rule, Task, TaskConfig, TrainingSamples
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -47,7 +47,7 @@ else:
                 "KnownPairs",
             ),
             "generators.table": ("TASKS", "build_task"),
-            "generators.task": ("Batch", "Mask", "Rule", "Task", "TaskConfig"),
+            "generators.task": ("Batch", "HeldOutSamples", "Mask", "Rule", "Task", "TaskConfig", "TrainingSamples"),
         },
     )
 
@@ -57,6 +57,7 @@ __all__ = [
     "ChoicePointTask",
     "ChoicePoints",
     "Floats",
+    "HeldOutSamples",
     "Information",
     "Integers",
     "ItemSource",
@@ -72,6 +73,7 @@ __all__ = [
     "Task",
     "TaskCheck",
     "TaskConfig",
+    "TrainingSamples",
     "UserError",
     "Words",
     "WorkFailed",

@@ -16,7 +16,7 @@ REPEATED_SHARE_MAXIMUM = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class TaskCheck:
-    """What a check of a task measured.
+    """Measurements of a check of a task.
 
     Attributes:
         task: the task's kind.

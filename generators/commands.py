@@ -57,7 +57,7 @@ def show_command(
 
 
 def samples_as_json(task: Task, batch: Batch) -> Iterator[Tree]:
-    """The samples of a batch in JSON types."""
+    """Yields the samples of a batch in JSON types."""
     for row, tokens in enumerate(batch.tokens):
         yield {
             "text": task.text(tokens),
@@ -69,7 +69,7 @@ def samples_as_json(task: Task, batch: Batch) -> Iterator[Tree]:
 
 
 def sample_as_text(task: Task, batch: Batch, row: int) -> str:
-    """The text of a sample, and below it its scored tokens in order."""
+    """Formats the text of a sample and, below it, its scored tokens in order."""
     scored = [task.vocabulary[token] for token in batch.tokens[row][batch.scored[row]]]
     return f"{task.text(batch.tokens[row])}\n  scored: {' '.join(scored) or 'nothing in this split'}"
 
@@ -90,7 +90,7 @@ def check_command(
 
 
 def formatted(value: object) -> str:
-    """A value of a check as printed text."""
+    """Formats a value of a check."""
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 

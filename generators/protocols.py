@@ -40,7 +40,7 @@ class ItemSource(ABC):
 
     @abstractmethod
     def distractors(self, sample: int, position: int, words: Words) -> Integers:
-        """Wrong answers at a position [n, A], all different, at least `options` - 1 of them, the preferred ones first.
+        """Returns at least `options` - 1 different wrong answers at a position [n, A], in order of preference.
 
         Args:
             words: random words [candidates], by which to choose among equally good distractors.
@@ -52,7 +52,7 @@ class ItemTask(Protocol):
     """A task whose held-out samples can be posed as items (`generators.material.items`)."""
 
     def item_source(self, batch: Batch, options: int, answer_tokens: int | None) -> ItemSource:
-        """The items that the samples of a batch can be turned into.
+        """Returns the source of items about the samples of a batch.
 
         Args:
             answer_tokens: tokens of an answer; None leaves it to the task.
@@ -97,10 +97,10 @@ class ChoicePointTask(Protocol):
     """
 
     def choice_points(self, batch: Batch) -> ChoicePoints:
-        """The labels of a batch."""
+        """Returns the labels of a batch."""
 
     def optimal_loss(self, batch: Batch, lag: int = 1) -> Floats:
-        """The loss in nats of head `lag` of a perfect model at every target [B, T]; valid from position `lag` on."""
+        """Returns the loss [B, T] in nats of head `lag` of a perfect model at every target from `lag` on."""
 
 
 # ---- known distributions
@@ -136,7 +136,7 @@ class KnownDistribution(Protocol):
     """A task that knows its own next-token distribution."""
 
     def distribution(self, batch: Batch, lag: int = 1) -> Floats:
-        """P(x_t | x_0..x_t-lag) float64 [B, T, V]."""
+        """Returns P(x_t | x_0..x_t-lag) float64 [B, T, V]."""
 
 
 @runtime_checkable
@@ -144,7 +144,7 @@ class KnownPairs(Protocol):
     """A task that knows the joint distribution of two consecutive tokens in closed form."""
 
     def pairs(self, batch: Batch, rows: Integers, places: Integers) -> Floats:
-        """P(x_t, x_t+1 | x_0..x_t-1) float64 [N, V, V] at position t = `places` [N] of samples `rows` [N]."""
+        """Returns P(x_t, x_t+1 | x_0..x_t-1) float64 [N, V, V] at position t = `places` [N] of samples `rows` [N]."""
 
 
 @runtime_checkable
@@ -152,4 +152,4 @@ class KnownInformation(Protocol):
     """A task that knows the entropies of the two tokens after a sample."""
 
     def information(self) -> Information:
-        """The entropies, averaged over the source."""
+        """Returns the entropies, averaged over the source."""

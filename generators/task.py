@@ -49,7 +49,10 @@ class TaskConfig(Settings):
     kind: str
 
     def canonical(self) -> Tree:
-        """The settings that decide the data, in JSON types. A task that reads a file replaces its path by a digest."""
+        """Returns the settings that decide the data, in JSON types.
+
+        A task that reads a file replaces the path by a digest of the content.
+        """
         return self.model_dump(mode="json")
 
 
@@ -114,8 +117,8 @@ class Task(ABC):
     Attributes:
         vocabulary: the tokens as text, in order.
         length: T, the tokens of every sample, padding included.
-        splits: the number of samples in each split; None is endless. The group of a split ends at its first slash:
-            "test/m=1" belongs to "test".
+        splits: the number of samples in each split; None is endless. The name up to the first slash is the group of a
+            split ("test/m=1" belongs to "test"); no two groups share a sample.
         shortcuts: name -> simple rule that a score is compared with.
     """
 
@@ -180,7 +183,7 @@ class Task(ABC):
         """
 
     def confirmed(self, batch: Batch) -> Mask:
-        """Returns which samples [B] are right: the oracle gives the tokens at the scored positions and no others.
+        """Returns which samples [B] the oracle confirms: it gives the scored tokens, and -1 at all other positions.
 
         A task whose truth is a distribution or a file overrides this.
         """
@@ -194,7 +197,7 @@ class Task(ABC):
         return next(name for name in self.splits if name.partition("/")[0] == "test")
 
     def position_classes(self, batch: Batch) -> dict[str, Mask]:
-        """Classes of positions [B, T] by which figures are broken down; each position is in exactly one."""
+        """Divides the positions [B, T] into the classes by which figures are broken down."""
         return {"scored": batch.scored, "not scored": ~batch.scored}
 
     def text(self, tokens: Integers) -> str:

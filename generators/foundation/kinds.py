@@ -53,7 +53,7 @@ class Registry:
         return [*self.rows, *(name for name in self.outside if name not in self.rows)]
 
     def package(self, name: str) -> Distribution | None:
-        """The installed package that provides a name; None for a class of this lab."""
+        """Returns the installed package that provides a name, None for a class of this lab."""
         return None if name in self.rows else self.outside[name][0].dist
 
     def find(self, name: object, source: str) -> type[Any]:
@@ -95,7 +95,7 @@ class Registry:
         return classes
 
     def summaries(self) -> dict[str, str]:
-        """One line on every name, followed by its package if that is not this lab; a refused name gives the error.
+        """Returns one line on every name, with its package if that is not this lab; a refused name gives the error.
 
         The line is the class attribute `summary` or, without one, the first line of the module's docstring.
         """
@@ -114,7 +114,7 @@ class Registry:
         return summary + origin
 
     def _request(self, name: object, source: str) -> str:
-        """What the user wrote, as the start of an error message."""
+        """Quotes the request at the start of an error message."""
         return f"{source}: {self.key} = {name!r}" if source else f"{self.key} = {name!r}"
 
     def _load(self, point: EntryPoint, source: str) -> type[Any]:
@@ -170,7 +170,7 @@ class SettingsRegistry(Registry):
         return _kind_defect(settings, name)
 
     def config_of(self, name: object, source: str) -> type[Settings]:
-        """The class of settings that belongs to a name; raises as `find` does."""
+        """Returns the class of settings of a name; raises as `find` does."""
         config: type[Settings] = get_type_hints(self.find(name, source))["config"]
         return config
 
@@ -211,5 +211,5 @@ def _kind_defect(settings: type[BaseModel], name: str) -> str | None:
 
 
 def package_name(point: EntryPoint) -> str:
-    """The name of the package that declares an entry point."""
+    """Returns the name of the package that declares an entry point."""
     return point.dist.name if point.dist else "a package without a name"

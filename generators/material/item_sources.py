@@ -64,10 +64,10 @@ class WindowItems(ItemSource):
 
 
 def checked_answer_tokens(answer_tokens: int | None, *, default: int, maximum: int) -> int:
-    """The tokens of an answer, or the default where None are asked for.
+    """Returns the tokens of an answer, by default `default`.
 
     Raises:
-        UserError: fewer than 1 or more than `maximum`.
+        UserError: fewer than 1 token or more than `maximum`.
     """
     size = default if answer_tokens is None else answer_tokens
     if not 1 <= size <= maximum:

@@ -61,7 +61,7 @@ class Items:
         return len(self.prompts)
 
     def sequences(self) -> tuple[Integers, Mask]:
-        """Every option appended to its prompt.
+        """Appends every option to its prompt.
 
         Returns:
             int64 [B, k, P + A], and a mask of the same shape of the tokens that belong to the option. The
@@ -79,7 +79,7 @@ class Items:
 def items(
     task: Task, split: str, indices: ArrayLike | None = None, options: int = 4, answer_tokens: int | None = None
 ) -> Items:
-    """Items `indices` [B] of a held-out split, or all of them: one item for every sample that can be asked about.
+    """Returns items `indices` [B] of a held-out split, or all: one for every sample that can be asked about.
 
     Pure: equal arguments give equal bytes, whatever else is drawn.
 
@@ -141,7 +141,7 @@ def exact_match(generated: Integers, answers: Integers) -> Mask:
 
 
 def rouge_l(generated: Sequence[str], answers: Sequence[str]) -> NDArray[np.float64]:
-    """ROUGE-L F1 of B texts: twice the longest common subsequence of words, divided by the words of both.
+    """Computes ROUGE-L F1 of B texts: twice the longest common subsequence of words, divided by the words of both.
 
     Words are those of the `rouge-score` package without stemming: runs of a to z and digits, in lower case. A text
     without words scores 0.

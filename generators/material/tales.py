@@ -58,9 +58,12 @@ class PreparedTales:
     """Tales with their names and tokens.
 
     Attributes:
-        encoder: the BPE, trained on the training tales. vocabulary: its tokens, then padding. tales, names: split ->
-        the texts, and the names that occur in each text. codes: split -> the tokens of each tale; in held-out tales -1
-        - 2c and -2 - 2c stand for the name of character c. firsts, seconds: tokens [F], [S] that new names are made of.
+        encoder: the BPE, trained on the training tales.
+        vocabulary: its tokens, then padding.
+        tales, names: split -> the texts, and the names in each text.
+        codes: split -> the tokens of each tale; in held-out tales the codes -1 - 2c and -2 - 2c stand for the name of
+            character c.
+        firsts, seconds: tokens [F], [S] that new names are made of.
         pairs: bool [F, S], which of them form a name: the pair is encoded as these two tokens and occurs nowhere in the
             corpus.
     """

@@ -163,7 +163,7 @@ class Choice(Task):
         return {"class": classes, "choice": np.where(decided, position - since, -1), "offset": offset}
 
     def oracle(self, batch: Batch) -> Integers:
-        """The most likely token at every decided position: the table's, found by reading the markers in order."""
+        """Returns the most likely token at every decided position, read from the table by scanning for markers."""
         answers = np.full(batch.tokens.shape, -1)
         decides = self.config.decides_tokens
         for row, tokens in enumerate(batch.tokens.tolist()):
@@ -193,7 +193,7 @@ class Choice(Task):
         return blocks
 
     def distribution(self, batch: Batch, lag: int = 1) -> Floats:
-        """P(x_t | x_0..x_t-lag) float64 [B, T, V], exact: the optimum of head `lag` at each target t.
+        """Returns P(x_t | x_0..x_t-lag) float64 [B, T, V], exact: the optimum of head `lag` at each target t.
 
         Before position `lag` nothing is known, not even the first block. (The hash that assigns samples to splits is
         ignored, because no model can learn it.)
@@ -244,7 +244,7 @@ class Choice(Task):
         )
 
     def optimal_loss(self, batch: Batch, lag: int = 1) -> Floats:
-        """The loss in nats of head `lag` of a perfect model at every target [B, T], in closed form.
+        """Returns the loss in nats of head `lag` of a perfect model at every target [B, T], in closed form.
 
         The closed form holds from target `lag` on; the head predicts no earlier one.
         """
@@ -260,7 +260,7 @@ class Choice(Task):
         return result
 
     def optimal_losses(self, lags: Sequence[int]) -> EntropyEstimate:
-        """The mean loss in nats of head i of a perfect model over its targets, i..T-1 of each sample."""
+        """Returns the mean loss in nats of head i of a perfect model over its targets, i..T-1 of each sample."""
         assert max(lags) < self.length, "a head that looks past the end of its sample has no targets"
         labels = self._labels(self._read_blocks(self.blocks))  # one sample for each marker that can come first
         losses = [self.optimal_loss_at(labels["class"], labels["offset"], lag)[:, lag:].mean() for lag in lags]

@@ -187,7 +187,7 @@ class Markov(Task):
         return result
 
     def steps(self, lag: int) -> int:
-        """Steps, in the target's own chain, from the last token that head `lag` sees to its target."""
+        """Returns the steps, in the target's own chain, from the last token that head `lag` sees to its target."""
         return -(-lag // self.config.lag_tokens)
 
     def ahead(self, steps: int, belief: Floats) -> Floats:
@@ -195,7 +195,7 @@ class Markov(Task):
         return belief @ (np.linalg.matrix_power(self.transition, steps) @ self.emission)
 
     def beliefs(self, tokens: Integers) -> Floats:
-        """P(state of token t | tokens 0..t) float64 [B, T, S], by the forward recursion."""
+        """Computes P(state of token t | tokens 0..t) float64 [B, T, S], by the forward recursion."""
         lag, length = self.config.lag_tokens, tokens.shape[1]
         belief = np.empty((*tokens.shape, self.states))
         likelihood = self.emission.T
@@ -207,7 +207,7 @@ class Markov(Task):
         return belief
 
     def distribution(self, batch: Batch, lag: int = 1) -> Floats:
-        """P(x_t | x_0..x_t-lag) float64 [B, T, V], exact: the optimum of head `lag` at each target t.
+        """Returns P(x_t | x_0..x_t-lag) float64 [B, T, V], exact: the optimum of head `lag` at each target t.
 
         It is the stationary distribution if no token of the target's chain is seen.
         """
@@ -222,7 +222,7 @@ class Markov(Task):
         return float(entropy(self.ahead(0, self.stationary)))
 
     def entropies(self, lags: Sequence[int]) -> EntropyEstimate:
-        """H(X_T-1+i | X_0..X_T-1) in nats for each lag i: the next tokens given a whole sample.
+        """Returns H(X_T-1+i | X_0..X_T-1) in nats for each lag i: the next tokens given a whole sample.
 
         Lag 1 is the entropy rate. With `blur` the past is the T tokens of a sample; given an unlimited past the entropy
         would be slightly lower.
@@ -238,7 +238,7 @@ class Markov(Task):
         )
 
     def optimal_losses(self, lags: Sequence[int]) -> EntropyEstimate:
-        """The mean loss in nats of head i of a perfect model over its targets, i..T-1 of each sample."""
+        """Returns the mean loss in nats of head i of a perfect model over its targets, i..T-1 of each sample."""
         assert max(lags) < self.length, "a head that looks past the end of its sample has no targets"
         # For targets near the start of a sample the head sees no token of their chain.
         known = [max(0, self.length - self.config.lag_tokens * self.steps(lag)) for lag in lags]
@@ -253,7 +253,7 @@ class Markov(Task):
         )
 
     def information(self) -> Information:
-        """Entropies and mutual information of the two tokens after a sample, given the sample."""
+        """Returns entropies and mutual information of the two tokens after a sample, given the sample."""
         if self.config.lag_tokens > 1:  # the two tokens belong to different chains
             both = self.entropies([1, 2])
             x, y = both.nats
@@ -268,7 +268,7 @@ class Markov(Task):
         return Information.of(mean.nats, float(mean.error.max()))
 
     def pairs(self, batch: Batch, rows: Integers, places: Integers) -> Floats:
-        """P(x_t, x_t+1 | x_0..x_t-1) float64 [N, V, V], exact, at positions t >= 1 [N] of samples `rows` [N]."""
+        """Returns P(x_t, x_t+1 | x_0..x_t-1) float64 [N, V, V], exact, at t = `places` >= 1 [N] of `rows` [N]."""
         if self.config.lag_tokens > 1:  # the two tokens belong to different chains
             x, y = (self.distribution(batch, lag)[rows, places + lag - 1] for lag in (1, 2))
             joint: Floats = x[:, :, None] * y[:, None, :]
@@ -282,7 +282,7 @@ class Markov(Task):
         return result
 
     def _entropy_after(self, steps: int) -> float:
-        """H(token `steps` later | state), for a source without blur, whose tokens determine the state."""
+        """Returns H(token `steps` later | state), for a source without blur, whose tokens determine the state."""
         return float(self.stationary @ entropy(self.ahead(steps, np.eye(self.states))))
 
     def _mean_entropy(self, belief: Floats, steps: int) -> Floats:

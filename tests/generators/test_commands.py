@@ -13,7 +13,7 @@ from tests.conftest import Lab
 
 
 def first_docstring_line(module: str) -> str:
-    """The first line of a module's docstring, read without importing the module."""
+    """Returns the first line of a module's docstring, read without importing the module."""
     spec = find_spec(module)
     assert spec is not None
     assert spec.origin is not None

@@ -14,7 +14,7 @@ EXAMPLE_TASK = Path(__file__).parents[1] / "example_package" / "mtp_lab_example"
 
 
 def imported_names(source: Path) -> set[str]:
-    """The names that the `from generators... import` statements of a file bind."""
+    """Returns the names that the `from ... import` statements of a file bind."""
     statements = [node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.ImportFrom)]
     return {name.name for node in statements if node.module != "typing" for name in node.names} - {"lazy_exports"}
 

@@ -88,7 +88,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
 
 
 def tasks() -> SettingsRegistry:
-    """The table of tasks, its entry points read anew."""
+    """Returns the table of tasks, which reads its entry points anew."""
     return SettingsRegistry("task", TASKS.rows, Task, plural="tasks")
 
 
@@ -173,7 +173,7 @@ def test_a_name_that_two_packages_provide_is_refused_and_both_are_named(package:
 
 
 def without(line: str) -> str:
-    """The module of the task with one line left out."""
+    """Returns the module of the task without one of its lines."""
     assert line in TASK_MODULE
     return TASK_MODULE.replace(line, "")
 

@@ -167,7 +167,7 @@ def test_the_least_length_that_an_error_names_is_the_first_with_rare_repeats(con
     task = Markov(MarkovConfig.model_validate({**config, "length_tokens": shortest}))
 
     def repeat_probability(length: int) -> float:
-        """The probability that two samples are equal: the sum of the squared probabilities of all samples."""
+        """Returns the probability that two samples are equal: the sum of the squared probabilities of all samples."""
         return float(task.stationary**2 @ np.linalg.matrix_power(task.transition**2, length - 1).sum(axis=1))
 
     assert repeat_probability(shortest) <= 1e-6 < repeat_probability(shortest - 1)
