@@ -1,11 +1,10 @@
 """A declared study to its stored record, and back."""
 
-import json
 from dataclasses import fields
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from generators.foundation.errors import UserError
+from generators.foundation.settings import validate
 from studies.declared.catalog import STUDIES
 from studies.declared.study import Study
 from studies.declared.study_file import StudyDeclaration
@@ -26,13 +25,13 @@ def find_study(home: Path, name: str, scale: str | None) -> Study:
     """Returns a study as it last ran; without a scale, at the scale that ran last.
 
     Raises:
-        UserError: the study never ran, or another version of the lab stored it.
+        UserError: the study never ran, or neither this version of the lab nor an installed package can read it.
     """
     folder = StudyFolder.latest(home, name, scale)
     record = folder.read_study()
     plain = {field: getattr(record, field) for field in StudyRecord.model_fields if field != "runs"}
     try:
-        declaration = StudyDeclaration.model_validate_json(json.dumps(record.declaration))
-    except ValidationError:
-        raise folder.of_another_version() from None
+        declaration = validate(StudyDeclaration, record.declaration, str(folder.path))
+    except UserError as error:
+        raise folder.of_another_version(str(error)) from None
     return Study(**plain | {"declaration": declaration, "assignments": tuple(record.assignments)})

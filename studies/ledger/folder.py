@@ -106,11 +106,12 @@ class StudyFolder:
         """Returns the study as it last ran, whole or in shards."""
         return _parse(StudyRecord, self._newest(STUDY), self.of_another_version())
 
-    def of_another_version(self) -> UserError:
-        """Returns the error for a stored study that this version cannot read."""
+    def of_another_version(self, reason: str = "") -> UserError:
+        """Returns the error for a stored study that cannot be read here, with the reason if it is known."""
+        detail = f" ({reason})" if reason else ""
         return UserError(
-            f"study {self.name!r} under {self.home} was stored by another version of the lab; "
-            f"run it again, which keeps its runs: lab study run {self.name}"
+            f"study {self.name!r} under {self.home} was stored by another version of the lab, or with a package that "
+            f"is missing here{detail}; run it again, which keeps its runs: lab study run {self.name}"
         )
 
     def write_study(self, record: StudyRecord) -> None:
