@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from studies.judging.stored import judge_stored
     from studies.ledger.declared_study import find_study
     from studies.running.executors.attempt import attempt
-    from studies.running.executors.executor import Analyses, Executor, ExecutorContext, Key, Outcome, RunRequest
+    from studies.running.executors.executor import Executor, ExecutorContext, Outcome, RunRequest
     from studies.running.executors.here import InProcess
     from studies.running.run_study import run_study
     from studies.statistics.effects import Effect, LeadOfBest, WeightedMeans
@@ -50,14 +50,7 @@ else:
             "studies.judging.stored": ("judge_stored",),
             "studies.ledger.declared_study": ("find_study",),
             "studies.running.executors.attempt": ("attempt",),
-            "studies.running.executors.executor": (
-                "Analyses",
-                "Executor",
-                "ExecutorContext",
-                "Key",
-                "Outcome",
-                "RunRequest",
-            ),
+            "studies.running.executors.executor": ("Executor", "ExecutorContext", "Outcome", "RunRequest"),
             "studies.running.executors.here": ("InProcess",),
             "studies.running.run_study": ("run_study",),
             "studies.statistics.effects": ("Effect", "LeadOfBest", "WeightedMeans"),
@@ -68,7 +61,6 @@ else:
     )
 
 __all__ = [
-    "Analyses",
     "Cell",
     "Claim",
     "Comparison",
@@ -80,7 +72,6 @@ __all__ = [
     "Grid",
     "InProcess",
     "Judgement",
-    "Key",
     "LeadOfBest",
     "Level",
     "Measure",
