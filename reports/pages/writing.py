@@ -1,4 +1,4 @@
-"""Writes what `lab report` was asked for: a study's page, or the pages of several studies and their index."""
+"""Writes what `lab report` requests: a study's page, or the pages of several studies and their index."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -42,12 +42,12 @@ class ReportWriter:
 
     @property
     def single(self) -> bool:
-        """Whether the page of one study is asked for."""
+        """True where one page of one study was requested."""
         return len(self.names) == 1 and not is_collection(self.names[0])
 
     @property
     def studies(self) -> list[Study]:
-        """The studies asked for that ran."""
+        """The requested studies that ran."""
         return stored_studies(self.home, self.names, self.scale)
 
     @property
@@ -57,7 +57,7 @@ class ReportWriter:
 
     @property
     def ended(self) -> bool:
-        """Whether all of these studies were judged."""
+        """True once all of these studies were judged."""
         return all(folder.has_verdicts for folder in self.folders)
 
     @cached_property
@@ -68,7 +68,7 @@ class ReportWriter:
             UserError: it cannot be created.
         """
         target = (self.out or self.home / "reports").absolute()
-        if self.single and (self.out is None or target.is_dir()):
+        if self.single and (self.out is None or target.is_dir() or not target.suffix):
             target = target / page_name(self.studies[0])
         elif self.single and target.suffix != ".html":
             raise UserError(f"--out {self.out}: a page is HTML; give a file that ends in .html, or a folder")
@@ -122,7 +122,7 @@ class ReportWriter:
         return StudyIndex(title, question, list(self._chapters(summaries)), self.names, summaries)
 
     def _chapters(self, summaries: dict[SummaryKey, StudySummary]) -> Iterator[IndexChapter]:
-        """Yields the chapters of the one collection asked for, or a single chapter."""
+        """Yields the chapters of the one collection requested, or a single chapter."""
         studies = {summary.study.name: summary.study for summary in summaries.values()}
         if len(self.names) != 1:
             yield IndexChapter("The studies", "", list(studies.values()))

@@ -1,6 +1,6 @@
 """The versions and machines in which the runs of two studies differ."""
 
-from reports.drawing.tables import Table
+from reports.drawing.tables import Column, Table, columns_of
 from reports.exhibits.comparison.settings import differing
 from reports.exhibits.exhibit import ComparisonExhibit
 
@@ -14,5 +14,5 @@ class DifferingEnvironment(ComparisonExhibit):
     def table(self) -> Table:
         """Returns the versions that differ."""
         first, second = self.source.sides
-        caption = "Versions and machine that differ"
-        return differing(caption, self.source.labels, first.environment, second.environment)
+        form = [Column("package or machine", "name"), *columns_of("name", self.source.labels)]
+        return differing(Table("Versions and machine that differ", form), first.environment, second.environment)

@@ -16,12 +16,12 @@ class DifferingSettings(ComparisonExhibit):
     def table(self) -> Table:
         """Returns the settings that differ."""
         first, second = self.source.sides
-        return differing("Settings that differ", self.source.labels, first.settings, second.settings)
+        form = [Column("setting", "name"), *columns_of("name", self.source.labels)]
+        return differing(Table("Settings that differ", form), first.settings, second.settings)
 
 
-def differing(caption: str, labels: tuple[str, str], first: dict[str, str], second: dict[str, str]) -> Table:
-    """Returns the keys for which two dictionaries have different values."""
-    table = Table(caption, [Column("setting", "name"), *columns_of("name", labels)])
+def differing(table: Table, first: dict[str, str], second: dict[str, str]) -> Table:
+    """Adds a row for each key with different values in two dictionaries, and returns the table."""
     for key in dict.fromkeys([*first, *second]):
         values = [Value(side[key]) if key in side else MISSING_VALUE for side in (first, second)]
         if values[0] != values[1]:
