@@ -7,25 +7,26 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from generators.foundation.settings import Tree
-from lab.run.evaluation import SCORES
 from reports.drawing.palette import MUTED, PAPER, SERIES, SHADE, TEXT
 from reports.drawing.sheet import Sheet
+from studies.declared.measures import Measure
 
 
-def fit_score_axis(sheet: Sheet, values: Iterable[float], metric: str) -> None:
+def fit_score_axis(sheet: Sheet, values: Iterable[float], measure: Measure) -> None:
     """Sets the range of the y axis.
 
-    A metric between 0 and 1 gets that whole range, so that a small difference does not look large; any other gets the
-    range of the values.
+    A bounded measure gets its whole range, so that a small difference does not look large; any other gets the range of
+    the values.
     """
     finite = [value for value in values if np.isfinite(value)]
-    low, high = min(finite, default=0.0), max(finite, default=1.0)
-    if metric in SCORES and low >= 0 and high <= 1:
-        sheet.axes.set_ylim(-0.04, 1.04)
-        sheet.axes.set_yticks(np.linspace(0, 1, 6))
+    if measure.bounds is not None:
+        low, high = measure.bounds
+        edge = 0.04 * (high - low)
+        sheet.axes.set_yticks(np.linspace(low, high, 6))
     else:
+        low, high = min(finite, default=0.0), max(finite, default=1.0)
         edge = 0.06 * (high - low or 1.0)
-        sheet.axes.set_ylim(low - edge, high + edge)
+    sheet.axes.set_ylim(low - edge, high + edge)
 
 
 def draw_failure(sheet: Sheet, x: float, colour: str, tooltip: str) -> None:

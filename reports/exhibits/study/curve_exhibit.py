@@ -17,6 +17,7 @@ from reports.frames.judged import JudgedStudy
 from reports.frames.numbers import plural
 from reports.frames.results import rows_of
 from reports.frames.summaries import mean_curves, seed_curves, shortcut_on
+from studies.declared.measures import main_measure
 
 
 class CurveExhibit(StudyExhibit):
@@ -61,7 +62,7 @@ class CurveExhibit(StudyExhibit):
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 5, 10], integer=self.against == "step"))
         sheet.heading = name
         values = [*self.curves["value"], *([] if shortcut is None else [shortcut])]
-        fit_score_axis(sheet, values, declaration.metric)
+        fit_score_axis(sheet, values, main_measure(declaration))
         title = f"{declaration.metric} on validation against {self.unit}, {name}".rstrip(", ")
         return sheet.svg(title, "; ".join(descriptions))
 

@@ -100,7 +100,7 @@ class MeasureExhibit(StudyExhibit):
         axes.set(xlabel=short(layout.x), ylabel=label)
         sheet.heading = name
         values = [*self.results.scored(self.measure)[column], *(score for _, _, score in spans)]
-        fit_score_axis(sheet, values, self.measure.metric)
+        fit_score_axis(sheet, values, self.measure)
         title = f"{label} by {short(layout.x)} {name}".strip()
         return sheet.svg(title, "; ".join(descriptions) or "no run has a score yet")
 

@@ -15,6 +15,7 @@ from reports.frames.numbers import plural
 from reports.frames.results import COMPLETE, rows_of
 from reports.frames.summaries import trials
 from studies.declared.levels import short
+from studies.declared.measures import main_measure
 from studies.declared.ranges import Range
 
 
@@ -75,7 +76,7 @@ class TuningTrials(StudyExhibit):
         axes.set_xticks([], minor=True)
         axes.set(xlabel=short(key), ylabel=f"{metric} on validation")
         sheet.heading = name
-        fit_score_axis(sheet, frame["score"].dropna(), metric)
+        fit_score_axis(sheet, frame["score"].dropna(), main_measure(self.study.declaration))
         return sheet.svg(f"Tuning of {short(key)}, {name}".rstrip(", "), "; ".join(descriptions))
 
 
