@@ -1,4 +1,4 @@
-"""The study commands: run, status and claims."""
+"""lab study run, lab study status and lab claims."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def test_a_study_killed_again_and_again_ends_with_the_same_ledger(study_file: Ed
 
 def test_run_status_and_claims_from_the_command_line(study_file: Edit, tmp_path: Path, lab: Lab) -> None:
     path, home = study_file(), tmp_path / "home"
-    done = lab("study", "run", path, "--scale", "smoke", "--home", home, "--json")
+    done = lab("study", "run", path, "--scale", "smoke", "--executor", "here", "--home", home, "--json")
     assert done.returncode == 0, done.stderr
     value = json.loads(done.stdout)
     assert value["trained"] == 4 * (1 + 2)
@@ -53,12 +53,12 @@ def test_run_status_and_claims_from_the_command_line(study_file: Edit, tmp_path:
     assert {(cell["tune"], cell["confirm"], cell["failed"]) for cell in status["cells"].values()} == {(1, 2, 0)}
     claims = json.loads(lab("claims", "--home", home, "--json").stdout)
     assert claims["small"]["verdicts"] == value["verdicts"]
-    again = lab("study", "run", path, "--scale", "smoke", "--home", home)
-    assert "0 runs trained" in again.stderr
+    repeated = lab("study", "run", path, "--scale", "smoke", "--executor", "here", "--home", home)
+    assert "0 runs trained" in repeated.stderr
     assert lab("claims", "quick", "--home", home).returncode == 2
 
 
-def test_a_home_that_cannot_be_made_is_a_sentence(study_file: Edit, tmp_path: Path, lab: Lab) -> None:
+def test_a_home_that_cannot_be_created_is_refused(study_file: Edit, tmp_path: Path, lab: Lab) -> None:
     (tmp_path / "file").write_text("")
     done = lab("study", "run", study_file(), "--scale", "smoke", "--home", tmp_path / "file" / "home")
     assert done.returncode == 2

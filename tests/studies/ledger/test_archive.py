@@ -1,4 +1,4 @@
-"""What is packed is unpacked elsewhere to the same verdicts and the same page; an archive is not trusted."""
+"""Archives: the same verdicts and page in another home, and refusal of an archive that is not a whole study."""
 
 import io
 import json
@@ -15,14 +15,14 @@ from tests.studies.conftest import Edit
 
 @pytest.fixture
 def home(study_file: Edit, tmp_path: Path, lab: Lab) -> Path:
-    """Where the small study ran."""
+    """Runs the small study and returns its home."""
     run = lab("study", "run", study_file(), "--scale", "smoke", "--executor", "here", "--home", tmp_path / "home")
     assert run.returncode == 0
     return tmp_path / "home"
 
 
 def archive(path: Path, members: dict[str, bytes | None]) -> Path:
-    """An archive of that content; a member without content is a link."""
+    """Writes an archive; a member without content is a link."""
     with tarfile.open(path, "w:xz") as file:
         for name, content in members.items():
             member = tarfile.TarInfo(name)
@@ -33,29 +33,31 @@ def archive(path: Path, members: dict[str, bytes | None]) -> Path:
     return path
 
 
-def test_elsewhere_it_is_judged_and_reported_alike_and_trains_nothing(home: Path, tmp_path: Path, lab: Lab) -> None:
+def test_in_another_home_a_study_has_the_same_verdicts_and_page_and_trains_nothing(
+    home: Path, tmp_path: Path, lab: Lab
+) -> None:
     assert lab("study", "pack", "small", "--out", tmp_path / "out", "--home", home).returncode == 0
     packed = tmp_path / "out" / "small-smoke.tar.xz"
     with tarfile.open(packed) as file:
         assert not [name for name in file.getnames() if name.endswith(("safetensors", "lock"))]
-    there = tmp_path / "there"
-    assert lab("study", "unpack", packed, "--home", there).returncode == 0
-    answers = [lab("claims", "small", "--home", each, "--json").stdout for each in (home, there)]
-    assert answers[0] == answers[1]
-    pages = []
-    for each in (home, there):
-        assert lab("report", "small", "--home", each).returncode == 0
-        pages.append((each / "reports" / "small-smoke.html").read_bytes())
+    other = tmp_path / "other"
+    assert lab("study", "unpack", packed, "--home", other).returncode == 0
+    verdicts, pages = [], []
+    for place in (home, other):
+        verdicts.append(lab("claims", "small", "--home", place, "--json").stdout)
+        assert lab("report", "small", "--home", place).returncode == 0
+        pages.append((place / "reports" / "small-smoke.html").read_bytes())
+    assert verdicts[0] == verdicts[1]
     assert pages[0] == pages[1]
-    again = lab("study", "run", tmp_path / "small.toml", "--scale", "smoke", "--home", there, "--json")
-    assert json.loads(again.stdout)["trained"] == 0
+    run = lab("study", "run", tmp_path / "small.toml", "--scale", "smoke", "--home", other, "--json")
+    assert json.loads(run.stdout)["trained"] == 0
 
 
-def test_the_same_study_is_packed_to_the_same_bytes(home: Path) -> None:
+def test_packing_a_study_twice_gives_the_same_bytes(home: Path) -> None:
     assert pack(home, "small", "smoke") == pack(home, "small", "smoke")
 
 
-def test_what_is_there_is_kept(home: Path, tmp_path: Path) -> None:
+def test_existing_files_are_never_overwritten(home: Path, tmp_path: Path) -> None:
     name, content = pack(home, "small", None)
     (tmp_path / name).write_bytes(content)
     run = next((home / "runs").iterdir())
@@ -73,7 +75,7 @@ def test_what_is_there_is_kept(home: Path, tmp_path: Path) -> None:
     assert (home / "studies" / "small" / "smoke" / "ledger.json").read_text() == "{}"
 
 
-def test_a_study_without_verdicts_is_not_shared(home: Path) -> None:
+def test_a_study_without_verdicts_is_not_packed(home: Path) -> None:
     (home / "studies" / "small" / "smoke" / "verdicts.json").unlink()
     with pytest.raises(UserError, match="has not come to its verdicts; go on first: lab study run small"):
         pack(home, "small", "smoke")
@@ -82,14 +84,14 @@ def test_a_study_without_verdicts_is_not_shared(home: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["../evil.json", "/etc/evil", "runs/0123456789abcdef/last.safetensors", "studies/a/../study.json"]
 )
-def test_a_member_that_is_none_of_ours_stops_it_before_anything_is_written(tmp_path: Path, name: str) -> None:
+def test_an_unexpected_member_stops_unpacking_before_anything_is_written(tmp_path: Path, name: str) -> None:
     path = archive(tmp_path / "a.tar.xz", {"studies/a/cpu/study.json": b"{}", name: b"{}"})
     with pytest.raises(UserError, match="writes no such file; nothing is unpacked"):
         unpack(path, tmp_path / "home")
     assert not (tmp_path / "home").exists()
 
 
-def test_links_and_what_is_no_archive_are_refused(tmp_path: Path) -> None:
+def test_links_and_files_that_are_not_archives_are_refused(tmp_path: Path) -> None:
     linked = archive(tmp_path / "a.tar.xz", {"studies/a/cpu/study.json": None})
     with pytest.raises(UserError, match="writes no such file"):
         unpack(linked, tmp_path / "home")
@@ -101,30 +103,30 @@ def test_links_and_what_is_no_archive_are_refused(tmp_path: Path) -> None:
         unpack(two, tmp_path / "home")
 
 
-def test_an_archive_that_is_not_the_whole_study_it_says_is_refused(home: Path, tmp_path: Path) -> None:
+def test_an_archive_that_is_not_a_whole_study_is_refused(home: Path, tmp_path: Path) -> None:
     name, content = pack(home, "small", None)
     (tmp_path / name).write_bytes(content)
-    whole = {str(member): each for member, each in read(tmp_path / name).items()}
+    whole = {str(member): data for member, data in read(tmp_path / name).items()}
     study, ledger = "studies/small/smoke/study.json", "studies/small/smoke/ledger.json"
     result = next(member for member in whole if member.endswith("result.json"))
     elsewhere = json.dumps(json.loads(whole[study]) | {"name": "../../elsewhere"}).encode()
-    for changed, said in (
+    for changed, message in (
         ({study: elsewhere}, "is of another study"),
         ({ledger: b'{"cells": 3}'}, "is not a whole study"),
         ({result: None}, "is not a whole study"),
         ({result: b'{"run": "0123456789abcdef"}'}, "is not the run it should be"),
         ({result: b"{"}, "result.json: not valid JSON"),
     ):
-        members = {member: each for member, each in (whole | changed).items() if each is not None}
+        members = {member: data for member, data in (whole | changed).items() if data is not None}
         path = archive(tmp_path / "changed.tar.xz", dict(members))
-        with pytest.raises(UserError, match=said):
-            unpack(path, tmp_path / "there")
-        assert not (tmp_path / "there").exists()
+        with pytest.raises(UserError, match=message):
+            unpack(path, tmp_path / "other")
+        assert not (tmp_path / "other").exists()
 
 
-def test_a_damaged_ledger_is_a_sentence(home: Path, lab: Lab) -> None:
+def test_commands_refuse_a_damaged_ledger(home: Path, lab: Lab) -> None:
     (home / "studies" / "small" / "smoke" / "ledger.json").write_text('{"cells": 3}')
     for words in (("claims", "small"), ("report", "small"), ("study", "status", "small")):
-        told = lab(*words, "--home", home)
-        assert told.returncode == 2
-        assert "its ledger is damaged; run the study again" in told.stderr
+        done = lab(*words, "--home", home)
+        assert done.returncode == 2
+        assert "its ledger is damaged; run the study again" in done.stderr

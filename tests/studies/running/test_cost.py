@@ -1,4 +1,4 @@
-"""What a study costs: operations as theory and torch count them, runs and those they start from, time from a rate."""
+"""Costs of a study: operations as theory and torch count them, runs and the runs they start from, time from a rate."""
 
 import json
 
@@ -45,7 +45,7 @@ def test_a_transformer_takes_six_operations_a_parameter_and_token_and_twelve_for
 
 
 @pytest.mark.parametrize("kind", ["multi_token", "token_order", "registers", "sequential_modules"])
-def test_it_is_what_torch_counts_in_a_real_step(tiny: Spec, kind: str) -> None:
+def test_counted_operations_equal_those_that_torch_counts_in_a_real_step(tiny: Spec, kind: str) -> None:
     spec = tiny(objective={"kind": kind})
     parts = assemble(spec)
     drawn = parts.task.batch("train", np.arange(COUNTED_SAMPLES), spec.seed).trimmed()
@@ -55,7 +55,7 @@ def test_it_is_what_torch_counts_in_a_real_step(tiny: Spec, kind: str) -> None:
     assert flops_of_sample(spec)[0] == pytest.approx(counter.get_total_flops() / COUNTED_SAMPLES, rel=0.1)
 
 
-def test_runs_that_others_start_from_count_once_each() -> None:
+def test_a_run_that_several_runs_start_from_counts_once() -> None:
     study = load(str(STUDIES.path("finetune")), "smoke", [])
     plan = plan_study(study)
     assert plan.runs == 4 * (1 + 2)
@@ -65,13 +65,13 @@ def test_runs_that_others_start_from_count_once_each() -> None:
 
 def test_time_at_a_rate_is_operations_over_it(small: Study) -> None:
     plan = plan_study(small)
-    found = estimate_time(plan, 1e6, probe=True)
-    assert found is not None
-    assert found.seconds == pytest.approx(plan.flops / 1e6)
+    time = estimate_time(plan, 1e6, probe=True)
+    assert time is not None
+    assert time.seconds == pytest.approx(plan.flops / 1e6)
     assert estimate_time(plan, None, probe=False) is None
 
 
-def test_more_steps_cost_more_and_evaluation_is_not_forgotten(study_file: Edit) -> None:
+def test_costs_of_steps_and_of_evaluations_are_those_worked_out_by_hand(study_file: Edit) -> None:
     plans = [plan_study(load(str(study_file()), "cpu", [f"training.steps={steps}"])) for steps in (3, 6)]
     three, six = (plan.groups[0].run for plan in plans)
     assert three.step_flops == six.step_flops
@@ -79,10 +79,10 @@ def test_more_steps_cost_more_and_evaluation_is_not_forgotten(study_file: Edit) 
     assert six.evaluation_flops == pytest.approx(six.step_flops / 3 / 2 * (2 * 8 + 2 * 16))
 
 
-def test_a_device_that_is_not_here_is_planned_at_a_stated_rate(study_file: Edit, lab: Lab) -> None:
+def test_a_device_of_another_machine_is_planned_at_an_assumed_rate(study_file: Edit, lab: Lab) -> None:
     done = lab("study", "show", study_file(), "--set", 'training.device="cuda"', "--json")
     if torch.cuda.is_available():
-        pytest.skip("it is here")
+        pytest.skip("this machine has the device")
     value = json.loads(done.stdout)
     assert value["seconds"] == pytest.approx(value["flops"] / 1e14)
     assert "1e+14 operations a second" in value["seconds_from"]
@@ -108,7 +108,7 @@ def test_a_probe_takes_the_optimiser_steps_that_training_takes(tiny: Spec, monke
     assert steps == [(spec.training, step) for step in range(PROBE_STEPS)]
 
 
-def test_durations_are_in_the_unit_people_use() -> None:
+def test_durations_are_in_the_unit_that_people_use() -> None:
     assert [duration_text(seconds) for seconds in (0.2, 90, 600, 9000, 1e6)] == [
         "1 s",
         "90 s",

@@ -1,4 +1,4 @@
-"""A study in shards: each coordinator its cells, and the whole finds everything done."""
+"""Shards: each coordinator takes its cells, and the whole study then finds every run in the store."""
 
 import os
 import signal
@@ -21,12 +21,11 @@ from tests.conftest import Lab
 from tests.studies.conftest import Edit, cells_of
 
 
-def test_shards_share_the_cells_out_and_the_whole_study_only_judges(small: Study, tmp_path: Path) -> None:
+def test_shards_divide_the_cells_and_the_whole_study_only_judges(small: Study, tmp_path: Path) -> None:
     trained: list[RunEvent] = []
     for number in (1, 2, 3):
         Sweep(small, tmp_path, trained.append, Shard(number, 3)).run(InProcess(tmp_path))
-        done = len(cells_of(tmp_path, small))
-        assert done == (2, 3, 4)[number - 1]
+        assert len(cells_of(tmp_path, small)) == (2, 3, 4)[number - 1]
     assert len(trained) == small.runs
     assert find_study(tmp_path, "small", None) == small
     ledger = cells_of(tmp_path, small)
@@ -42,34 +41,34 @@ def test_shards_share_the_cells_out_and_the_whole_study_only_judges(small: Study
     assert not (folder / "shards").exists()
 
 
-def test_a_shard_runs_beside_other_shards_and_not_beside_the_whole_study(small: Study, tmp_path: Path) -> None:
+def test_a_shard_runs_together_with_other_shards_and_not_with_the_whole_study(small: Study, tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path, small.name, small.scale).path
 
-    def silent(event: RunEvent) -> None:
-        """Nobody asked."""
+    def ignore(event: RunEvent) -> None:
+        """Shows nothing."""
 
     with lock_folder(folder, "running this study", shared=True):
-        Sweep(small, tmp_path, silent, Shard(1, 4)).run(InProcess(tmp_path))
+        Sweep(small, tmp_path, ignore, Shard(1, 4)).run(InProcess(tmp_path))
         with pytest.raises(UserError, match="another process is running this study"):
-            Sweep(small, tmp_path, silent).run(InProcess(tmp_path))
+            Sweep(small, tmp_path, ignore).run(InProcess(tmp_path))
     with lock_folder(folder, "running this study"), pytest.raises(UserError, match="another process is running"):
-        Sweep(small, tmp_path, silent, Shard(1, 4)).run(InProcess(tmp_path))
+        Sweep(small, tmp_path, ignore, Shard(1, 4)).run(InProcess(tmp_path))
     with (
         lock_folder(folder / "shards" / "1-of-4", "running it"),
         pytest.raises(UserError, match="another process is running shard 1/4 of this study"),
     ):
-        Sweep(small, tmp_path, silent, Shard(1, 4)).run(InProcess(tmp_path))
+        Sweep(small, tmp_path, ignore, Shard(1, 4)).run(InProcess(tmp_path))
 
 
-def test_a_shard_that_is_none_is_a_sentence(study_file: Edit, tmp_path: Path, lab: Lab) -> None:
-    for text in ("0/2", "3/2", "1", "a/b", "1/0", "-1/2"):
-        done = lab("study", "run", study_file(), f"--shard={text}", "--home", tmp_path)
-        assert done.returncode == 2
-        assert "should be one of 1/K to K/K" in done.stderr
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
+def test_a_malformed_shard_is_refused(study_file: Edit, tmp_path: Path, lab: Lab, text: str) -> None:
+    done = lab("study", "run", study_file(), f"--shard={text}", "--home", tmp_path)
+    assert done.returncode == 2
+    assert "should be one of 1/K to K/K" in done.stderr
 
 
 @pytest.mark.slow
-def test_two_processes_of_which_one_is_killed_make_the_study_one_process_makes(
+def test_two_shards_of_which_one_is_killed_give_the_bytes_of_one_process(
     study_file: Edit, tmp_path: Path, lab: Lab
 ) -> None:
     path = study_file(("\nsteps = 3\n", "\nsteps = 40\n"), ("evaluate_every_steps = 3", "evaluate_every_steps = 5"))
@@ -85,10 +84,10 @@ def test_two_processes_of_which_one_is_killed_make_the_study_one_process_makes(
         time.sleep(0.1)
     os.kill(first.pid, signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
-    again = shard(1)
-    assert [again.wait(), second.wait()] == [0, 0], (again.communicate(), second.communicate())
+    restarted = shard(1)
+    assert [restarted.wait(), second.wait()] == [0, 0], (restarted.communicate(), second.communicate())
     done = lab("study", "run", path, "--home", tmp_path / "two", "--executor", "here")
     assert "0 runs trained" in done.stderr
     for name in ("ledger.json", "verdicts.json"):
-        one, two = (tmp_path / home / "studies/small/cpu" / name for home in ("one", "two"))
-        assert one.read_bytes() == two.read_bytes()
+        single, sharded = (tmp_path / home / "studies/small/cpu" / name for home in ("one", "two"))
+        assert single.read_bytes() == sharded.read_bytes()
