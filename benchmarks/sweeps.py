@@ -1,11 +1,11 @@
-"""What the coordinator of a sweep costs, apart from training: many stored runs, many short ones, two workers.
+"""Measures the coordinator of a sweep, apart from training: many stored runs, many short ones, two workers.
 
-    python -m benchmarks.sweeps stored      time and peak memory of what reads a finished study
-    python -m benchmarks.sweeps overhead    1,000 runs of one step on two workers: what is not training
-    python -m benchmarks.sweeps workers     runs a second of two workers over those of one
+    python -m benchmarks.sweeps stored      time and peak memory of commands that read a finished study
+    python -m benchmarks.sweeps overhead    1,000 runs of one step on two workers: the time outside training
+    python -m benchmarks.sweeps workers     runs a second of two workers relative to those of one
 
-Stored runs are made by an executor that trains nothing and writes what a run leaves. Every figure is of a process of
-its own. Results are in docs/clusters.md.
+Stored runs are written by an executor that trains nothing. Every figure is that of a separate process. Results are in
+docs/clusters.md.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from studies.running.sweep import RunEvent, Sweep
 RUNS_A_CELL = 10
 STUDY = """
 title = "Many small runs"
-question = "What does a run cost beside its training?"
+question = "What does a run cost apart from its training?"
 paper = "none"
 seeds = 5
 [base.task]
@@ -82,14 +82,14 @@ def write_study(place: Path, runs: int, steps: int = 1, batch: int = 1) -> Path:
     return path
 
 
-class Stub(InProcess[Any]):
-    """Writes what a run leaves, of plausible size, and trains nothing."""
+class UntrainedRuns(InProcess[Any]):
+    """Writes run folders of plausible size and trains nothing."""
 
     def outcomes(self) -> Any:
         key, request = self.waiting.popleft()
-        yield key, Outcome(self.made(parse_spec(request.tree, "a stub run")))
+        yield key, Outcome(self.write_run(parse_spec(request.tree, "a run without training")))
 
-    def made(self, spec: RunSpec) -> Tree:
+    def write_run(self, spec: RunSpec) -> Tree:
         folder = RunFolder(self.home, spec.identity)
         score = int(spec.identity[:6], 16) / 16**6
         metrics = {"loss/head1": 2.0, "loss": 2.5, "accuracy": score, "shortcut/name_before": 0.1}
@@ -104,12 +104,12 @@ class Stub(InProcess[Any]):
         return result
 
 
-def make(study: Path, home: Path) -> None:
+def write_runs(study: Path, home: Path) -> None:
     os.fsync = lambda file: None  # type: ignore[assignment]  # nothing here has to survive a power cut
-    Sweep(load(str(study), "cpu", []), home, lambda event: None).run(Stub(home))
+    Sweep(load(str(study), "cpu", []), home, lambda event: None).run(UntrainedRuns(home))
 
 
-def frames(study: Path, home: Path) -> None:
+def read_frames(study: Path, home: Path) -> None:
     from reports.frames.results import read_results
 
     read = find_study(home, study.stem, None)
@@ -119,43 +119,43 @@ def frames(study: Path, home: Path) -> None:
     print(json.dumps({**seconds, "rows": len(results.runs)}))
 
 
-def measured(command: list[str]) -> tuple[str, float, str]:
-    """Seconds of a process, by the clock and of processor time, its peak MB, and what it printed."""
+def measure(command: list[str]) -> tuple[str, float, str]:
+    """Returns the seconds of a process by the clock and of processor time, its peak MB, and its output."""
     before = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
-    said = process.stdout.read()
+    output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, command
     seconds = f"{time.perf_counter() - before:.1f} ({usage.ru_utime + usage.ru_stime:.1f})"
-    return seconds, usage.ru_maxrss / 1024, said
+    return seconds, usage.ru_maxrss / 1024, output
 
 
 def stored(sizes: list[int]) -> None:
-    """The table of what reads a finished study."""
+    """Prints the costs of commands that read a finished study."""
     python = [sys.executable, "-m"]
     print("seconds by the clock (of processor time), peak MB; frames: without starting Python and without its imports")
-    print("runs     made            status               frames               run again")
+    print("runs     written         status               frames               run again")
     for runs in sizes:
         with tempfile.TemporaryDirectory() as name:
             home = Path(name) / "home"
             study = write_study(Path(name), runs)
-            made, _, _ = measured([*python, "benchmarks.sweeps", "make", str(study), str(home)])
-            status = measured([*python, "lab", "study", "status", "many", "--home", str(home), "--json"])
-            tidy = measured([*python, "benchmarks.sweeps", "frames", str(study), str(home)])
-            again = measured([*python, "lab", "study", "run", str(study), "--home", str(home), "--json"])
-            assert json.loads(again[2])["trained"] == 0
+            written, _, _ = measure([*python, "benchmarks.sweeps", "make", str(study), str(home)])
+            status = measure([*python, "lab", "study", "status", "many", "--home", str(home), "--json"])
+            tidy = measure([*python, "benchmarks.sweeps", "frames", str(study), str(home)])
+            repeated = measure([*python, "lab", "study", "run", str(study), "--home", str(home), "--json"])
+            assert json.loads(repeated[2])["trained"] == 0
             within = json.loads(tidy[2])
             assert within["rows"] == runs
             tidied = f"{within['seconds']:.1f} ({within['processor_seconds']:.1f})"
             columns = [
-                f"{text:<14}{size:<7.0f}" for text, size in ((status[0], status[1]), (tidied, tidy[1]), again[:2])
+                f"{text:<14}{size:<7.0f}" for text, size in ((status[0], status[1]), (tidied, tidy[1]), repeated[:2])
             ]
-            print(f"{runs:<9,}{made:<16}{''.join(columns)}", flush=True)
+            print(f"{runs:<9,}{written:<16}{''.join(columns)}", flush=True)
 
 
 def timed_serve(pipe: Connection, home: Path) -> None:
-    """A worker whose results say how long `train` took."""
+    """Serves as a worker whose results hold the seconds inside `train`."""
     from lab.run import training
 
     plain: Callable[..., Tree] = training.train
@@ -172,8 +172,8 @@ def timed_serve(pipe: Connection, home: Path) -> None:
 PLAIN_SERVE = local.serve
 
 
-class Timed(LocalWorkers[Any]):
-    """Adds up what runs took inside `train`, and when the first one ended."""
+class TimedWorkers(LocalWorkers[Any]):
+    """Adds up the seconds inside `train` and notes when the first run ended."""
 
     inside = 0.0
     first = 0.0
@@ -186,12 +186,12 @@ class Timed(LocalWorkers[Any]):
             yield key, outcome
 
 
-def swept(runs: int, workers: int, steps: int, batch: int) -> tuple[float, float, float]:
-    """Seconds of a sweep, of it from the first end on, and the seconds inside `train` added up."""
+def time_sweep(runs: int, workers: int, steps: int, batch: int) -> tuple[float, float, float]:
+    """Returns the seconds of a sweep, those after its first run ended, and the sum of seconds inside `train`."""
     local.serve = timed_serve
     with tempfile.TemporaryDirectory() as name:
         study = load(str(write_study(Path(name), runs, steps, batch)), "cpu", [])
-        executor = Timed(Path(name) / "home", workers)
+        executor = TimedWorkers(Path(name) / "home", workers)
         events: list[RunEvent] = []
         before = time.perf_counter()
         Sweep(study, Path(name) / "home", events.append).run(executor)
@@ -201,18 +201,18 @@ def swept(runs: int, workers: int, steps: int, batch: int) -> tuple[float, float
 
 
 def overhead(runs: int, workers: int = 2) -> None:
-    """What a run costs beside its training."""
-    seconds, _, inside = swept(runs, workers, steps=1, batch=1)
-    each = 1000 * (seconds * workers - inside) / runs
+    """Prints the time of a run outside its training."""
+    seconds, _, inside = time_sweep(runs, workers, steps=1, batch=1)
+    milliseconds = 1000 * (seconds * workers - inside) / runs
     print(f"{runs} runs of one step on {workers} workers: {seconds:.1f} s, {1000 * inside / runs:.1f} ms inside train")
-    print(f"overhead {each:.1f} ms a run; load {os.getloadavg()[0]:.1f}")
+    print(f"overhead {milliseconds:.1f} ms a run; load {os.getloadavg()[0]:.1f}")
 
 
 def two_workers(runs: int) -> None:
-    """Throughput of one and of two."""
+    """Prints the throughput of one worker and of two."""
     rates = []
     for workers in (1, 2):
-        _, seconds, _ = swept(runs, workers, steps=150, batch=16)
+        _, seconds, _ = time_sweep(runs, workers, steps=150, batch=16)
         rates.append((runs - 1) / seconds)
         print(f"{workers} workers: {rates[-1]:.2f} runs a second; load {os.getloadavg()[0]:.1f}", flush=True)
     print(f"ratio {rates[1] / rates[0]:.2f}")
@@ -220,15 +220,15 @@ def two_workers(runs: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["stored", "overhead", "workers", "make", "frames"])
+    parser.add_argument("measurement", choices=["stored", "overhead", "workers", "make", "frames"])
     parser.add_argument("paths", nargs="*", type=Path)
     parser.add_argument("--runs", type=int)
-    given = parser.parse_args()
-    if given.what == "stored":
-        stored([given.runs] if given.runs else [100, 1_000, 10_000])
-    elif given.what == "overhead":
-        overhead(given.runs or 1_000)
-    elif given.what == "workers":
-        two_workers(given.runs or 60)
+    arguments = parser.parse_args()
+    if arguments.measurement == "stored":
+        stored([arguments.runs] if arguments.runs else [100, 1_000, 10_000])
+    elif arguments.measurement == "overhead":
+        overhead(arguments.runs or 1_000)
+    elif arguments.measurement == "workers":
+        two_workers(arguments.runs or 60)
     else:
-        {"make": make, "frames": frames}[given.what](*given.paths)
+        {"make": write_runs, "frames": read_frames}[arguments.measurement](*arguments.paths)

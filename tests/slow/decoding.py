@@ -1,11 +1,11 @@
-"""Self-speculative decoding against greedy decoding on a thousand prompts, for every wiring of heads, trained.
+"""Compares self-speculative with greedy decoding on a thousand prompts, for every wiring of trained heads.
 
     python -m tests.slow.decoding --prompts 1000
 
-For each wiring a model is trained until its heads are right often and wrong often. In double precision every k = 2..n,
-one prompt at a time and sixteen, has to give the tokens of greedy decoding, with and without a token that ends a
-sample. In single precision a difference has to be a tie: where the two part, the two likeliest tokens of a model that
-rereads everything are within 1e-4 nats.
+For each wiring a model is trained until its heads are often right and often wrong. In double precision, every draft
+length k = 2..n, with 1 and with 16 prompts in a batch, must give the tokens of greedy decoding, with and without an
+end-of-sequence token. In single precision a difference must be a tie: at the first token that differs, the logits of
+the two likeliest tokens, computed without a cache, are within 1e-4 nats.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.run.assembly import RunParts, assemble
 from lab.run.spec import parse_spec
+from lab.run.step import update_parameters
 from tests.conftest import logits_of, tiny_tree
 
 WIRINGS: list[dict[str, Any]] = [
@@ -35,8 +36,11 @@ TIE_NATS = 1e-4
 
 
 @dataclass
-class Tally:
-    """Of one wiring: sequences compared, those that differ, ends inside a draft, and ties in single precision."""
+class WiringTally:
+    """Counts for one wiring: sequences compared, those that differ, ends inside a draft, ties in single precision.
+
+    `parted` holds the gap in nats between the two likeliest tokens where single precision differs.
+    """
 
     compared: int = 0
     different: int = 0
@@ -46,8 +50,8 @@ class Tally:
     tokens_per_forward: dict[int, float] = field(default_factory=dict)
 
 
-def trained(wiring: dict[str, Any], steps: int) -> RunParts:
-    """A model of six layers, n = 4, on stories."""
+def train_network(wiring: dict[str, Any], steps: int) -> RunParts:
+    """Trains a model of six layers, n = 4, on stories."""
     tree = tiny_tree(model__layers=6, task__length_tokens=48, task__test_samples=2000)
     tree["objective"] = {"kind": "multi_token", "n": 4, **wiring}
     parts = assemble(parse_spec(tree, "a spec"))
@@ -56,59 +60,60 @@ def trained(wiring: dict[str, Any], steps: int) -> RunParts:
         indices = np.arange(16 * step, 16 * step + 16)
         batch = TensorBatch.from_batch(parts.task.batch("train", indices), parts.device, indices)
         accumulate_gradient(parts.network, batch, "joint")
-        adam.step()
-        adam.zero_grad()
+        update_parameters(adam)
     return parts
 
 
 def in_batches(
     parts: RunParts, prompts: Integers, lengths: Integers, size: int, draft: int, end: int | None
 ) -> Decoded:
-    """All prompts, `size` at a time."""
+    """Continues all prompts, `size` at a time."""
     rows = np.array_split(np.arange(len(prompts)), -(-len(prompts) // size))
-    found = [decode(parts.network, prompts[some], lengths[some], COUNT, draft, end) for some in rows]
+    batches = [decode(parts.network, prompts[batch], lengths[batch], COUNT, draft, end) for batch in rows]
     fields = ("tokens", "lengths", "forwards", "drafts")
-    return Decoded(*(np.concatenate([getattr(each, name) for each in found]) for name in fields))
+    return Decoded(*(np.concatenate([getattr(batch, name) for batch in batches]) for name in fields))
 
 
-def often_inside(found: Decoded, vocabulary: int) -> int:
-    """The token that most often was a draft that stood and had another behind it: a good one to end samples with."""
-    stood = (found.drafts[:, :COUNT] == 1).any(axis=2)
-    followed = (found.drafts[:, 1 : COUNT + 1] >= 0).any(axis=2)
-    return int(np.bincount(found.tokens[stood & followed], minlength=vocabulary).argmax())
+def end_inside_drafts(decoded: Decoded, vocabulary: int) -> int:
+    """Returns the token that most often was accepted with another draft after it, to serve as end of sequence."""
+    accepted = (decoded.drafts[:, :COUNT] == 1).any(axis=2)
+    followed = (decoded.drafts[:, 1 : COUNT + 1] >= 0).any(axis=2)
+    return int(np.bincount(decoded.tokens[accepted & followed], minlength=vocabulary).argmax())
 
 
-def compare(wiring: dict[str, Any], prompts_count: int, steps: int = 60) -> Tally:
-    """One wiring through all k and both batch sizes, with ends, and in single precision."""
-    parts = trained(wiring, steps)
+def compare(wiring: dict[str, Any], prompts_count: int, steps: int = 60) -> WiringTally:
+    """Compares one wiring for all k and both batch sizes, with end-of-sequence tokens, and in single precision."""
+    parts = train_network(wiring, steps)
     tokens = parts.task.batch("test", np.arange(prompts_count)).tokens
     prompts, lengths = tokens[:, :20], np.random.default_rng(0).integers(1, 20, prompts_count)
-    tally = Tally()
+    tally = WiringTally()
     parts.network.double()
     greedy = in_batches(parts, prompts, lengths, 16, 1, None).tokens
-    end = often_inside(in_batches(parts, prompts, lengths, 16, 4, None), len(parts.task.vocabulary))
+    end = end_inside_drafts(in_batches(parts, prompts, lengths, 16, 4, None), len(parts.task.vocabulary))
     for draft in (2, 3, 4):
         for size in (1, 16):
-            found = in_batches(parts, prompts, lengths, size, draft, None)
+            decoded = in_batches(parts, prompts, lengths, size, draft, None)
             tally.compared += prompts_count
-            tally.different += int((found.tokens != greedy).any(axis=1).sum())
-        tally.tokens_per_forward[draft] = found.tokens_per_forward
+            tally.different += int((decoded.tokens != greedy).any(axis=1).sum())
+        tally.tokens_per_forward[draft] = decoded.tokens_per_forward
         ended = in_batches(parts, prompts, lengths, 16, draft, end)
         tally.compared += prompts_count
         for row in range(prompts_count):
-            wanted = greedy[row].tolist()
-            length = wanted.index(end) + 1 if end in wanted else COUNT
-            same = ended.tokens[row].tolist() == wanted[:length] + [end] * (COUNT - length)
+            expected = greedy[row].tolist()
+            length = expected.index(end) + 1 if end in expected else COUNT
+            same = ended.tokens[row].tolist() == expected[:length] + [end] * (COUNT - length)
             tally.different += not (same and ended.lengths[row] == length)
-            stood = ended.drafts[row, length - 1] == 1
-            tally.ends_inside += end in wanted and bool(stood.any()) and bool((ended.drafts[row, length] >= 0).any())
+            accepted = ended.drafts[row, length - 1] == 1
+            tally.ends_inside += (
+                end in expected and bool(accepted.any()) and bool((ended.drafts[row, length] >= 0).any())
+            )
     parts.network.float()
     plain = in_batches(parts, prompts, lengths, 16, 1, None).tokens
     for draft in (2, 3, 4):
         for size in (1, 16):
-            found = in_batches(parts, prompts, lengths, size, draft, None)
-            for row in np.flatnonzero((found.tokens != plain).any(axis=1)):
-                first = int(np.argmax(plain[row] != found.tokens[row]))
+            decoded = in_batches(parts, prompts, lengths, size, draft, None)
+            for row in np.flatnonzero((decoded.tokens != plain).any(axis=1)):
+                first = int(np.argmax(plain[row] != decoded.tokens[row]))
                 read = [*prompts[row, : lengths[row]], *plain[row, :first]]
                 best = logits_of(parts.network, torch.tensor([read]))[0, -1].topk(2).values
                 tally.parted.append(float(best[0] - best[1]))

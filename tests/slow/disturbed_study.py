@@ -1,11 +1,11 @@
-"""Kill the workers and the coordinator of a study with SIGKILL again and again; it must end with the same verdicts.
+"""Kills the workers and the coordinator of a study with SIGKILL again and again; its verdicts must stay the same.
 
     python -m tests.slow.disturbed_study --kills 50
 
-A study of 60 runs of a second or two is run once undisturbed. Then it is run anew, and at moments drawn uniformly a
-worker, or every fourth time the coordinator, is killed by its pid; a coordinator that ended, killed or with runs that
-failed because their worker died three times, is started again, until the study completes; if there are kills left, on
-to the next home. Exit code 1 where verdicts.json, ledger.json or any run differs by a byte.
+A study of 60 runs of a second or two is run once undisturbed. It is then run in an empty home; at moments drawn
+uniformly a worker, or every fourth time the coordinator, is killed by its pid. A coordinator that was killed, or ended
+with runs whose worker died three times, is started again until the study completes; remaining kills go to the next
+home. The exit code is 1 if verdicts.json, ledger.json or any run differs by a byte.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tests.slow.killing import ROOT, digests, workers_of
 
 STUDY = """
 title = "A study to disturb"
-question = "Does it end as it would have?"
+question = "Does it end with the same verdicts?"
 paper = "none"
 seeds = 12
 [base.task]
@@ -83,13 +83,13 @@ def start(study: Path, home: Path, workers: int) -> subprocess.Popen[bytes]:
 
 
 def everything(home: Path) -> dict[str, dict[str, str]]:
-    """Digests of the verdicts, the ledger and every run."""
+    """Returns digests of the verdicts, the ledger and every run."""
     runs = sorted((home / "runs").iterdir())
     return {"study": digests(home / FOLDER, STORED)} | {run.name: digests(run) for run in runs}
 
 
 def disturb(study: Path, home: Path, random: np.random.Generator, tally: Counter[str], kills: int, workers: int) -> str:
-    """One home until its study completes; what went wrong, if anything."""
+    """Disturbs the study in one home until it completes; returns what went wrong, or an empty text."""
     while True:
         coordinator = start(study, home, workers)
         tally["starts"] += 1
@@ -106,25 +106,25 @@ def disturb(study: Path, home: Path, random: np.random.Generator, tally: Counter
             elif victims:
                 os.kill(int(random.choice(victims)), signal.SIGKILL)
                 tally["workers killed"] += 1
-        _, said = coordinator.communicate()
+        _, errors = coordinator.communicate()
         if coordinator.returncode == 0:
             return ""
-        if coordinator.returncode == 1 and b"its worker died 3 times" in said:
+        if coordinator.returncode == 1 and b"its worker died 3 times" in errors:
             tally["ends with failed runs"] += 1
         elif coordinator.returncode != -signal.SIGKILL:
-            return f"exit {coordinator.returncode}: {said.decode().strip().splitlines()[-1]}"
+            return f"exit {coordinator.returncode}: {errors.decode().strip().splitlines()[-1]}"
 
 
 def torture(kills: int, seed: int, workers: int, steps: int) -> list[str]:
-    """Homes until so many kills have happened; prints what came of it. What went wrong."""
+    """Disturbs studies until a number of kills have happened, prints a summary, and returns what went wrong."""
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         study = place / "disturbed.toml"
         study.write_text(STUDY.format(steps=steps))
         before = time.monotonic()
         undisturbed = start(study, place / "whole", workers)
-        _, said = undisturbed.communicate()
-        assert undisturbed.returncode == 0, said.decode()
+        _, errors = undisturbed.communicate()
+        assert undisturbed.returncode == 0, errors.decode()
         whole = everything(place / "whole")
         print(f"undisturbed: {len(whole) - 1} runs in {time.monotonic() - before:.0f} s", flush=True)
         random = np.random.default_rng(seed)
@@ -137,8 +137,9 @@ def torture(kills: int, seed: int, workers: int, steps: int) -> list[str]:
                 wrong.append(failure)
                 break
             tally["studies"] += 1
-            found = everything(home)
-            wrong += [f"{each}: differs" for each in sorted(whole.keys() | found) if whole.get(each) != found.get(each)]
+            disturbed = everything(home)
+            parts = sorted(whole.keys() | disturbed)
+            wrong += [f"{part}: differs" for part in parts if whole.get(part) != disturbed.get(part)]
         print(
             f"disturbed for {time.monotonic() - before:.0f} s: " + ", ".join(f"{n} {what}" for what, n in tally.items())
         )
@@ -153,5 +154,5 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--steps", type=int, default=300, help="of a run; 300 take a second or two")
-    given = parser.parse_args()
-    sys.exit(bool(torture(given.kills, given.seed, given.workers, given.steps)))
+    arguments = parser.parse_args()
+    sys.exit(bool(torture(arguments.kills, arguments.seed, arguments.workers, arguments.steps)))

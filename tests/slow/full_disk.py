@@ -1,11 +1,11 @@
-"""A disk that is really full: a run on a tmpfs of a few MB. Needs root, or at least the right to mount.
+"""Fills a real disk, a tmpfs of a few MB, while a run writes to it. Needs the right to mount.
 
     python -m tests.slow.full_disk
 
-First the commands as a user gives them: a run whose second checkpoint does not fit stops with a sentence and exit
-code 1, its first checkpoint can be scored, and once there is room the same command finishes with the bytes of a run
-that never lacked any. The same disk mounted read-only: another sentence. Then a smaller run in this process, with
-the room it is left growing by a page at a time from nothing to enough, so that every write is the one that fails.
+The first part gives commands as a user does. A run whose second checkpoint does not fit stops with one sentence and
+exit code 1; its first checkpoint can be scored; once there is room, the same command finishes with the bytes of an
+undisturbed run. A disk that is mounted read-only is refused. The second part trains a smaller run in this process with
+0, 1, 2, ... free pages, so that every write fails once.
 """
 
 import os
@@ -32,7 +32,7 @@ SMALLER_MODEL = "width = 8\nlayers = 3\nattention_heads = 1"
 
 @contextmanager
 def disk() -> Iterator[Path]:
-    """A small file system of its own, unmounted whatever happens."""
+    """Mounts a small file system and unmounts it whatever happens."""
     with tempfile.TemporaryDirectory() as place:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", place], check=True)
         try:
@@ -45,8 +45,8 @@ def remount(place: Path, mode: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{mode}", str(place)], check=True)
 
 
-def leave(place: Path, room_bytes: int) -> Path:
-    """Fill a disk up to so much room; the file that fills it."""
+def fill(place: Path, room_bytes: int) -> Path:
+    """Fills a disk except for `room_bytes` and returns the file that fills it."""
     ballast = place / "ballast"
     state = os.statvfs(place)
     ballast.write_bytes(bytes(max(0, state.f_bavail * state.f_frsize - room_bytes)))
@@ -55,25 +55,25 @@ def leave(place: Path, room_bytes: int) -> Path:
 
 def lab(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "lab", *map(str, arguments)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    said = [line for line in ended.stderr.splitlines() if not line.startswith("step ")]
-    print(f"$ lab {' '.join(map(str, arguments))}", *said, f"exit {ended.returncode}", sep="\n  ", flush=True)
-    return ended
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    messages = [line for line in done.stderr.splitlines() if not line.startswith("step ")]
+    print(f"$ lab {' '.join(map(str, arguments))}", *messages, f"exit {done.returncode}", sep="\n  ", flush=True)
+    return done
 
 
 def second_checkpoint_does_not_fit(spec: Path, usual: Path) -> None:
-    """The story a user lives through, command by command."""
+    """Gives the commands of a user whose disk becomes full."""
     identity = read_spec(spec, []).identity
     assert lab("train", spec, "--home", usual).returncode == 0
     whole = usual / "runs" / identity
     last = (whole / "last.safetensors").stat().st_size
     best = (whole / "best.safetensors").stat().st_size
     with disk() as place:
-        ballast = leave(place, last + 2 * best + 10 * PAGE_BYTES)
-        ended = lab("train", spec, "--home", place)
-        assert ended.returncode == 1
-        assert "last.safetensors: could not be written (No space left on device)" in ended.stderr
-        assert ended.stderr.count("lab: ") == 1
+        ballast = fill(place, last + 2 * best + 10 * PAGE_BYTES)
+        done = lab("train", spec, "--home", place)
+        assert done.returncode == 1
+        assert "last.safetensors: could not be written (No space left on device)" in done.stderr
+        assert done.stderr.count("lab: ") == 1
         folder = place / "runs" / identity
         assert not list(folder.glob("*.tmp"))
         scored = lab("score", identity, "--checkpoint", "last", "--home", place, "--json")
@@ -87,12 +87,12 @@ def second_checkpoint_does_not_fit(spec: Path, usual: Path) -> None:
         assert digests(folder, STORED) == digests(whole, STORED)
         remount(place, "ro")
         assert lab("score", identity, "--home", place).returncode == 0
-        assert lab("train", spec, "--home", place).returncode == 0  # it is complete: nothing to write
+        assert lab("train", spec, "--home", place).returncode == 0  # a complete run writes nothing
     print("all bytes equal to those of the run that had room", flush=True)
 
 
 def every_write_fails_once(spec: Path, usual: Path) -> None:
-    """Room from nothing to enough, a page more each time; each run is finished afterwards."""
+    """Trains with one more free page each time, until that is enough; every run is finished afterwards."""
     spec.write_text(SPEC.format(steps=60).replace('size = "30k"', SMALLER_MODEL))
     small = read_spec(spec, SMALLER)
     train(small, usual)
@@ -101,7 +101,7 @@ def every_write_fails_once(spec: Path, usual: Path) -> None:
     room = 0
     while True:
         with disk() as place:
-            ballast = leave(place, room * PAGE_BYTES)
+            ballast = fill(place, room * PAGE_BYTES)
             try:
                 train(small, place)
             except (WorkFailed, UserError) as error:
@@ -120,11 +120,11 @@ def every_write_fails_once(spec: Path, usual: Path) -> None:
     print(f"a smaller run with room for 0 to {room - 1} pages of {PAGE_BYTES} bytes: {room} times stopped, at")
     for name, times in failed.items():
         print(f"  {name:<18}{times}")
-    print("every one of them finished with equal bytes once there was room", flush=True)
+    print("every run finished with equal bytes once there was room", flush=True)
 
 
 def full_disk() -> None:
-    """Both parts."""
+    """Runs both parts."""
     with tempfile.TemporaryDirectory() as place:
         spec = Path(place) / "spec.toml"
         spec.write_text(SPEC.format(steps=60))

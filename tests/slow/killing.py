@@ -1,4 +1,4 @@
-"""What the scripts that kill share: a run of a few seconds, what of a run must be equal, and processes found by pid."""
+"""Shared by the scripts that kill: a run of a few seconds, digests of its files, and child processes by pid."""
 
 from contextlib import suppress
 from hashlib import sha256
@@ -27,22 +27,22 @@ evaluate_every_steps = 20
 
 
 def digests(folder: Path, names: tuple[str, ...] = COMPARED) -> dict[str, str]:
-    """SHA-256 of each of a folder's files."""
+    """Returns the SHA-256 of files in a folder, by name."""
     return {name: sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
 def children(pid: int) -> list[int]:
-    """Processes that a process started; none where it has ended."""
+    """Returns the children of a process; an empty list once it has ended."""
     with suppress(FileNotFoundError, ProcessLookupError):
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
 
 
 def workers_of(pid: int) -> list[int]:
-    """Those of them that are workers of a study."""
-    found = []
+    """Returns the children of a process that are workers of a study."""
+    workers = []
     for child in children(pid):
         with suppress(FileNotFoundError, ProcessLookupError):
             if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(child)
-    return found
+                workers.append(child)
+    return workers

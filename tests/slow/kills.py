@@ -1,11 +1,11 @@
-"""Kill a run with SIGKILL again and again; it must always end with the bytes of a run that was left alone.
+"""Kills a run with SIGKILL again and again; it must always end with the bytes of an undisturbed run.
 
     python -m tests.slow.kills --kills 200
 
-A chain is one folder: `lab train` is started, killed, started again, until it completes. Half the kills come at a
-moment drawn uniformly from what is left of the run, start-up included; the other half are aimed at a checkpoint
-write: after one to twelve more files, as soon as a temporary file stands in the folder. Exit code 1 where any byte
-of the metrics, of either checkpoint or of the result differs, or where a start fails.
+In each of several homes, `lab train` is started, killed and started again until it completes. Half of the kills come
+at a moment drawn uniformly from the rest of the run, start-up included. The other half hit a checkpoint write: they
+come after one to twelve more files, as soon as there is a temporary file in the folder. The exit code is 1 if a byte of
+the metrics, of a checkpoint or of the result differs, or if a start fails.
 """
 
 import argparse
@@ -29,10 +29,10 @@ CHECKPOINTS = ("last.safetensors", "best.safetensors")
 
 
 @dataclass
-class Tally:
-    """What happened so far, shared by the chains."""
+class KillTally:
+    """Counts shared by the homes that are killed in parallel."""
 
-    wanted: int
+    target: int
     kills: int = 0
     in_write: int = 0
     before_first_checkpoint: int = 0
@@ -43,7 +43,7 @@ class Tally:
 
     @property
     def open(self) -> bool:
-        return self.kills < self.wanted and not self.wrong
+        return self.kills < self.target and not self.wrong
 
     def killed(self, folder: Path | None, left_before: set[tuple[str, int]]) -> None:
         with self.lock:
@@ -64,23 +64,23 @@ def run_folder(home: Path) -> Path | None:
 
 
 def run_of(home: Path) -> Path:
-    """The run that is complete there."""
+    """Returns the folder of the only run of a home."""
     folder = run_folder(home)
     assert folder is not None
     return folder
 
 
 def stamps(folder: Path | None, pattern: str) -> set[tuple[str, int]]:
-    """Name and time of every file that matches; one that vanishes meanwhile is not there."""
-    found = set()
+    """Returns name and time of every file that matches a pattern, without files that vanish meanwhile."""
+    times = set()
     for path in folder.glob(pattern) if folder else ():
         with suppress(FileNotFoundError):
-            found.add((path.name, path.stat().st_mtime_ns))
-    return found
+            times.add((path.name, path.stat().st_mtime_ns))
+    return times
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Let a process run; whether it is still running."""
+    """Waits for a process; returns True if it is still running after some seconds."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -89,7 +89,7 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def wait_for_a_write(process: subprocess.Popen[bytes], home: Path, checkpoints: int) -> bool:
-    """Let a process write so many checkpoint files, then wait for a temporary file; whether it is still running."""
+    """Waits until a process has written `checkpoints` files, then for a temporary file; returns True if it still runs."""
     seen = stamps(run_folder(home), "*.safetensors")
     checkpoints += len(seen)
     while process.poll() is None:
@@ -101,8 +101,10 @@ def wait_for_a_write(process: subprocess.Popen[bytes], home: Path, checkpoints: 
     return False
 
 
-def chain(number: int, spec: Path, home: Path, seconds: float, whole: dict[str, str], tally: Tally, seed: int) -> None:
-    """One run, killed until it completes or the kills are used up."""
+def chain(
+    number: int, spec: Path, home: Path, seconds: float, whole: dict[str, str], tally: KillTally, seed: int
+) -> None:
+    """Kills one run until it completes or the kills are used up."""
     random = np.random.default_rng([seed, number])
     steps = int(spec.read_text().split("steps = ")[1].split()[0])
     while True:
@@ -123,13 +125,13 @@ def chain(number: int, spec: Path, home: Path, seconds: float, whole: dict[str, 
         if running and process.poll() is None:
             process.kill()
         assert process.stderr is not None
-        said = process.stderr.read().decode()
+        errors = process.stderr.read().decode()
         if process.wait() == -9:
             tally.killed(run_folder(home), left_before)
             continue
         with tally.lock:
             if process.returncode != 0:
-                tally.wrong.append(f"chain {number}: exit {process.returncode}: {said.strip().splitlines()[-1]}")
+                tally.wrong.append(f"chain {number}: exit {process.returncode}: {errors.strip().splitlines()[-1]}")
                 return
             differing = [name for name, digest in digests(run_of(home)).items() if digest != whole[name]]
             left = [path.name for path in (run_folder(home) or home).glob("*.tmp")]
@@ -139,19 +141,19 @@ def chain(number: int, spec: Path, home: Path, seconds: float, whole: dict[str, 
         return
 
 
-def torture(kills: int, seed: int, workers: int, steps: int) -> Tally:
-    """Chains until so many kills have happened; prints what came of it."""
+def torture(kills: int, seed: int, workers: int, steps: int) -> KillTally:
+    """Kills runs until a number of kills have happened and prints a summary."""
     with tempfile.TemporaryDirectory() as place:
         spec = Path(place) / "spec.toml"
         spec.write_text(SPEC.format(steps=steps))
         before = time.monotonic()
         undisturbed = start(spec, Path(place) / "whole")
-        _, said = undisturbed.communicate()
-        assert undisturbed.returncode == 0, said.decode()
+        _, errors = undisturbed.communicate()
+        assert undisturbed.returncode == 0, errors.decode()
         seconds = time.monotonic() - before
         whole = digests(run_of(Path(place) / "whole"))
         print(f"undisturbed: {seconds:.0f} s, {steps // 20} checkpoints", flush=True)
-        tally = Tally(kills)
+        tally = KillTally(kills)
         numbers = itertools.count()
 
         def chains() -> None:
@@ -178,7 +180,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2, help="chains at once")
+    parser.add_argument("--workers", type=int, default=2, help="runs at once")
     parser.add_argument("--steps", type=int, default=1600, help="of the run; 1,600 take about 30 s on one core")
-    given = parser.parse_args()
-    sys.exit(bool(torture(given.kills, given.seed, given.workers, given.steps).wrong))
+    arguments = parser.parse_args()
+    sys.exit(bool(torture(arguments.kills, arguments.seed, arguments.workers, arguments.steps).wrong))

@@ -1,4 +1,4 @@
-"""A hundred prompts of tests/slow/decoding.py; the script takes thousands."""
+"""Runs tests/slow/decoding.py on sixty prompts; the script takes thousands."""
 
 from typing import Any
 
@@ -14,5 +14,5 @@ def test_self_speculation_gives_the_greedy_tokens_for_every_k_and_batch(wiring: 
     assert tally.compared == 9 * 60
     assert tally.different == 0
     assert tally.ends_inside > 0
-    assert tally.ties == len(tally.parted), "what parts in single precision parts at a tie"
+    assert tally.ties == len(tally.parted), "every difference in single precision is a tie"
     assert 1 < tally.tokens_per_forward[2] < tally.tokens_per_forward[4] < 4

@@ -1,4 +1,4 @@
-"""A few kills of tests/slow/disturbed_study.py; the script does fifty."""
+"""Runs tests/slow/disturbed_study.py with six kills; the script makes fifty."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""tests/slow/full_disk.py, where this process may mount a file system."""
+"""Runs tests/slow/full_disk.py where this process may mount a file system."""
 
 import subprocess
 
@@ -8,7 +8,7 @@ from tests.slow.full_disk import disk, full_disk
 
 
 @pytest.mark.slow
-def test_a_run_on_a_disk_that_is_really_full_loses_nothing() -> None:
+def test_a_run_on_a_full_disk_loses_nothing() -> None:
     try:
         with disk():
             pass

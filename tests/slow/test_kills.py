@@ -1,4 +1,4 @@
-"""A few kills of tests/slow/kills.py; the script does hundreds."""
+"""Runs tests/slow/kills.py with eight kills; the script makes hundreds."""
 
 import pytest
 

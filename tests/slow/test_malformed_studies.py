@@ -1,4 +1,4 @@
-"""Five thousand broken study files: never a traceback, always one sentence and exit code 2."""
+"""Five thousand broken study files: each gives one sentence and exit code 2, never a traceback."""
 
 from pathlib import Path
 
