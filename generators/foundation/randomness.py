@@ -29,7 +29,7 @@ def mix(words: Words) -> Words:
 
 
 @cache
-def word(name: str) -> np.uint64:
+def hash_name(name: str) -> np.uint64:
     """Hashes a name to a 64-bit word, the same in every process, unlike `hash()`."""
     return np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
 
@@ -37,7 +37,7 @@ def word(name: str) -> np.uint64:
 def sample_keys(name: str, indices: ArrayLike) -> Words:
     """Returns the keys [B] of the sample indices [B] in the stream called `name`."""
     with np.errstate(over="ignore"):
-        return mix(mix(np.asarray(indices, dtype=np.uint64) * GOLDEN + word(name)) + GOLDEN)
+        return mix(mix(np.asarray(indices, dtype=np.uint64) * GOLDEN + hash_name(name)) + GOLDEN)
 
 
 def epochs(name: str, positions: ArrayLike, size: int) -> Integers:
@@ -72,7 +72,7 @@ class Stream:
     def bits(self, site: str, count: int) -> Words:
         """Draws uint64 [B, count], uniform over all words, independent across rows, sites and columns."""
         with np.errstate(over="ignore"):
-            columns = np.arange(1, count + 1, dtype=np.uint64) * GOLDEN + word(site)
+            columns = np.arange(1, count + 1, dtype=np.uint64) * GOLDEN + hash_name(site)
             return mix(self.keys[:, None] + columns)
 
     def uniform(self, site: str, count: int) -> NDArray[np.float64]:

@@ -64,7 +64,7 @@ class WindowItems(ItemSource):
 
 
 def checked_answer_tokens(answer_tokens: int | None, *, default: int, maximum: int) -> int:
-    """Returns the tokens of an answer, by default `default`.
+    """Returns `answer_tokens`, or the default if it is None.
 
     Raises:
         UserError: fewer than 1 token or more than `maximum`.

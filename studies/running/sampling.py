@@ -7,7 +7,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import Trial, TrialState
 
 from generators.foundation.errors import UserError
-from generators.foundation.randomness import word
+from generators.foundation.randomness import hash_name
 from studies.declared.ranges import Range
 from studies.declared.search import Search
 from studies.declared.search_file import Choices, Sampler
@@ -62,7 +62,7 @@ class ProposalSampler:
 
 def build_sampler(search: Search, name: Sampler) -> optuna.samplers.BaseSampler:
     """Returns the sampler of a name; its draws depend on the search's name and scale."""
-    seed = int(word(f"{search.name} {search.scale}")) % 2**32
+    seed = int(hash_name(f"{search.name} {search.scale}")) % 2**32
     match name:
         case "gp":
             return optuna.samplers.GPSampler(seed=seed)

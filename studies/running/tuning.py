@@ -10,7 +10,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 
-from generators.foundation.randomness import word
+from generators.foundation.randomness import hash_name
 from studies.declared.study import Cell, Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -44,7 +44,7 @@ def tuning_of(study: Study, cell: Cell, sign: float, storage: BaseStorage) -> op
         sign: 1 if more of the study's metric is better, -1 if less is better.
     """
     tuning = study.declaration.tuning
-    seed = int(word(f"{study.name} {cell.label}")) % 2**32
+    seed = int(hash_name(f"{study.name} {cell.label}")) % 2**32
     optuna_study = optuna.create_study(
         storage=storage,
         sampler=SAMPLERS[tuning.sampler](seed=seed, n_startup_trials=3),
