@@ -7,7 +7,7 @@
 2. The wheel is installed with its dependencies, at the versions of constraints.txt, into an environment that holds
    nothing else.
 3. Commands run in an empty folder whose path has a space and a letter outside ASCII. Their exit codes and some of their
-   output are checked. The example package is installed between two rows of commands.
+   output are checked. The example package is installed in between.
 
 Exits with 1 on the first thing that is wrong.
 """
@@ -42,6 +42,8 @@ COMMANDS_WITH_THE_EXAMPLE = (
     ("objective list", "next_latent"),
     ("objective check next_latent", "ok"),
     ("data list", "reverse"),
+    ("analyse --help", "calibration"),
+    ("study run --help", "logged"),
     ("data check reverse --json", '"unconfirmed": 0'),
 )
 
