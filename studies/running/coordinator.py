@@ -1,4 +1,4 @@
-"""The coordinator: what a study and a search have in common while they run.
+"""The coordinator that studies and searches share while they run.
 
 A run that the store has is taken from it; any other is submitted to an executor. Each outcome is handed to the study or
 search, which decides what runs next. What exists is decided by the store alone, so a coordinator that was killed is
@@ -140,8 +140,8 @@ class Coordinator(ABC, Generic[Request, Result]):
     @property
     @abstractmethod
     def progress(self) -> str:
-        """What has ended, in words: `5 of 28 runs`."""
+        """The part that has ended, in words: `5 of 28 runs`."""
 
     @abstractmethod
     def finish(self) -> Result:
-        """Concludes a complete study or search and returns what it came to."""
+        """Concludes a complete study or search and returns its result."""

@@ -1,4 +1,4 @@
-"""What a study costs, before anything of it runs: runs, floating-point operations, and an estimate of the time.
+"""The cost of a study before it runs: its runs, their floating-point operations, and an estimate of the time.
 
 Operations are those of matrix products and attention, counted by torch on networks that have shapes and no weights
 (`FlopCounterMode` on the meta device), at the targets of real samples of the task. For a plain transformer they are the

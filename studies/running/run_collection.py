@@ -15,7 +15,7 @@ from studies.running.run_study import StudyResult, run_study
 
 @dataclass
 class CollectionResult:
-    """What each study of a collection came to, and why some failed, by name."""
+    """The result of each study of a collection, and the reasons of those that failed, by name."""
 
     studies: dict[str, StudyResult] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)

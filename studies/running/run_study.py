@@ -16,10 +16,10 @@ from studies.running.sweep import Sweep
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What a study, or one shard of it, came to.
+    """The result of running a study or one shard of it.
 
     Attributes:
-        trained: runs trained by this command.
+        trained: runs that were trained, not taken from the store.
         ended: runs that ended, of `runs`.
         failures: a line for each failed run.
         judgements: the verdicts on the claims; a shard has none.

@@ -1,4 +1,4 @@
-"""Where runs happen. An executor takes the specs of runs and returns their outcomes; it writes nothing but run folders.
+"""Executors take the specs of runs and return their outcomes; they write nothing but run folders.
 
     here.py       this process, one run after the other
     local.py      worker processes on this machine
@@ -36,7 +36,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a worker is sent: the spec of a run, as JSON types, and the analyses to take of it."""
+    """The message to a worker: the spec of a run, as JSON types, and the analyses to take of it."""
 
     tree: Tree
     analyses: Analyses = ()
@@ -44,7 +44,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class ExecutorContext:
-    """What an executor is created for.
+    """The study or search that an executor is created for.
 
     Attributes:
         folder: the folder of the study, which workers on other machines must see too.
