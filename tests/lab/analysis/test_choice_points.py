@@ -202,8 +202,8 @@ def test_too_few_test_samples_for_independent_batches_are_refused_in_a_sentence(
     assert "at least 8" in answered.stderr
 
 
-def test_a_run_of_another_task_has_the_unlabelled_part_alone(whole: Path, lab: Lab) -> None:
-    answered = lab("analyse", whole.name, "choice-points", "--home", whole.parent.parent, "--json")
+def test_a_run_of_another_task_has_the_unlabelled_part_alone(complete_folder: Path, lab: Lab) -> None:
+    answered = lab("analyse", complete_folder.name, "choice-points", "--home", complete_folder.parent.parent, "--json")
     assert answered.returncode == 0, answered.stderr
     found = json.loads(answered.stdout)
     assert {row["part"] for row in found["rows"]} == {"found", "position"}

@@ -224,9 +224,9 @@ def test_a_task_too_small_to_tell_tokens_twice_is_refused(tiny: Spec, tmp_path: 
         InductionHeadsAnalysis().analyse(stored(spec, assemble(spec).network.state_dict(), tmp_path))
 
 
-def test_lab_analyse_says_which_head_and_gives_the_numbers_as_json(lab: Lab, whole: Path) -> None:
-    home = whole.parent.parent
-    answer = lab("analyse", whole.name, "induction-heads", "--home", home)
+def test_lab_analyse_says_which_head_and_gives_the_numbers_as_json(lab: Lab, complete_folder: Path) -> None:
+    home = complete_folder.parent.parent
+    answer = lab("analyse", complete_folder.name, "induction-heads", "--home", home)
     assert answer.returncode == 0
     assert answer.stdout.startswith("Of 6 attention heads, head ")
-    assert lab("analyse", whole.name, "induction-heads", "--json", "--home", home).stdout.startswith("{")
+    assert lab("analyse", complete_folder.name, "induction-heads", "--json", "--home", home).stdout.startswith("{")

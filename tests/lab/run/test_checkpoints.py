@@ -1,4 +1,4 @@
-"""A checkpoint is trusted only where it is whole, unchanged and of the run that asks; the sentence says the cure."""
+"""A checkpoint is trusted only if it is whole, unchanged and of the right run; the error says how to go on."""
 
 import json
 import os
@@ -15,16 +15,12 @@ from safetensors.torch import save_file
 
 from generators.foundation.errors import UserError
 from lab.run.checkpoints import METADATA_KEY, InvalidCheckpoint, pack_checkpoint, read_checkpoint
-from lab.run.store import BEST, LAST, METRICS, RESULT, SPEC, RunFolder
+from lab.run.store import BEST, LAST, RESULT, RunFolder
 from lab.run.training import train
 from tests.conftest import Lab, Spec
+from tests.lab.killed_runs import contents
 
 Damage = Callable[[Path], Any]
-EQUAL = (METRICS, LAST, BEST, RESULT, SPEC)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in EQUAL}
 
 
 def halve(name: str) -> Damage:
@@ -36,7 +32,7 @@ def overwrite(name: str, content: bytes) -> Damage:
 
 
 def flip(name: str) -> Damage:
-    """One bit of the last number."""
+    """Flips one bit of the last number."""
 
     def damage(folder: Path) -> None:
         content = bytearray((folder / name).read_bytes())
@@ -47,7 +43,7 @@ def flip(name: str) -> Damage:
 
 
 def rewrite(name: str, change: Callable[[dict[str, torch.Tensor], dict[str, Any]], Any]) -> Damage:
-    """The same file with other tensors or another header, as somebody else's tool would write it."""
+    """Writes the file again with other tensors or another header, as another tool would."""
 
     def damage(folder: Path) -> None:
         with safe_open(folder / name, framework="pt") as file:
@@ -76,7 +72,7 @@ DAMAGES: dict[str, tuple[Callable[[str], Damage], str]] = {
         lambda name: rewrite(name, lambda tensors, _: tensors.update({first(tensors): torch.zeros(3)})),
         "SHA-256",
     ),
-    "a step that is no number": (
+    "a step that is not a number": (
         lambda name: rewrite(name, lambda _, header: header.update(step=float("nan"))),
         "SHA-256",
     ),
@@ -90,61 +86,67 @@ DAMAGES: dict[str, tuple[Callable[[str], Damage], str]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", [LAST, BEST])
-def test_a_damaged_checkpoint_is_refused_and_the_sentence_cures_it(
-    tiny: Spec, usual: dict[str, bytes], broken: Path, lab: Lab, tmp_path: Path, name: str, damage: str
+def test_a_damaged_checkpoint_is_refused_with_the_remedy(
+    tiny: Spec,
+    complete_contents: dict[str, bytes],
+    interrupted_folder: Path,
+    lab: Lab,
+    tmp_path: Path,
+    name: str,
+    damage: str,
 ) -> None:
-    make, why = DAMAGES[damage]
-    make(name)(broken)
+    damage_file, reason = DAMAGES[damage]
+    damage_file(name)(interrupted_folder)
     home = tmp_path / "home"
     with pytest.raises(UserError) as error:
         train(tiny(), home)
     sentence = str(error.value)
-    assert sentence.startswith(str(broken / name))
-    assert why in sentence
+    assert sentence.startswith(str(interrupted_folder / name))
+    assert reason in sentence
     assert sentence.endswith(f"delete {LAST} there and train the run again from its start")
     scored = lab("score", tiny().identity, "--checkpoint", name.partition(".")[0], "--home", home)
     exported = lab("export", tiny().identity, tmp_path / "out", "--checkpoint", name.partition(".")[0], "--home", home)
     for ended in (scored, exported):
         assert (ended.returncode, ended.stderr) == (2, f"lab: {sentence}\n")
     assert not (tmp_path / "out").exists()
-    if damage == "cut short":  # it is the same cure for all
-        (broken / LAST).unlink()
+    if damage == "cut short":  # the remedy is the same for every damage
+        (interrupted_folder / LAST).unlink()
         train(tiny(), home)
-        assert contents(broken) == usual
+        assert contents(interrupted_folder) == complete_contents
 
 
-def test_a_checkpoint_copied_from_another_run_is_refused(tiny: Spec, broken: Path, tmp_path: Path) -> None:
-    """Same names, same shapes: nothing but the identity in the header tells them apart."""
+def test_a_checkpoint_copied_from_another_run_is_refused(tiny: Spec, interrupted_folder: Path, tmp_path: Path) -> None:
+    """Names and shapes are the same; only the identity in the header tells the runs apart."""
     other = tiny(seed=1)
     train(other, tmp_path / "other")
     for name in (LAST, BEST):
-        shutil.copy(tmp_path / "other" / "runs" / other.identity / name, broken / name)
+        shutil.copy(tmp_path / "other" / "runs" / other.identity / name, interrupted_folder / name)
         with pytest.raises(UserError, match=f"{name}: is a checkpoint of run {other.identity}"):
             RunFolder(tmp_path / "home", tiny().identity).read_tensors(name)
 
 
-def test_a_damaged_checkpoint_of_a_complete_run_asks_for_the_result_to_go_too(
-    tiny: Spec, whole: Path, lab: Lab, tmp_path: Path
+def test_a_damaged_checkpoint_of_a_complete_run_asks_to_delete_the_result_too(
+    tiny: Spec, complete_folder: Path, lab: Lab, tmp_path: Path
 ) -> None:
-    before = contents(whole)
-    flip(BEST)(whole)
+    before = contents(complete_folder)
+    flip(BEST)(complete_folder)
     ended = lab("score", tiny().identity, "--home", tmp_path / "home")
     assert ended.returncode == 2
     assert f"delete {LAST} and {RESULT} there and train the run again" in ended.stderr
     for name in (LAST, RESULT):
-        (whole / name).unlink()
+        (complete_folder / name).unlink()
     train(tiny(), tmp_path / "home")
-    assert contents(whole) == before
+    assert contents(complete_folder) == before
 
 
-def test_a_best_checkpoint_that_was_written_must_be_there(tiny: Spec, broken: Path, lab: Lab, tmp_path: Path) -> None:
-    (broken / BEST).unlink()
+def test_a_missing_best_checkpoint_is_noticed(tiny: Spec, interrupted_folder: Path, lab: Lab, tmp_path: Path) -> None:
+    (interrupted_folder / BEST).unlink()
     with pytest.raises(UserError, match=rf"{BEST}: is missing, though {LAST} says it was written; delete {LAST}"):
         train(tiny(), tmp_path / "home")
     assert "is missing" in lab("score", tiny().identity, "--home", tmp_path / "home").stderr
 
 
-def test_a_best_checkpoint_of_another_step_is_refused(tiny: Spec, broken: Path, tmp_path: Path) -> None:
+def test_a_best_checkpoint_of_another_step_is_refused(tiny: Spec, interrupted_folder: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "home", tiny().identity)
     stored = folder.read_tensors(BEST)
     assert stored is not None
@@ -153,7 +155,9 @@ def test_a_best_checkpoint_of_another_step_is_refused(tiny: Spec, broken: Path, 
         train(tiny(), tmp_path / "home")
 
 
-def test_weights_of_an_objective_that_has_changed_since_are_refused(tiny: Spec, broken: Path, tmp_path: Path) -> None:
+def test_weights_of_an_objective_that_has_changed_since_are_refused(
+    tiny: Spec, interrupted_folder: Path, tmp_path: Path
+) -> None:
     folder = RunFolder(tmp_path / "home", tiny().identity)
     stored = folder.read_tensors(LAST)
     assert stored is not None
@@ -164,26 +168,26 @@ def test_weights_of_an_objective_that_has_changed_since_are_refused(tiny: Spec, 
         train(tiny(), tmp_path / "home")
 
 
-def test_a_checkpoint_gives_back_what_was_packed_and_equal_ones_are_equal_bytes(tmp_path: Path) -> None:
+def test_a_checkpoint_is_read_back_as_packed_and_equal_ones_have_equal_bytes(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     tensors = {
         "matrix": torch.from_numpy(random.normal(size=(3, 4))).T,
         "half": torch.ones(2, dtype=torch.bfloat16),
         "number": torch.tensor(7.0),
-        "none": torch.zeros(0, 3),
-        "whole": torch.arange(3),
+        "empty": torch.zeros(0, 3),
+        "integers": torch.arange(3),
     }
     progress = {"step": 3, "best_score": 0.1}
     content = pack_checkpoint(tensors, "a", progress)
     assert content == pack_checkpoint(dict(reversed(tensors.items())), "a", progress)
     (tmp_path / "file").write_bytes(content)
-    found, told = read_checkpoint(tmp_path / "file", "a")
-    assert told == progress
-    assert found.keys() == tensors.keys()
+    stored, stored_progress = read_checkpoint(tmp_path / "file", "a")
+    assert stored_progress == progress
+    assert stored.keys() == tensors.keys()
     for name, value in tensors.items():
-        assert found[name].dtype == value.dtype
-        assert found[name].shape == value.shape
-        assert (found[name] == value).all()
+        assert stored[name].dtype == value.dtype
+        assert stored[name].shape == value.shape
+        assert (stored[name] == value).all()
     with pytest.raises(InvalidCheckpoint, match="a checkpoint of run a"):
         read_checkpoint(tmp_path / "file", "b")
 

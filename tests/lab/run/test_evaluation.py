@@ -1,35 +1,68 @@
 """Scores by hand: what counts as right, what a shortcut explains, and what greedy decoding would produce."""
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import numpy as np
 import pytest
 import torch
 
-from generators.task import Batch
+from generators.task import Batch, Task
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
 from lab.run.assembly import RunParts, assemble
 from lab.run.evaluation import Evaluator, selection_score
 from tests.conftest import Spec, logits_of
 
+CPU = torch.device("cpu")
+SCORED = np.array(
+    [
+        [False, True, True, False],
+        [False, False, True, True],
+        [False, False, True, False],
+        [False, False, False, False],
+        [False, True, False, False],
+    ]
+)
+"""Six scored tokens in five samples, of which the fourth has none."""
+SHORTCUTS = {
+    "poor": np.array([True, False, False, False, True, False]),
+    "good": np.array([True, True, False, True, False, False]),
+}
+HITS = np.array([True, True, True, False, True, False])
 
-@pytest.fixture
-def evaluator(tiny: Spec) -> Evaluator:
-    parts = assemble(tiny())
-    return Evaluator(parts.task, "test", parts.device)
+
+def task_with(shortcuts: dict[str, Any]) -> Task:
+    """A task whose test split is SCORED, with shortcuts that are right at given scored tokens."""
+    batch = Batch(tokens=np.zeros(SCORED.shape, dtype=np.int64), loss=SCORED, scored=SCORED)
+    stub = SimpleNamespace(
+        splits={"test": len(SCORED)}, batch=lambda split, indices: batch, shortcut_scores=lambda drawn: shortcuts
+    )
+    return cast(Task, stub)
 
 
-def test_scores_of_chosen_hits_by_hand(evaluator: Evaluator) -> None:
-    evaluator.samples = np.array([0, 0, 1, 1, 2, 4])
-    evaluator.shortcuts = {
-        "one": np.array([True, False, False, False, True, False]),
-        "two": np.array([True, True, False, False, False, False]),
-    }
-    scores = evaluator.scores(np.array([True, True, True, False, True, False]))
-    assert scores["accuracy"] == pytest.approx(4 / 6)
-    assert scores["exact"] == pytest.approx(2 / 4), "samples 0 and 2 of the four that have scored tokens"
-    assert scores["shortcut/one"] == pytest.approx(2 / 6)
-    assert scores["above_shortcuts"] == pytest.approx(4 / 6 - 2 / 6)
-    assert scores["accuracy_unexplained"] == pytest.approx(1 / 3), "tokens 2, 3 and 5 are explained by no shortcut"
+def test_scores_of_chosen_hits_by_hand() -> None:
+    assert Evaluator(task_with(SHORTCUTS), "test", CPU).scores(HITS) == pytest.approx(
+        {
+            "accuracy": 4 / 6,
+            "exact": 2 / 4,  # the first and the third of the four samples that have scored tokens
+            "accuracy_unexplained": 1 / 2,  # the third and the last token are explained by no shortcut
+            "above_shortcuts": 4 / 6 - 3 / 6,
+            "shortcut/poor": 2 / 6,
+            "shortcut/good": 3 / 6,
+        }
+    )
+
+
+def test_scores_without_shortcuts_are_accuracy_and_exactness_alone() -> None:
+    assert Evaluator(task_with({}), "test", CPU).scores(HITS) == pytest.approx({"accuracy": 4 / 6, "exact": 2 / 4})
+
+
+def test_a_split_that_shortcuts_explain_whole_has_no_unexplained_accuracy() -> None:
+    shortcuts = {"all": np.ones(6, dtype=bool)}
+    scores = Evaluator(task_with(shortcuts), "test", CPU).scores(HITS)
+    assert "accuracy_unexplained" not in scores
+    assert scores["above_shortcuts"] == pytest.approx(4 / 6 - 1)
 
 
 def test_accuracy_and_loss_equal_a_naive_loop_over_samples(tiny: Spec) -> None:
@@ -56,7 +89,7 @@ def test_a_perfect_matcher_scores_one_and_beats_every_shortcut(tiny: Spec) -> No
     assert scores["above_shortcuts"] > 0.3
 
 
-def test_a_model_that_is_a_shortcut_scores_nothing_above_it(tiny: Spec) -> None:
+def test_a_model_that_equals_a_shortcut_scores_zero_above_it(tiny: Spec) -> None:
     parts = assemble(tiny())
     evaluator = Evaluator(parts.task, "test", parts.device)
     best = max(evaluator.shortcuts.values(), key=lambda right: right.mean())
@@ -65,19 +98,19 @@ def test_a_model_that_is_a_shortcut_scores_nothing_above_it(tiny: Spec) -> None:
     assert scores["accuracy_unexplained"] == 0.0
 
 
-def test_without_scored_tokens_selection_is_by_the_next_token_loss() -> None:
+def test_the_best_checkpoint_is_selected_by_accuracy_or_else_by_the_next_token_loss() -> None:
     assert selection_score({"loss_1": 2.0, "loss_2": 0.1}) < selection_score({"loss_1": 1.5, "loss_2": 9.0})
     assert selection_score({"accuracy": 0.4, "loss_1": 9.0}) > selection_score({"accuracy": 0.3, "loss_1": 0.1})
 
 
 def test_evaluating_in_pieces_changes_nothing(tiny: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = assemble(tiny())
-    whole = Evaluator(parts.task, "test", parts.device)(parts.network)
+    together = Evaluator(parts.task, "test", parts.device)(parts.network)
     monkeypatch.setattr("lab.run.evaluation.SAMPLES_AT_ONCE", 7)
-    assert Evaluator(parts.task, "test", parts.device)(parts.network) == pytest.approx(whole, rel=1e-5)
+    assert Evaluator(parts.task, "test", parts.device)(parts.network) == pytest.approx(together, rel=1e-5)
 
 
-def test_columns_in_which_nothing_is_asked_are_left_out_and_change_nothing(tiny: Spec) -> None:
+def test_columns_without_targets_are_trimmed_without_any_change(tiny: Spec) -> None:
     parts = assemble(tiny())
     batch = parts.task.batch("train", np.arange(8))
     loss = batch.loss.copy()
@@ -86,11 +119,10 @@ def test_columns_in_which_nothing_is_asked_are_left_out_and_change_nothing(tiny:
     padded = Batch(tokens=batch.tokens, loss=loss, scored=batch.scored & loss, labels=batch.labels)
     trimmed = padded.trimmed()
     assert trimmed.tokens.shape == (8, 20)
-    for one, other in zip(*(losses(parts, each) for each in (padded, trimmed)), strict=True):
-        assert one == pytest.approx(other, rel=1e-5)
+    assert term_values(parts, trimmed) == pytest.approx(term_values(parts, padded), rel=1e-5)
 
 
-def losses(parts: RunParts, batch: Batch) -> list[float]:
+def term_values(parts: RunParts, batch: Batch) -> list[float]:
     tensors = TensorBatch.from_batch(batch, parts.device, np.arange(len(batch)))
     with torch.no_grad():
         terms = parts.network.terms(parts.network.latent(tensors), tensors, Graph())

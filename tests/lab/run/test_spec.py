@@ -1,4 +1,4 @@
-"""A run's identity follows everything that decides its numbers, and nothing else."""
+"""The identity of a run depends on everything that its numbers depend on, and wrong specs get one sentence."""
 
 import json
 import subprocess
@@ -19,8 +19,8 @@ def test_the_identity_is_the_same_in_every_process_and_with_defaults_written_out
     assert written.identity == tiny().identity
     program = f"from lab.run.spec import parse_spec; print(parse_spec({tiny_tree()!r}, 'x').identity)"
     root = Path(__file__).parents[3]
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root)
-    assert found.stdout.strip() == tiny().identity
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == tiny().identity
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_identity_is_the_same_in_every_process_and_with_defaults_written_out
         ({"task": 3}, "x.toml: task should be a table with a kind"),
     ],
 )
-def test_a_wrong_spec_gets_a_sentence(changes: dict[str, Any], sentence: str) -> None:
+def test_a_wrong_spec_is_refused_with_a_sentence(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError) as raised:
         parse_spec(tiny_tree(**changes), "x.toml")
     assert str(raised.value).startswith(sentence)
