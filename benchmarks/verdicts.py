@@ -84,7 +84,7 @@ def kinds(studies: int) -> None:
             draw = partial(at_levels, source, sd * np.array(shifts))
             shares.append(share_of_wrong_verdicts(claim, draw, len(shifts), studies, sd))
         rows.append([title, *map(percent, shares)])
-    print_table("Wrong verdicts of each kind, one claim, 5 seeds", ["claim and truth", *SOURCES], rows)
+    print_table("Wrong verdicts by kind of claim, one claim, 5 seeds", ["claim and truth", *SOURCES], rows)
     rows = []
     margin = DIFFERENCE | {"kind": "equivalence", "margin": 0.1}
     supported = ("supported",)
@@ -100,7 +100,7 @@ def kinds(studies: int) -> None:
             draw = partial(bimodal(chances), shape=(len(chances), seeds))
             rows[-1].append(percent(share_of_wrong_verdicts(claim, draw, len(chances), studies, 1.0, seeds, wrong)))
     heads = ["claim and truth", "5 seeds", "8 seeds", "16 seeds"]
-    print_table("Wrong verdicts where runs learn or do not", heads, rows)
+    print_table("Wrong verdicts when each run either learns or does not", heads, rows)
 
 
 def coverage(studies: int) -> None:
@@ -117,11 +117,11 @@ def coverage(studies: int) -> None:
         share = share_covered(simulate(study, learning(0.2, 0.9, 1, seeds), studies), 0.7 * 0.73)
         rows.append(["bimodal, p = 0.2 and 0.9", str(seeds), percent(share), ""])
     heads = ["scores", "seeds", "1 claim (95%)", "6 claims (95% or more)"]
-    print_table("Intervals of a difference that contain it", heads, rows)
+    print_table("Coverage of intervals of a difference", heads, rows)
 
 
 def power(studies: int) -> None:
-    """Prints how often a claim of a difference that is there is supported."""
+    """Prints how often a claim of an existing difference is supported."""
     truths: list[tuple[str, Callable[[int, int], Draw]]] = [
         *((f"normal, {shift:g} sd", partial(shifted, normal, shift)) for shift in (1.0, 1.5, 2.0, 3.0)),
         *((f"bimodal, p = {p:g} and 0.9", partial(learning, p, 0.9)) for p in (0.5, 0.2)),
@@ -135,7 +135,7 @@ def power(studies: int) -> None:
                 shares.append(share_supported(simulate(study, draw(claims, seeds), studies // claims)))
             rows.append([title, str(claims), *map(percent, shares)])
     heads = ["truth", "claims", *(f"{seeds} seeds" for seeds in counts)]
-    print_table("Claims of a difference that is there which are supported", heads, rows)
+    print_table("Share of claims of an existing difference that are supported", heads, rows)
 
 
 def looks(studies: int) -> None:
@@ -171,7 +171,7 @@ def means(studies: int) -> None:
                 shares.append(float(np.mean([low <= truth[name] <= high for low, high in intervals])))
             rows.append([name, label, *map(percent, shares)])
     heads = ["scores", "interval", "5 seeds", "8 seeds", "16 seeds"]
-    print_table("95% intervals of an arm's mean that contain it", heads, rows)
+    print_table("Coverage of 95% intervals of an arm's mean", heads, rows)
 
 
 def bootstrap_interval(scores: Scores, level: float) -> tuple[float, float]:
@@ -200,7 +200,7 @@ def estimates(studies: int) -> None:
         enough = next(seeds for seeds in range(5, 200) if power_of_t_test(shift, seeds) >= 0.8)
         rows.append([f"normal, {shift:g} sd", str(enough), *quartiles])
     heads = ["truth", "80% power at", "estimated after 5 seeds", "estimated after 8"]
-    print_table("Seeds per arm that inconclusive claims are estimated to need: quartiles", heads, rows)
+    print_table("Estimated seeds per arm that would decide inconclusive claims: quartiles", heads, rows)
 
 
 TABLES = (errors, kinds, coverage, power, looks, means, estimates)
