@@ -17,10 +17,19 @@ FOLDER = Path(__file__).parents[3] / "reports" / "published"
 ARCHIVES = sorted(FOLDER.glob("*.tar.xz"), key=lambda path: path.stat().st_size)
 
 
-def test_an_archive_unpacked_and_packed_again_has_the_same_bytes(tmp_path: Path) -> None:
-    for path in ARCHIVES:
-        name, scale, _ = unpack(path, tmp_path)
-        assert pack(tmp_path, name, scale) == (path.name, path.read_bytes())
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[str, str]]]:
+    """A home with all published studies, and their names and scales. Not to be changed."""
+    home = tmp_path_factory.mktemp("published")
+    return home, [unpack(path, home)[:2] for path in ARCHIVES]
+
+
+def test_an_archive_unpacked_and_packed_again_has_the_same_bytes(
+    published: tuple[Path, list[tuple[str, str]]],
+) -> None:
+    home, studies = published
+    for path, (name, scale) in zip(ARCHIVES, studies, strict=True):
+        assert pack(home, name, scale) == (path.name, path.read_bytes())
 
 
 def stored_verdicts(home: Path, name: str, scale: str) -> list[tuple[str, str]]:
@@ -46,9 +55,11 @@ def test_the_smallest_archive_gives_the_same_page_twice_with_its_stored_verdicts
 
 
 @pytest.mark.slow
-def test_all_archives_give_the_same_pages_twice_with_their_stored_verdicts(tmp_path: Path) -> None:
-    home, out = tmp_path / "home", tmp_path / "pages"
-    studies = [unpack(path, home)[:2] for path in ARCHIVES]
+def test_all_archives_give_the_same_pages_twice_with_their_stored_verdicts(
+    published: tuple[Path, list[tuple[str, str]]], tmp_path: Path
+) -> None:
+    home, studies = published
+    out = tmp_path / "pages"
     ReportWriter(home, ["paper"], "cpu", out).write()
     assert len(list(out.glob("*.html"))) == len(ARCHIVES) + 1
     for name, scale in studies:
@@ -59,9 +70,9 @@ def test_all_archives_give_the_same_pages_twice_with_their_stored_verdicts(tmp_p
         assert again.read_bytes() == page.read_bytes()
 
 
-def test_nothing_published_contains_a_path_of_the_machine_it_ran_on(tmp_path: Path) -> None:
-    for path in ARCHIVES:
-        unpack(path, tmp_path)
-    for path in tmp_path.rglob("*.json"):
+def test_nothing_published_contains_a_path_of_the_machine_it_ran_on(
+    published: tuple[Path, list[tuple[str, str]]],
+) -> None:
+    for path in published[0].rglob("*.json"):
         if not path.name.startswith("analysis-samples"):  # samples quote their corpus
             assert '"/' not in path.read_text(), path.name
