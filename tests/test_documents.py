@@ -1,7 +1,9 @@
 """The documents: links and paths lead somewhere, commands and options exist, the README stays short."""
 
+import ast
 import re
 import shlex
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import typer
 from lab.__main__ import COMMANDS, load_command
 
 ROOT = Path(__file__).parents[1]
+ROOMS = ("generators", "lab", "studies", "reports")
 DOCUMENTS = [ROOT / name for name in ("README.md", "FINDINGS.md", "LOG.md")] + sorted((ROOT / "docs").glob("*.md"))
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH = re.compile(r"(?<![\w/.-])((?:generators|lab|studies|reports|tests|benchmarks|docs)/[\w./-]*\w)")
@@ -83,6 +86,19 @@ def unknown_words(line: str) -> list[str]:
 def test_every_command_and_option_exists(document: Path) -> None:
     unknown = {line: words for line in command_lines(document) if (words := unknown_words(line))}
     assert unknown == {}
+
+
+@documents
+def test_python_examples_import_public_names_only(document: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    tree = ast.parse("\n".join(blocks)) if document.name != "your-own-objective.md" else ast.parse(blocks[0])
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ROOMS:
+            names |= {(node.module or "", alias.name) for alias in node.names}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ROOMS:
+            names.add((node.value.id, node.attr))
+    assert {name for name in names if name[0] not in ROOMS or name[1] not in import_module(name[0]).__all__} == set()
 
 
 def test_the_readme_is_short() -> None:
