@@ -26,7 +26,7 @@ CELLS = [(width, n) for width in (8, 16) for n in (1, 2)]
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What the files of a run folder say.
+    """Contents of the files of a run folder.
 
     Attributes:
         seed: -1 for tuning runs.
