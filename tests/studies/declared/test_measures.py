@@ -115,7 +115,7 @@ def test_a_claim_is_judged_by_its_own_measure(study_file: Edit) -> None:
 @pytest.mark.slow
 def test_tuning_on_a_loss_chooses_the_lowest_on_validation(study_file: Edit, tmp_path: Path) -> None:
     path = study_file(
-        ('metric = "accuracy"', 'metric = "loss_1"'), OWN, ("[8, 16]", "[8]"), ('"model.width" = 16', '"model.width" = 8'),
+        ('metric = "accuracy"\nshortcut = "name_before"', 'metric = "loss_1"'), OWN, ("[8, 16]", "[8]"), ('"model.width" = 16', '"model.width" = 8'),
         ("seeds = 2", "seeds = 1"), ("trials = 1", "trials = 3"), ('name = "helps"', 'name = "helps"\nmetric = "accuracy"'),
     )  # fmt: skip
     study: Study = load(str(path), "smoke", [])
@@ -127,15 +127,17 @@ def test_tuning_on_a_loss_chooses_the_lowest_on_validation(study_file: Edit, tmp
         for entry in cell.runs:
             result = RunFolder(tmp_path / "home", entry.identity).result()
             assert result is not None
-            test = result["scores"]["best"]["test"]
-            if entry.phase == "confirm":
+            validation, test = (result["scores"]["best"][split] for split in ("validation", "test"))
+            if entry.phase == "tune":
+                assert entry.score == validation["loss_1"]
+            else:
                 assert (entry.score, entry.measures) == (test["loss_1"], {"accuracy on test": test["accuracy"]})
 
 
-def test_a_claim_may_be_about_an_analysis_which_the_worker_takes_and_keeps(
+def test_a_claim_may_use_an_analysis_which_the_worker_runs_once_and_stores(
     study_file: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in says how many parameters a run has; arms that differ in that alone are then told apart surely."""
+    """The analysis counts the parameters of a run, so that arms of different sizes differ in every seed."""
     monkeypatch.setattr(ParametersAnalysis, "runs", [])
     monkeypatch.setitem(ANALYSES.rows, "parameters", f"{__name__}:ParametersAnalysis")  # type: ignore[arg-type]
     path = study_file(
