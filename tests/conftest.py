@@ -1,4 +1,4 @@
-"""What all tests share: one torch thread, a tiny spec, and the command as a user calls it."""
+"""Fixtures of all tests: one torch thread, a tiny spec, and the command as a user calls it."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A random batch with a random mask, and gradients compared as vectors."""
+"""A random batch with a random mask, and the comparison of gradients as vectors."""
 
 import numpy as np
 import torch
@@ -8,25 +8,29 @@ from generators.task import Batch
 from lab.model.batches import TensorBatch
 
 STEP = 5
+"""The optimiser step of the batch, which decides the stage of a curriculum."""
 
 
 def batch_of(share: float) -> TensorBatch:
+    """5 samples of 10 tokens, of which a share carries loss."""
     random = np.random.default_rng(0)
     tokens = random.integers(0, 7, (5, 10))
     loss = random.random((5, 10)) < share
-    return TensorBatch.from_batch(Batch(tokens=tokens, loss=loss, scored=loss), torch.device("cpu"), np.arange(5), STEP)
+    batch = Batch(tokens=tokens, loss=loss, scored=loss)
+    return TensorBatch.from_batch(batch, torch.device("cpu"), np.arange(5), STEP)
 
 
-def gradients(network: nn.Module) -> dict[str, Tensor]:
-    found = {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
+def pop_gradients(network: nn.Module) -> dict[str, Tensor]:
+    """Returns the gradients by parameter name and clears them."""
+    gradients = {name: parameter.grad for name, parameter in network.named_parameters() if parameter.grad is not None}
     network.zero_grad()
-    return found
+    return gradients
 
 
-def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor], relative: float) -> None:
-    """As vectors, parameter by parameter; a gradient that is nothing may be absent."""
-    whole = max(float(value.norm()) for value in expected.values())
-    for name in found.keys() | expected.keys():
-        some = next(each[name] for each in (found, expected) if name in each)
-        mine, truth = (each.get(name, torch.zeros_like(some)) for each in (found, expected))
-        assert float((mine - truth).norm()) <= relative * max(float(truth.norm()), 1e-3 * whole), name
+def assert_equal(actual: dict[str, Tensor], expected: dict[str, Tensor], relative: float) -> None:
+    """Compares gradients parameter by parameter as vectors; a zero gradient may be absent."""
+    longest = max(float(value.norm()) for value in expected.values())
+    for name in actual.keys() | expected.keys():
+        present = actual[name] if name in actual else expected[name]
+        mine, truth = (gradients.get(name, torch.zeros_like(present)) for gradients in (actual, expected))
+        assert float((mine - truth).norm()) <= relative * max(float(truth.norm()), 1e-3 * longest), name

@@ -1,4 +1,4 @@
-"""On a CUDA device: equal runs have equal bytes, and gradients and greedy tokens are those of the CPU."""
+"""On a CUDA device equal runs have equal bytes, and gradients and greedy tokens are those of the CPU."""
 
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,12 @@ from lab.loss import graph
 from lab.loss.losses import LOSSES, accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.run.assembly import assemble
-from lab.run.spec import RunSpec
-from lab.run.store import BEST, LAST, METRICS
-from lab.run.training import TrainingRun, train
+from lab.run.training import train
 from tests.conftest import Spec
-from tests.lab.gradients import assert_equal, batch_of, gradients
-from tests.lab.loss.test_loss import network_of
-from tests.lab.objectives.test_objectives_learn import VARIANTS
+from tests.lab.gradients import assert_equal, batch_of, pop_gradients
+from tests.lab.killed_runs import contents_at, train_until_killed
+from tests.lab.networks import multi_token_network
+from tests.lab.objectives.variants import VARIANTS, name_of
 
 pytestmark = pytest.mark.gpu
 
@@ -27,11 +26,7 @@ LARGER = {
     "training__batch_size": 16,
     "training__device": "cuda",
 }
-"""Long enough for attention's backward pass to be split over keys, if it is to be."""
-
-
-def contents(home: Path, spec: RunSpec) -> list[bytes]:
-    return [(home / "runs" / spec.identity / name).read_bytes() for name in (METRICS, LAST, BEST, "result.json")]
+"""Long enough for the backward pass of attention to be split over keys."""
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -40,7 +35,7 @@ def test_one_spec_trained_twice_gives_the_same_bytes(tiny: Spec, tmp_path: Path,
     spec = tiny(**LARGER, training__loss=loss, training__precision=precision)
     for name in ("a", "b"):
         train(spec, tmp_path / name)
-    assert contents(tmp_path / "a", spec) == contents(tmp_path / "b", spec)
+    assert contents_at(tmp_path / "a", spec) == contents_at(tmp_path / "b", spec)
 
 
 @pytest.mark.parametrize("share", [1.1, 0.4], ids=["all", "masked"])
@@ -49,17 +44,17 @@ def test_gradients_of_the_three_losses_are_those_of_the_cpu(
     topology: str, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(graph, "GPU_ROWS_AT_ONCE", 16)
-    network, batch = network_of({"n": 3, "topology": topology}), batch_of(share)
+    network, batch = multi_token_network({"n": 3, "topology": topology}), batch_of(share)
     accumulate_gradient(network, batch, "joint")
-    expected = gradients(network)
+    expected = pop_gradients(network)
     network.cuda()
-    there = TensorBatch(batch.tokens_BxT.cuda(), batch.loss, batch.indices, batch.step)
+    on_gpu = TensorBatch(batch.tokens_BxT.cuda(), batch.loss, batch.indices, batch.step)
     for loss in LOSSES:
-        accumulate_gradient(network, there, loss)
-        assert_equal({name: value.cpu() for name, value in gradients(network).items()}, expected, 1e-4)
+        accumulate_gradient(network, on_gpu, loss)
+        assert_equal({name: value.cpu() for name, value in pop_gradients(network).items()}, expected, 1e-4)
 
 
-@pytest.mark.parametrize("objective", VARIANTS, ids=lambda each: " ".join(map(str, each.values())))
+@pytest.mark.parametrize("objective", VARIANTS, ids=name_of)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_each_objective_trains_as_on_the_cpu(tiny: Spec, tmp_path: Path, objective: dict[str, Any], loss: str) -> None:
     if "stage_steps" in objective:
@@ -80,8 +75,8 @@ def test_greedy_tokens_are_those_of_the_cpu(tiny: Spec, draft: int) -> None:
     prompts, lengths = parts.task.batch("test", np.arange(16)).tokens[:, :12], np.arange(16) % 8 + 4
     expected = decode(parts.network, prompts, lengths, 18)
     parts.network.cuda()
-    found = decode(parts.network, prompts, lengths, 18, draft)
-    assert (found.tokens == expected.tokens).all()
+    decoded = decode(parts.network, prompts, lengths, 18, draft)
+    assert (decoded.tokens == expected.tokens).all()
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -93,18 +88,9 @@ def test_bf16_trains_to_nearly_the_loss_of_fp32(tiny: Spec, tmp_path: Path, loss
     assert losses[1] == pytest.approx(losses[0], rel=2e-2)
 
 
-def test_a_run_broken_off_ends_with_the_same_bytes(tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, descending = tiny(training__device="cuda"), TrainingRun.take_step
-
-    def broken(run: TrainingRun, batch: TensorBatch) -> None:
-        if run.step == 10:
-            raise KeyboardInterrupt
-        descending(run, batch)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingRun, "accumulate_gradient", broken)
-        with pytest.raises(KeyboardInterrupt):
-            train(spec, tmp_path / "broken")
-    for name in ("broken", "whole"):
+def test_a_killed_run_ends_with_the_same_bytes(tiny: Spec, tmp_path: Path) -> None:
+    spec = tiny(training__device="cuda")
+    train_until_killed(spec, tmp_path / "killed", "take_step", 10)
+    for name in ("killed", "whole"):
         train(spec, tmp_path / name)
-    assert contents(tmp_path / "broken", spec) == contents(tmp_path / "whole", spec)
+    assert contents_at(tmp_path / "killed", spec) == contents_at(tmp_path / "whole", spec)

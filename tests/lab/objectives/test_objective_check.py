@@ -1,4 +1,4 @@
-"""`lab objective check`: every shipped objective passes, and each way of breaking the contract is found by its own line."""
+"""`lab objective check` passes every shipped objective and finds each violation of the interface by its own check."""
 
 import json
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ from lab.objectives.table import OBJECTIVES
 from tests.conftest import Lab
 
 
-class Sound(MultiToken):
+class Correct(MultiToken):
     config: MultiTokenConfig
 
 
-class Gated(Sound):
-    """A leak behind a gate that is closed at the start."""
+class Gated(Correct):
+    """Leaks through a gate that is closed at the start."""
 
     def __init__(self, config: MultiTokenConfig, model: ModelConfig, data: DataShape) -> None:
         super().__init__(config, model, data)
@@ -36,28 +36,28 @@ class Gated(Sound):
         return super().hidden(latent_BxPxD, lag, tokens_BxQ) + leak
 
 
-class PastTheEmbedding(Sound):
-    """A leak that does not come through the embedding."""
+class AroundTheEmbedding(Correct):
+    """Leaks tokens that do not pass through the embedding."""
 
     def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
         ahead = torch.roll(tokens_BxQ, -1, dims=1)[:, : tokens_BxQ.shape[1] - lag + 1, None]
         return super().hidden(latent_BxPxD, lag, tokens_BxQ) + 0.1 * ahead
 
 
-class DrawnElsewhere(Sound):
+class DrawnElsewhere(Correct):
     def __init__(self, config: MultiTokenConfig, model: ModelConfig, data: DataShape) -> None:
         super().__init__(config, model, data)
         self.head.mlp.drawn = nn.Parameter(torch.randn(model.shape.width))
 
 
-class TwoOfAName(Sound):
+class RepeatedName(Correct):
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         for term in super().terms(latent_BxSxD, batch, graph):
             yield Term("loss_1", term.value, term.count, term.weight)
 
 
-class Unshared(Sound):
-    """Two terms read one state that is not cut: the first one's backward pass frees it."""
+class Unshared(Correct):
+    """Two terms read one state that is not shared, which the first backward pass frees."""
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         hidden_BxPxD = self.norm(self.apply_layer(1, latent_BxSxD))
@@ -66,8 +66,8 @@ class Unshared(Sound):
             yield Term(name, value, batch.targets(1).count)
 
 
-class OwnCount(Sound):
-    """A mean over the targets of the piece, where it should be over those of the whole batch."""
+class OwnCount(Correct):
+    """Averages over the targets of the micro-batch instead of those of the whole batch."""
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         for term in super().terms(latent_BxSxD, batch, graph):
@@ -75,15 +75,15 @@ class OwnCount(Sound):
             yield Term(term.name, term.value * term.count / max(1, here), here)
 
 
-class Peeking(Sound):
-    """Every latent is mixed with the one after it, in training and in what is predicted."""
+class Peeking(Correct):
+    """Mixes every latent with the next one, in training and in prediction."""
 
     def apply_layer(self, head: int, state_BxPxD: Tensor) -> Tensor:
         ahead_BxPxD = torch.cat((state_BxPxD[:, 1:], state_BxPxD[:, -1:]), dim=1)
         return super().apply_layer(head, state_BxPxD + ahead_BxPxD)
 
 
-class PeekingAtLossTwo(Sound):
+class PeekingAtLossTwo(Correct):
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         for term in super().terms(latent_BxSxD, batch, graph):
             peek = self.trunk.embed_tokens(batch.tokens_BxT[:, 1:]).flatten(0, 1)[batch.targets(1).positions_N]
@@ -91,8 +91,8 @@ class PeekingAtLossTwo(Sound):
             yield Term(term.name, term.value + extra, term.count)
 
 
-class TrainedOtherwise(Sound):
-    """Evaluated without the norm it is trained with."""
+class PredictsOtherwise(Correct):
+    """Predicts without the norm that it is trained with."""
 
     def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
         return self.apply_layer(lag, latent_BxPxD[:, : tokens_BxQ.shape[1] - lag + 1])
@@ -102,25 +102,25 @@ class TrainedOtherwise(Sound):
         return NextTokenPath(path.layers, nn.Identity(), path.unembedding)  # type: ignore[arg-type]
 
 
-class PathWithoutHead(Sound):
+class PathWithoutHead(Correct):
     def next_token_path(self) -> NextTokenPath:
         return NextTokenPath([], self.norm, self.lm_head)
 
 
-class Uncounted(Sound):
+class Uncounted(Correct):
     def head_parts(self) -> dict[str, nn.Module]:
         return {"norm": self.norm}
 
 
-class Raises(Sound):
+class Raises(Correct):
     def next_token_path(self) -> NextTokenPath:
         raise NotImplementedError("later\nperhaps")
 
 
-WRONG = {
-    Sound: {},
+PROBLEMS = {
+    Correct: {},
     DrawnElsewhere: {"weights come from the seed alone": "head.mlp.drawn: not drawn by"},
-    TwoOfAName: {"terms have distinct names": "loss_1 occurs twice"},
+    RepeatedName: {"terms have distinct names": "loss_1 occurs twice"},
     Unshared: {
         "sequential gives the gradient of joint": "RuntimeError: Trying to backward through the graph a second time",
         "chunked gives the gradient of joint": "RuntimeError: Trying to backward through the graph a second time",
@@ -132,7 +132,7 @@ WRONG = {
         "next_token_path gives the same logits": "they differ from those of `hidden`",
     },
     PeekingAtLossTwo: {"no loss_i reads its target or later": "loss_2 for the token at 2 reads that at"},
-    TrainedOtherwise: {"loss_1 is the loss of the predictions": "but from latent by `hidden` and `unembed`"},
+    PredictsOtherwise: {"loss_1 is the loss of the predictions": "but from latent by `hidden` and `unembed`"},
     PathWithoutHead: {"next_token_path gives the same logits": "they differ from those of `hidden`"},
     Uncounted: {"parameters are counted by part": "by head_parts there are"},
     Raises: {"next_token_path gives the same logits": "NotImplementedError: later (test_objective_check.py, line"},
@@ -146,29 +146,25 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("broken", WRONG, ids=lambda broken: broken.__name__)
-def test_what_breaks_the_contract_is_found_by_its_own_line(
-    broken: type[MultiToken], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("broken", PROBLEMS, ids=lambda broken: broken.__name__)
+def test_each_violation_is_found_by_its_own_check(broken: type[MultiToken], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(OBJECTIVES.rows, "multi_token", f"{__name__}:{broken.__name__}")  # type: ignore[arg-type]
-    found = {one.name: one.problem for one in check_objective(MultiTokenConfig(n=2)) if one.problem}
-    expected = WRONG[broken]
-    assert found.keys() == expected.keys()
+    problems = {result.name: result.problem for result in check_objective(MultiTokenConfig(n=2)) if result.problem}
+    expected = PROBLEMS[broken]
+    assert problems.keys() == expected.keys()
     for name, sentence in expected.items():
-        assert sentence in found[name]
+        assert sentence in problems[name]
 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("kind", OBJECTIVES.rows)
-def test_every_shipped_objective_keeps_the_contract(kind: str) -> None:
-    findings = check_objective(OBJECTIVES.config({"kind": kind}, "the test"))
-    assert [one for one in findings if one.problem] == []
+def test_every_shipped_objective_passes(kind: str) -> None:
+    results = check_objective(OBJECTIVES.config({"kind": kind}, "the test"))
+    assert [result for result in results if result.problem] == []
 
 
 @pytest.mark.usefixtures("small")
-def test_the_command_answers_and_exits_with_1_where_something_is_wrong(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_exits_with_1_if_a_check_fails(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     done = lab("objective", "check", "multi_token", "--set", "n=2", "--json")
     assert done.returncode == 0
     assert set(json.loads(done.stdout).values()) == {"ok"}
@@ -180,7 +176,7 @@ def test_the_command_answers_and_exits_with_1_where_something_is_wrong(
 
 
 @pytest.mark.usefixtures("small")
-def test_what_cannot_be_built_is_a_sentence(lab: Lab) -> None:
+def test_settings_that_do_not_fit_are_refused_with_a_sentence(lab: Lab) -> None:
     for setting, sentence in {
         "n=9": "objective.n = 9:",
         "m=2": "objective.m = 2: no such key",
@@ -193,19 +189,19 @@ def test_what_cannot_be_built_is_a_sentence(lab: Lab) -> None:
         check_objective(MultiTokenConfig(n=9))
 
 
-def test_list_and_show_name_every_kind_and_setting(lab: Lab) -> None:
+def test_list_and_show_name_every_objective_and_setting(lab: Lab) -> None:
     assert json.loads(lab("objective", "list", "--json").stdout).keys() >= OBJECTIVES.rows.keys()
-    shown = json.loads(lab("objective", "show", "multi_token", "--json").stdout)
-    assert shown["n"] == {"default": 1, "description": "heads; 1 is next-token prediction"}
-    assert shown.keys() == MultiTokenConfig.model_fields.keys() - {"kind"}
+    settings = json.loads(lab("objective", "show", "multi_token", "--json").stdout)
+    assert settings["n"] == {"default": 1, "description": "heads; 1 is next-token prediction"}
+    assert settings.keys() == MultiTokenConfig.model_fields.keys() - {"kind"}
     assert "stage_steps" in lab("objective", "show", "multi_token").stdout
     assert lab("objective", "show", "multi_tokne").returncode == 2
 
 
-@pytest.mark.parametrize("kind", [Gated, PastTheEmbedding])
-def test_leaks_behind_a_closed_gate_or_past_the_embedding_are_found(
+@pytest.mark.parametrize("kind", [Gated, AroundTheEmbedding])
+def test_leaks_behind_a_closed_gate_or_around_the_embedding_are_found(
     kind: type[Objective], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lab.objectives.check.build_objective", lambda config, model, data: kind(config, model, data))  # type: ignore[arg-type]
-    found = {finding.name: finding.problem for finding in check_objective(MultiTokenConfig(n=1))}
-    assert found["no prediction reads its target or later"]
+    problems = {result.name: result.problem for result in check_objective(MultiTokenConfig(n=1))}
+    assert problems["no prediction reads its target or later"]

@@ -1,4 +1,4 @@
-"""Every objective learns induction: each of its losses falls below what a constant distribution can reach."""
+"""Every objective learns induction: each of its losses falls below that of the best constant prediction."""
 
 from typing import Any
 
@@ -14,43 +14,31 @@ from lab.run.evaluation import Evaluator
 from lab.run.spec import parse_spec
 from lab.run.step import OptimiserStep
 from lab.run.training import training_batches
-
-VARIANTS: list[dict[str, Any]] = [
-    {"kind": "multi_token", "n": 4},
-    {"kind": "multi_token", "n": 4, "topology": "causal"},
-    {"kind": "multi_token", "n": 4, "topology": "anticausal"},
-    {"kind": "multi_token", "n": 4, "head": "linear"},
-    {"kind": "multi_token", "n": 4, "head": "none", "unembedding": "replicated"},
-    {"kind": "multi_token", "n": 3, "stride": 2},
-    {"kind": "multi_token", "n": 4, "curriculum": "forward", "stage_steps": 60},
-    {"kind": "sequential_modules", "n": 3},
-    {"kind": "token_order"},
-    {"kind": "registers"},
-]
+from tests.lab.objectives.variants import VARIANTS, name_of
 
 
 def entropy(counts: np.ndarray[Any, Any]) -> float:
-    """In nats, of the distribution that the counts are proportional to."""
+    """The entropy in nats of the distribution that is proportional to the counts."""
     share = counts[counts > 0] / counts.sum()
     return float(-(share * np.log(share)).sum())
 
 
 def unigram_entropies(batch: TensorBatch, classes: int, network: Any) -> dict[str, float]:
-    """The least loss of each term for a prediction that does not depend on what was read."""
-    found = {}
+    """The smallest loss of each term that a prediction independent of the input can reach."""
+    entropies = {}
     for lag in network.lags:
-        found[f"loss_{lag}"] = entropy(np.bincount(batch.targets(lag).tokens_N.numpy(), minlength=classes))
-    if isinstance(network, TokenOrder):  # the mean target is the best constant; its cross-entropy is its entropy
+        entropies[f"loss_{lag}"] = entropy(np.bincount(batch.targets(lag).tokens_N.numpy(), minlength=classes))
+    if isinstance(network, TokenOrder):  # the best constant is the mean target, whose cross-entropy is its entropy
         window = min(network.config.window, batch.tokens_BxT.shape[1] - 1)
         tokens, first = upcoming_tokens(
             batch.tokens_BxT, batch.loss, np.flatnonzero(ranked_positions(batch.loss, window)), window
         )
         shares = (-torch.arange(window).double()).where(first, -torch.inf).softmax(dim=1)
-        found["loss_order"] = entropy(np.bincount(tokens.flatten().numpy(), shares.flatten().numpy(), classes))
+        entropies["loss_order"] = entropy(np.bincount(tokens.flatten().numpy(), shares.flatten().numpy(), classes))
     elif hasattr(network, "distances"):
-        counted = batch.targets_ahead(network.distances).tokens_N.numpy()
-        found["loss_registers"] = entropy(np.bincount(counted, minlength=classes))
-    return found
+        targets = batch.targets_ahead(network.distances).tokens_N.numpy()
+        entropies["loss_registers"] = entropy(np.bincount(targets, minlength=classes))
+    return entropies
 
 
 def test_every_shipped_objective_is_among_the_variants() -> None:
@@ -58,7 +46,7 @@ def test_every_shipped_objective_is_among_the_variants() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", VARIANTS, ids=lambda each: " ".join(map(str, each.values())))
+@pytest.mark.parametrize("objective", VARIANTS, ids=name_of)
 def test_each_loss_falls_below_the_entropy_of_its_targets(objective: dict[str, Any]) -> None:
     spec = parse_spec(
         {

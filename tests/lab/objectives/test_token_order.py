@@ -1,4 +1,4 @@
-"""The target of the ranking loss: shares by hand, at any distance, and what a window leaves out of them."""
+"""The target of the ranking loss: shares by hand, at any distance, and what a window leaves out."""
 
 import math
 
@@ -21,7 +21,7 @@ VOCABULARY = 6
 
 
 def shares(tokens: list[int], window: int, carries: list[bool] | None = None) -> Tensor:
-    """The target at the first position [V], read off the gradient: with all logits 0 it is 1/V less the share."""
+    """The target at the first position [V], from the gradient: with all logits 0 it is 1/V minus the share."""
     model = ModelConfig(width=4, layers=1, attention_heads=1)
     network = TokenOrder(TokenOrderConfig(window=window), model, DataShape(VOCABULARY, len(tokens))).double()
     weight_VxD = torch.nn.init.zeros_(network.order_head.weight)
@@ -33,49 +33,62 @@ def shares(tokens: list[int], window: int, carries: list[bool] | None = None) ->
 
 
 def test_shares_by_hand() -> None:
-    """Ahead of x comes a b a c: a, b, c as exp(-1), exp(-2), exp(-4); without the first a, as exp(-3), exp(-2), exp(-4)."""
+    """After x comes a b a c: a, b, c have exp(-1), exp(-2), exp(-4); if the first a carries no loss, a has exp(-3)."""
     a, b, c, x = range(4)
     first, second, third, fourth = (math.exp(-d) for d in (1, 2, 3, 4))
     all_carry = shares([x, a, b, a, c], 4)
     assert all_carry.tolist() == pytest.approx(
-        [each / (first + second + fourth) for each in (first, second, fourth, 0, 0, 0)]
+        [weight / (first + second + fourth) for weight in (first, second, fourth, 0, 0, 0)]
     )
     carries = [True, False, True, True, True]
     some_carry = shares([x, a, b, a, c], 4, carries)
     assert some_carry.tolist() == pytest.approx(
-        [each / (third + second + fourth) for each in (third, second, fourth, 0, 0, 0)]
+        [weight / (third + second + fourth) for weight in (third, second, fourth, 0, 0, 0)]
     )
     assert shares([x, a, b, a, c], 1, carries=[True] * 5).tolist() == pytest.approx([1, 0, 0, 0, 0, 0])
 
 
-def test_a_token_that_comes_alone_has_the_whole_share_however_far() -> None:
-    """exp(-1500) is no number even in double precision."""
+def test_a_single_upcoming_token_has_the_whole_share_at_any_distance() -> None:
+    """exp(-1500) underflows even in double precision."""
     carries = [False] * 1500 + [True]
     assert shares([0] * 1500 + [5], 1500, carries).tolist() == pytest.approx([0, 0, 0, 0, 0, 1])
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 4])
 def test_a_window_leaves_out_at_most_1_6_exp_of_minus_itself(window: int) -> None:
-    """The worst case: one token fills the window, and new ones follow it."""
+    """In the worst case one token fills the window, and new ones follow it."""
     tokens = [0] * (window + 1) + [1, 2, 3, 4, 5]
-    whole = shares(tokens, len(tokens) - 1)
-    left_out = 1 - float(whole[shares(tokens, window) > 1e-9].sum())
+    without_window = shares(tokens, len(tokens) - 1)
+    left_out = 1 - float(without_window[shares(tokens, window) > 1e-9].sum())
     assert 0.9 * math.exp(-window) / (1 + math.exp(-window)) < left_out < 1.6 * math.exp(-window)
 
 
-def test_a_position_is_ranked_where_a_token_that_carries_loss_is_within_the_window() -> None:
+def test_a_position_is_ranked_if_a_token_within_the_window_carries_loss() -> None:
     loss = np.array([[True, False, False, True, False, False], [False] * 6])
     assert ranked_positions(loss, 2).tolist() == [[False, True, True, False, False], [False] * 5]
     assert ranked_positions(loss, 5).tolist() == [[True, True, True, False, False], [False] * 5]
 
 
-def test_the_time_before_in_long_samples() -> None:
+def test_previous_occurrences_in_long_samples() -> None:
     random = np.random.default_rng(0)
     tokens, carries = random.integers(0, 3, (2, 600)), random.random((2, 600)) < 0.7
-    found = previous_occurrence(torch.from_numpy(tokens), torch.from_numpy(carries))
+    previous = previous_occurrence(torch.from_numpy(tokens), torch.from_numpy(carries))
     for sample in range(2):
         last: dict[int, int] = {}
         for place in np.flatnonzero(carries[sample]).tolist():
             token = int(tokens[sample, place])
-            assert found[sample, place] == last.get(token, -1)
+            assert previous[sample, place] == last.get(token, -1)
             last[token] = place
+
+
+def test_ranked_tokens_by_hand() -> None:
+    """After `x` comes `a b a c`, where b carries no loss: a is at distance 1 and c at 4."""
+    a, b, c, x = range(4)
+    tokens = torch.tensor([[x, a, b, a, c]])
+    loss = np.array([[True, True, False, True, True]])
+    tokens_ahead, ranked = upcoming_tokens(tokens, loss, np.array([0, 1, 3]), 4)
+    assert tokens_ahead[0].tolist() == [a, b, a, c]
+    assert ranked[0].tolist() == [True, False, False, True]
+    assert tokens_ahead[1].tolist()[:3] == [b, a, c]
+    assert ranked[1].tolist() == [False, True, True, False]
+    assert ranked[2].tolist() == [True, False, False, False]
