@@ -7,7 +7,6 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from lab.decoding.items import score_items
 from torch import Tensor
 
 from generators.foundation.errors import UserError
@@ -17,6 +16,7 @@ from lab.analysis.analysis import AnalysisResult, Row
 from lab.analysis.decoding import DecodingAnalysis, equal_pairs
 from lab.analysis.items import ItemsAnalysis
 from lab.analysis.step import StepAnalysis, megabytes
+from lab.decoding.item_scores import score_items
 from lab.run.assembly import assemble
 from lab.run.spec import RunSpec
 from lab.run.stored_run import StoredRun

@@ -20,7 +20,7 @@ from lab.bench.loss import LossBench, loss_rows, measure_losses
 from lab.bench.train import TrainBench, measure_training, training_row
 from lab.decoding.decoder import Decoded
 from lab.run.step import OptimiserStep
-from lab.run.training import DRAWN_AT_ONCE
+from lab.run.training import STEPS_DRAWN_AT_ONCE
 from tests.conftest import Lab
 
 
@@ -49,9 +49,9 @@ def test_the_share_of_a_step_is_the_time_of_one_batch_over_that_of_one_step(monk
     batches = iter(range(100))
 
     def draw_price(_: int, split: str, indices: Any, *rest: object) -> float:
-        if len(np.atleast_1d(indices)) != 16 * DRAWN_AT_ONCE:
+        if len(np.atleast_1d(indices)) != 16 * STEPS_DRAWN_AT_ONCE:
             return 0.0  # not a draw that is timed
-        return 50e-6 * 16 * DRAWN_AT_ONCE * (100 if next(batches) == 0 else 1)
+        return 50e-6 * 16 * STEPS_DRAWN_AT_ONCE * (100 if next(batches) == 0 else 1)
 
     clock.costs(Star, "batch", draw_price)
     clock.costs(OptimiserStep, "take", lambda call, *_: 5.0 if call < 8 else 0.020)
