@@ -59,6 +59,9 @@ class CellRun:
     run: RunRecord
     trial: Trial | None
 
+    def __str__(self) -> str:
+        return f"{self.state.cell.label}, {self.run.phase} seed {self.run.seed}"
+
 
 @dataclass(frozen=True)
 class RunEvent:
@@ -150,8 +153,11 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         self.part.write_cells(self.records)
 
     def finish(self) -> list[Judgement]:
-        """Judges a whole study. Its looks are written before its verdicts, so no verdict can be read unaccounted for;
-        shards go, since all their runs are in the ledger of the whole study."""
+        """Judges a whole study; returns no verdicts for a shard.
+
+        The looks are written before the verdicts, so that a kill in between leaves no verdict without its look. Shards
+        are deleted last: their runs are all in the ledger of the whole study.
+        """
         if self.shard != WHOLE:
             return []
         judgements = judge(self.study, scores_for(self.study, self.records))
