@@ -81,12 +81,15 @@ class OptimiserStep:
     def __init__(self, network: nn.Module, training: TrainingConfig, backward: Backward | None = None) -> None:
         self.network, self.training = network, training
         self.device = next(network.parameters()).device
-        self.backward = backward or self._descend
+        self.other_backward = backward
         if training.compile:
             compile_blocks(network, training.cuda_graphs)
         self.optimiser = build_optimiser(network, training)
 
-    def _descend(self, batch: TensorBatch) -> dict[str, Tensor]:
+    def backward(self, batch: TensorBatch) -> dict[str, Tensor]:
+        """Takes the backward pass of a batch in the precision of the parameters; see `add_gradient`."""
+        if self.other_backward is not None:
+            return self.other_backward(batch)
         assert isinstance(self.network, Objective)
         training = self.training
         return accumulate_gradient(self.network, batch, training.loss, training.micro_batches, training.compile)
