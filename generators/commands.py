@@ -14,17 +14,10 @@ from generators.foundation.settings import Tree
 from generators.table import TASKS, build_task
 from generators.task import Batch, Task
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="List tasks, show their samples, check samples against the oracle.")
-app.add_typer(data_app, name="data")
 
 Kind = Annotated[str, typer.Argument(metavar="TASK", help="a task from `lab data list`")]
 Split = Annotated[str, typer.Option(help="train, validation, test or another split of the task")]
-
-
-@app.callback()
-def group() -> None:
-    """Data."""
 
 
 @data_app.command("list")

@@ -9,8 +9,6 @@ import typer
 
 from generators.foundation.errors import UserError, WorkFailed
 
-# name -> ("module:function", or "module:group" with a typer group of subcommands; one line of help).
-# Without ":", the module has an `app` with a command or group of this name.
 COMMANDS = {
     "study": ("studies.commands.study:study_app", "list studies, show the plan of one, run it, follow its progress"),
     "claims": ("studies.commands.claims:claims_command", "show the verdict on every claim of a study"),
@@ -28,7 +26,7 @@ COMMANDS = {
         "reports.commands.tensorboard:tensorboard_command",
         "write the curves of studies as TensorBoard event files",
     ),
-    "data": ("generators.commands", "list tasks, show samples, check them against their oracles"),
+    "data": ("generators.commands:data_app", "list tasks, show samples, check them against their oracles"),
     "objective": ("lab.commands.objective:objective_app", "list objectives, show their settings, check your own"),
     "train": ("lab.commands.train:train_command", "train one run from a spec file, or resume it"),
     "score": ("lab.commands.score:score_command", "score a stored run on a split of its task"),
@@ -38,6 +36,7 @@ COMMANDS = {
     "bench": ("lab.commands.bench:bench_app", "measure speed and memory against baselines"),
     "doctor": ("lab.commands.doctor:doctor_command", "show what this machine has and test that the lab works on it"),
 }
+"""Name -> "module:function" or, with subcommands, "module:group" of a typer app; and one line of help."""
 PASS_THROUGH = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
@@ -67,10 +66,7 @@ def lazy_command(name: str, target: str) -> Callable[[typer.Context], None]:
 def load_command(name: str, target: str) -> typer.Typer:
     """Imports a command and returns an app in which it has its name."""
     module, _, attribute = target.partition(":")
-    command = getattr(import_module(module), attribute or "app")
-    if not attribute:
-        loaded: typer.Typer = command
-        return loaded
+    command = getattr(import_module(module), attribute)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.callback()(lambda: None)  # with a callback, typer keeps the name of a single command
     if isinstance(command, typer.Typer):

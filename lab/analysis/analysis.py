@@ -8,14 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree, suggestion
-from lab.analysis.estimators.intervals import Interval
+from lab.analysis.findings import Findings, Row
 from lab.run.stored_run import StoredRun
 
-Row = dict[str, Any]
+__all__ = ["Analysis", "AnalysisResult", "Findings", "MeasureInfo", "Row"]
 
 
 @dataclass(frozen=True)
@@ -55,21 +55,6 @@ class AnalysisResult:
             "rows": [{column: row.get(column) for column in columns} for row in self.rows],
             "lines": self.lines,
         }
-
-
-@dataclass
-class Findings:
-    """Rows, measures and sentences that an analysis collects; `Analysis.result` makes a result of them."""
-
-    rows: list[Row] = field(default_factory=list)
-    measures: dict[str, float] = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, part: str, quantity: str, estimate: Interval | float, **columns: float | str) -> None:
-        """Appends a row: an estimate, with its interval if it has one, and further columns."""
-        value, *ends = estimate if isinstance(estimate, tuple) else (estimate,)
-        interval = dict(zip(("low", "high"), ends, strict=False))
-        self.rows.append({"part": part, "quantity": quantity, **columns, "value": value, **interval})
 
 
 class Analysis(ABC):

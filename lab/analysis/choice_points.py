@@ -1,30 +1,31 @@
 """Choice points (paper, section 5.1 and figure 9): where each head's loss and the useful gradient come from.
 
-The paper's argument: the prediction of a choice, and of what it decides, from before the choice, is counted n(n+1)/2
-times in the loss of n heads, an inconsequential choice n times. On the task `choice`, whose labels are known, four
-parts say what becomes of it:
+The paper argues that the predictions of a choice, and of what it decides, from before the choice count n(n+1)/2 times
+in the loss of n heads, and those of an inconsequential choice n times. On tasks with labelled choice points, such as
+`choice`, four parts follow this up:
 
-    weight       the predictions that look at a choice, or at a token that it decides, from before the choice: counted
-                 one by one, beside the theory (`implied_weight`)
-    loss         each head at each kind of target, in nats, beside the closed-form optimum
-    gradient     each head and kind: norm and cosine to head 1's gradient on other samples (`choice_gradients`)
-    useful       each kind: how much a small step along its gradient lowers head 1's loss on other samples
+    weight       predictions of a choice, or of a token that it decides, from before the choice: counted one by one,
+                 with the theory (`implied_weight`)
+    loss         the loss of each head at each kind of target, in nats, with the closed-form optimum
+    gradient     by head and kind: norm, and cosine to head 1's gradient on other samples (`choice_gradients`)
+    useful       by kind: the fall of head 1's loss on other samples by a small step along the gradient of the kind
 
-and a fifth, on every task, finds choice points without labels (`consequences`), on `choice` with precision and recall.
+A fifth part works on every task. It finds choice points without labels (`consequences`); where there are labels it
+gives precision and recall.
 
-Kinds of targets are the task's position classes, with decided tokens told apart by whether the head stands before the
-choice ("decided, choice unseen") or not. The weight counts the unseen and the choices themselves. A share is
-one kind's part of the sum of what all kinds give; it is negative where a step along that kind's gradient makes the next
-token worse, and the others then add up to more than one. Shares are given only where the sum is above zero by its own
-interval.
+Kinds of targets are the position classes of the task. Decided tokens are split by whether the head is before the choice
+("decided, choice unseen") or not. The implied weight counts the choices and the unseen. A share is the part of one kind
+in the sum over all kinds. It is negative if a step along the gradient of the kind makes the next token worse; the
+others then add up to more than one. Shares are given only if the interval of the sum is above zero.
 
-Intervals are 95%. Of losses, precision, recall and shares of positions: over samples, normal, of the ratio of two sums
-linearised; of a share no narrower than the exact binomial one, which has a width also at 0 and 1. Of gradients:
-Student's t over 8 independent pairs of batches; of their shares the same, linearised. Of one position's consequence:
-Student's t over the alternatives drawn. Gradients are of the batches that training would read next, all else of the
-test split.
+Intervals are 95%. For losses, precision, recall and shares of positions: over samples, normal, from the linearised
+ratio of two sums; that of a share is no narrower than the exact binomial interval, which has a width even at 0 and 1.
+For gradients: Student's t over 8 independent pairs of batches, for their shares from the linearised ratio. For the
+consequence of one position: Student's t over the alternatives drawn. Gradients are those of the batches that training
+would read next; everything else is measured on the test split.
 """
 
+import re
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -32,37 +33,32 @@ import numpy as np
 import torch
 
 from generators.foundation.errors import UserError
+from generators.protocols import ChoicePointTask
 from generators.task import Batch, Mask, Task
-from generators.tasks.choice import CONSEQUENTIAL, DECIDED, INCONSEQUENTIAL, Choice
 from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo
-from lab.analysis.estimators.choice_gradients import SPLITS, Gradients, measure, token_losses
-from lab.analysis.estimators.choice_weight import Head, counted_weight, heads_of, weight_in_theory
-from lab.analysis.estimators.consequences import CHOICE, unlabelled
-from lab.analysis.estimators.intervals import ratio, t_interval, t_ratio
+from lab.analysis.estimators.choice_gradients import SPLITS, GradientParts, measure_gradients, token_losses
+from lab.analysis.estimators.choice_weight import (
+    PredictionHead,
+    count_predictions,
+    prediction_heads,
+    theoretical_weight,
+)
+from lab.analysis.estimators.intervals import ratio_of_sums, t_interval, t_ratio
+from lab.analysis.estimators.unlabelled_choice_points import CHOICE, add_unlabelled_choice_points
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
 from lab.run.stored_run import StoredRun
 
 LOSS_SAMPLES = 256
 GRADIENT_SAMPLES = 32
-"""At most, of each of the batches."""
-FOUND_SAMPLES = 32
-"""Whose positions are looked at for choice points without labels."""
+"""The largest size of each batch."""
+UNLABELLED_SAMPLES = 32
+"""Samples in which choice points are searched without labels."""
 SAMPLES_AT_ONCE = 64
-OTHER, UNSEEN, SEEN = (
-    "inconsequential choice",
-    "decided, choice unseen",
-    "decided, choice seen",
-)
-SHORT = {
-    CHOICE: "choice",
-    OTHER: "inconsequential",
-    UNSEEN: "unseen",
-    SEEN: "seen",
-    "fixed": "fixed",
-    "filler": "filler",
-}
-"""Kinds of targets as measures name them."""
+INCONSEQUENTIAL, UNSEEN, SEEN = "inconsequential choice", "decided, choice unseen", "decided, choice seen"
+SHORT_NAMES = {CHOICE: "choice", INCONSEQUENTIAL: "inconsequential", UNSEEN: "unseen", SEEN: "seen"}
+"""Kinds of targets in names of measures."""
+USEFUL = "fall of head 1's loss by a step"
 
 
 class ChoicePointsAnalysis(Analysis):
@@ -77,125 +73,127 @@ class ChoicePointsAnalysis(Analysis):
         "useful_*": MeasureInfo("more", "nats per unit of learning rate"),
         "norm_*": MeasureInfo("more", "nats per unit of weights"),
         "cosine_*_to_head_1": MeasureInfo("more"),
-        "mean_consequence": MeasureInfo("more", "nats"),
         "choice_point_share": MeasureInfo("more", "share"),
+        "mean_consequence": MeasureInfo("more", "nats"),
         "precision": MeasureInfo("more", "share"),
         "recall": MeasureInfo("more", "share"),
         "average_precision": MeasureInfo("more", "share"),
     }
     column_units: ClassVar[Mapping[str, str]] = {
         "value": "nats; a number or a share where the quantity says so; useful: nats per unit of learning rate",
-        "reference": "that of value: the closed form, or what the first order predicts",
+        "reference": "that of value: the closed form, or the first-order prediction",
         "surprise": "nats",
     }
 
     def analyse(self, run: StoredRun) -> AnalysisResult:
-        """All parts on the task `choice`, the last alone on any other.
+        """Takes all parts on a task with labelled choice points, the last one alone on any other.
 
         Raises:
-            UserError: the run has too few samples, or no token behind which others are predicted.
+            UserError: the run has too few samples, or no predicted token that others follow.
         """
-        found = Findings()
-        task = run.parts.task
+        findings, task = Findings(), run.parts.task
         if (task.splits[task.test_split] or 0) < 2:
             raise UserError(
-                f"run {run.folder.identity}: one test sample; choice-points needs at least 2, to tell its error"
+                f"run {run.folder.identity}: analysis choice-points needs at least 2 test samples for its intervals, "
+                "and task.test_samples = 1"
             )
-        if isinstance(task, Choice):
-            few = TensorBatch.from_batch(held_out(task, 2), run.parts.device, np.arange(2))
-            heads = heads_of(run.parts.network, few)
-            weights(task, heads, found)
-            losses(run, task, heads, found)
-            gradients(run, task, heads, found)
-        unlabelled(run, held_out(task, FOUND_SAMPLES).trimmed(), found)
-        return self.result(found)
+        if isinstance(task, ChoicePointTask):
+            batch = TensorBatch.from_batch(held_out(task, 2), run.parts.device, np.arange(2))
+            heads = prediction_heads(run.parts.network, batch)
+            add_weights(task, held_out(task, UNLABELLED_SAMPLES), heads, findings)
+            add_losses(run, task, heads, findings)
+            add_gradients(run, task, heads, findings)
+        add_unlabelled_choice_points(run, held_out(task, UNLABELLED_SAMPLES).trimmed(), findings)
+        return self.result(findings)
+
+
+def short_name(kind: str) -> str:
+    """Returns a kind of target as it appears in the names of measures."""
+    return SHORT_NAMES.get(kind) or re.sub("[^a-z0-9]+", "_", kind.lower()).strip("_")
 
 
 def held_out(task: Task, most: int) -> Batch:
-    """The first samples of the test split, at most so many."""
+    """Returns the first samples of the test split, `most` at most."""
     return task.batch(task.test_split, np.arange(min(most, task.splits[task.test_split] or most)))
 
 
-def kinds_of(task: Choice, batch: Batch, head: Head) -> dict[str, Mask]:
-    """Kinds of targets [B, T] of a head."""
+def target_kinds(task: Task, batch: Batch, head: PredictionHead) -> dict[str, Mask]:
+    """Returns the kinds of targets [B, T] of a head, on a task with labelled choice points."""
+    assert isinstance(task, ChoicePointTask)
     classes = task.position_classes(batch)
-    decided, seen = classes.pop("decided"), batch.labels["offset"] >= head.unseen
+    decided, seen = classes.pop("decided"), task.choice_points(batch).offset >= head.unseen
     return {**classes, UNSEEN: decided & ~seen, SEEN: decided & seen}
 
 
-def weights(task: Choice, heads: list[Head], found: Findings) -> None:
-    """The counted weight of each position class, on average over the choices of some samples, and of a choice away from
-    the edges of its sample."""
-    decides, spacing = task.config.decides_tokens, task.config.spacing_tokens
-    labels = held_out(task, FOUND_SAMPLES).labels
-    counts, furthest = counted_weight(labels, heads), max(head.lag for head in heads)
-    place = np.arange(task.length)
-    inner = (place >= furthest) & (place < task.length - decides)
-    for chosen, name, deciding in ((CONSEQUENTIAL, CHOICE, decides), (INCONSEQUENTIAL, OTHER, 0)):
-        row, at = np.nonzero(labels["class"] == chosen)
+def add_weights(task: ChoicePointTask, batch: Batch, heads: list[PredictionHead], findings: Findings) -> None:
+    """Adds the counted weight of each class of choices: the mean over the choices of some samples, and that of a choice
+    away from the edges of its sample."""
+    points = task.choice_points(batch)
+    counts, furthest = count_predictions(points, heads), max(head.lag for head in heads)
+    length = points.choice.shape[1]
+    place = np.arange(length)
+    inner = (place >= furthest) & (place < length - points.decides_tokens)
+    classes = [
+        (CHOICE, points.consequential, counts.consequential, points.decides_tokens),
+        (INCONSEQUENTIAL, points.inconsequential, counts.inconsequential, 0),
+    ]
+    for name, mask, own_counts, decides in classes:
+        row, at = np.nonzero(mask)
         if not len(at):
             continue
-        theory = [weight_in_theory(heads, deciding, spacing, c, task.length - 1 - c) for c in at.tolist()]
-        whole = weight_in_theory(heads, deciding, spacing)
-        looked_at = {name: chosen, "decided": DECIDED} if deciding else {name: chosen}
-        for part, (kind, which) in enumerate(looked_at.items()):
-            found.add(
+        spacing = points.spacing_tokens
+        theory = [theoretical_weight(heads, decides, spacing, c, length - 1 - c) for c in at.tolist()]
+        inside = theoretical_weight(heads, decides, spacing)
+        counted = {name: own_counts, "decided": counts.decided} if decides else {name: own_counts}
+        for index, (kind, kind_counts) in enumerate(counted.items()):
+            findings.add(
                 "weight",
                 "number of predictions of a choice, edges of samples included",
-                float(counts[which][row, at].mean()),
+                float(kind_counts[row, at].mean()),
                 **{"class": kind},
-                reference=float(np.mean([each[part] for each in theory])),
-                reference_inside=float(whole[part]),
+                reference=float(np.mean([weights[index] for weights in theory])),
+                reference_inside=float(inside[index]),
             )
-        total = np.sum([counts[which][row, at] for which in looked_at.values()], axis=0)
-        found.measures[f"implied_weight_{SHORT[name]}_theory"] = float(sum(whole))
+        total = np.sum([kind_counts[row, at] for kind_counts in counted.values()], axis=0)
+        findings.measures[f"implied_weight_{short_name(name)}_theory"] = float(sum(inside))
         if inner[at].any():
-            found.measures[f"implied_weight_{SHORT[name]}"] = float(total[inner[at]].mean())
-    found.lines.append(
-        f"Away from the edges of its sample, a consequential choice is counted "
-        f"{found.measures.get('implied_weight_choice', float('nan')):g} times by {len(heads)} heads (theory "
-        f"{found.measures['implied_weight_choice_theory']:g}), an inconsequential one {len(heads)} times."
+            findings.measures[f"implied_weight_{short_name(name)}"] = float(total[inner[at]].mean())
+    findings.lines.append(
+        f"Away from the edges of its sample, a consequential choice counts "
+        f"{findings.measures.get('implied_weight_choice', float('nan')):g} times for {len(heads)} heads (theory "
+        f"{findings.measures['implied_weight_choice_theory']:g}), an inconsequential one {len(heads)} times."
     )
 
 
-def losses(run: StoredRun, task: Choice, heads: list[Head], found: Findings) -> None:
-    """Each head's loss at each kind of target, beside its optimum."""
+def add_losses(run: StoredRun, task: Task, heads: list[PredictionHead], findings: Findings) -> None:
+    """Adds the loss of each head at each kind of target, with its optimum."""
+    assert isinstance(task, ChoicePointTask)
     network = run.parts.network
     batch = held_out(task, LOSS_SAMPLES)
-    whole = TensorBatch.from_batch(batch, run.parts.device, np.arange(len(batch)))
-    pieces = whole.split(-(-len(batch) // SAMPLES_AT_ONCE))
+    tensors = TensorBatch.from_batch(batch, run.parts.device, np.arange(len(batch)))
+    pieces = tensors.split(-(-len(batch) // SAMPLES_AT_ONCE))
     excess: dict[str, list[float]] = {}
     for head in heads:
         with torch.no_grad():
-            each = [token_losses(network, piece, network.trunk(piece.inputs_BxP), head.lag) for piece in pieces]
-        loss = torch.cat(each).double().cpu().numpy()
-        best = task.optimal_loss(batch, head.unseen)[:, head.lag :]
-        for kind, mask in kinds_of(task, batch, head).items():
+            losses = [token_losses(network, piece, network.trunk(piece.inputs_BxP), head.lag) for piece in pieces]
+        loss = torch.cat(losses).double().cpu().numpy()
+        optimal_loss = task.optimal_loss(batch, head.unseen)[:, head.lag :]
+        for kind, mask in target_kinds(task, batch, head).items():
             where = mask[:, head.lag :]
             if where.any():
-                estimate = ratio((loss * where).sum(axis=1), where.sum(axis=1))
-                optimum, targets = float(best[where].mean()), int(where.sum())
-                found.add(
-                    "loss",
-                    "mean loss",
-                    estimate,
-                    head=head.lag,
-                    **{"class": kind},
-                    reference=optimum,
-                    targets=targets,
-                )
+                estimate = ratio_of_sums((loss * where).sum(axis=1), where.sum(axis=1))
+                optimum, targets = float(optimal_loss[where].mean()), int(where.sum())
+                columns: dict[str, float | str] = {"class": kind, "reference": optimum, "targets": targets}
+                findings.add("loss", "mean loss", estimate, head=head.lag, **columns)
                 excess.setdefault(kind, []).append(estimate[0] - optimum)
-    for kind, some in excess.items():
-        found.measures[f"excess_loss_{SHORT[kind]}"] = float(np.mean(some))
-    found.lines.append(
-        "Loss above the closed-form optimum in nats a target, on average over heads: "
-        + ", ".join(f"{np.mean(some):+.4f} {kind}" for kind, some in excess.items())
-        + "."
-    )
+    for kind, nats in excess.items():
+        findings.measures[f"excess_loss_{short_name(kind)}"] = float(np.mean(nats))
+    listed = ", ".join(f"{np.mean(nats):+.4f} {kind}" for kind, nats in excess.items())
+    findings.lines.append(f"Loss above the closed-form optimum, in nats per target, mean over heads: {listed}.")
 
 
-def gradients(run: StoredRun, task: Choice, heads: list[Head], found: Findings) -> None:
-    """Norm, cosine and use of the gradient of each head and kind of target.
+def add_gradients(run: StoredRun, task: Task, heads: list[PredictionHead], findings: Findings) -> None:
+    """Adds norm, cosine and usefulness of the gradient of each head and kind of target.
 
     Raises:
         UserError: there are fewer test samples than batches.
@@ -204,71 +202,74 @@ def gradients(run: StoredRun, task: Choice, heads: list[Head], found: Findings) 
     size = min(GRADIENT_SAMPLES, available // SPLITS)
     if size < 1:
         raise UserError(
-            f"run {run.folder.identity}: task.test_samples = {available}; choice-points needs at least {SPLITS}, to "
-            "measure gradients on so many independent batches"
+            f"run {run.folder.identity}: task.test_samples = {available}; analysis choice-points measures gradients on "
+            f"{SPLITS} independent batches and needs at least {SPLITS}"
         )
     first = run.step * run.spec.training.batch_size
-    mine = task.batch("train", np.arange(first, first + size * SPLITS), run.spec.seed)
-    other = held_out(task, size * SPLITS)
+    train = task.batch("train", np.arange(first, first + size * SPLITS), run.spec.seed)
+    test = held_out(task, size * SPLITS)
     pieces = np.arange(size * SPLITS).reshape(SPLITS, size)
     by_lag = {head.lag: head for head in heads}
-    measured = measure(
+    parts = measure_gradients(
         run.parts.network,
-        [(mine.take(piece), other.take(piece)) for piece in pieces],
-        lambda batch, lag: kinds_of(task, batch, by_lag[lag]),
-        loss_weights(run, mine.take(pieces[0])),
+        [(train.take(piece), test.take(piece)) for piece in pieces],
+        lambda batch, lag: target_kinds(task, batch, by_lag[lag]),
+        loss_weights(run, train.take(pieces[0])),
         run.parts.device,
     )
     for name in ("norm", "cosine", "product"):
-        for (kind, lag), values in getattr(measured, name).items():
-            found.add("gradient", name, t_interval(values), head=lag, **{"class": kind})
-    useful(measured, found)
+        for (kind, lag), values in getattr(parts, name).items():
+            findings.add("gradient", name, t_interval(values), head=lag, **{"class": kind})
+    add_usefulness(parts, findings)
 
 
-def useful(measured: Gradients, found: Findings) -> None:
-    """What a step along each kind's gradient gives head 1, and the shares where they have a sum to be shares of."""
-    total = np.sum(list(measured.useful.values()), axis=0)
-    counted = np.sum([measured.useful[kind] for kind in (CHOICE, UNSEEN) if kind in measured.useful], axis=0)
-    further = np.sum([values for (_, lag), values in measured.product.items() if lag > 1] or [0 * total], axis=0)
-    for kind, values in measured.useful.items():
-        found.add(
+def add_usefulness(parts: GradientParts, findings: Findings) -> None:
+    """Adds the effect on head 1 of a step along the gradient of each kind, and the shares of it if the sum is above
+    zero."""
+    total = np.sum(list(parts.useful.values()), axis=0)
+    counted = np.sum([parts.useful[kind] for kind in (CHOICE, UNSEEN) if kind in parts.useful], axis=0)
+    further = np.sum([values for (_, lag), values in parts.product.items() if lag > 1] or [0 * total], axis=0)
+    for kind, values in parts.useful.items():
+        findings.add(
             "useful",
-            "fall of head 1's loss by a step",
+            USEFUL,
             t_interval(values),
             **{"class": kind},
-            reference=float(measured.product_of_kind[kind].mean()),
-            downhill=float(measured.downhill[kind].mean()),
+            reference=float(parts.product_of_kind[kind].mean()),
+            downhill=float(parts.downhill[kind].mean()),
         )
-        found.measures[f"useful_{SHORT[kind]}"] = float(values.mean())
-        found.measures[f"norm_{SHORT[kind]}"] = float(measured.norm_of_kind[kind].mean())
-        found.measures[f"cosine_{SHORT[kind]}_to_head_1"] = float(measured.cosine_of_kind[kind].mean())
+        short = short_name(kind)
+        findings.measures[f"useful_{short}"] = float(values.mean())
+        findings.measures[f"norm_{short}"] = float(parts.norm_of_kind[kind].mean())
+        findings.measures[f"cosine_{short}_to_head_1"] = float(parts.cosine_of_kind[kind].mean())
     whole, low, high = t_interval(total)
-    found.add("useful", "fall of head 1's loss by a step", (whole, low, high), **{"class": "all"})
-    found.measures["useful_gradient"] = whole
+    findings.add("useful", USEFUL, (whole, low, high), **{"class": "all"})
+    findings.measures["useful_gradient"] = whole
     if low <= 0:
-        found.lines.append(
-            "It is not certain that a small step along the whole gradient lowers head 1's loss on other samples "
-            f"({whole:.3g} nats per unit of learning rate, {low:.3g} to {high:.3g}), so there is nothing to share out."
+        findings.lines.append(
+            "A small step along the whole gradient does not clearly lower head 1's loss on other samples "
+            f"({whole:.3g} nats per unit of learning rate, {low:.3g} to {high:.3g}), so no shares are given."
         )
         return
-    shares = {SHORT[kind]: (kind, values) for kind, values in measured.useful.items()}
+    shares = {short_name(kind): (kind, values) for kind, values in parts.useful.items()}
     shares |= {
         "counted": ("all that the implied weight counts", counted),
         "further": ("heads after the first", further),
     }
     for short, (kind, values) in shares.items():
-        found.add("share", "share of the useful gradient", t_ratio(values, total), **{"class": kind})
-        found.measures[f"useful_share_{short}"] = float(values.mean() / total.mean())
+        findings.add("share", "share of the useful gradient", t_ratio(values, total), **{"class": kind})
+        findings.measures[f"useful_share_{short}"] = float(values.mean() / total.mean())
     share, low, high = t_ratio(counted, total)
-    found.lines.append(
-        f"Of what a small step along the gradient gives head 1 on other samples, {share:.1%} ({low:.1%} to {high:.1%}) "
-        f"comes from the predictions that the implied weight counts, {found.measures['useful_share_choice']:.1%} from "
-        "the consequential choices alone; a negative share is a part whose step makes head 1 worse."
+    findings.lines.append(
+        f"Of the fall of head 1's loss on other samples by a small step along the gradient, {share:.1%} ({low:.1%} to "
+        f"{high:.1%}) comes from the predictions that the implied weight counts, and "
+        f"{findings.measures['useful_share_choice']:.1%} from the consequential choices alone; steps along parts with "
+        "a negative share make head 1 worse."
     )
 
 
 def loss_weights(run: StoredRun, batch: Batch) -> dict[int, float]:
-    """The weight of each lag's loss in what is descended at the run's step; a lag not trained then is absent."""
+    """Returns the weight of each lag's loss in the training loss at the run's step, without lags not trained then."""
     network = run.parts.network
     step = min(run.step, run.spec.training.steps - 1)
     tensors = TensorBatch.from_batch(batch, run.parts.device, np.arange(len(batch)), step)

@@ -1,28 +1,29 @@
-"""What the next token X and the one after it, Y, tell of each other: in the source, in a model, and between the two.
+"""Information between the next token X and the one after it, Y: in the source, in a model, and of one on the other.
 
-Paper, section 5.2 and appendix L. Over places t of held-out samples at which tokens t and t + 1 both carry loss, with
-c = x_0..x_t-1, in nats:
+Paper, section 5.2 and appendix L. Contexts are c = x_0..x_t-1 at places t of held-out samples where tokens t and t + 1
+both carry loss; all numbers are in nats.
 
-    source        H(X), H(Y), H(X|Y), H(Y|X), I(X;Y) of the task's own joint p(x, y | c), where it knows it
+    source        H(X), H(Y), H(X|Y), H(Y|X), I(X;Y) of the task's own joint p(x, y | c), if it knows it
     model         the same of the model's joint q(x, y | c) = q1(x | c) q1(y | x, c), exact over all x and y
-    relative      the same with cross-entropies H(p, q): appendix L term by term. p is the source, or where it is not
-                  known the tokens that came
-    estimate      the source's terms as the model and the tokens that came tell them, the source not being asked; the
-                  interval is one for the source's number (`entropies.estimates`), not for the model's
-    closed form   the source's terms after a whole sample, where the task has them
+    relative      the same with cross-entropies H(p, q): appendix L term by term. p is the source or, if it is not
+                  known, the tokens that came
+    estimate      the terms of the source, estimated from the model and the tokens that came alone; the interval is for
+                  the source's number (`entropies.estimate_source`), not for the model's
+    closed form   the terms of the source after a whole sample, if the task has them
 
-With a second head q2(y | c), the loss of two tokens falls into parts that add up:
+With a second head q2(y | c), the loss of two tokens is a sum of four parts:
 
     H(p_X, q1) + H(p_Y, q2) = H(X|Y) + 2 I_p||q(X;Y) + H(Y|X) + premise gap    (terms of `relative`)
 
-The premise gap, H(p_Y, q2) - H(p_Y, q_Y) with q_Y = sum_x q1(x | c) q1(y | x, c), is what head 2 says worse of Y than
-the next-token path already does (Mehra et al., arXiv 2502.09419); KL(q_Y || q2) is how far the two are apart. A token's
-own relative information is log q1(y | x, c) - log q2(y | c): what a two-token loss counts twice. It is averaged by the
-class of position and by the token, of X and of Y, over all pairs; without a second head q_Y stands for q2, over the
-places drawn. Tokens are named because their means are the largest, so those means flatter; their intervals do not know.
+The premise gap, H(p_Y, q2) - H(p_Y, q_Y) with q_Y = sum_x q1(x | c) q1(y | x, c), is the loss of head 2 on Y above that
+of the next-token path (Mehra et al., arXiv 2502.09419); KL(q_Y || q2) is the distance between the two. The relative
+information of a pair is log q1(y | x, c) - log q2(y | c), which a two-token loss counts twice. Its mean is given by
+position class and by token, of X and of Y, over all pairs; without a second head, q_Y replaces q2, over the places
+drawn. The tokens listed are those with the largest means, so their means are biased upwards, which their intervals do
+not include.
 
-Intervals are 95%, over samples as `entropies` has it; they are not about other seeds. Places are drawn uniformly in
-each sample, the same ones for every run of a task.
+Intervals are 95%, over samples, as in `entropies`; they do not cover other seeds. Places are drawn uniformly in each
+sample and are the same for every run of a task.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,7 +37,6 @@ from generators.material.entropy import Floats
 from generators.protocols import KnownInformation
 from generators.task import Task
 from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo, Row
-from lab.analysis.estimators.contexts import Ahead, Held, Measured, held_out, measured
 from lab.analysis.estimators.entropies import (
     AFTER,
     AFTER_GIVEN_NEXT,
@@ -44,23 +44,32 @@ from lab.analysis.estimators.entropies import (
     NEXT,
     NEXT_GIVEN_AFTER,
     TERMS,
-    Contexts,
-    Mean,
-    estimates,
-    excess,
+    ContextMean,
+    WeightedContexts,
+    estimate_source,
+    excess_over_source,
 )
-from lab.analysis.estimators.pairs import has_second_head, log_ahead
+from lab.analysis.estimators.pair_contexts import (
+    HeldOutPlaces,
+    PairTerms,
+    SecondHead,
+    draw_held_out_places,
+    measure_pair_terms,
+)
+from lab.analysis.estimators.pair_distributions import has_second_head, head_log_probabilities
 from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
 
 SAMPLES_AT_ONCE = 64
-"""Of a plain forward pass."""
-TOKENS_SHOWN = 8
+"""Samples of a plain forward pass."""
+TOKENS_LISTED = 8
 TOKEN_COUNT_MINIMUM = 20
-"""Pairs a token is seen in, to be named."""
+"""The fewest pairs that contain a token for it to be listed."""
+NORMAL_95 = 1.96
 NAMES = ("entropy_next", "entropy_after", "entropy_next_given_after", "entropy_after_given_next", "mutual_information")
 RELATIVE_NAMES = ("cross_entropy_next", "cross_entropy_after", "cross_entropy_next_given_after",
                   "cross_entropy_after_given_next", "relative_information")  # fmt: skip
+PAIR = "relative information of a pair"
 
 
 class InformationAnalysis(Analysis):
@@ -69,124 +78,143 @@ class InformationAnalysis(Analysis):
     name = "information"
     summary = "entropies and mutual information of the next two tokens"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {
+        "entropy_*": MeasureInfo("more", "nats"),
+        "mutual_information": MeasureInfo("more", "nats"),
+        "source_*": MeasureInfo("more", "nats"),
+        "estimated_information": MeasureInfo("more", "nats"),
+        "relative_information": MeasureInfo("more", "nats"),
+        "token_information": MeasureInfo("more", "nats"),
         "cross_entropy_*": MeasureInfo("less", "nats"),
-        "two_token_loss": MeasureInfo("less", "nats"),
         "kl_pair": MeasureInfo("less", "nats"),
-        "*": MeasureInfo("more", "nats"),
+        "two_token_loss": MeasureInfo("less", "nats"),
+        # A gap is a finding and not a score: a positive effect is a larger gap.
+        "premise_gap": MeasureInfo("more", "nats"),
+        "premise_kl": MeasureInfo("more", "nats"),
     }
     column_units: ClassVar[Mapping[str, str]] = {"value": "nats", "low": "nats", "high": "nats"}
 
     def analyse(self, run: StoredRun) -> AnalysisResult:
-        """Entropies and information of the next two tokens, in the source and in a stored model."""
+        """Measures the terms of the source and of a stored model.
+
+        Raises:
+            UserError: the vocabulary is too large, or there are too few pairs of tokens that carry loss.
+        """
         task, network = run.parts.task, run.parts.network.eval()
-        held = held_out(task)
-        ahead = partial(log_ahead, network, lag=2) if has_second_head(network, held.batch.tokens) else None
-        found = Measured.joined(list(measured(task, network, held, ahead)))
-        rows, measures = _of_terms(task, held.contexts, found)
-        token_rows = list(_of_tokens(task, network, held, found, ahead))
-        if ahead is not None:
+        held_out = draw_held_out_places(task)
+        second_head = None
+        if has_second_head(network, held_out.batch.tokens):
+            second_head = partial(head_log_probabilities, network, lag=2)
+        terms = PairTerms.concatenate(list(measure_pair_terms(task, network, held_out, second_head)))
+        rows, measures = rows_of_terms(task, held_out.contexts, terms)
+        token_rows = list(rows_of_tokens(task, network, held_out, terms, second_head))
+        if second_head is not None:
             measures["token_information"] = token_rows[0]["value"]
-        count = f"{len(found.model)} contexts of {len(np.unique(held.contexts.samples))} held-out samples"
-        return self.result(Findings([*rows, *token_rows], measures, list(_lines(rows + token_rows, count))))
+        samples = len(np.unique(held_out.contexts.samples))
+        lines = sentences(rows + token_rows, f"{len(terms.model)} contexts of {samples} held-out samples")
+        return self.result(Findings([*rows, *token_rows], measures, list(lines)))
 
 
-def _row(quantity: str, of: str, mean: Mean, where: str = "all") -> Row:
+def row_of_mean(quantity: str, of: str, mean: ContextMean, where: str = "all") -> Row:
+    """Returns the row of a mean; `of` is what the quantity belongs to, `where` the pairs it is taken over."""
     return {"quantity": quantity, "of": of, "where": where, "value": mean.value, "low": mean.low, "high": mean.high,
             "contexts": mean.count}  # fmt: skip
 
 
-def _of_terms(task: Task, contexts: Contexts, found: Measured) -> tuple[list[Row], dict[str, float]]:
-    """Rows of the five terms of each kind, of what the model adds and of the premise gap; and the measures."""
-    kinds = {"source": found.source, "model": found.model, "relative": found.relative}
-    means = {of: [contexts.mean(column) for column in table.T] for of, table in kinds.items() if table is not None}
-    added = None if found.source is None else excess(found.relative, found.source)
-    means["estimate"] = estimates(contexts, found.seen, added)
+def rows_of_terms(task: Task, contexts: WeightedContexts, terms: PairTerms) -> tuple[list[Row], dict[str, float]]:
+    """Returns rows of the five terms of each kind, of the excess of the model and of the premise gap; and measures."""
+    tables = {"source": terms.source, "model": terms.model, "relative": terms.relative}
+    means = {of: [contexts.mean(column) for column in table.T] for of, table in tables.items() if table is not None}
+    excess = None if terms.source is None else excess_over_source(terms.relative, terms.source)
+    means["estimate"] = estimate_source(contexts, terms.observed, excess)
     if isinstance(task, KnownInformation):
         known = task.information()
         values = (known.x, known.y, known.x_given_y, known.y_given_x, known.mutual)
-        half = 1.96 * known.error
-        means["closed form"] = [Mean(value, value - half, value + half, 0) for value in values]
-    rows = [_row(term, of, mean) for of, five in means.items() for term, mean in zip(TERMS, five, strict=True)]
+        half = NORMAL_95 * known.error
+        means["closed form"] = [ContextMean(value, value - half, value + half, 0) for value in values]
+    rows = [row_of_mean(term, of, mean) for of, five in means.items() for term, mean in zip(TERMS, five, strict=True)]
     measures = {name: mean.value for name, mean in zip(NAMES, means["model"], strict=True)}
     measures |= {name: mean.value for name, mean in zip(RELATIVE_NAMES, means["relative"], strict=True)}
     measures["estimated_information"] = means["estimate"][MUTUAL].value
-    if added is not None:
+    if excess is not None:
         measures |= {f"source_{name}": mean.value for name, mean in zip(NAMES, means["source"], strict=True)}
-        pair = contexts.mean(added[:, NEXT] + added[:, AFTER_GIVEN_NEXT])
-        rows.append(_row("KL(p||q) of the pair", "relative", pair))
+        pair = contexts.mean(excess[:, NEXT] + excess[:, AFTER_GIVEN_NEXT])
+        rows.append(row_of_mean("KL(p||q) of the pair", "relative", pair))
         measures |= {"kl_pair": pair.value}
-    if found.second is not None:
-        gap, apart = (contexts.mean(column) for column in found.second.T)
-        loss = contexts.mean(found.relative[:, NEXT] + found.relative[:, AFTER] + found.second[:, 0])
-        rows += [_row("premise gap", "head 2", gap), _row("KL(q_Y||q2)", "head 2", apart)]
-        rows.append(_row("loss of two tokens", "relative", loss))
-        measures |= {"premise_gap": gap.value, "premise_kl": apart.value, "two_token_loss": loss.value}
+    if terms.second is not None:
+        gap, distance = (contexts.mean(column) for column in terms.second.T)
+        loss = contexts.mean(terms.relative[:, NEXT] + terms.relative[:, AFTER] + terms.second[:, 0])
+        rows += [row_of_mean("premise gap", "head 2", gap), row_of_mean("KL(q_Y||q2)", "head 2", distance)]
+        rows.append(row_of_mean("loss of two tokens", "relative", loss))
+        measures |= {"premise_gap": gap.value, "premise_kl": distance.value, "two_token_loss": loss.value}
     return rows, measures
 
 
-def _of_tokens(task: Task, network: Objective, held: Held, found: Measured, ahead: Ahead | None) -> Iterator[Row]:
-    """Relative information of pairs that came: over all, by class of position, and the tokens that have most of it."""
-    tokens = held.batch.tokens
-    if ahead is None:
-        contexts, values, of = held.contexts, found.seen[:, MUTUAL], "model"
-        samples, slot = np.nonzero(held.there)
-        places = held.places[samples, slot]
+def rows_of_tokens(
+    task: Task, network: Objective, held_out: HeldOutPlaces, terms: PairTerms, second_head: SecondHead | None
+) -> Iterator[Row]:
+    """Yields the relative information of the pairs that came: over all, by position class, and for the tokens with the
+    largest means."""
+    tokens = held_out.batch.tokens
+    if second_head is None:
+        contexts, values, of = held_out.contexts, terms.observed[:, MUTUAL], "model"
+        samples, slot = np.nonzero(held_out.exists)
+        places = held_out.places[samples, slot]
     else:
-        samples, places = np.nonzero(held.eligible)
-        contexts, of = Contexts(samples, np.ones(len(samples))), "head 2"
-        values = _log_ratios(tokens, network, ahead)[samples, places]
-    quantity = "relative information of a pair"
-    yield _row(quantity, of, contexts.mean(values))
+        samples, places = np.nonzero(held_out.eligible)
+        contexts, of = WeightedContexts(samples, np.ones(len(samples))), "head 2"
+        values = log_ratios(tokens, network, second_head)[samples, places]
+    yield row_of_mean(PAIR, of, contexts.mean(values))
     for role, at in (("X", places), ("Y", places + 1)):
-        for name, mask in task.position_classes(held.batch).items():
+        for name, mask in task.position_classes(held_out.batch).items():
             if (inside := mask[samples, at]).any():
-                yield _row(quantity, of, contexts.mean(values, inside), f"{role} is {name}")
-        token = tokens[samples, at]
-        often = np.flatnonzero(np.bincount(token) >= TOKEN_COUNT_MINIMUM)
-        means = {each: contexts.mean(values, token == each) for each in often.tolist()}
-        most = sorted(means, key=lambda each: -means[each].value)[:TOKENS_SHOWN]
-        for each in most:
-            yield _row(quantity, of, means[each], f"{role} = {task.vocabulary[each]!r}")
+                yield row_of_mean(PAIR, of, contexts.mean(values, inside), f"{role} is {name}")
+        token_at = tokens[samples, at]
+        frequent = np.flatnonzero(np.bincount(token_at) >= TOKEN_COUNT_MINIMUM)
+        means = {token: contexts.mean(values, token_at == token) for token in frequent.tolist()}
+        largest = sorted(means, key=lambda token: -means[token].value)[:TOKENS_LISTED]
+        for token in largest:
+            yield row_of_mean(PAIR, of, means[token], f"{role} = {task.vocabulary[token]!r}")
 
 
-def _log_ratios(tokens: Integers, network: Objective, ahead: Ahead) -> Floats:
-    """log q1(y | x, c) - log q2(y | c) [B, T - 1] by the place of x; there is none at the first."""
+def log_ratios(tokens: Integers, network: Objective, second_head: SecondHead) -> Floats:
+    """Returns log q1(y | x, c) - log q2(y | c) [B, T - 1] by the place of x; the first place has none."""
     ratios = np.zeros((len(tokens), tokens.shape[1] - 1))
     for start in range(0, len(tokens), SAMPLES_AT_ONCE):
-        some = tokens[start : start + SAMPLES_AT_ONCE]
-        y = some[:, 2:, None]
-        q1, q2 = log_ahead(network, some, 1)[:, 1:], ahead(some)
-        ratios[start : start + len(some), 1:] = np.take_along_axis(q1 - q2, y, axis=2)[:, :, 0]
+        piece = tokens[start : start + SAMPLES_AT_ONCE]
+        y = piece[:, 2:, None]
+        q1, q2 = head_log_probabilities(network, piece, 1)[:, 1:], second_head(piece)
+        ratios[start : start + len(piece), 1:] = np.take_along_axis(q1 - q2, y, axis=2)[:, :, 0]
     return ratios
 
 
-def _lines(rows: list[Row], count: str) -> Iterator[str]:
-    found = {(row["quantity"], row["of"]): row for row in reversed(rows)}
+def sentences(rows: list[Row], count: str) -> Iterator[str]:
+    """Yields the result in words."""
+    by_quantity = {(row["quantity"], row["of"]): row for row in reversed(rows)}
 
-    def told(quantity: str, of: str) -> str:
-        row = found[quantity, of]
+    def text(quantity: str, of: str) -> str:
+        row = by_quantity[quantity, of]
         interval = "" if row["low"] is None else f" [{row['low']:.4f}, {row['high']:.4f}]"
         return f"{row['value']:.4f}{interval}"
 
     yield f"Two tokens ahead, over {count}, in nats, with 95% intervals."
     for of in ("closed form", "source", "model", "relative", "estimate"):
-        if ("I(X;Y)", of) in found:
-            yield f"{of}: " + ", ".join(f"{term} {told(term, of)}" for term in TERMS) + "."
-    if ("premise gap", "head 2") in found:
-        parts = [found[term, "relative"]["value"] for term in (TERMS[NEXT_GIVEN_AFTER], TERMS[AFTER_GIVEN_NEXT])]
-        shared, gap = found["I(X;Y)", "relative"]["value"], found["premise gap", "head 2"]["value"]
+        if ("I(X;Y)", of) in by_quantity:
+            yield f"{of}: " + ", ".join(f"{term} {text(term, of)}" for term in TERMS) + "."
+    if ("premise gap", "head 2") in by_quantity:
+        parts = [by_quantity[term, "relative"]["value"] for term in (TERMS[NEXT_GIVEN_AFTER], TERMS[AFTER_GIVEN_NEXT])]
+        shared, gap = by_quantity["I(X;Y)", "relative"]["value"], by_quantity["premise gap", "head 2"]["value"]
         yield (
-            f"The loss of two tokens is {told('loss of two tokens', 'relative')} = {parts[0]:.4f} (X given Y) + "
-            f"{2 * shared:.4f} (what they share, twice) + {parts[1]:.4f} (Y given X) + {gap:.4f} (premise gap)."
+            f"The loss of two tokens is {text('loss of two tokens', 'relative')} = {parts[0]:.4f} (X given Y) + "
+            f"{2 * shared:.4f} (shared information, twice) + {parts[1]:.4f} (Y given X) + {gap:.4f} (premise gap)."
         )
         yield (
-            f"Head 2 loses {told('premise gap', 'head 2')} more on the second token than the next-token path "
-            f"marginalised, and is {told('KL(q_Y||q2)', 'head 2')} away from it."
+            f"Head 2 loses {text('premise gap', 'head 2')} more on the second token than the marginalised next-token "
+            f"path; the relative entropy between them is {text('KL(q_Y||q2)', 'head 2')}."
         )
     else:
         yield "No head reads the second token from the context alone, so there is no premise gap."
     for role in "XY":
-        kinds = [row for row in rows if row["where"].startswith(f"{role} is ")]
+        classes = [row for row in rows if row["where"].startswith(f"{role} is ")]
         tokens = [row for row in rows if row["where"].startswith(f"{role} = ")][:3]
-        told_of = ", ".join(f"{row['where']} {row['value']:.3f}" for row in (*kinds, *tokens))
-        yield f"What a pair shares, by {role}: {told_of or 'too few of any token'}."
+        means = ", ".join(f"{row['where']} {row['value']:.3f}" for row in (*classes, *tokens))
+        yield f"Information shared by a pair, by {role}: {means or 'no token is frequent enough'}."

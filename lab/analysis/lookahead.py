@@ -1,23 +1,22 @@
-"""What the latent knows of later tokens: linear probes of x_{t+lag} from the residual stream at t, layer by layer.
+"""Look-ahead: what the residual stream at position t reveals of x_{t+lag} to a linear probe, layer by layer.
 
-Probed are the embedding, the output of each layer of the trunk and that of head 1, as they stand (no norm), at lags 1
-to 4. What is asked of each:
+Probes read the embedding, the output of each layer of the trunk and that of head 1, without a norm, at lags 1 to 4:
 
-    gain          nats by which a probe that sees the latent and x_t beats one that sees x_t alone: usable information
-                  for linear probes (V-information, Xu et al. 2020, arXiv 2002.10689) beyond a baseline (conditional
-                  probing, Hewitt et al. 2021, arXiv 2109.09234). Of the embedding it is 0 by construction.
-    nats          cross-entropy of the probe that sees both; accuracy is its accuracy
-    plain         accuracy of a probe that sees the latent alone, at lag 2
+    gain          nats by which a probe of the latent and x_t beats one of x_t alone: usable information for linear
+                  probes (V-information, Xu et al. 2020, arXiv 2002.10689) beyond a baseline (conditional probing,
+                  Hewitt et al. 2021, arXiv 2109.09234). For the embedding it is 0 by construction.
+    nats          cross-entropy of the probe of both; accuracy is its accuracy
+    plain         accuracy of a probe of the latent alone, at lag 2
     control       accuracy of that probe on random classes, a fixed random function of x_t with the frequencies of the
                   tokens (control task, Hewitt and Liang 2019, arXiv 1909.03368)
-    selectivity   plain less control. A vocabulary smaller than the width makes every function of x_t linear wherever
-                  x_t can be read: control is then near 1, and selectivity tells of the current token more than of later
-                  ones. The gain does not have that flaw.
+    selectivity   plain less control. If the vocabulary is smaller than the width, every function of x_t is linear in a
+                  latent from which x_t can be read: control is then near 1, and selectivity measures the current token
+                  more than later ones. The gain does not have that flaw.
 
-Probes are fitted on fresh samples of the validation split (beyond those that chose the best checkpoint, where the split
-has others) and scored on test samples, all test splits in equal parts; positions are drawn at random among those with a
-target. Targets are the tokens that carry loss. Intervals are 95% over test samples, by the normal approximation, given
-the fitted probe: what other fitting samples would have changed is not in them, nor other seeds of the run.
+Probes are fitted to fresh samples of the validation split (other than those that chose the best checkpoint, if the
+split has more) and scored on test samples, all test splits in equal parts. Positions are drawn at random among those
+with a target; targets are the tokens that carry loss. Intervals are 95% over test samples, by the normal approximation,
+given the fitted probe: they cover neither other fitting samples nor other seeds of the run.
 """
 
 from collections.abc import Mapping
@@ -32,70 +31,59 @@ from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from generators.task import Batch, Task
 from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo, Row
-from lab.analysis.estimators.probes import Given, clustered, fit
+from lab.analysis.estimators.linear_probes import ProbeData, clustered_mean, fit_probe
+from lab.analysis.findings import interval_text
 from lab.model.layers import Block
 from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
 
 LAGS = (1, 2, 3, 4)
 SAMPLES = 512
-"""To fit on, and to score on; fewer where the task has fewer."""
+"""Samples to fit to, and samples to score on; fewer if the task has fewer."""
 POSITIONS = 8192
-"""Of these samples, to fit on, and to score on."""
+"""Positions of these samples to fit to, and to score on."""
 POSITIONS_MINIMUM = 64
 VOCABULARY_MAXIMUM = 260
-"""Bytes, and a few more."""
+"""Bytes, and a few more tokens."""
 SAMPLES_AT_ONCE = 64
 CONTROL_LAG = 2
 SEED = 0
-TOKEN = "current token"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """N positions of some samples: what the latents were there, and what came."""
-
-    sample_N: Tensor
-    latents: dict[str, Tensor]
-    """Place in the network -> [N, D], in the order of the forward pass; the trunk's places are all but "head 1"."""
-    token_N: Tensor
-    ahead_NxL: Tensor
-    """The tokens at `LAGS`, or -1 where none carries loss there."""
+CURRENT_TOKEN, HEAD_1 = "current token", "head 1"
 
 
 class LookaheadAnalysis(Analysis):
-    """Fits linear probes of later tokens to the residual stream, layer by layer."""
+    """Fits linear probes of later tokens to the residual stream."""
 
     name = "lookahead"
     summary = "what the latent of each layer knows of later tokens"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {
-        "lookahead_*": MeasureInfo("more", "nats"),
+        "lookahead_2": MeasureInfo("more", "nats"),
+        "lookahead_3": MeasureInfo("more", "nats"),
+        "lookahead_4": MeasureInfo("more", "nats"),
         "selectivity_2": MeasureInfo("more", "share"),
     }
     column_units: ClassVar[Mapping[str, str]] = {"value": "nats, or a share for accuracy, control and selectivity"}
 
     def analyse(self, run: StoredRun) -> AnalysisResult:
-        """Look-ahead of a stored run, layer by layer.
+        """Probes every layer; measures are those of the trunk's last layer.
 
         Raises:
-            UserError: too many classes, or too few targets.
+            UserError: the vocabulary is too large, or there are too few targets.
         """
         task = run.parts.task
         classes = len(task.vocabulary)
         if classes > VOCABULARY_MAXIMUM:
             raise UserError(
-                f"analysis lookahead: a probe of each token takes a vocabulary of at most {VOCABULARY_MAXIMUM}, where "
-                f"task {task.config.kind} of this run has {classes}; bytes for tokens would do"
+                f"run {run.folder.identity}: analysis lookahead probes each token and needs a vocabulary of at most "
+                f"{VOCABULARY_MAXIMUM}; task {task.config.kind} has {classes}"
             )
-        fitting, scoring = (seen(run.parts.network, batch, run.parts.device) for batch in drawn(task))
-        rows = probed(fitting, scoring, classes)
-        last = [place for place in fitting.latents if place != "head 1"][-1]
-        found = {(row["place"], row["lag"], row["quantity"]): row for row in rows}
-        measures = {
-            f"lookahead_{lag}": found[last, lag, "gain"]["value"] for lag in LAGS[1:] if (last, lag, "gain") in found
-        }
-        if (last, 2, "selectivity") in found:
-            measures["selectivity_2"] = found[last, 2, "selectivity"]["value"]
+        fitting, scoring = (read_latents(run.parts.network, batch, run.parts.device) for batch in probe_batches(task))
+        rows = probe_places(fitting, scoring, classes)
+        last = [place for place in fitting.latents if place != HEAD_1][-1]
+        values = {(row["place"], row["lag"], row["quantity"]): row["value"] for row in rows}
+        measures = {f"lookahead_{lag}": values[last, lag, "gain"] for lag in LAGS[1:] if (last, lag, "gain") in values}
+        if (last, 2, "selectivity") in values:
+            measures["selectivity_2"] = values[last, 2, "selectivity"]
         if not measures:
             raise UserError(
                 f"run {run.folder.identity}: analysis lookahead needs {POSITIONS_MINIMUM} targets two tokens ahead in "
@@ -105,27 +93,45 @@ class LookaheadAnalysis(Analysis):
         return self.result(Findings(rows, measures, sentences(rows, list(fitting.latents), last)))
 
 
-def drawn(task: Task) -> tuple[Batch, Batch]:
-    """Samples to fit on, and others to score on; none twice."""
+@dataclass(frozen=True)
+class LatentPositions:
+    """N positions of some samples.
+
+    Attributes:
+        sample_N: the sample of each position.
+        latents: place in the network -> latents [N, D], in the order of the forward pass; all places but "head 1" are
+            in the trunk.
+        token_N: the current token.
+        ahead_NxL: the tokens at `LAGS`, or -1 where the token carries no loss.
+    """
+
+    sample_N: Tensor
+    latents: dict[str, Tensor]
+    token_N: Tensor
+    ahead_NxL: Tensor
+
+
+def probe_batches(task: Task) -> tuple[Batch, Batch]:
+    """Returns samples to fit to and other samples to score on, without duplicates."""
     indices = np.arange(SAMPLES)
     tests = [split for split in task.splits if split.partition("/")[0] == "test"]
     scoring = [task.batch(split, indices[: -(-SAMPLES // len(tests))]) for split in tests]
     fitting = task.batch("validation", indices + (task.splits["validation"] or 0))
-    return distinct([fitting]), distinct(scoring)
+    return distinct_samples([fitting]), distinct_samples(scoring)
 
 
-def distinct(batches: list[Batch]) -> Batch:
-    """The samples of some batches, each once."""
+def distinct_samples(batches: list[Batch]) -> Batch:
+    """Returns the samples of some batches without duplicates."""
     tokens = np.concatenate([batch.tokens for batch in batches])
     loss, scored = (np.concatenate([getattr(batch, name) for batch in batches]) for name in ("loss", "scored"))
     firsts = np.sort(np.unique(tokens, axis=0, return_index=True)[1])
     return Batch(tokens=tokens, loss=loss, scored=scored).take(firsts)
 
 
-def seen(network: Objective, batch: Batch, device: torch.device) -> Seen:
-    """What a network makes of positions drawn at random among those with a target."""
+def read_latents(network: Objective, batch: Batch, device: torch.device) -> LatentPositions:
+    """Reads the latents of positions drawn at random among those with a target."""
     batch = batch.trimmed()
-    ahead = targets(batch)
+    ahead = tokens_ahead(batch)
     places = np.flatnonzero((ahead >= 0).any(axis=2))
     random = np.random.default_rng(SEED)
     places = np.sort(random.choice(places, min(POSITIONS, len(places)), replace=False))
@@ -139,11 +145,11 @@ def seen(network: Objective, batch: Batch, device: torch.device) -> Seen:
     latents = {place: torch.cat([part[place] for part in parts]) for place in parts[0]}
     arrays = sample, batch.tokens[sample, position], ahead[sample, position]
     sample_N, token_N, ahead_NxL = (torch.from_numpy(array).to(device) for array in arrays)
-    return Seen(sample_N, latents, token_N, ahead_NxL)
+    return LatentPositions(sample_N, latents, token_N, ahead_NxL)
 
 
-def targets(batch: Batch) -> Integers:
-    """The token at each of `LAGS` from each of the first T - 1 positions [B, T - 1, L]; -1 where it carries no loss."""
+def tokens_ahead(batch: Batch) -> Integers:
+    """Returns the tokens at `LAGS` from each of the first T - 1 positions [B, T - 1, L]; -1 if they carry no loss."""
     size, length = batch.tokens.shape
     ahead = np.full((size, length - 1, len(LAGS)), -1)
     for column, lag in enumerate(LAGS):
@@ -153,7 +159,8 @@ def targets(batch: Batch) -> Integers:
 
 @torch.no_grad()
 def residual_streams(network: Objective, tokens_BxP: Tensor) -> list[tuple[str, Tensor]]:
-    """The residual stream [B, P, D] behind the embedding, each layer of the trunk, and head 1 if it has layers."""
+    """Returns the residual stream [B, P, D] after the embedding, each layer of the trunk, and head 1 if it has
+    layers."""
     rotary_2xPxK = network.trunk.rotary(tokens_BxP.shape[1])
     x_BxPxD = network.trunk.embed_tokens(tokens_BxP)
     streams = [("embedding", x_BxPxD)]
@@ -163,62 +170,71 @@ def residual_streams(network: Objective, tokens_BxP: Tensor) -> list[tuple[str, 
     layers = network.next_token_path().layers
     for layer in layers:
         x_BxPxD = layer(x_BxPxD, rotary_2xPxK) if isinstance(layer, Block) else layer(x_BxPxD)
-    return [*streams, ("head 1", x_BxPxD)] if layers else streams
+    return [*streams, (HEAD_1, x_BxPxD)] if layers else streams
 
 
-def given(seen: Seen, lag: int, place: str | None, token: bool, control_V: Tensor | None = None) -> Given:
-    """What a probe is asked: the token `lag` ahead, or the control's class, from a place of the network, from none, and
-    with the current token or without."""
-    later_N = seen.ahead_NxL[:, LAGS.index(lag)]
-    nothing_Nx1 = torch.zeros(len(later_N), 1, device=later_N.device)
-    return Given(
-        seen.sample_N,
-        nothing_Nx1 if place is None else seen.latents[place],
-        seen.token_N if token else torch.zeros_like(seen.token_N),
-        later_N if control_V is None else control_V[seen.token_N],
+def probe_data(
+    positions: LatentPositions, lag: int, place: str | None, token: bool, control_V: Tensor | None = None
+) -> ProbeData:
+    """Returns the data of one probe.
+
+    Args:
+        lag: the target is the token this far ahead; positions where it carries no loss are left out.
+        place: the place in the network that is read; None for no latent.
+        token: whether the probe also reads the current token.
+        control_V: a class for each token, predicted instead of the target.
+    """
+    later_N = positions.ahead_NxL[:, LAGS.index(lag)]
+    no_latent_Nx1 = torch.zeros(len(later_N), 1, device=later_N.device)
+    return ProbeData(
+        positions.sample_N,
+        no_latent_Nx1 if place is None else positions.latents[place],
+        positions.token_N if token else torch.zeros_like(positions.token_N),
+        later_N if control_V is None else control_V[positions.token_N],
     ).where(later_N >= 0)
 
 
-def probed(fitting: Seen, scoring: Seen, classes: int) -> list[Row]:
-    """All that is asked of every place and lag, of probes fitted on some samples and scored on others."""
+def probe_places(fitting: LatentPositions, scoring: LatentPositions, classes: int) -> list[Row]:
+    """Fits probes of every place and lag to some samples, scores them on others, and returns all quantities."""
     rows: list[Row] = []
     control_V = control_classes(fitting, classes)
 
     def scores(lag: int, place: str | None, token: bool, control_V: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        probe = fit(given(fitting, lag, place, token, control_V), classes if token else 1, classes)
-        return probe.scores(given(scoring, lag, place, token, control_V))
+        probe = fit_probe(probe_data(fitting, lag, place, token, control_V), classes if token else 1, classes)
+        return probe.scores(probe_data(scoring, lag, place, token, control_V))
 
     for lag in LAGS:
-        asked = given(scoring, lag, None, token=False)
-        if min(len(asked.class_N), len(given(fitting, lag, None, token=False).class_N)) < POSITIONS_MINIMUM:
+        sample_N = probe_data(scoring, lag, None, token=False).sample_N
+        if min(len(sample_N), len(probe_data(fitting, lag, None, token=False).sample_N)) < POSITIONS_MINIMUM:
             continue
         token_nats_N, token_hits_N = scores(lag, None, token=True)
-        found = {TOKEN: {"nats": token_nats_N, "accuracy": token_hits_N}}
+        values = {CURRENT_TOKEN: {"nats": token_nats_N, "accuracy": token_hits_N}}
         for place in fitting.latents:
             nats_N, hits_N = scores(lag, place, token=True)
-            found[place] = {"gain": token_nats_N - nats_N, "nats": nats_N, "accuracy": hits_N}
+            values[place] = {"gain": token_nats_N - nats_N, "nats": nats_N, "accuracy": hits_N}
             if lag == CONTROL_LAG:
                 _, plain_N = scores(lag, place, token=False)
                 _, control_N = scores(lag, place, token=False, control_V=control_V)
-                found[place] |= {"plain": plain_N, "control": control_N, "selectivity": plain_N - control_N}
-        rows += [
-            {"place": place, "lag": lag, "quantity": quantity, **vars(clustered(values_N, asked.sample_N))}
-            for place, values in found.items()
-            for quantity, values_N in values.items()
-        ]
+                values[place] |= {"plain": plain_N, "control": control_N, "selectivity": plain_N - control_N}
+        for place, quantities in values.items():
+            for quantity, values_N in quantities.items():
+                value, low, high = clustered_mean(values_N, sample_N)
+                rows.append(
+                    {"place": place, "lag": lag, "quantity": quantity, "value": value, "low": low, "high": high}
+                )
     return rows
 
 
-def control_classes(seen: Seen, classes: int) -> Tensor:
-    """A class for each token [V], drawn from the tokens' own frequencies."""
-    share = np.bincount(seen.token_N.cpu().numpy(), minlength=classes) / len(seen.token_N)
+def control_classes(positions: LatentPositions, classes: int) -> Tensor:
+    """Draws a class for each token [V] from the frequencies of the tokens."""
+    share = np.bincount(positions.token_N.cpu().numpy(), minlength=classes) / len(positions.token_N)
     drawn = np.random.default_rng(SEED).choice(classes, classes, p=share)
-    return torch.from_numpy(drawn).to(seen.token_N.device)
+    return torch.from_numpy(drawn).to(positions.token_N.device)
 
 
 def sentences(rows: list[Row], places: list[str], last: str) -> list[str]:
-    """The gain of each place at each lag in a table, and the last layer's selectivity."""
-    found = {(row["place"], row["lag"], row["quantity"]): row for row in rows}
+    """Returns a table of the gains and a sentence on the last layer's accuracy."""
+    estimates = {(row["place"], row["lag"], row["quantity"]): (row["value"], row["low"], row["high"]) for row in rows}
     lags = sorted({row["lag"] for row in rows})
     lines = [
         "Nats by which a linear probe of the latent and the current token beats one of the token alone, 95% intervals",
@@ -226,18 +242,12 @@ def sentences(rows: list[Row], places: list[str], last: str) -> list[str]:
         f"{'':10}" + "".join(f"{f'lag {lag}':>27}" for lag in lags),
     ]
     for place in places:
-        gains = [found[place, lag, "gain"] for lag in lags]
-        lines.append(f"{place:10}" + "".join(f"{interval(gain):>27}" for gain in gains))
+        lines.append(f"{place:10}" + "".join(f"{interval_text(estimates[place, lag, 'gain']):>27}" for lag in lags))
     if CONTROL_LAG in lags:
-        token = found[TOKEN, CONTROL_LAG, "accuracy"]["value"]
-        both, plain, control = (found[last, CONTROL_LAG, which]["value"] for which in ("accuracy", "plain", "control"))
+        token = estimates[CURRENT_TOKEN, CONTROL_LAG, "accuracy"][0]
+        both, plain, control = (estimates[last, CONTROL_LAG, name][0] for name in ("accuracy", "plain", "control"))
         lines.append(
-            f"Right at lag {CONTROL_LAG}: {token:.1%} from the current token alone, {both:.1%} from it and {last}, "
-            f"{plain:.1%} from {last} alone, where a random function of the current token is read at {control:.1%}."
+            f"Accuracy at lag {CONTROL_LAG}: {token:.1%} from the current token alone, {both:.1%} from it and {last}, "
+            f"{plain:.1%} from {last} alone; a random function of the current token is read from it at {control:.1%}."
         )
     return lines
-
-
-def interval(row: Row) -> str:
-    """An estimate as it is read."""
-    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"

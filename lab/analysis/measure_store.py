@@ -1,4 +1,4 @@
-"""Measures of analyses, kept in the run's folder once they were taken: an analysis of a checkpoint never changes."""
+"""Results of analyses, stored in the run's folder: the analysis of a checkpoint never changes, so it is taken once."""
 
 import json
 from pathlib import Path
@@ -9,24 +9,25 @@ from lab.run.files import json_bytes, write_atomically
 from lab.run.stored_run import StoredRun
 
 
-def place_of(home: Path, run: str, checkpoint: str, name: str) -> Path:
-    """Where an analysis of a run's checkpoint is kept."""
+def result_path(home: Path, run: str, checkpoint: str, name: str) -> Path:
+    """Returns the file that stores an analysis of a run's checkpoint."""
     return home / "runs" / run / f"analysis-{name}-{checkpoint}.json"
 
 
 def measures_of(home: Path, run: str, checkpoint: str, name: str) -> dict[str, float]:
-    """What an analysis says of a run's checkpoint, by name; taken now where it was not yet.
+    """Returns the measures of an analysis of a run's checkpoint, taken now unless they are stored.
 
     Raises:
-        UserError: there is no such run, checkpoint or analysis, or the run is none it can look at.
+        UserError: the run, checkpoint or analysis does not exist, the analysis does not apply to the run, or the stored
+            file is damaged.
     """
-    path = place_of(home, run, checkpoint, name)
+    path = result_path(home, run, checkpoint, name)
     if path.exists():
         try:
             stored: dict[str, float] = json.loads(path.read_bytes())["measures"]
             return stored
         except (ValueError, KeyError):
-            raise UserError(f"{path}: not an analysis; delete it, and it is taken again") from None
-    found = analyse(name, StoredRun(home, run, checkpoint))
-    write_atomically(path, json_bytes(found.tree()))
-    return dict(found.measures)
+            raise UserError(f"{path}: not a stored analysis; delete the file, and the analysis is repeated") from None
+    result = analyse(name, StoredRun(home, run, checkpoint))
+    write_atomically(path, json_bytes(result.tree()))
+    return dict(result.measures)

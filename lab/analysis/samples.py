@@ -1,15 +1,15 @@
-"""Held-out samples, token by token: which head proposed each that was decoded, and what each head lost at each.
+"""Held-out samples, token by token: the head that drafted each decoded token, and the loss of each head at it.
 
-Two parts, both of the first samples of the test split:
+Both parts show the first samples of the test split:
 
-    draft    greedy self-speculative decoding with all of the run's heads (paper, section 3.2): the pass that gave a
-             token, the head that proposed it (1: the next-token head itself, which is always right by its own measure),
-             and the head whose proposal for the place did not stand, if there was one
-    loss     the cross-entropy of head 1 and of the head behind it at each token, in nats; on the task `choice` also the
-             weight of each choice: how many predictions of all heads look at it, or at a token that it decides, from
-             before it (paper, section 5.1 and figure 9, see `choice_weight`)
+    draft    greedy self-speculative decoding with all heads of the run (paper, section 3.2). Each token has the forward
+             pass that gave it, the head that drafted it (1 is the next-token head, which needs no verification), and
+             the head whose draft for its place was rejected, if there was one.
+    loss     the cross-entropy in nats of head 1 and of the head after it at each token. On tasks with labelled choice
+             points also the weight of each choice: the predictions of all heads, from before the choice, of the choice
+             or of a token that it decides (paper, section 5.1 and figure 9; see `choice_weight`).
 
-There is nothing to estimate here: it shows, where the other analyses measure.
+This analysis estimates nothing; the others measure what it shows.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ import torch
 
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
+from generators.protocols import ChoicePointTask
 from generators.task import Batch, Task
-from generators.tasks.choice import CONSEQUENTIAL, DECIDED, INCONSEQUENTIAL, Choice
 from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo, Row
 from lab.analysis.estimators.choice_gradients import token_losses
-from lab.analysis.estimators.choice_weight import counted_weight, heads_of
+from lab.analysis.estimators.choice_weight import count_predictions, prediction_heads
 from lab.decoding.decoder import Decoded, decode
 from lab.decoding.prompts import prompts_of
 from lab.model.batches import TensorBatch
@@ -32,157 +32,172 @@ from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
 
 PROMPTS = 16
-"""Decoded; the first of them are shown."""
-DRAFTED, DECODED_TOKENS, PROMPT_TOKENS = 3, 40, 16
-"""Samples shown of the drafts, and tokens of each: decoded, and of the prompt in front of them."""
-READ, READ_TOKENS, BEFORE_TOKENS = 2, 64, 16
-"""Samples shown of the losses, and tokens of each: all, and at most those in front of the first target."""
+"""Prompts that are decoded; the first of them are shown."""
+DRAFT_SAMPLES, DECODED_TOKENS, PROMPT_TOKENS = 3, 40, 16
+"""Samples of the draft part, and tokens of each: the decoded ones, and those of the prompt before them."""
+LOSS_SAMPLES, LOSS_TOKENS, TOKENS_BEFORE_TARGETS = 2, 64, 16
+"""Samples of the loss part, and tokens of each: all, and at most this many before the first target."""
 HEADS_SHOWN = 2
 DIGITS = 4
+BLANK = "␣"
 
 
 class SamplesAnalysis(Analysis):
     """Shows held-out samples token by token."""
 
     name = "samples"
-    summary = "held-out samples, token by token: drafts that stood, losses of heads"
+    summary = "held-out samples, token by token: accepted drafts, losses of heads"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {"tokens_per_forward": MeasureInfo("more", "tokens")}
     column_units: ClassVar[Mapping[str, str]] = {"loss_*": "nats", "weight": "predictions"}
 
     def analyse(self, run: StoredRun) -> AnalysisResult:
-        """Drafts where the objective proposes more than one token, losses always.
+        """Shows drafts if the objective predicts more than one token, and always losses.
 
-        Measures: tokens_per_forward, of `PROMPTS` prompts; 1 where nothing is drafted.
+        Measures: `tokens_per_forward` over `PROMPTS` prompts; 1 without drafts.
         """
         task, network = run.parts.task, run.parts.network
         size = task.splits[task.test_split] or PROMPTS
         batch = task.batch(task.test_split, np.arange(min(PROMPTS, size))).trimmed()
-        found = drafted(task, network, batch)
-        rows = [] if found is None else draft_rows(task, batch, found)
-        rows += loss_rows(task, network, batch.take(np.arange(min(READ, len(batch)))), run.parts.device)
-        measures = {"tokens_per_forward": 1.0 if found is None else found.tokens_per_forward}
-        return self.result(Findings(rows, measures, lines_of(rows, measures["tokens_per_forward"])))
+        decoded = decode_with_drafts(network, batch)
+        rows = [] if decoded is None else draft_rows(task, batch, decoded)
+        rows += loss_rows(task, network, batch.take(np.arange(min(LOSS_SAMPLES, len(batch)))), run.parts.device)
+        rate = 1.0 if decoded is None else decoded.tokens_per_forward
+        return self.result(Findings(rows, {"tokens_per_forward": rate}, terminal_lines(rows, rate)))
 
 
-def drafted(task: Task, network: Objective, batch: Batch) -> Decoded | None:
-    """The samples' prompts continued with every head as a drafter; None where no head but the first can be one."""
+def decode_with_drafts(network: Objective, batch: Batch) -> Decoded | None:
+    """Continues the prompts of a batch with every head as a drafter; None if head 1 alone can decode."""
     heads = next((place for place, lag in enumerate(network.lags) if lag != place + 1), len(network.lags))
     prompts, lengths, room = prompts_of(batch)
     if heads == 1 or room < 1:
         return None
     try:
         return decode(network, prompts, lengths, min(room, DECODED_TOKENS), heads)
-    except UserError:  # it predicts further tokens only where it is told those between
+    except UserError:  # its further heads need the true tokens in between
         return None
 
 
-def draft_rows(task: Task, batch: Batch, found: Decoded) -> list[Row]:
-    """What was decoded behind the end of each prompt, as far as the sample itself has targets.
+def draft_rows(task: Task, batch: Batch, decoded: Decoded) -> list[Row]:
+    """Returns a row for each token around the end of a prompt, up to the last target of the sample.
 
-    head: that proposed the token, 0 of the prompt's; forward: the pass that gave it, from 1; refused: the head whose
-    proposal for the place did not stand, None where none was refused.
+    Columns:
+        head: the head that drafted the token; 0 for tokens of the prompt.
+        forward: the forward pass that gave it, from 1.
+        refused: the head whose draft for its place was rejected, or None.
     """
     prompts, lengths, _ = prompts_of(batch)
     rows: list[Row] = []
-    for sample, length in enumerate(lengths[:DRAFTED].tolist()):
+    for sample, length in enumerate(lengths[:DRAFT_SAMPLES].tolist()):
         end = 1 + int(np.flatnonzero(batch.loss[sample]).max(initial=length))
-        tokens = found.tokens[sample, : max(1, end - length)]
-        verdicts = found.drafts[sample, : len(tokens)]
-        stood, refused = verdicts == 1, verdicts == 0
-        head = np.where(stood.any(axis=1), 2 + stood.argmax(axis=1), 1)
+        tokens = decoded.tokens[sample, : max(1, end - length)]
+        drafts = decoded.drafts[sample, : len(tokens)]
+        accepted, rejected = drafts == 1, drafts == 0
+        head = np.where(accepted.any(axis=1), 2 + accepted.argmax(axis=1), 1)
         forward = np.cumsum(head == 1)
         first = max(0, length - PROMPT_TOKENS)
-        texts = pieces(task, np.concatenate((prompts[sample, first:length], tokens)))
+        texts = token_texts(task, np.concatenate((prompts[sample, first:length], tokens)))
         for place, text in enumerate(texts, start=first):
             row: Row = {"part": "draft", "sample": sample, "place": place, "text": text, "head": 0}
             at = place - length
             if at >= 0:
                 row |= {"head": int(head[at]), "forward": int(forward[at])}
-                row["refused"] = 2 + int(refused[at].argmax()) if refused[at].any() else None
+                row["refused"] = 2 + int(rejected[at].argmax()) if rejected[at].any() else None
             rows.append(row)
     return rows
 
 
 def loss_rows(task: Task, network: Objective, batch: Batch, device: torch.device) -> list[Row]:
-    """Each token of the samples with its class, whether it is scored, and the losses at it: None where it carries none,
-    or where it stands nearer to the sample's begin than the head looks ahead."""
-    whole = TensorBatch.from_batch(batch, device, np.arange(len(batch)))
+    """Returns a row for each token of the samples: its class, whether it is scored, and the loss of each head at it.
+
+    A loss is None if the token carries none, or if it is closer to the start of its sample than the head looks ahead.
+    """
+    tensors = TensorBatch.from_batch(batch, device, np.arange(len(batch)))
     with torch.no_grad():
-        latent = network.trunk(whole.inputs_BxP)
+        latent = network.trunk(tensors.inputs_BxP)
         losses = {
-            lag: token_losses(network, whole, latent, lag).double().cpu().numpy() for lag in network.lags[:HEADS_SHOWN]
+            lag: token_losses(network, tensors, latent, lag).double().cpu().numpy()
+            for lag in network.lags[:HEADS_SHOWN]
         }
-    classes, weights = task.position_classes(batch), weights_of(task, network, batch, whole)
+    classes, weights = task.position_classes(batch), choice_weights(task, network, batch, tensors)
     rows: list[Row] = []
     for sample in range(len(batch)):
-        first = max(0, int(batch.loss[sample].argmax()) - BEFORE_TOKENS)
-        tokens = batch.tokens[sample, first : first + READ_TOKENS]
-        for place, text in enumerate(pieces(task, tokens), start=first):
+        first = max(0, int(batch.loss[sample].argmax()) - TOKENS_BEFORE_TARGETS)
+        tokens = batch.tokens[sample, first : first + LOSS_TOKENS]
+        for place, text in enumerate(token_texts(task, tokens), start=first):
             row: Row = {"part": "loss", "sample": sample, "place": place, "text": text}
             row["class"] = next((name for name, mask in classes.items() if mask[sample, place]), None)
             row["scored"] = bool(batch.scored[sample, place])
             for lag, loss in losses.items():
-                there = batch.loss[sample, place] and place >= lag
-                row[f"loss_{lag}"] = round(float(loss[sample, place - lag]), DIGITS) if there else None
+                has_loss = batch.loss[sample, place] and place >= lag
+                row[f"loss_{lag}"] = round(float(loss[sample, place - lag]), DIGITS) if has_loss else None
             row["weight"] = weights.get((sample, place))
             rows.append(row)
     return rows
 
 
-def weights_of(task: Task, network: Objective, batch: Batch, whole: TensorBatch) -> dict[tuple[int, int], int]:
-    """Sample and place of each labelled choice -> its weight; empty on tasks that do not label choices."""
-    if not isinstance(task, Choice):
+def choice_weights(task: Task, network: Objective, batch: Batch, tensors: TensorBatch) -> dict[tuple[int, int], int]:
+    """Returns sample and place of each labelled choice -> its weight; empty on tasks without labelled choices."""
+    if not isinstance(task, ChoicePointTask):
         return {}
-    counted = counted_weight(batch.labels, heads_of(network, whole))
-    total = counted[CONSEQUENTIAL] + counted[INCONSEQUENTIAL] + counted[DECIDED]
-    chosen = np.isin(batch.labels["class"], (CONSEQUENTIAL, INCONSEQUENTIAL))
-    return {(int(row), int(place)): int(total[row, place]) for row, place in zip(*np.nonzero(chosen), strict=True)}
+    points = task.choice_points(batch)
+    total = count_predictions(points, prediction_heads(network, tensors)).total
+    choices = points.consequential | points.inconsequential
+    return {(row, place): int(total[row, place]) for row, place in np.argwhere(choices).tolist()}
 
 
-def pieces(task: Task, tokens: Integers) -> list[str]:
-    """What each token [T] adds to the text of those before it; its name in the vocabulary where it adds nothing that
-    stays, as padding and half a character do. Of a text the pieces are joined as they are; words bring their blank."""
-    found, before = [], ""
+def token_texts(task: Task, tokens: Integers) -> list[str]:
+    """Returns the text that each token [T] adds to those before it.
+
+    A token that adds no lasting text, such as padding or half a character, has its name in the vocabulary instead. The
+    texts of a `text` task are joined as they are; words come with the space before them.
+    """
+    texts, before = [], ""
     for count, token in enumerate(tokens, start=1):
         after = task.text(tokens[:count])
         adds = after.startswith(before) and len(after) > len(before) and not after.endswith("\N{REPLACEMENT CHARACTER}")
-        found.append(after[len(before) :] if adds else task.vocabulary[token])
+        texts.append(after[len(before) :] if adds else task.vocabulary[token])
         before = after
-    return found
+    return texts
 
 
-def lines_of(rows: list[Row], tokens_per_forward: float) -> list[str]:
-    """The samples for a terminal: a proposal that stood has its head's number behind it, a place where one did not has
-    a cross in front; of the losses the tokens at which each head loses most."""
+def terminal_lines(rows: list[Row], tokens_per_forward: float) -> list[str]:
+    """Returns the samples as lines for a terminal.
+
+    An accepted draft has the number of its head after it, and a place with a rejected draft has a cross before it. For
+    losses, the lines list the tokens at which each head loses most.
+    """
     lines = []
     drafts = [row for row in rows if row["part"] == "draft"]
     if drafts:
         lines.append(
-            f"{tokens_per_forward:.2f} tokens a forward pass; [a b²c³] is a pass whose tokens b and c were proposed by "
-            "heads 2 and 3 and stood; × is a proposal that did not."
+            f"{tokens_per_forward:.2f} tokens per forward pass; [a b²c³] is a pass in which b from head 2 and c from "
+            "head 3 were accepted; × marks a rejected draft."
         )
     for sample in dict.fromkeys(row["sample"] for row in drafts):
-        lines.append(f"draft {sample}: " + "".join(_marked(row) for row in drafts if row["sample"] == sample) + "]")
+        marked = "".join(marked_text(row) for row in drafts if row["sample"] == sample)
+        lines.append(f"draft {sample}: {marked}]")
     losses = [row for row in rows if row["part"] == "loss"]
     for name in (name for name in (losses[0] if losses else {}) if name.startswith("loss_")):
         known = sorted((row for row in losses if row[name] is not None), key=lambda row: -row[name])
-        worst = ", ".join(f"{_seen(row['text'])} {row[name]:.2f}" for row in known[:5])
+        worst = ", ".join(f"{visible_text(row['text'])} {row[name]:.2f}" for row in known[:5])
         mean = np.mean([row[name] for row in known]) if known else float("nan")
-        lines.append(f"head {name.removeprefix('loss_')}: {mean:.3f} nats a token, most at {worst}")
+        lines.append(f"head {name.removeprefix('loss_')}: {mean:.3f} nats per token, most at {worst}")
     return lines
 
 
-def _marked(row: Row) -> str:
+def marked_text(row: Row) -> str:
+    """Returns a token with the marks of its forward pass and drafts."""
     word = row["text"].lstrip(" ")
-    blank, word = (" " * (len(row["text"]) - len(word)), _seen(word)) if word else ("", _seen(row["text"]))
+    blank = " " * (len(row["text"]) - len(word)) if word else ""
+    word = visible_text(row["text"])
     if row["head"] == 0:
-        return blank + (word if word != "␣" else " ")
+        return blank + (word if word != BLANK else " ")
     first = row["head"] == 1
     closing, opening = ("]" if first and row["forward"] > 1 else ""), ("[" if first else "")
     number = "" if first else "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(row["head"]))
     return closing + blank + opening + ("×" if row["refused"] else "") + word + number
 
 
-def _seen(text: str) -> str:
-    """A token on one line, seen also where it is blank."""
-    return text.strip(" ").replace("\n", "↵") or "␣"
+def visible_text(text: str) -> str:
+    """Returns a token on one line, visible even if it is blank."""
+    return text.strip(" ").replace("\n", "↵") or BLANK

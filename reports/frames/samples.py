@@ -7,7 +7,7 @@ from itertools import groupby
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
 from lab.analysis.analysis import Row
-from lab.analysis.measure_store import place_of
+from lab.analysis.measure_store import result_path
 from lab.analysis.table import SAMPLES
 from reports.frames.results import Results, rows_of
 
@@ -51,7 +51,7 @@ def by_sample(rows: list[Row]) -> list[list[Row]]:
 
 
 def _samples_of(results: Results, run: Tree) -> StoredSamples | None:
-    path = place_of(results.home, run["run"], results.study.declaration.checkpoint, SAMPLES)
+    path = result_path(results.home, run["run"], results.study.declaration.checkpoint, SAMPLES)
     if not path.exists():
         return None
     try:

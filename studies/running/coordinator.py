@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from generators.foundation.errors import UserError, WorkFailed
-from lab.analysis.measure_store import place_of
+from lab.analysis.measure_store import result_path
 from lab.run.files import lock_folder
 from lab.run.spec import RunSpec
 from lab.run.store import RunFolder
@@ -89,7 +89,7 @@ class Coordinator(ABC, Generic[Request, Result]):
         except UserError as error:
             self.stored.append((request, Outcome(None, str(error))))
             return
-        missing = any(not place_of(self.home, spec.identity, of, name).exists() for name, of in analyses)
+        missing = any(not result_path(self.home, spec.identity, of, name).exists() for name, of in analyses)
         if result is None or (missing and result["status"] == "complete"):
             self.executor.submit(request, spec, analyses)
         else:

@@ -1,7 +1,8 @@
-"""Attention heads on the way to the next token: what they attend to, what they write, and a network without one.
+"""Attention heads on the path to the next token: their patterns, what they write, and the network without one of them.
 
-The model's own attention never holds its pattern; here it is computed again from a layer's input, with the layer's own
-projections and rotary positions. B samples, T positions, D width, A attention heads, K width of one, V tokens.
+The model's own attention never materialises its pattern. Here the pattern is recomputed from the input of a layer with
+the layer's own projections and rotary positions. B samples, T positions, D width, A attention heads, K width of a head,
+V tokens.
 """
 
 from collections.abc import Iterator
@@ -16,28 +17,33 @@ from lab.model.layers import Block, rotate
 from lab.objectives.objective import Objective
 from lab.run.evaluation import SAMPLES_AT_ONCE
 
-NUMBERS_AT_ONCE = 1 << 24
-"""Of attention patterns held."""
+PATTERN_NUMBERS_AT_ONCE = 1 << 24
+"""Numbers of attention patterns held in memory."""
 
 
 def next_token_layers(network: Objective) -> list[nn.Module]:
-    """The layers between the embedding and the final norm, in order."""
+    """Returns the layers between the embedding and the final norm, in order."""
     return [*network.trunk.layers, *network.next_token_path().layers]
 
 
-def blocks_of(network: Objective) -> list[Block]:
-    """Those of them that have attention heads."""
+def attention_blocks(network: Objective) -> list[Block]:
+    """Returns those of `next_token_layers` that have attention heads."""
     return [layer for layer in next_token_layers(network) if isinstance(layer, Block)]
 
 
 def samples_at_once(network: Objective, length: int) -> int:
-    """Samples whose attention patterns are held together."""
-    return max(1, NUMBERS_AT_ONCE // (length**2 * max(block.self_attn.attention_heads for block in blocks_of(network))))
+    """Returns how many samples' attention patterns fit in memory."""
+    heads = max(block.self_attn.attention_heads for block in attention_blocks(network))
+    return max(1, PATTERN_NUMBERS_AT_ONCE // (length**2 * heads))
 
 
 def attend(block: Block, x_BxTxD: Tensor, rotary_2xTxK: Tensor) -> tuple[Tensor, Tensor]:
-    """How a block's heads attend, given its input: patterns [B, A, T, T], whose rows sum to one, and values
-    [B, A, T, K]; patterns @ values, heads side by side, is what `o_proj` reads."""
+    """Computes the attention of a block's heads from its input.
+
+    Returns:
+        Patterns [B, A, T, T], whose rows sum to one, and values [B, A, T, K]. `o_proj` reads patterns @ values, heads
+        side by side.
+    """
     attention, normed_BxTxD = block.self_attn, block.input_layernorm(x_BxTxD)
     projections = (attention.q_proj, attention.k_proj, attention.v_proj)
     split = (*x_BxTxD.shape[:2], attention.attention_heads, -1)
@@ -47,8 +53,8 @@ def attend(block: Block, x_BxTxD: Tensor, rotary_2xTxK: Tensor) -> tuple[Tensor,
     return scores_BxAxTxT.masked_fill(unseen_TxT, -torch.inf).softmax(dim=3), v
 
 
-def attended(network: Objective, tokens_BxT: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """What `attend` gives of each block on the way to the next token, in order."""
+def attention_by_block(network: Objective, tokens_BxT: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields the patterns and values of each block on the path to the next token, in order."""
     rotary_2xTxK = network.trunk.rotary(tokens_BxT.shape[1])
     x_BxTxD = network.trunk.embed_tokens(tokens_BxT)
     for layer in next_token_layers(network):
@@ -59,12 +65,13 @@ def attended(network: Objective, tokens_BxT: Tensor) -> Iterator[tuple[Tensor, T
             x_BxTxD = layer(x_BxTxD)
 
 
-def copying(network: Objective, tokens_N: Tensor) -> list[Tensor]:
-    """Of each block, the share [A] of these tokens whose own logit a head raises above the mean of all logits when it
-    attends to them: the diagonal of embedding -> values -> output -> unembedding against the means of its rows.
+def copying_shares(network: Objective, tokens_N: Tensor) -> list[Tensor]:
+    """Computes the copying score of each head [A], block by block.
 
-    It is the direct way alone, layers between passed over on the residual stream, and a token is its embedding. Norms
-    count by their gains: what they divide by is positive and turns no comparison round.
+    The score is the share of these tokens whose own logit a head raises above the mean of all logits when it attends to
+    them: the diagonal of embedding -> values -> output -> unembedding against the means of its rows. It follows the
+    residual stream past the attention layers in between, and takes the embedding of a token for the token. Norms count
+    by their gains; their divisors are positive and change no comparison.
     """
     path, layers = network.next_token_path(), next_token_layers(network)
     unembedding_VxD = path.unembedding.weight * path.norm.weight
@@ -89,7 +96,7 @@ def copying(network: Objective, tokens_N: Tensor) -> list[Tensor]:
 
 @contextmanager
 def ablated(block: Block, head: int, output_K: Tensor) -> Iterator[None]:
-    """The block with what one head gives to `o_proj` replaced by a constant, everywhere."""
+    """Replaces the output of one head, as `o_proj` reads it, by a constant at all positions."""
     columns = slice(head * len(output_K), (head + 1) * len(output_K))
 
     def replace(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
@@ -104,28 +111,27 @@ def ablated(block: Block, head: int, output_K: Tensor) -> Iterator[None]:
         hook.remove()
 
 
-def hits(network: Objective, tokens_BxT: Tensor, scored_BxT: Tensor) -> Floats:
-    """Scored tokens of each sample [B] whose most likely prediction is right."""
+def count_hits(network: Objective, tokens_BxT: Tensor, scored_BxT: Tensor) -> Floats:
+    """Counts the scored tokens of each sample [B] whose most likely prediction is right."""
     right_BxT = torch.zeros_like(scored_BxT)
     pieces = (torch.split(tensor, SAMPLES_AT_ONCE) for tensor in (tokens_BxT, scored_BxT, right_BxT))
     for tokens, scored, right in zip(*pieces, strict=True):
         hidden = network.hidden(network.trunk(tokens[:, :-1]), 1, tokens[:, :-1])
-        chosen = network.unembed(hidden[scored[:, 1:]], 1).argmax(dim=1)
-        right[:, 1:][scored[:, 1:]] = chosen == tokens[:, 1:][scored[:, 1:]]
-    found: Floats = right_BxT.sum(dim=1).double().cpu().numpy()
-    return found
+        predicted = network.unembed(hidden[scored[:, 1:]], 1).argmax(dim=1)
+        right[:, 1:][scored[:, 1:]] = predicted == tokens[:, 1:][scored[:, 1:]]
+    counts_B: Floats = right_BxT.sum(dim=1).double().cpu().numpy()
+    return counts_B
 
 
-def hits_without_each(network: Objective, tokens_BxT: Tensor, scored_BxT: Tensor) -> Floats:
-    """The same without each attention head on the way to the next token [heads, B]."""
-    blocks = blocks_of(network)
-    total: list[Tensor] = []
+def count_hits_without_each_head(network: Objective, tokens_BxT: Tensor, scored_BxT: Tensor) -> Floats:
+    """Counts the same for each attention head on the path to the next token, with that head ablated [heads, B]."""
+    totals: list[Tensor] = []
     for tokens in torch.split(tokens_BxT[:, :-1], samples_at_once(network, tokens_BxT.shape[1])):
-        each = [(pattern @ values).sum(dim=0).mean(dim=1) for pattern, values in attended(network, tokens)]
-        total = [before + more for before, more in zip(total, each, strict=True)] if total else each
-    without = []
-    for block, total_AxK in zip(blocks, total, strict=True):
+        outputs = [(pattern @ values).sum(dim=0).mean(dim=1) for pattern, values in attention_by_block(network, tokens)]
+        totals = [total + output for total, output in zip(totals, outputs, strict=True)] if totals else outputs
+    hits = []
+    for block, total_AxK in zip(attention_blocks(network), totals, strict=True):
         for head, mean_K in enumerate(total_AxK / len(tokens_BxT)):
             with ablated(block, head, mean_K):
-                without.append(hits(network, tokens_BxT, scored_BxT))
-    return np.stack(without)
+                hits.append(count_hits(network, tokens_BxT, scored_BxT))
+    return np.stack(hits)

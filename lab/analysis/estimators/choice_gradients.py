@@ -1,22 +1,22 @@
-"""Where the useful gradient of the trunk comes from: parts of a loss that add up, and what a step along each gives.
+"""Sources of the trunk's useful gradient: parts of the loss that add up, and the effect of a step along each.
 
-g_p is the gradient of a part p of the weighted loss that is descended, with respect to the trunk (embedding and
-layers): the cross-entropy of one head at one kind of target, divided by the number of targets the head has. All g_p
-add up to the trunk's whole gradient. Of each, against the gradient g_1 of head 1's loss on other samples:
+g_p is the gradient of a part p of the weighted training loss with respect to the trunk (embedding and layers). A part
+is the cross-entropy of one head at one kind of target, divided by the number of targets of the head, so all g_p add up
+to the whole gradient of the trunk. Each is compared with the gradient g_1 of head 1's loss on other samples:
 
     norm      |g_p|, nats per unit of weight
     cosine    g_p . g_1 / (|g_p| |g_1|)
-    useful    how much a small step along -g_p lowers head 1's loss on the other samples, per unit of learning rate:
+    useful    the fall of head 1's loss on the other samples by a small step along -g_p, per unit of learning rate;
               g_p . g_1 to first order
 
-Useful is measured for a kind of target (the sum over heads) by taking the step e both ways, [L_1(w + e g) -
-L_1(w - e g)] / 2e. A part of which it is negative makes the next token worse: alone, plain descent on it would raise
-head 1's loss. Everything comes from `SPLITS` pairs of independent batches. Norms and cosines are of the gradients of
-batches that size, sampling noise included: it raises norms and draws cosines towards zero. The products are unbiased.
+`useful` is measured for a kind of target (the sum over heads) by taking the step e both ways, [L_1(w + e g) -
+L_1(w - e g)] / 2e. A part with a negative value makes the next token worse: plain descent on it alone would raise head
+1's loss. All numbers come from `SPLITS` pairs of independent batches. Norms and cosines are those of batches of that
+size; sampling noise raises norms and pulls cosines towards zero. The products are unbiased.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
@@ -29,29 +29,28 @@ from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
 
 SPLITS = 8
-"""Pairs of batches: intervals have 7 degrees of freedom."""
+"""Pairs of batches; intervals have 7 degrees of freedom."""
 STEP = 1e-3
-"""Length of the step along the whole gradient, as a share of the trunk's weights'; every part has the same e."""
+"""Length of the step along the whole gradient, as a share of the trunk's weights; all parts share its e."""
 
-Kinds = Callable[[Batch, int], dict[str, Mask]]
-"""Batch and lag -> kinds of targets [B, T] by name, each of one kind at most; the same names for every batch."""
-Pair = tuple[str, int]
-"""A kind of target and a lag."""
+TargetKinds = Callable[[Batch, int], dict[str, Mask]]
+"""Batch and lag -> masks of targets [B, T] by kind. Kinds are disjoint; their names are the same for all batches."""
+KindAndLag = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Gradients:
-    """What `SPLITS` pairs of batches gave, an array [SPLITS] each.
+class GradientParts:
+    """Gradients of the parts of the loss, an array [SPLITS] each.
 
     Attributes:
-        norm, cosine, product: of each kind of target for each lag.
-        norm_of_kind, cosine_of_kind, product_of_kind: of each kind, all heads together.
-        useful, downhill: of each kind, all heads together: measured by the step both ways, and by the step down alone.
+        norm, cosine, product: by kind of target and lag.
+        norm_of_kind, cosine_of_kind, product_of_kind: by kind of target, over all heads.
+        useful, downhill: by kind of target, over all heads, measured by the step both ways and by the step down alone.
     """
 
-    norm: dict[Pair, Floats]
-    cosine: dict[Pair, Floats]
-    product: dict[Pair, Floats]
+    norm: dict[KindAndLag, Floats]
+    cosine: dict[KindAndLag, Floats]
+    product: dict[KindAndLag, Floats]
     norm_of_kind: dict[str, Floats]
     cosine_of_kind: dict[str, Floats]
     product_of_kind: dict[str, Floats]
@@ -59,102 +58,104 @@ class Gradients:
     downhill: dict[str, Floats]
 
 
+@dataclass(frozen=True)
+class PairGradients:
+    """The numbers of `GradientParts` from one pair of batches."""
+
+    norm: dict[KindAndLag, float] = field(default_factory=dict)
+    cosine: dict[KindAndLag, float] = field(default_factory=dict)
+    product: dict[KindAndLag, float] = field(default_factory=dict)
+    norm_of_kind: dict[str, float] = field(default_factory=dict)
+    cosine_of_kind: dict[str, float] = field(default_factory=dict)
+    product_of_kind: dict[str, float] = field(default_factory=dict)
+    useful: dict[str, float] = field(default_factory=dict)
+    downhill: dict[str, float] = field(default_factory=dict)
+
+
 def token_losses(network: Objective, batch: TensorBatch, latent: Tensor, lag: int) -> Tensor:
-    """Cross-entropy in nats of the tokens lag .. T-1 by the head that looks `lag` ahead [B, T - lag]."""
+    """Returns the cross-entropy in nats of the tokens lag .. T-1 by the head with this lag [B, T - lag]."""
     hidden = network.hidden(latent, lag, batch.inputs_BxP)
     logits = network.unembed(hidden.flatten(0, 1), lag).float()
     loss = F.cross_entropy(logits, batch.tokens_BxT[:, lag:].reshape(-1), reduction="none")
     return loss.view(len(batch.tokens_BxT), -1)
 
 
-def measure(
+def measure_gradients(
     network: Objective,
-    pairs: list[tuple[Batch, Batch]],
-    kinds: Kinds,
-    weights: dict[int, float],
+    pairs: Sequence[tuple[Batch, Batch]],
+    kinds: TargetKinds,
+    weights: Mapping[int, float],
     device: torch.device,
-) -> Gradients:
-    """Gradients of every kind and lag on the first batch of each pair, against head 1 on the second.
+) -> GradientParts:
+    """Measures the gradient of every kind and lag on the first batch of each pair, against head 1 on the second.
 
     Args:
-        weights: of each lag's loss in what is descended.
+        weights: lag -> the weight of its loss in the training loss.
     """
-    found = [_measure_pair(network, mine, other, kinds, weights, device) for mine, other in pairs]
+    measured = [measure_pair(network, batch, held_out, kinds, weights, device) for batch, held_out in pairs]
 
-    def gather(name: str) -> dict[Pair, Floats]:
-        keys = dict.fromkeys(key for each in found for key in each[name])
-        return {key: np.array([each[name].get(key, 0.0) for each in found]) for key in keys}
+    def gather(name: str) -> dict[object, Floats]:
+        keys = dict.fromkeys(key for pair in measured for key in getattr(pair, name))
+        return {key: np.array([getattr(pair, name).get(key, 0.0) for pair in measured]) for key in keys}
 
-    def gather_kind(name: str) -> dict[str, Floats]:
-        return {kind: values for (kind, _), values in gather(name).items()}
+    return GradientParts(**{part.name: gather(part.name) for part in fields(GradientParts)})  # type: ignore[arg-type]
 
-    return Gradients(
-        gather("norm"),
-        gather("cosine"),
-        gather("product"),
-        *map(gather_kind, ("norm_of_kind", "cosine_of_kind", "product_of_kind", "useful", "downhill")),
+
+def measure_pair(
+    network: Objective,
+    batch: Batch,
+    held_out: Batch,
+    kinds: TargetKinds,
+    weights: Mapping[int, float],
+    device: torch.device,
+) -> PairGradients:
+    """Measures the gradient of every kind and lag on one batch, against head 1 on another."""
+    trunk = list(network.trunk.parameters())
+    tensors, held_out_tensors = (
+        TensorBatch.from_batch(samples, device, np.arange(len(samples))) for samples in (batch, held_out)
     )
 
-
-def _measure_pair(
-    network: Objective, mine: Batch, other: Batch, kinds: Kinds, weights: dict[int, float], device: torch.device
-) -> dict[str, dict[Pair, float]]:
-    trunk = list(network.trunk.parameters())
-    batch, held_out = (TensorBatch.from_batch(each, device, np.arange(len(each))) for each in (mine, other))
-
-    def flat(loss: Tensor) -> Tensor:
+    def flat_gradient(loss: Tensor) -> Tensor:
         parts = torch.autograd.grad(loss, trunk, retain_graph=True, allow_unused=True, materialize_grads=True)
         return torch.cat([part.flatten() for part in parts])
 
-    def head_1() -> Tensor:
-        losses = token_losses(network, held_out, network.trunk(held_out.inputs_BxP), 1)
-        return losses[torch.from_numpy(other.loss[:, 1:]).to(device)].double().mean()
+    def head_1_loss() -> Tensor:
+        losses = token_losses(network, held_out_tensors, network.trunk(held_out_tensors.inputs_BxP), 1)
+        return losses[torch.from_numpy(held_out.loss[:, 1:]).to(device)].double().mean()
 
-    g_1 = flat(head_1())
-    latent = network.trunk(batch.inputs_BxP)
-    result: dict[str, dict[Pair, float]] = {
-        name: {}
-        for name in (
-            "norm",
-            "cosine",
-            "product",
-            "norm_of_kind",
-            "cosine_of_kind",
-            "product_of_kind",
-            "useful",
-            "downhill",
-        )
-    }
-    whole: dict[str, Tensor] = {}
+    g_1 = flat_gradient(head_1_loss())
+    latent = network.trunk(tensors.inputs_BxP)
+    result = PairGradients()
+    sums: dict[str, Tensor] = {}
     for lag, weight in weights.items():
-        losses = token_losses(network, batch, latent, lag)
-        count = max(1, int(mine.loss[:, lag:].sum()))
-        for kind, mask in kinds(mine, lag).items():
-            where = mask[:, lag:] & mine.loss[:, lag:]
+        losses = token_losses(network, tensors, latent, lag)
+        count = max(1, int(batch.loss[:, lag:].sum()))
+        for kind, mask in kinds(batch, lag).items():
+            where = mask[:, lag:] & batch.loss[:, lag:]
             if not where.any():
                 continue
-            g = flat(weight / count * losses[torch.from_numpy(where).to(device)].sum())
-            result["norm"][kind, lag] = float(g.norm())
-            result["cosine"][kind, lag] = cosine(g, g_1)
-            result["product"][kind, lag] = float(g @ g_1)
-            whole[kind] = whole[kind] + g if kind in whole else g
+            g = flat_gradient(weight / count * losses[torch.from_numpy(where).to(device)].sum())
+            result.norm[kind, lag] = float(g.norm())
+            result.cosine[kind, lag] = cosine(g, g_1)
+            result.product[kind, lag] = float(g @ g_1)
+            sums[kind] = sums[kind] + g if kind in sums else g
     del latent, losses
     size = float(torch.cat([weight.detach().flatten() for weight in trunk]).norm())
-    e = STEP * size / max(float(sum(whole.values(), torch.zeros_like(g_1)).norm()), 1e-12)
+    e = STEP * size / max(float(sum(sums.values(), torch.zeros_like(g_1)).norm()), 1e-12)
     with torch.no_grad():
-        here = float(head_1())
-        for kind, g in whole.items():
-            up, down = (float(_moved(trunk, sign * e * g, head_1)) for sign in (1, -1))
-            result["norm_of_kind"][kind, 0] = float(g.norm())
-            result["cosine_of_kind"][kind, 0] = cosine(g, g_1)
-            result["product_of_kind"][kind, 0] = float(g @ g_1)
-            result["useful"][kind, 0] = (up - down) / (2 * e)
-            result["downhill"][kind, 0] = (here - down) / e
+        here = float(head_1_loss())
+        for kind, g in sums.items():
+            up, down = (float(loss_after_step(trunk, sign * e * g, head_1_loss)) for sign in (1, -1))
+            result.norm_of_kind[kind] = float(g.norm())
+            result.cosine_of_kind[kind] = cosine(g, g_1)
+            result.product_of_kind[kind] = float(g @ g_1)
+            result.useful[kind] = (up - down) / (2 * e)
+            result.downhill[kind] = (here - down) / e
     return result
 
 
-def _moved(trunk: list[torch.nn.Parameter], step: Tensor, loss: Callable[[], Tensor]) -> Tensor:
-    """The loss a step further; the weights are put back bit for bit."""
+def loss_after_step(trunk: list[torch.nn.Parameter], step: Tensor, loss: Callable[[], Tensor]) -> Tensor:
+    """Returns the loss after a step and restores the weights bit for bit."""
     before = [weight.clone() for weight in trunk]
     for weight, part in zip(trunk, torch.split(step, [weight.numel() for weight in trunk]), strict=True):
         weight.add_(part.view_as(weight))
@@ -165,5 +166,5 @@ def _moved(trunk: list[torch.nn.Parameter], step: Tensor, loss: Callable[[], Ten
 
 
 def cosine(a: Tensor, b: Tensor) -> float:
-    """Cosine of two vectors [N], 0 where one is zero."""
+    """Returns the cosine of two vectors [N], 0 if one of them is zero."""
     return float(F.cosine_similarity(a, b, dim=0))

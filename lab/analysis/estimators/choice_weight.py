@@ -1,78 +1,93 @@
-"""How often the loss of n heads counts a choice (paper, section 5.1 and figure 9): counted, and in closed form."""
+"""The implied weight of a choice in the loss of n heads (paper, section 5.1, figure 9), counted and in closed form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from generators.foundation.randomness import Integers
-from generators.tasks.choice import CONSEQUENTIAL, DECIDED, INCONSEQUENTIAL
+from generators.protocols import ChoicePoints
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
 
 
 @dataclass(frozen=True)
-class Head:
-    """A head whose target is `lag` tokens ahead of its position, and `unseen` tokens ahead of the last one it knows.
+class PredictionHead:
+    """A head and what it knows.
 
-    The two are one unless the head is told the true tokens in between, as sequential modules are: then unseen = 1.
+    Attributes:
+        lag: how far ahead of its position its target is.
+        unseen: how far ahead of the last token that it knows its target is. This equals the lag, unless the head also
+            reads the true tokens in between, as sequential modules do; then it is 1.
     """
 
     lag: int
     unseen: int
 
 
+@dataclass(frozen=True)
+class ChoiceCounts:
+    """The number of predictions, at each choice [B, T], of targets of three classes; 0 at other positions."""
+
+    consequential: Integers
+    inconsequential: Integers
+    decided: Integers
+
+    @property
+    def total(self) -> Integers:
+        """The number of predictions of the choice and of what it decides [B, T]."""
+        return self.consequential + self.inconsequential + self.decided
+
+
 @torch.no_grad()
-def heads_of(network: Objective, batch: TensorBatch) -> list[Head]:
-    """The heads of a network; what they are told is found by telling them something else."""
+def prediction_heads(network: Objective, batch: TensorBatch) -> list[PredictionHead]:
+    """Returns the heads of a network. Whether a head reads tokens after its position is tested by changing them."""
     tokens = batch.inputs_BxP
     latent = network.trunk(tokens)
 
-    def told(lag: int) -> bool:
+    def reads_ahead(lag: int) -> bool:
         return not torch.equal(network.hidden(latent, lag, tokens), network.hidden(latent, lag, tokens.flip(1)))
 
-    return [Head(lag, 1 if told(lag) else lag) for lag in network.lags]
+    return [PredictionHead(lag, 1 if reads_ahead(lag) else lag) for lag in network.lags]
 
 
-def counted_weight(labels: Mapping[str, Integers], heads: Sequence[Head]) -> dict[int, Integers]:
-    """Of each choice, the predictions that look at it, or at a token that it decides, from before it: by class of what
-    they look at, int64 [B, T] at the choice's position. Counted head by head and target by target.
-
-    Args:
-        labels: `class` and `choice` of the tokens [B, T].
-    """
-    classes, choice = labels["class"], labels["choice"]
-    found = {which: np.zeros_like(choice) for which in (CONSEQUENTIAL, INCONSEQUENTIAL, DECIDED)}
+def count_predictions(points: ChoicePoints, heads: Sequence[PredictionHead]) -> ChoiceCounts:
+    """Counts, head by head and target by target, the predictions of each choice, and of each token that it decides,
+    from positions before the choice."""
+    masks = (points.consequential, points.inconsequential, points.decided)
+    counts = [np.zeros_like(points.choice) for _ in masks]
     for head in heads:
-        for target in range(head.lag, classes.shape[1]):
-            for row in np.flatnonzero(choice[:, target] > target - head.unseen):
-                found[int(classes[row, target])][row, choice[row, target]] += 1
-    return found
+        for target in range(head.lag, points.choice.shape[1]):
+            choice = points.choice[:, target]
+            for mask, count in zip(masks, counts, strict=True):
+                rows = np.flatnonzero(mask[:, target] & (choice > target - head.unseen))
+                count[rows, choice[rows]] += 1
+    return ChoiceCounts(*counts)
 
 
-def weight_in_theory(
-    heads: Sequence[Head], decides: int, spacing: int, before: int | None = None, after: int | None = None
+def theoretical_weight(
+    heads: Sequence[PredictionHead], decides: int, spacing: int, before: int | None = None, after: int | None = None
 ) -> tuple[int, int]:
-    """The same in closed form, of one choice: predictions of the choice itself, and of what it decides.
+    """Returns the same counts of one choice in closed form: predictions of the choice, and of what it decides.
 
-    A head that looks i ahead sees the target at offset k of a choice from before it if k < i. With D tokens decided,
-    and the next choice S tokens on, after which tokens are that choice's, n heads make
+    A head with lag i predicts the target at offset k of a choice from before the choice if k < i. With D decided
+    tokens and the next choice S tokens later, from which on tokens belong to that choice, n heads make
 
         weight = sum over i of min(i, m) = m n - m (m - 1) / 2,    m = min(D + 1, S, n)
 
-    predictions. While D < S, as the task has it, the next choice takes nothing away and this is `implied_weight(n, D)`,
-    exact at any spacing: windows of two choices nearer than n overlap, but no token is in the share of both. Were
-    D >= S, `implied_weight` would count a token once for each choice it depends on; by the last one, m = S. A choice
-    near the start of its sample has fewer positions in front of it, one near the end fewer tokens behind it.
+    predictions. If D < S, as in the task `choice`, the next choice takes nothing away, and this is
+    `implied_weight(n, D)` at any spacing: windows of two choices nearer than n overlap, but no token counts for both.
+    If D >= S, `implied_weight` would count a token once for each choice it depends on; by the last choice, m = S. A
+    choice near the start of its sample has fewer positions before it, one near the end fewer tokens after it.
 
     Args:
-        decides, spacing: D and S in tokens; D = 0 of an inconsequential choice.
-        before, after: tokens of the sample in front of the choice, and behind it; enough of them if absent.
+        decides, spacing: D and S in tokens; D = 0 for an inconsequential choice.
+        before, after: tokens of the sample before and after the choice; None for enough of them.
     """
-    deciding = min(decides, spacing - 1) if after is None else min(decides, spacing - 1, after)
-    each = [
+    last_offset = min(decides, spacing - 1) if after is None else min(decides, spacing - 1, after)
+    counts = [
         sum(offset < head.unseen and (before is None or head.lag <= before + offset) for head in heads)
-        for offset in range(deciding + 1)
+        for offset in range(last_offset + 1)
     ]
-    return each[0], sum(each[1:])
+    return counts[0], sum(counts[1:])

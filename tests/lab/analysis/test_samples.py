@@ -1,4 +1,4 @@
-"""Samples are what decoding and the heads say of them, token by token."""
+"""The samples analysis shows the drafts of the decoder and the losses of the heads, token by token."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch
 from generators.tasks.choice import Choice, ChoiceConfig
 from generators.tasks.text import Text, TextConfig
 from lab.analysis.analysis import Row
-from lab.analysis.samples import SamplesAnalysis, pieces
+from lab.analysis.samples import SamplesAnalysis, token_texts
 from lab.decoding.decoder import decode
 from lab.decoding.prompts import prompts_of
 from lab.run.stored_run import StoredRun
@@ -21,7 +21,7 @@ from tests.conftest import Spec, logits_of
 CHOICE = {"kind": "choice", "length_tokens": 64, "validation_samples": 8, "test_samples": 8}
 
 
-def stored(spec: Any, home: Path) -> StoredRun:
+def train_run(spec: Any, home: Path) -> StoredRun:
     train(spec, home)
     return StoredRun(home, spec.identity, "best")
 
@@ -32,32 +32,29 @@ def parts_of(rows: list[Row], part: str, sample: int = 0) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def run(tiny: Spec, tmp_path_factory: pytest.TempPathFactory) -> StoredRun:
-    return stored(tiny(objective__n=3, training__steps=40), tmp_path_factory.mktemp("samples"))
+    return train_run(tiny(objective__n=3, training__steps=40), tmp_path_factory.mktemp("samples"))
 
 
-def test_drafts_are_greedy_tokens_and_each_pass_begins_with_head_1_and_goes_on_in_order(run: StoredRun) -> None:
-    task, found = run.parts.task, SamplesAnalysis().analyse(run)
-    batch = task.batch("test", np.arange(16))
-    prompts, lengths, room = prompts_of(batch)
+def test_drafts_are_greedy_tokens_and_heads_follow_each_other_within_a_pass(run: StoredRun) -> None:
+    task, result = run.parts.task, SamplesAnalysis().analyse(run)
+    prompts, lengths, room = prompts_of(task.batch("test", np.arange(16)))
     plain = decode(run.parts.network, prompts, lengths, min(room, 40)).tokens
     for sample in range(3):
-        rows = parts_of(found.rows, "draft", sample)
-        given = [row for row in rows if row["head"]]
-        assert [row["text"].strip() for row in given] == [task.vocabulary[token] for token in plain[sample]]
+        rows = parts_of(result.rows, "draft", sample)
+        decoded = [row for row in rows if row["head"]]
+        assert [row["text"].strip() for row in decoded] == [task.vocabulary[token] for token in plain[sample]]
         assert [row["place"] for row in rows] == list(range(rows[0]["place"], rows[0]["place"] + len(rows)))
-        assert given[0]["place"] == lengths[sample]
-        for before, after in pairwise(given):
-            same = after["forward"] == before["forward"]
-            assert after["head"] == (before["head"] + 1 if same else 1)
-            assert same or after["forward"] == before["forward"] + 1
-            assert not (same and after["refused"])
-    assert (
-        found.measures["tokens_per_forward"]
-        == decode(run.parts.network, prompts, lengths, min(room, 40), 3).tokens_per_forward
-    )
+        assert decoded[0]["place"] == lengths[sample]
+        for before, after in pairwise(decoded):
+            same_pass = after["forward"] == before["forward"]
+            assert after["head"] == (before["head"] + 1 if same_pass else 1)
+            assert same_pass or after["forward"] == before["forward"] + 1
+            assert not (same_pass and after["refused"])
+    drafted = decode(run.parts.network, prompts, lengths, min(room, 40), 3)
+    assert result.measures["tokens_per_forward"] == drafted.tokens_per_forward
 
 
-def test_losses_are_those_of_the_heads_and_none_where_a_head_has_no_target(run: StoredRun) -> None:
+def test_losses_are_those_of_the_heads_and_absent_if_a_head_has_no_target(run: StoredRun) -> None:
     batch = run.parts.task.batch("test", np.arange(2))
     tokens = torch.from_numpy(batch.tokens)
     rows = parts_of(SamplesAnalysis().analyse(run).rows, "loss", 1)
@@ -73,8 +70,8 @@ def test_losses_are_those_of_the_heads_and_none_where_a_head_has_no_target(run: 
 
 
 def test_choices_have_the_weight_of_the_paper_away_from_the_edges(tiny: Spec, tmp_path: Path) -> None:
-    """n(n + 1)/2 of a consequential choice, n of another (section 5.1)."""
-    rows = SamplesAnalysis().analyse(stored(tiny(task=CHOICE, objective__n=4, model__layers=5), tmp_path)).rows
+    """n(n + 1)/2 for a consequential choice, n for an inconsequential one (section 5.1)."""
+    rows = SamplesAnalysis().analyse(train_run(tiny(task=CHOICE, objective__n=4, model__layers=5), tmp_path)).rows
     inner = [row for row in parts_of(rows, "loss") if 4 <= row["place"] < 56]
     assert {row["weight"] for row in inner if row["class"] == "consequential choice"} == {10}
     assert {row["weight"] for row in inner if row["class"] == "inconsequential choice"} == {4}
@@ -91,25 +88,30 @@ def test_choices_have_the_weight_of_the_paper_away_from_the_edges(tiny: Spec, tm
         {"kind": "registers"},
     ],
 )
-def test_what_cannot_draft_shows_losses_alone(tiny: Spec, tmp_path: Path, objective: dict[str, Any]) -> None:
-    found = SamplesAnalysis().analyse(stored(tiny(objective=objective, training__steps=4), tmp_path))
-    assert {row["part"] for row in found.rows} == {"loss"}
-    assert found.measures == {"tokens_per_forward": 1.0}
+def test_an_objective_that_cannot_draft_shows_losses_alone(
+    tiny: Spec, tmp_path: Path, objective: dict[str, Any]
+) -> None:
+    result = SamplesAnalysis().analyse(train_run(tiny(objective=objective, training__steps=4), tmp_path))
+    assert {row["part"] for row in result.rows} == {"loss"}
+    assert result.measures == {"tokens_per_forward": 1.0}
 
 
-def test_pieces_of_a_text_are_joined_as_they_are_and_words_bring_their_blank() -> None:
+def test_texts_of_a_text_task_join_as_they_are_and_words_have_a_space_before_them() -> None:
     text = Text(TextConfig(length_tokens=64))
     tokens = text.batch("test", [3]).tokens[0]
-    assert "".join(pieces(text, tokens)) == text.text(tokens)
+    assert "".join(token_texts(text, tokens)) == text.text(tokens)
     choice = Choice(ChoiceConfig())
     tokens = choice.batch("test", [0]).tokens[0]
-    assert pieces(choice, tokens) == [choice.vocabulary[tokens[0]], *(f" {choice.vocabulary[t]}" for t in tokens[1:])]
+    assert token_texts(choice, tokens) == [
+        choice.vocabulary[tokens[0]],
+        *(f" {choice.vocabulary[t]}" for t in tokens[1:]),
+    ]
 
 
-def test_half_a_character_and_padding_are_called_by_their_names() -> None:
+def test_half_a_character_and_padding_have_their_names() -> None:
     text = Text(TextConfig(length_tokens=64))
     tokens = np.array([*"a\N{LATIN SMALL LETTER E WITH ACUTE}".encode(), text.padding])
-    assert pieces(text, tokens) == [
+    assert token_texts(text, tokens) == [
         "a",
         text.vocabulary[tokens[1]],
         text.vocabulary[tokens[2]],
@@ -118,7 +120,7 @@ def test_half_a_character_and_padding_are_called_by_their_names() -> None:
 
 
 def test_the_terminal_names_every_decoded_token(run: StoredRun) -> None:
-    found = SamplesAnalysis().analyse(run)
-    line = next(line for line in found.lines if line.startswith("draft 0"))
+    result = SamplesAnalysis().analyse(run)
+    line = next(line for line in result.lines if line.startswith("draft 0"))
     bare = "".join(letter for letter in line.partition(": ")[2] if letter not in "[]×²³")
-    assert bare.split() == [row["text"].strip() for row in parts_of(found.rows, "draft")]
+    assert bare.split() == [row["text"].strip() for row in parts_of(result.rows, "draft")]

@@ -8,7 +8,7 @@ import pytest
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
-from lab.analysis.measure_store import place_of
+from lab.analysis.measure_store import result_path
 from lab.run.files import json_bytes
 from reports.frames.judged import read_judged
 from reports.frames.results import read_results
@@ -47,7 +47,7 @@ def store_samples(stored: StoredStudy, cell: str, rows: list[Tree]) -> str:
     """Stores samples of the first run of a cell, and returns its identity."""
     run = stored.run(cell, 0).identity
     tree = {"analysis": "samples", "measures": {"tokens_per_forward": 1.5}, "rows": rows}
-    place_of(stored.home, run, "best", "samples").write_bytes(json_bytes(tree))
+    result_path(stored.home, run, "best", "samples").write_bytes(json_bytes(tree))
     return run
 
 
@@ -117,7 +117,7 @@ def test_a_page_has_the_same_bytes_again_without_weights(sampled: tuple[StoredSt
 @pytest.mark.parametrize("content", [b"{", b"{}", b'{"rows": 3}', json.dumps({"rows": [{"part": "draft"}]}).encode()])
 def test_a_damaged_file_of_samples_is_named(sampled: tuple[StoredStudy, str], content: bytes) -> None:
     stored, run = sampled
-    results, path = read_results(stored.home, stored.study), place_of(stored.home, run, "best", "samples")
+    results, path = read_results(stored.home, stored.study), result_path(stored.home, run, "best", "samples")
     whole = path.read_bytes()
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"{run}/analysis-samples-best.json: not samples of a run; delete it"):
