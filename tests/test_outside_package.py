@@ -24,7 +24,7 @@ from tests.outside_package import EXAMPLE, ROOT, STUDY, install_example
 Outside = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_the_example_task_is_sound_and_its_shortcut_is_right_at_one_place_in_six() -> None:
+def test_the_example_task_passes_its_check_and_its_shortcut_is_right_at_one_position_in_six() -> None:
     task = Reverse(ReverseConfig(symbols=20))
     assert check_task(task, 500).passed
     assert task.text(task.batch("train", [0]).tokens[0]).replace(" ", "") == "".join(
@@ -42,8 +42,8 @@ def test_the_example_task_is_sound_and_its_shortcut_is_right_at_one_place_in_six
 def test_the_example_objective_passes_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     from lab.objectives.table import OBJECTIVES
 
-    place = "tests.example_package.mtp_lab_example.next_latent:NextLatent"
-    monkeypatch.setitem(OBJECTIVES.rows, "next_latent", place)  # type: ignore[arg-type]
+    target = "tests.example_package.mtp_lab_example.next_latent:NextLatent"
+    monkeypatch.setitem(OBJECTIVES.rows, "next_latent", target)  # type: ignore[arg-type]
     assert [check for check in check_objective(NextLatentConfig(weight=0.5)) if check.problem] == []
 
 
@@ -95,7 +95,9 @@ def answer(done: subprocess.CompletedProcess[str]) -> Any:
 
 
 @pytest.mark.slow
-def test_a_package_goes_the_whole_way_and_is_missed_with_a_sentence(outside: Outside, tmp_path: Path) -> None:
+def test_a_study_of_another_package_runs_and_is_refused_in_one_sentence_once_it_is_uninstalled(
+    outside: Outside, tmp_path: Path
+) -> None:
     assert answer(outside("data", "list", "--json"))["reverse"].endswith("(mtp-lab-example 0.1.0)")
     assert answer(outside("data", "check", "reverse", "--count", 200, "--json"))["unconfirmed"] == 0
     assert answer(outside("objective", "list", "--json"))["next_latent"].endswith("(mtp-lab-example 0.1.0)")
@@ -132,4 +134,5 @@ def test_a_package_goes_the_whole_way_and_is_missed_with_a_sentence(outside: Out
         assert "no other installed package provides that name" in done.stderr
     without = Path(answer(outside("report", "mine", "--json", installed=False))["report"]).read_text()
     assert "objective=mine" in without
-    assert ("seconds of training" in page, "seconds of training" in without) == (True, False)
+    exhibit = "Score against seconds of training"
+    assert (exhibit in page, exhibit in without) == (True, False)
