@@ -81,18 +81,10 @@ class OptimiserStep:
     def __init__(self, network: nn.Module, training: TrainingConfig, backward: Backward | None = None) -> None:
         self.network, self.training = network, training
         self.device = next(network.parameters()).device
-        self.other_backward = backward
+        self.backward = backward
         if training.compile:
             compile_blocks(network, training.cuda_graphs)
         self.optimiser = build_optimiser(network, training)
-
-    def backward(self, batch: TensorBatch) -> dict[str, Tensor]:
-        """Takes the backward pass of a batch in the precision of the parameters; see `add_gradient`."""
-        if self.other_backward is not None:
-            return self.other_backward(batch)
-        assert isinstance(self.network, Objective)
-        training = self.training
-        return accumulate_gradient(self.network, batch, training.loss, training.micro_batches, training.compile)
 
     def release_outputs(self) -> None:
         """Lets CUDA graphs reuse their output buffers."""
@@ -106,7 +98,11 @@ class OptimiserStep:
             The value of each loss term by name, in nats.
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.precision == "bf16"):
-            return self.backward(batch)
+            if self.backward is not None:
+                return self.backward(batch)
+            assert isinstance(self.network, Objective)
+            training = self.training
+            return accumulate_gradient(self.network, batch, training.loss, training.micro_batches, training.compile)
 
     def take(self, batch: TensorBatch, step: int) -> dict[str, Tensor]:
         """Takes optimiser step `step`, counted from 0, on a batch.

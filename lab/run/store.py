@@ -43,7 +43,7 @@ SPEC, ENVIRONMENT, RESULT = "spec.json", "environment.json", "result.json"
 METRICS, TIMING = "metrics.jsonl", "timing.jsonl"
 LAST, BEST = "last.safetensors", "best.safetensors"
 
-REWRITE = "delete it and train the run again, which writes it anew"
+REWRITE = "delete it and train the run again, which writes it again"
 RESUME = "delete it and train the run again, which resumes from the last checkpoint"
 
 
@@ -83,7 +83,7 @@ class RunFolder:
         if spec.identity != self.identity:
             raise UserError(
                 f"{path}: describes run {spec.identity}, not the run its folder is named after: it was edited, or "
-                "written by a lab with other settings; train the run again, which writes it anew"
+                "written by a lab with other settings; train the run again, which writes it again"
             )
         return spec
 

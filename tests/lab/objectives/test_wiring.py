@@ -1,4 +1,4 @@
-"""Which head stands on which, by hand from appendix B; and the page made from it."""
+"""The inputs of the heads, by hand from appendix B, and the page that is generated from them."""
 
 from pathlib import Path
 

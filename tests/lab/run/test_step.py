@@ -1,11 +1,13 @@
 """The optimiser step: every setting reaches it."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.run import step as step_module
 from lab.run.assembly import assemble
@@ -99,8 +101,8 @@ def test_another_backward_pass_takes_the_same_step(tiny: Spec) -> None:
     weights = []
     for replaced in (False, True):
         parts = assemble(spec)
-        plain = OptimiserStep(parts.network, spec.training)
-        chosen = OptimiserStep(parts.network, spec.training, plain.backward) if replaced else plain
-        chosen.take(next(training_batches(parts.task, spec, parts.device, 0)), 0)
+        backward = partial(accumulate_gradient, parts.network, loss="joint") if replaced else None
+        optimiser_step = OptimiserStep(parts.network, spec.training, backward)
+        optimiser_step.take(next(training_batches(parts.task, spec, parts.device, 0)), 0)
         weights.append(parts.network.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

@@ -135,7 +135,7 @@ def test_a_spec_of_another_run_is_refused_and_written_again_by_training(
         ended = lab("score", tiny().identity, "--home", tmp_path / "home")
         assert ended.returncode == 2
         assert f"{SPEC}: {reason}" in ended.stderr
-        assert "train the run again, which writes it anew" in ended.stderr
+        assert "train the run again, which writes it again" in ended.stderr
     train(tiny(), tmp_path / "home")
     assert contents(interrupted_folder) == complete_contents
 
