@@ -89,7 +89,7 @@ def test_any_other_file_that_does_not_have_its_form_is_named(folder: StudyFolder
 
 def test_a_study_of_another_version_is_said_to_be_one(folder: StudyFolder) -> None:
     (folder.path / "study.json").write_text('{"name": "small"}')
-    with pytest.raises(UserError, match="stored by another version of the lab; run it again"):
+    with pytest.raises(UserError, match=r"stored by another version of the lab, or with a package .*; run it again"):
         folder.read_study()
 
 

@@ -106,7 +106,7 @@ def late_distances(study: Study, cells: int) -> float:
     return fmean(distances)
 
 
-@pytest.mark.parametrize(("sampler", "cells", "trials"), [("tpe", 20, 16), ("gp", 4, 12)])
+@pytest.mark.parametrize(("sampler", "cells", "trials"), [("tpe", 20, 16), ("gp", 3, 10)])
 def test_a_sampler_comes_closer_to_the_best_rate_than_random_proposals(
     study_file: Edit, monkeypatch: pytest.MonkeyPatch, sampler: str, cells: int, trials: int
 ) -> None:
@@ -124,7 +124,7 @@ def test_a_sampler_comes_closer_to_the_best_rate_than_random_proposals(
 def test_a_sampler_proposes_the_same_again_and_something_else_in_each_cell(
     study_file: Edit, tmp_path: Path, sampler: str
 ) -> None:
-    study = load(str(study_file(("trials = 2", f'trials = 5\nsampler = "{sampler}"'))), "cpu", [])
+    study = load(str(study_file(("trials = 2", f'trials = 4\nsampler = "{sampler}"'))), "cpu", [])
     proposals = []
     for home in (tmp_path / "first", tmp_path / "second"):
         sweep(study, home)
