@@ -26,7 +26,7 @@ class TimedDecoding:
     seconds: list[float]
 
     def times_faster(self, plain: "TimedDecoding") -> float:
-        """The speed-up over plain decoding, in the median turn."""
+        """Returns the speed-up over plain decoding in the median turn."""
         return median_ratio(plain.seconds, self.seconds)
 
 

@@ -35,7 +35,7 @@ def test_the_readme_maps_the_heads_of_an_anticausal_chain(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("objective", "words"),
     [
-        ({"kind": "multi_token", "n": 2, "head": "none", "unembedding": "replicated"}, "Uk `norm` and `extra_lm_heads.(k-2)`"),
+        ({"kind": "multi_token", "n": 2, "head": "none", "unembedding": "replicated"}, "Uk is `norm` and `extra_lm_heads.(k-2)`"),
         ({"kind": "sequential_modules"}, "h^k_t = block_k(M_k [norm(h^{k-1}_t); norm(Emb(x_{t+k}))])"),
         ({"kind": "token_order"}, "A second unembedding on the same hidden state"),
         ({"kind": "registers"}, "Every token t is followed by a register"),
@@ -65,7 +65,7 @@ def test_the_readme_has_the_scores_of_its_checkpoint(tmp_path: Path) -> None:
 
     stored.checkpoint = "8"
     export(stored, tmp_path / "kept")
-    assert "--checkpoint 8` gives them" in (tmp_path / "kept" / "README.md").read_text()
+    assert "--checkpoint 8` computes them" in (tmp_path / "kept" / "README.md").read_text()
 
     stored.folder.write_result({"status": "diverged", "reason": "the loss was not a finite number by step 8"})
     export(stored, tmp_path / "diverged")

@@ -33,11 +33,11 @@ def test_the_command_exports_a_trained_run_and_overwrites_nothing(lab: Lab, tmp_
     assert sorted(answer["files"]) == sorted(path.name for path in (tmp_path / "out").iterdir())
     again = lab("export", run, tmp_path / "out", *home)
     assert again.returncode == 2
-    assert "something there already" in again.stderr
+    assert "is not empty" in again.stderr
     for place in (path, path / "below", tmp_path / ("x" * 300)):
         refused = lab("export", run, place, *home)
         assert refused.returncode == 2
-        assert refused.stderr.startswith(f"lab: {place}: no folder can be made there")
+        assert refused.stderr.startswith(f"lab: {place}: cannot be made a folder")
         assert len(refused.stderr.splitlines()) == 1
     assert "should be best or last" in lab("export", run, tmp_path / "new", "--checkpoint", "first", *home).stderr
     assert lab("export", "zzz", tmp_path / "new", *home).returncode == 2
@@ -55,7 +55,7 @@ def test_a_linear_head_is_refused_because_no_llama_has_one(lab: Lab, tmp_path: P
     stored = stored_run(tmp_path / "home", {"kind": "multi_token", "n": 2, "head": "linear"})
     refused = lab("export", stored.folder.identity, tmp_path / "out", "--home", tmp_path / "home")
     assert refused.returncode == 2
-    assert f"run {stored.folder.identity}: a Linear stands on its next-token path" in refused.stderr
+    assert f"run {stored.folder.identity}: its next-token path contains a Linear" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
@@ -71,9 +71,9 @@ def test_a_path_that_only_resembles_a_llama_is_refused(tmp_path: Path) -> None:
     for changed, reason in (
         (
             NextTokenPath([OtherBlock(16, 2, 44)], path.norm, path.unembedding),
-            "run x: a OtherBlock stands on its next-token path",
+            "run x: its next-token path contains a OtherBlock",
         ),
-        (NextTokenPath(path.layers, path.norm, biased), "run x: the unembedding has a bias"),
+        (NextTokenPath(path.layers, path.norm, biased), "run x: its unembedding has a bias"),
     ):
         network.next_token_path = lambda changed=changed: changed  # type: ignore[method-assign, misc]
         with pytest.raises(UserError, match=reason):

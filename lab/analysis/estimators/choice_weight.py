@@ -53,8 +53,7 @@ def prediction_heads(network: Objective, batch: TensorBatch) -> list[PredictionH
 
 
 def count_predictions(points: ChoicePoints, heads: Sequence[PredictionHead]) -> ChoiceCounts:
-    """Counts, head by head and target by target, the predictions of each choice, and of each token that it decides,
-    from positions before the choice."""
+    """Counts the predictions of each choice, and of each token that it decides, from positions before the choice."""
     masks = (points.consequential, points.inconsequential, points.decided)
     counts = [np.zeros_like(points.choice) for _ in masks]
     for head in heads:

@@ -58,7 +58,7 @@ class Consequences:
 
     @property
     def is_choice_point(self) -> Mask:
-        """Which positions are choice points [N]."""
+        """A mask of the positions that are choice points [N]."""
         above: Mask = self.nats > THRESHOLD
         return above
 

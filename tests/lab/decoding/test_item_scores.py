@@ -1,4 +1,4 @@
-"""Items put to a network: by hand where the network is, and in agreement with the evaluation where both ask the same."""
+"""Scores of items: answers and likelihoods as computed token by token, and chance for a random network."""
 
 import json
 
@@ -18,7 +18,7 @@ def parts(tiny: Spec) -> RunParts:
     return assemble(tiny(task__characters=4, task__name_parts=8, task__length_tokens=40))
 
 
-def test_generation_is_greedy_token_by_token() -> None:
+def test_generated_answers_are_greedy_token_by_token() -> None:
     text = bytes_parts()
     posed = items(text.task, "test", np.arange(6), answer_tokens=5)
     generated = generate_answers(text, posed)
@@ -30,7 +30,7 @@ def test_generation_is_greedy_token_by_token() -> None:
 
 
 def bytes_parts() -> RunParts:
-    """A network of random weights on bytes, so that answers have several tokens."""
+    """Returns a network with random weights on bytes, so that answers have several tokens."""
     tree = {
         "task": {"kind": "text", "length_tokens": 32, "test_samples": 8, "validation_samples": 8},
         "model": {"width": 16, "layers": 3, "attention_heads": 2},
@@ -40,19 +40,19 @@ def bytes_parts() -> RunParts:
     return assemble(parse_spec(tree, "the test's spec"))
 
 
-def test_likelihoods_are_sums_over_the_options_tokens() -> None:
+def test_log_likelihoods_are_sums_over_the_tokens_of_an_option() -> None:
     text = bytes_parts()
     posed = items(text.task, "test", np.arange(3), answer_tokens=4)
-    found = option_log_likelihoods(text, posed)
+    log_p_options = option_log_likelihoods(text, posed)
     for row in range(3):
         for option in range(4):
             sequence = [*posed.prompts[row, : posed.lengths[row]], *posed.options[row, option]]
             log_p = logits_of(text.network, torch.tensor([sequence[:-1]]))[0, -4:].log_softmax(-1)
             expected = sum(float(log_p[k, token]) for k, token in enumerate(posed.options[row, option]))
-            assert found[row, option] == pytest.approx(expected, rel=1e-4)
+            assert log_p_options[row, option] == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_random_network_is_at_chance_and_its_two_posings_agree_where_they_must(parts: RunParts) -> None:
+def test_a_random_network_is_at_chance_and_chooses_what_it_generates_if_that_is_an_option(parts: RunParts) -> None:
     posed = items(parts.task, "test", options=3)
     scores = score_items(parts, posed)
     error = np.sqrt((1 / 3) * (2 / 3) / len(posed))
@@ -61,12 +61,10 @@ def test_a_random_network_is_at_chance_and_its_two_posings_agree_where_they_must
     generated = generate_answers(parts, posed)[:, 0]
     chosen = posed.options[np.arange(len(posed)), option_log_likelihoods(parts, posed).argmax(axis=1), 0]
     among = (posed.options[:, :, 0] == generated[:, None]).any(axis=1)
-    assert (generated[among] == chosen[among]).all(), "the likeliest token of all is the likeliest of the options"
+    assert (generated[among] == chosen[among]).all(), "the likeliest token of all is the likeliest option"
 
 
-def test_score_puts_items_from_the_command_line(
-    parts: RunParts, tiny: Spec, lab: Lab, spec_file: str, tmp_path: str
-) -> None:
+def test_lab_score_scores_items(lab: Lab, spec_file: str, tmp_path: str) -> None:
     trained = json.loads(lab("train", spec_file, "--home", tmp_path, "--set", "task.length_tokens=64", "--json").stdout)
     value = json.loads(lab("score", trained["run"], "--items", "--home", tmp_path, "--json").stdout)
     assert value["scores"].keys() == {
