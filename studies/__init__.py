@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from studies.declared.loading import load
     from studies.declared.measures import Measure
     from studies.declared.study import Cell, Study
+    from studies.judging.from_ledger import judge_stored
     from studies.judging.judge import judge
     from studies.judging.judgement import Judgement, sentence
-    from studies.judging.stored import judge_stored
     from studies.ledger.declared_study import find_study
     from studies.running.executors.attempt import attempt
     from studies.running.executors.executor import Executor, ExecutorContext, Outcome, RunRequest
@@ -47,7 +47,7 @@ else:
             "studies.declared.study": ("Cell", "Study"),
             "studies.judging.judge": ("judge",),
             "studies.judging.judgement": ("Judgement", "sentence"),
-            "studies.judging.stored": ("judge_stored",),
+            "studies.judging.from_ledger": ("judge_stored",),
             "studies.ledger.declared_study": ("find_study",),
             "studies.running.executors.attempt": ("attempt",),
             "studies.running.executors.executor": ("Executor", "ExecutorContext", "Outcome", "RunRequest"),

@@ -21,8 +21,8 @@ def claims_command(
     as_json: Json = False,
 ) -> None:
     """Judge every claim of studies from their stored scores."""
+    from studies.judging.from_ledger import judge_stored
     from studies.judging.judgement import sentence
-    from studies.judging.stored import judge_stored
     from studies.ledger.declared_study import find_study
 
     studies = expand_collections(names or [], scale, home)
