@@ -1,4 +1,4 @@
-"""Checks of a machine: what it has, and whether the lab works on it."""
+"""Checks of a machine: its hardware and packages, and a trial of the lab on it."""
 
 import os
 import platform

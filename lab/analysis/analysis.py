@@ -95,7 +95,7 @@ class Analysis(ABC):
         raise UserError(f"{where}analysis {cls.name} has no measure {measure!r}; {near}")
 
     def result(self, findings: Findings) -> AnalysisResult:
-        """Makes a result of what was collected, with the unit of every column and measure that has one."""
+        """Turns findings into a result, with the units of all columns and measures that have one."""
         units = {measure: self.measure_info(measure).unit for measure in findings.measures}
         units = {**self.column_units, **{measure: unit for measure, unit in units.items() if unit}}
         return AnalysisResult(self.name, findings.rows, findings.measures, findings.lines, units)

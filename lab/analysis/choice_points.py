@@ -1,11 +1,10 @@
 """Choice points (paper, section 5.1 and figure 9): where each head's loss and the useful gradient come from.
 
-The paper argues that the predictions of a choice, and of what it decides, from before the choice count n(n+1)/2 times
-in the loss of n heads, and those of an inconsequential choice n times. On tasks with labelled choice points, such as
-`choice`, four parts follow this up:
+The paper argues that a consequential choice has the weight n(n+1)/2 in the loss of n heads, and an inconsequential one
+the weight n. The weight is the number of predictions, made before the choice, of the choice itself or of a token that
+it decides. On tasks with labelled choice points, such as `choice`, four parts follow this up:
 
-    weight       predictions of a choice, or of a token that it decides, from before the choice: counted one by one,
-                 with the theory (`implied_weight`)
+    weight       these predictions, counted one by one, with the theory (`implied_weight`)
     loss         the loss of each head at each kind of target, in nats, with the closed-form optimum
     gradient     by head and kind: norm, and cosine to head 1's gradient on other samples (`choice_gradients`)
     useful       by kind: the fall of head 1's loss on other samples by a small step along the gradient of the kind
@@ -21,7 +20,7 @@ others then add up to more than one. Shares are given only if the interval of th
 Intervals are 95%. For losses, precision, recall and shares of positions: over samples, normal, from the linearised
 ratio of two sums; that of a share is no narrower than the exact binomial interval, which has a width even at 0 and 1.
 For gradients: Student's t over 8 independent pairs of batches, for their shares from the linearised ratio. For the
-consequence of one position: Student's t over the alternatives drawn. Gradients are those of the batches that training
+consequence of one position: Student's t over the alternatives drawn. Gradients come from the batches that training
 would read next; everything else is measured on the test split.
 """
 
@@ -126,8 +125,8 @@ def target_kinds(task: Task, batch: Batch, head: PredictionHead) -> dict[str, Ma
 
 
 def add_weights(task: ChoicePointTask, batch: Batch, heads: list[PredictionHead], findings: Findings) -> None:
-    """Adds the counted weight of each class of choices: the mean over the choices of some samples, and that of a choice
-    away from the edges of its sample."""
+    """Adds the counted weight of each class of choices: the mean over all choices of some samples, and the mean over
+    choices away from the edges of their sample."""
     points = task.choice_points(batch)
     counts, furthest = count_predictions(points, heads), max(head.lag for head in heads)
     length = points.choice.shape[1]

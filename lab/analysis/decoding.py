@@ -1,4 +1,4 @@
-"""Self-speculative decoding of test prompts: what a run's further heads are worth as drafters.
+"""Self-speculative decoding of test prompts: how good a run's further heads are as drafters.
 
 Paper, section 3.2: blockwise parallel decoding (Stern et al. 2018), greedy. Heads 2..k draft and head 1 verifies, so
 the tokens are those of plain decoding. For every k up to the number of heads that draft:
@@ -44,7 +44,7 @@ class DecodingAnalysis(Analysis):
     """Measures self-speculative decoding."""
 
     name = "decoding"
-    summary = "what the further heads are worth as drafters"
+    summary = "how good the further heads are as drafters"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {
         "tokens_per_forward*": MeasureInfo("more", "tokens"),
         "times_faster*": MeasureInfo("more", "ratio of seconds"),
@@ -102,7 +102,9 @@ def collect(decoded: dict[int, Decoded], faster: dict[int, float], objective: st
     for head, rate in enumerate(acceptance_rates(decoded[longest]), start=2):
         findings.add("head", "acceptance", rate, head=head)
         measures[f"acceptance_{head}"] = rate[0]
-        findings.lines.append(f"Head {head}: acceptance rate {interval_text(rate)}, given that earlier drafts stood.")
+        findings.lines.append(
+            f"Head {head}: acceptance rate {interval_text(rate)}, if the drafts before were accepted."
+        )
     if longest > 1:
         measures["acceptance_by_chance"] = chance = equal_pairs(decoded[1].tokens)
         findings.add("head", "by chance", chance)

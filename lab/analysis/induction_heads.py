@@ -21,7 +21,7 @@ the vocabulary and far above it on the task. Therefore both are measured.
 Intervals are 95%, by the normal approximation of a ratio of per-sample sums; samples are independent. The best head is
 the one that matches prefixes best on the same sequences, so among many heads at chance it is a little above.
 induction_drop is its accuracy_loss less the mean of the other heads'. The head that it reads from is among those, and
-makes up most of the mean if there are few. Formation is that of the whole run, whatever the checkpoint
+makes up most of the mean if there are few. Formation refers to the whole run, whatever the checkpoint
 (`skill_formation.py`).
 """
 
@@ -92,7 +92,7 @@ class InductionHeadsAnalysis(Analysis):
     def analyse(self, run: StoredRun) -> AnalysisResult:
         """Scores the attention heads of a checkpoint and finds when the run's skill formed.
 
-        Measures: those of the best head, and formation of the run.
+        The measures belong to the best head, those of formation to the run.
 
         Raises:
             UserError: the samples or the vocabulary are too small for a block that comes twice.
@@ -192,7 +192,7 @@ def copying_rows(measure: str, heads: list[Row], network: Objective, tokens_N: T
 
 
 def task_findings(run: StoredRun, heads: list[Row], best: int) -> tuple[list[Row], list[str]]:
-    """Returns what the heads do on validation samples, and the accuracy without each of them."""
+    """Returns the scores of the heads on validation samples, and the accuracy without each of them."""
     network, task = run.parts.network, run.parts.task
     batch = task.batch("validation", np.arange(min(SAMPLES, task.splits["validation"] or SAMPLES))).trimmed()
     counts_B = batch.scored[:, 1:].sum(axis=1).astype(np.float64)

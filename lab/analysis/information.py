@@ -115,7 +115,12 @@ class InformationAnalysis(Analysis):
 
 
 def row_of_mean(quantity: str, of: str, mean: ContextMean, where: str = "all") -> Row:
-    """Returns the row of a mean; `of` is what the quantity belongs to, `where` the pairs it is taken over."""
+    """Returns the row of a mean.
+
+    Args:
+        of: the owner of the quantity, such as "source" or "model".
+        where: the pairs that the mean is taken over.
+    """
     return {"quantity": quantity, "of": of, "where": where, "value": mean.value, "low": mean.low, "high": mean.high,
             "contexts": mean.count}  # fmt: skip
 
@@ -177,7 +182,7 @@ def rows_of_tokens(
 
 
 def log_ratios(tokens: Integers, network: Objective, second_head: SecondHead) -> Floats:
-    """Returns log q1(y | x, c) - log q2(y | c) [B, T - 1] by the place of x; the first place has none."""
+    """Returns log q1(y | x, c) - log q2(y | c) [B, T - 1] by the place of x; 0 at the first place."""
     ratios = np.zeros((len(tokens), tokens.shape[1] - 1))
     for start in range(0, len(tokens), SAMPLES_AT_ONCE):
         piece = tokens[start : start + SAMPLES_AT_ONCE]

@@ -1,4 +1,4 @@
-"""Look-ahead: what the residual stream at position t reveals of x_{t+lag} to a linear probe, layer by layer.
+"""Look-ahead: what the residual stream at position t reveals about x_{t+lag} to a linear probe, layer by layer.
 
 Probes read the embedding, the output of each layer of the trunk and that of head 1, without a norm, at lags 1 to 4:
 
@@ -55,7 +55,7 @@ class LookaheadAnalysis(Analysis):
     """Fits linear probes of later tokens to the residual stream."""
 
     name = "lookahead"
-    summary = "what the latent of each layer knows of later tokens"
+    summary = "what the latent of each layer reveals about later tokens"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {
         "lookahead_2": MeasureInfo("more", "nats"),
         "lookahead_3": MeasureInfo("more", "nats"),
@@ -65,7 +65,7 @@ class LookaheadAnalysis(Analysis):
     column_units: ClassVar[Mapping[str, str]] = {"value": "nats, or a share for accuracy, control and selectivity"}
 
     def analyse(self, run: StoredRun) -> AnalysisResult:
-        """Probes every layer; measures are those of the trunk's last layer.
+        """Probes every layer. The measures belong to the last layer of the trunk.
 
         Raises:
             UserError: the vocabulary is too large, or there are too few targets.

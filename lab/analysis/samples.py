@@ -34,9 +34,9 @@ from lab.run.stored_run import StoredRun
 PROMPTS = 16
 """Prompts that are decoded; the first of them are shown."""
 DRAFT_SAMPLES, DECODED_TOKENS, PROMPT_TOKENS = 3, 40, 16
-"""Samples of the draft part, and tokens of each: the decoded ones, and those of the prompt before them."""
+"""Samples of the draft part, and their tokens: decoded, and in the prompt before them."""
 LOSS_SAMPLES, LOSS_TOKENS, TOKENS_BEFORE_TARGETS = 2, 64, 16
-"""Samples of the loss part, and tokens of each: all, and at most this many before the first target."""
+"""Samples of the loss part, and their tokens: all, and before the first target."""
 HEADS_SHOWN = 2
 DIGITS = 4
 BLANK = "␣"
@@ -109,7 +109,7 @@ def draft_rows(task: Task, batch: Batch, decoded: Decoded) -> list[Row]:
 def loss_rows(task: Task, network: Objective, batch: Batch, device: torch.device) -> list[Row]:
     """Returns a row for each token of the samples: its class, whether it is scored, and the loss of each head at it.
 
-    A loss is None if the token carries none, or if it is closer to the start of its sample than the head looks ahead.
+    A loss is None for a token without loss, and for one closer to the start of its sample than the head's lag.
     """
     tensors = TensorBatch.from_batch(batch, device, np.arange(len(batch)))
     with torch.no_grad():

@@ -115,7 +115,7 @@ def measure_speculation(
     network = stored.parts.network
 
     def decode_once(k: int) -> tuple[list[Decoded], float]:
-        """Returns the continuations and the seconds without those of reading the prompts."""
+        """Returns the continuations and the seconds, from which those of reading the prompts are subtracted."""
         decoded, seconds = [], 0.0
         for prompts, lengths in batches:
             start = time.perf_counter()

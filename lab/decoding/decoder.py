@@ -131,20 +131,20 @@ def decode(
     steps = np.arange(draft)
     while True:
         hidden = cached.read(block, lengths[live] + decoded[live], draft)
-        standing, following = chooser.verify(network.unembed(hidden[0], 1), block, distributions)
+        kept_counts, following = chooser.verify(network.unembed(hidden[0], 1), block, distributions)
         row, place = live[unfinished, None], decoded[live[unfinished], None] + steps
         output[row, place] = block[unfinished]
-        stands = steps < standing[unfinished, None]
-        verified = steps[1:] <= standing[unfinished, None]
-        drafts[row, place[:, 1:], steps[:-1]] = np.where(verified, stands[:, 1:], -1)
+        is_kept = steps < kept_counts[unfinished, None]
+        verified = steps[1:] <= kept_counts[unfinished, None]
+        drafts[row, place[:, 1:], steps[:-1]] = np.where(verified, is_kept[:, 1:], -1)
         forwards[live[unfinished]] += 1
-        decoded[live[unfinished]] = np.minimum(decoded[live[unfinished]] + standing[unfinished], count)
+        decoded[live[unfinished]] = np.minimum(decoded[live[unfinished]] + kept_counts[unfinished], count)
         if end is not None:
-            unfinished[unfinished] = ~((block[unfinished] == end) & stands).any(axis=1)
+            unfinished[unfinished] = ~((block[unfinished] == end) & is_kept).any(axis=1)
         unfinished &= decoded[live] < count
         if not unfinished.any():
             break
-        block, distributions = draft_block(hidden, standing - 1, following)
+        block, distributions = draft_block(hidden, kept_counts - 1, following)
         if unfinished.sum() < COMPACT_BELOW * len(live):
             rows = np.flatnonzero(unfinished)
             cached.keep_samples(rows)

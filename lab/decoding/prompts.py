@@ -25,7 +25,7 @@ def continuation_classes(task: Task, batch: Batch, tokens: Integers) -> dict[str
     """Returns the position classes of decoded tokens [B, N] that continue the prompts of a batch.
 
     Returns:
-        For each class the task tells apart, which decoded places [B, N] belong to it.
+        Class -> a mask of the decoded places [B, N] that belong to it.
     """
     _, lengths, _ = prompts_of(batch)
     rows, places = np.arange(len(batch))[:, None], lengths[:, None] + np.arange(tokens.shape[1])

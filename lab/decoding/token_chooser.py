@@ -35,7 +35,7 @@ class TokenChooser:
             draft_distributions: the distribution that each draft was drawn from [K - 1, B, V].
 
         Returns:
-            How many tokens of each block stand [B], 1..K, and the token that follows them [B].
+            The number of accepted tokens of each block [B], 1..K with the certain one, and the token after them [B].
         """
         if not self.temperature:
             chosen = logits_BxKxV.argmax(dim=-1).cpu().numpy()

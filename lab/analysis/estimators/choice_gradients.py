@@ -11,8 +11,8 @@ to the whole gradient of the trunk. Each is compared with the gradient g_1 of he
 
 `useful` is measured for a kind of target (the sum over heads) by taking the step e both ways, [L_1(w + e g) -
 L_1(w - e g)] / 2e. A part with a negative value makes the next token worse: plain descent on it alone would raise head
-1's loss. All numbers come from `SPLITS` pairs of independent batches. Norms and cosines are those of batches of that
-size; sampling noise raises norms and pulls cosines towards zero. The products are unbiased.
+1's loss. All numbers come from `SPLITS` pairs of independent batches. Sampling noise in
+batches of that size raises norms and pulls cosines towards zero. The products are unbiased.
 """
 
 from collections.abc import Callable, Mapping, Sequence

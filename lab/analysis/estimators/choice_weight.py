@@ -14,7 +14,7 @@ from lab.objectives.objective import Objective
 
 @dataclass(frozen=True)
 class PredictionHead:
-    """A head and what it knows.
+    """A head, described by the distance of its target.
 
     Attributes:
         lag: how far ahead of its position its target is.
@@ -68,17 +68,18 @@ def count_predictions(points: ChoicePoints, heads: Sequence[PredictionHead]) -> 
 def theoretical_weight(
     heads: Sequence[PredictionHead], decides: int, spacing: int, before: int | None = None, after: int | None = None
 ) -> tuple[int, int]:
-    """Returns the same counts of one choice in closed form: predictions of the choice, and of what it decides.
+    """Returns the two counts of one choice in closed form: predictions of the choice, and of what it decides.
 
-    A head with lag i predicts the target at offset k of a choice from before the choice if k < i. With D decided
-    tokens and the next choice S tokens later, from which on tokens belong to that choice, n heads make
+    A head with lag i predicts the target at offset k of a choice, from before the choice, if k < i. The choice decides
+    D tokens, and the next choice comes S tokens later, from where on tokens belong to that one. Then n heads make
 
         weight = sum over i of min(i, m) = m n - m (m - 1) / 2,    m = min(D + 1, S, n)
 
-    predictions. If D < S, as in the task `choice`, the next choice takes nothing away, and this is
+    predictions. If D < S, as in the task `choice`, the next choice does not reduce the weight, which is then
     `implied_weight(n, D)` at any spacing: windows of two choices nearer than n overlap, but no token counts for both.
-    If D >= S, `implied_weight` would count a token once for each choice it depends on; by the last choice, m = S. A
-    choice near the start of its sample has fewer positions before it, one near the end fewer tokens after it.
+    If D >= S, `implied_weight` would count a token once for each choice that it depends on; here it counts for the last
+    one only, so m = S. A choice near the start of its sample has fewer positions before it, one near the end fewer
+    tokens after it.
 
     Args:
         decides, spacing: D and S in tokens; D = 0 for an inconsequential choice.

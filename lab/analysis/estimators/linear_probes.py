@@ -63,7 +63,7 @@ class LinearProbe:
     weight_KxV: Tensor
 
     def features(self, data: ProbeData) -> Tensor:
-        """Returns the input of the weight [N, K]: of unit variance, without what is linear in the context."""
+        """Returns the input of the weight [N, K]: whitened latents without their mean in each context."""
         return (data.latent_NxD - self.mean_CxD[data.context_N]) @ self.whiten_DxK
 
     @torch.no_grad()
