@@ -122,9 +122,3 @@ def test_dry_run_prints_the_parameters_and_trains_nothing(spec_file: Path, tmp_p
     block = 4 * 16**2 + 3 * 16 * 44 + 2 * 16
     assert value["non_embedding"] == 3 * block + 16
     assert not (tmp_path / "home").exists()
-
-
-def test_doctor_finds_nothing_wrong_here(tmp_path: Path, lab: Lab) -> None:
-    done = lab("doctor", "--json", "--home", tmp_path)
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["training"]["ok"]
