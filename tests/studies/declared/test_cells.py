@@ -98,7 +98,7 @@ def test_covering_cells_have_every_pair_of_levels(small: Study) -> None:
 def test_a_curriculum_that_ends_too_late_is_refused(study_file: Edit) -> None:
     stages = 'kind = "multi_token"\ncurriculum = "forward"\nstage_steps = 3'
     with pytest.raises(
-        UserError, match=r"stage_steps = 3: the last of 2 stages would begin at step 3, and .*steps = 3"
+        UserError, match=r"stage_steps = 3: the last of 2 stages would begin at step 3, but .*steps = 3"
     ):
         load(str(study_file(('kind = "multi_token"', stages))), "cpu", [])
 
