@@ -6,9 +6,12 @@ that has a start begins with weights of that run, which is trained first where i
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +36,7 @@ DRAWN_AT_ONCE = 32
 """Steps whose data is drawn in one call: numpy's cost per call is then small beside the step's."""
 WAIT_SECONDS = 0.5
 """Between two looks at a start that another process is training."""
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in another order each time
 
 Progress = Callable[[int], None]
 
@@ -236,6 +240,23 @@ class Run:
         return {found["split"]: {name: value for name, value in found.items() if name not in ("step", "split")}}
 
 
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """A GPU computes the same bytes each time in here; by default its attention adds gradients in any order."""
+    if device.type == "cpu":
+        yield
+        return
+    memory: Any = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    memory.fill_uninitialized_memory = False  # nothing here reads memory before it is written
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        memory.fill_uninitialized_memory = before[1]
+
+
 class Diverged(WorkFailed):
     """A loss that is not a number."""
 
@@ -260,7 +281,7 @@ def train(spec: RunSpec, home: Path, progress: Progress = silent, start_progress
     if (result := folder.result()) is not None:
         return result
     parts = assemble(spec)
-    with folder.locked(spec):
+    with folder.locked(spec), repeatable(parts.device):
         folder.write_environment(spec)
         if spec.start is not None and not (folder.path / LAST).exists():
             take_over(spec, parts.network, start_weights(spec.start, home, start_progress))
