@@ -16,7 +16,9 @@ from torch.utils.checkpoint import checkpoint
 from lab.batches import Targets
 
 ROWS_AT_ONCE = 512
-"""Hidden states whose logits are alive together where a fused graph has to go piece by piece."""
+"""Hidden states whose logits are alive together where a fused graph has to go piece by piece, on a CPU."""
+GPU_ROWS_AT_ONCE = 2048
+"""The same on a GPU, which smaller pieces leave idle (docs/gpu.md)."""
 FUSED = nn.LinearCrossEntropyOptions() if hasattr(nn, "LinearCrossEntropyOptions") else None
 """Options of torch's own chunked loss, or None before torch 2.13, which has none: pieces are then recomputed here."""
 
@@ -92,8 +94,8 @@ class CutGraph(Graph):
 class FusedGraph(CutGraph):
     """Cut, and the logits of all targets never exist together.
 
-    torch's own chunked unembedding and cross-entropy where there is one; before torch 2.13, pieces of `ROWS_AT_ONCE`
-    rows whose logits the backward pass computes again.
+    torch's own chunked unembedding and cross-entropy where there is one; before torch 2.13, pieces whose
+    logits the backward pass computes again.
     """
 
     def cross_entropy(
@@ -120,6 +122,7 @@ class FusedGraph(CutGraph):
 
     def rows(self, loss: RowsLoss, hidden_NxD: Tensor, *others: Tensor) -> Tensor:
         total = hidden_NxD.new_zeros(())
-        for piece in zip(*(torch.split(each, ROWS_AT_ONCE) for each in (hidden_NxD, *others)), strict=True):
+        rows = ROWS_AT_ONCE if hidden_NxD.device.type == "cpu" else GPU_ROWS_AT_ONCE
+        for piece in zip(*(torch.split(each, rows) for each in (hidden_NxD, *others)), strict=True):
             total = total + checkpoint(loss, *piece, use_reentrant=False)
         return total
