@@ -25,11 +25,11 @@ LAYER_NAMES: dict[str, str] = {"transformer": "block", "linear": "linear", "none
 def combination_error(layer: HeadLayer, topology: Topology, unembedding: Unembedding, n: int) -> str | None:
     """Returns the reason why a combination is refused; None if it is built."""
     if layer == "none" and topology != "parallel":
-        return f'topology = "{topology}" with head = "none": there are no layers to chain; give topology = "parallel"'
+        return f'topology = "{topology}" with head = "none": there are no layers to chain; set topology = "parallel"'
     if layer == "none" and unembedding == "shared" and n > 1:
         return (
-            f'n = {n} with head = "none" and unembedding = "shared": all heads would predict the same; '
-            'give unembedding = "replicated"'
+            f'n = {n} with head = "none" and unembedding = "shared": all heads would predict the same token; '
+            'set unembedding = "replicated"'
         )
     return None
 
@@ -88,7 +88,7 @@ Source: Gloeckle et al. 2024, section 2 and appendix B.
 {rows}
 
 With `match = "layers"` (the default) the trunk gives up one layer per transformer head after the first, so that
-n = 1 and n = 4 have equally many parameters. Linear heads and further unembeddings are additional parameters.
+n = 1 and n = 4 have the same number of parameters. Linear heads and replicated unembeddings add parameters.
 Head i looks `1 + (i - 1) stride` tokens ahead.
 
 Results of the paper (table S4: 7B parameters, 200B tokens of code, n = 4, shared unembedding):
