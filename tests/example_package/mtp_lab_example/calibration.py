@@ -38,6 +38,6 @@ class Calibration(Analysis):
         findings.add("scored tokens", "accuracy", accuracy)
         findings.measures.update(confidence=confidence, overconfidence=confidence - accuracy)
         findings.lines.append(
-            f"The run gives its most likely token {confidence:.3f} on average and is right {accuracy:.3f}."
+            f"The most likely token has probability {confidence:.3f} on average and is right with frequency {accuracy:.3f}."
         )
         return self.result(findings)

@@ -1,4 +1,4 @@
-"""An executor: runs in this process, with a line in the study's folder for each run that ended."""
+"""An executor that trains runs in this process and appends a line to a log for each run that ends."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ class LoggedSettings(Settings):
 
 
 class Logged(InProcess[Any]):
-    """Runs one after the other, and appends the end of each to a log."""
+    """Trains runs one after another and logs the outcome of each."""
 
     summary = "this process, with a log of every run"
     settings = LoggedSettings

@@ -19,7 +19,7 @@ class NextLatentConfig(ObjectiveConfig):
 
 
 class NextLatent(Objective):
-    """A next-token model that is also trained to predict its next latent; at inference only the former remains."""
+    """A next-token model that is also trained to predict its next latent; at inference only the next-token model remains."""
 
     config: NextLatentConfig
 

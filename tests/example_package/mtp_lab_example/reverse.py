@@ -24,7 +24,7 @@ class ReverseConfig(TaskConfig):
 
 
 class Reverse(Task):
-    """Uniform random strings. The whole answer is scored; after its first letter no rule that ignores positions helps."""
+    """Uniform random strings. The whole answer is scored; only its first letter is predictable without tracking positions."""
 
     config: ReverseConfig
 
