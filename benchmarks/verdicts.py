@@ -51,7 +51,7 @@ def percent(value: float) -> str:
 
 
 def errors(studies: int) -> None:
-    """Prints the share of false findings in studies of equal arms."""
+    """Prints the share of studies with equal arms that find any difference (the family-wise error rate)."""
     rows = []
     for form, seeds, correlated in (("independent", 5, False), ("independent", 5, True), ("paired", 9, True)):
         for name, source in SOURCES.items():

@@ -30,7 +30,7 @@ class TaskCheck:
         vocabulary: tokens of the vocabulary.
         tokens_a_sample: tokens of a sample, padding included.
         scored_share: scored tokens of the held-out splits, as a share of those that carry loss.
-        samples_per_second, tokens_per_second: speed of drawing.
+        samples_per_second, tokens_per_second: speed of generating samples.
     """
 
     task: str
@@ -105,7 +105,7 @@ def check_task(task: Task, count: int) -> TaskCheck:
 
 
 def batches(task: Task, split: str, count: int) -> Iterator[Batch]:
-    """Draws a held-out split whole, or the first `count` samples of a split that is for training or endless."""
+    """Yields all batches of a held-out split, or the first `count` samples of a training or endless split."""
     size = count if split == "train" else (task.splits[split] or count)
     for start in range(0, size, AT_ONCE):
         yield task.batch(split, np.arange(start, min(start + AT_ONCE, size)))

@@ -1,4 +1,4 @@
-"""lab data list, lab data show, lab data check."""
+"""Implements `lab data list`, `lab data show` and `lab data check`."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -9,7 +9,7 @@ import typer
 
 from generators.check import check_task
 from generators.foundation.errors import WorkFailed
-from generators.foundation.options import Assignments, Json, answer
+from generators.foundation.options import Json, answer
 from generators.foundation.settings import Tree
 from generators.table import TASKS, build_task
 from generators.task import Batch, Task
@@ -17,6 +17,10 @@ from generators.task import Batch, Task
 data_app = typer.Typer(no_args_is_help=True, help="List tasks, show their samples, check samples against the oracle.")
 
 Kind = Annotated[str, typer.Argument(metavar="TASK", help="a task from `lab data list`")]
+TaskAssignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="change a setting of the task, for example degree=5; repeatable"),
+]
 Split = Annotated[str, typer.Option(help="train, validation, test or another split of the task")]
 
 
@@ -31,13 +35,13 @@ def list_command(as_json: Json = False) -> None:
 @data_app.command("show")
 def show_command(
     kind: Kind,
-    assignments: Assignments = None,
+    assignments: TaskAssignments = None,
     split: Split = "train",
     count: Annotated[int, typer.Option(min=1, max=10_000, help="samples to show")] = 3,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="the seed of the samples")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Show the first samples of a split: text and scored tokens; with --json also tokens, masks and labels."""
+    """Show the first samples of a split as text with their scored tokens; --json adds token ids, masks and labels."""
     task = task_from_options(kind, assignments)
     batch = task.batch(split, np.arange(count), seed)
     value = {
@@ -70,7 +74,7 @@ def sample_as_text(task: Task, batch: Batch, row: int) -> str:
 @data_app.command("check")
 def check_command(
     kind: Kind,
-    assignments: Assignments = None,
+    assignments: TaskAssignments = None,
     count: Annotated[int, typer.Option(min=1, help="training samples; held-out splits are checked whole")] = 10_000,
     as_json: Json = False,
 ) -> None:

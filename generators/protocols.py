@@ -1,6 +1,6 @@
 """Optional abilities of a task, each a protocol that any task can implement by having the methods.
 
-A task need not inherit from anything here: whoever needs an ability asks `isinstance(task, ItemTask)` and the like.
+A task need not inherit from anything here: code that needs a protocol tests, for example, `isinstance(task, ItemTask)`.
 
     ItemTask            its samples can be posed as items, to be generated and to be chosen among options
     ChoicePointTask     it labels which choices decide later tokens, and knows the optimal losses

@@ -173,13 +173,13 @@ class Task(ABC):
 
     @abstractmethod
     def draw(self, stream: Stream, split: str) -> Batch:
-        """Draws one sample for each row of the stream; `batch` keeps those that the split may have."""
+        """Draws one sample per row of the stream; `batch` discards those whose hash assigns them to another split."""
 
     @abstractmethod
     def oracle(self, batch: Batch) -> Integers:
         """Computes the right token [B, T] at every scored position from the tokens before it; -1 elsewhere.
 
-        It shares no code with `draw`: it reads the finished tokens, not what was intended.
+        It shares no code with `draw`: it reads the final tokens, not the intention.
         """
 
     def confirmed(self, batch: Batch) -> Mask:

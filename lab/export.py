@@ -5,7 +5,7 @@
         extra_heads.safetensors           all other parameters under their own names; absent if there are none
         vocabulary.json                   the tokens of the task, by id
         tokenizer.json, tokenizer_config.json
-                                          the same as a tokenizer; absent if tokens are learnt byte pairs
+                                          the same as a tokenizer; absent if tokens are a learnt byte-pair encoding
         README.md                         which run this is, and how to load each file
 
 `config.json` is written last, so a folder without it is incomplete and nothing loads it. The layers of the trunk and of

@@ -88,7 +88,7 @@ def small_study(*replacements: Replacement) -> str:
 
 
 def write_small_study(folder: Path, *replacements: Replacement, name: str = "small") -> Path:
-    """Writes the study file, with pieces of its text replaced, and returns its path."""
+    """Writes the small study's file with the given text replacements and returns its path."""
     path = folder / f"{name}.toml"
     path.write_text(small_study(*replacements))
     return path

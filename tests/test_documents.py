@@ -26,7 +26,7 @@ documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path
 
 
 def anchors(document: Path) -> set[str]:
-    """The anchors of a document's headings, as GitHub forms them."""
+    """Returns the anchors of a document's headings, as GitHub forms them."""
     headings = HEADING.findall(document.read_text(encoding="utf-8"))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -53,7 +53,7 @@ def test_every_path_and_module_exists(document: Path) -> None:
 
 
 def command_lines(document: Path) -> list[str]:
-    """The lines of a document's code blocks and inline code that call `lab`, without comments."""
+    """Returns the `lab` commands in a document's code blocks and inline code, without comments."""
     text = document.read_text(encoding="utf-8")
     blocks = re.findall(r"```(?:sh|bash)?\n(.*?)```", text, re.DOTALL) + re.findall(
         r"(?:^    .+\n)+", text, re.MULTILINE
@@ -65,7 +65,7 @@ def command_lines(document: Path) -> list[str]:
 
 
 def unknown_words(line: str) -> list[str]:
-    """The subcommands and options of a command line that `lab` does not have."""
+    """Returns the subcommands and options of a command line that `lab` does not have."""
     words = shlex.split(line.partition(" # ")[0], posix=True)[1:]
     if words[0] not in COMMANDS:
         return words[:1]

@@ -8,7 +8,8 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="answer with one JSON object on standard output")]
 Assignments = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change one setting, for example objective.n=4")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="change a setting, for example objective.n=4; repeatable"),
 ]
 
 

@@ -107,7 +107,7 @@ def suggestion(word: str, names: list[str], stem: str = "") -> str:
     """Returns the name nearest to a misspelt word, if one is near, and the list of all names.
 
     Args:
-        stem: a prefix for the nearest name, for example the table that a key stands in.
+        stem: a prefix for the nearest name, for example the table that contains a key.
     """
     near = get_close_matches(word, names, n=1, cutoff=0.4) if len(names) > 1 else names
     listed = ", ".join(names)

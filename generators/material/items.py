@@ -11,10 +11,11 @@ A task poses items if it has the method `item_source` (`generators.protocols.Ite
 `item_sources.py`:
 
 - Names (`induction`, `induction_corpus`): the prompt ends with the first token of a name mentioned before, the answer
-  is its second token alone, because what follows a name is drawn anew and would score luck. Distractors are second
-  tokens of other names in the prompt, so only the first token tells them apart. A position is used only if at least
-  `options` names were mentioned before it. (In a story from the grammar with as many characters as options, ruling out
-  the latest name leaves a guess 1/(options - 1).) Generation has to find the same token in the whole vocabulary.
+  is its second token alone, because the tokens that follow a name are drawn independently and would score luck.
+  Distractors are second tokens of other names in the prompt, so only the first token tells them apart. A position is
+  used only if at least `options` names were mentioned before it. (In a story from the grammar with as many characters
+  as options, ruling out the latest name leaves a guess 1/(options - 1).) Generation has to find the same token in the
+  whole vocabulary.
 - Text: a window is split into prompt and answer, by default its last quarter. Distractors are the answers of other
   windows, first of the same document, then of other documents of the split.
 

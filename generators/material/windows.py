@@ -116,10 +116,11 @@ def tiles(tokens: SplitTokens, length: int) -> tuple[Integers, Integers]:
 
 @lru_cache(maxsize=16)
 def fixed_windows(corpus: TokenizedDocuments, split: str, length: int) -> tuple[Integers, Integers]:
-    """Returns the tiles of a split; a held-out split loses those that also occur elsewhere.
+    """Returns the tiles of a split, for a held-out split without those that also occur elsewhere.
 
     A held-out window is dropped if it occurs anywhere in training, earlier in its own split, or, for validation, in
-    test. So no two groups of splits share a window, and all held-out windows differ.
+    test. So training, validation and test share no window, and
+    all held-out windows differ.
     """
     tokens = corpus.splits[split]
     owners, places = tiles(tokens, length)

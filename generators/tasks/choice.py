@@ -289,12 +289,12 @@ def _round(config: ChoiceConfig) -> Mask:
 
 
 def implied_weight(n: int, decides_tokens: int) -> int:
-    """Counts the predictions by n heads, from before a choice, of the choice or of a token that it decides.
+    """Returns how often n heads predict a choice, or a token that it decides, from positions before the choice.
 
-    With D = `decides_tokens`, the heads k+1..n predict the target at offset k = 0..D from before the choice, so the
-    count is the sum of n - k over k = 0..min(D, n - 1). With m = min(D + 1, n) that is m n - m (m - 1)/2: the paper's
-    n(n+1)/2 if D >= n - 1, and its n for a choice that decides nothing, D = 0. (D + 1 includes the choice itself among
-    the tokens that the transition into it fixes.)
+    With D = `decides_tokens`, heads k+1..n predict the target k = 0..D positions after the choice from a position
+    before the choice, so the count is the sum of n - k over k = 0..min(D, n - 1). With m = min(D + 1, n), where
+    the 1 counts the choice itself, that is m n - m (m - 1)/2: the paper's n(n+1)/2 if D >= n - 1, and its n for a
+    choice that decides nothing, D = 0.
     """
     fixed = min(decides_tokens + 1, n)
     return fixed * n - fixed * (fixed - 1) // 2

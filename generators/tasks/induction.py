@@ -1,6 +1,6 @@
 """Induction in stories from a grammar: a name of two tokens recurs, and its second token must be predicted.
 
-Paper, section 4.1. Each story has its own characters, whose names are two tokens drawn anew, so nothing about a name
+Paper, section 4.1. Each story has its own characters, whose names are two freshly drawn tokens, so nothing about a name
 can be memorised in training: the second token follows only from matching the first token against the story. The second
 token of a name is scored at every mention after the first.
 

@@ -2,7 +2,7 @@
 
 Paper, section 4.1 and appendix J. A corpus is a text file of tales with a separator between them. A byte-level BPE
 (Sennrich et al. 2016) is trained on the training tales, which keep their names. In validation and test tales every
-mention of a name is replaced, anew for each sample, by a pair of tokens such as " J" + "ock". The second token is
+mention of a name is replaced, differently in each sample, by a pair of tokens such as " J" + "ock". The second token is
 scored at every mention after the first in the sample.
 
     ... "I shall always be a loving sister to you, Jock" ... It seemed to Jock as if ...

@@ -45,7 +45,9 @@ class TextConfig(TaskConfig):
     separator: str | None = Field(
         default=None, min_length=1, description="text between two documents of a file; without it a file is one"
     )
-    tokens: Literal["bytes", "bpe"] = Field(default="bytes", description="bytes, or byte pairs learnt from the text")
+    tokens: Literal["bytes", "bpe"] = Field(
+        default="bytes", description="bytes, or a byte-pair encoding learnt from the text"
+    )
     vocabulary_tokens: int | None = Field(
         default=None, ge=320, le=65536, description="with bpe: bytes, merges and padding; fewer if a text has fewer"
     )

@@ -1,4 +1,4 @@
-"""Self-speculative decoding of test prompts: how good a run's further heads are as drafters.
+"""Self-speculative decoding of test prompts: how good heads 2 to n of a run are as drafters.
 
 Paper, section 3.2: blockwise parallel decoding (Stern et al. 2018), greedy. Heads 2..k draft and head 1 verifies, so
 the tokens are those of plain decoding. For every k up to the number of heads that draft:
@@ -44,7 +44,7 @@ class DecodingAnalysis(Analysis):
     """Measures self-speculative decoding."""
 
     name = "decoding"
-    summary = "how good the further heads are as drafters"
+    summary = "how good heads 2 to n are as drafters"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {
         "tokens_per_forward*": MeasureInfo("more", "tokens"),
         "times_faster*": MeasureInfo("more", "ratio of seconds"),

@@ -12,16 +12,16 @@ All attention heads on the path to the next token are scored, including those of
                      earlier occurrences of the token read there, if it has any.
     task_previous_token, task_copying
                      attention from scored tokens to the token before, and copying of the tokens that are ever scored.
-    accuracy_loss    accuracy on validation samples less that without the head: its input to `o_proj` is replaced by the
-                     mean over samples and positions, which keeps its constant and removes what it distinguishes.
+    accuracy_loss    accuracy on validation samples minus that without the head: its input to `o_proj` is replaced by
+                     the mean over samples and positions, which keeps its constant and removes what it distinguishes.
 
 A small model may match the prefixes that its task needs and no others, so that it is near chance on random tokens of
 the vocabulary and far above it on the task. Therefore both are measured.
 
 Intervals are 95%, by the normal approximation of a ratio of per-sample sums; samples are independent. The best head is
 the one that matches prefixes best on the same sequences, so among many heads at chance it is a little above.
-induction_drop is its accuracy_loss less the mean of the other heads'. The head that it reads from is among those, and
-makes up most of the mean if there are few. Formation refers to the whole run, whatever the checkpoint
+induction_drop is its accuracy_loss minus the mean of those of the other heads. The head that it reads from is among
+those, and makes up most of the mean if there are few. Formation refers to the whole run, whatever the checkpoint
 (`skill_formation.py`).
 """
 
@@ -184,7 +184,7 @@ def attention_rows(
 
 
 def copying_rows(measure: str, heads: list[Row], network: Objective, tokens_N: Tensor) -> list[Row]:
-    """Returns the share of these tokens that each head copies."""
+    """Returns one row per head: the share of these tokens that it copies."""
     copied = torch.cat(copying_shares(network, tokens_N)).tolist()
     return [
         {"measure": measure, **head, "value": value, "chance": 0.5} for head, value in zip(heads, copied, strict=True)

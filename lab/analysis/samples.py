@@ -73,7 +73,7 @@ def decode_with_drafts(network: Objective, batch: Batch) -> Decoded | None:
         return None
     try:
         return decode(network, prompts, lengths, min(room, DECODED_TOKENS), heads)
-    except UserError:  # its further heads need the true tokens in between
+    except UserError:  # heads 2 to n need the true tokens in between
         return None
 
 

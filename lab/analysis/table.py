@@ -24,7 +24,7 @@ ANALYSES = Registry(
 
 
 def analysis_name(word: str) -> str:
-    """Returns the analysis that a metric names: "induction_heads" stands for "induction-heads"."""
+    """Returns the analysis that a metric names: "induction_heads" means "induction-heads"."""
     return next((name for name in ANALYSES.names if name.replace("-", "_") == word), word.replace("_", "-"))
 
 

@@ -1,4 +1,4 @@
-"""`lab bench data`: the cost of drawing a task's data, as a share of a training step."""
+"""`lab bench data`: the time to generate a task's data, as a share of a training step."""
 
 import statistics
 import time
@@ -24,8 +24,9 @@ SHARE_MAXIMUM = 0.02
 def measure_data(corpus: str | None) -> list[Tree]:
     """Measures every task of this lab: samples and tokens per second, and the share of a training step.
 
-    The step is that of the smallest CPU size, `30k` with n = 1, at 16 samples on one thread. Drawing and stepping take
-    turns in one process, so that a machine that slows down slows both, and their medians over the turns are compared.
+    The step is that of the smallest CPU size, `30k` with n = 1, at 16 samples on one thread. Generating and stepping
+    take turns in one process, so that a machine that slows down slows both, and their medians over the turns are
+    compared.
 
     Args:
         corpus: a text file for the tasks that cannot be built without one. Without it they are listed as left out.

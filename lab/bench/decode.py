@@ -1,11 +1,11 @@
 """`lab bench decode`: self-speculation against plain decoding, and our greedy decoding against transformers'.
 
-Three runs are trained first and kept in the home folder: n = 4 on text and on polynomials, and bytes with n = 8 and
-replicated unembeddings, as in the paper's byte models. The models are narrow and deep, because a forward pass then
-takes about as long for one token as for a few, as it does on a GPU at 7B. Plain decoding and every draft length k take
-turns in one process; ratios are medians over turns of ratios within a turn. The time to read the prompt is measured
-and subtracted, as tokens per forward pass do not count it either; with an answer of five tokens after a long prompt it
-would dominate.
+The benchmark first trains three runs and keeps them in the home folder: n = 4 on text and on polynomials, and bytes
+with n = 8 and replicated unembeddings, as in the paper's byte models. The models are narrow and deep, because a forward
+pass then takes about as long for one token as for a few, as it does on a GPU at 7B. Plain decoding and every draft
+length k take turns in one process; ratios are medians over turns of ratios within a turn. The time to read the prompt
+is measured and subtracted, as tokens per forward pass do not count it either; with an answer of five tokens after a
+long prompt it would dominate.
 """
 
 import statistics

@@ -1,4 +1,4 @@
-"""lab bench data, lab bench loss, lab bench train, lab bench decode."""
+"""Implements `lab bench data`, `lab bench loss`, `lab bench train` and `lab bench decode`."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ def data_command(
     corpus: Annotated[str | None, typer.Option(help="a text file for the tasks that need one")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the cost of drawing each task's data as a share of the smallest model's step; the aim is under 2%."""
+    """Measure the time to generate each task's data as a share of the smallest model's step (target: under 2%)."""
     rows = measure_data(corpus)
     lines = [f"{'task':<18}{'samples/s':>12}{'tokens/s':>14}{'draw ms':>10}{'step ms':>10}{'share':>8}"]
     for row in rows:
@@ -57,7 +57,7 @@ def loss_command(as_json: Json = False) -> None:
 def train_command(
     device: Annotated[str, typer.Option(help="the torch device to measure on")] = "cpu", as_json: Json = False
 ) -> None:
-    """Measure our training step against transformers' Llama and its own matrix products (about five minutes)."""
+    """Compare the training step with transformers' Llama and with its bare matrix products (about five minutes)."""
     bench = TrainBench(device=device)
     rows = measure_training(bench)
     lines = [
@@ -80,7 +80,7 @@ def train_command(
 
 @bench_app.command("decode")
 def decode_command(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
-    """Measure self-speculation on three runs, trained first, and our greedy decoding against transformers'."""
+    """Train three runs, measure self-speculation on them, and compare greedy decoding with transformers'."""
     speculation_rows, greedy_rows = measure_decoding(home, note)
     lines = [
         f"fp32, one thread; medians of {TURNS} turns, ratios within a turn. Paper: 7B, code and bytes.",

@@ -1,4 +1,4 @@
-"""lab doctor."""
+"""Implements `lab doctor`."""
 
 from generators.foundation.errors import WorkFailed
 from generators.foundation.options import Json, answer

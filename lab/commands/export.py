@@ -1,4 +1,4 @@
-"""lab export."""
+"""Implements `lab export`."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""lab objective list, lab objective show, lab objective check."""
+"""Implements `lab objective list`, `lab objective show` and `lab objective check`."""
 
 from typing import Annotated
 
@@ -6,12 +6,16 @@ import typer
 from pydantic.fields import FieldInfo
 
 from generators.foundation.errors import WorkFailed
-from generators.foundation.options import Assignments, Json, answer
+from generators.foundation.options import Json, answer
 from lab.objectives.check import check_objective
 from lab.objectives.table import OBJECTIVES
 
 objective_app = typer.Typer(no_args_is_help=True, help="List objectives, show their settings, check your own.")
 Kind = Annotated[str, typer.Argument(metavar="KIND", help="an objective from `lab objective list`")]
+ObjectiveAssignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="change a setting of the objective, for example n=4; repeatable"),
+]
 
 
 @objective_app.command("list")
@@ -44,7 +48,7 @@ def default_text(field: FieldInfo) -> str:
 
 
 @objective_app.command("check")
-def check_command(kind: Kind, assignments: Assignments = None, as_json: Json = False) -> None:
+def check_command(kind: Kind, assignments: ObjectiveAssignments = None, as_json: Json = False) -> None:
     """Check an objective: every loss gives the same gradient, no position sees later tokens, and more."""
     checks = check_objective(OBJECTIVES.configured(kind, assignments, f"lab objective, kind {kind}"))
     rows = [f"WRONG  {check.name}: {check.problem}" if check.problem else f"ok     {check.name}" for check in checks]

@@ -1,4 +1,4 @@
-"""lab score."""
+"""Implements `lab score`."""
 
 from typing import Annotated
 
@@ -17,9 +17,9 @@ def score_command(
     split: Split = None,
     checkpoint: Checkpoint = "best",
     as_items: Annotated[
-        bool, typer.Option("--items", help="pose samples as items, to be generated and to be chosen among options")
+        bool, typer.Option("--items", help="score samples as items: as text to generate, and as multiple choice")
     ] = False,
-    options: Annotated[int, typer.Option(help="with --items: options of an item, the answer included")] = 4,
+    options: Annotated[int, typer.Option(help="with --items: number of options, the right answer included")] = 4,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""lab train."""
+"""Implements `lab train`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,9 @@ from lab.run.training import Progress, no_progress, train
 
 
 def train_command(
-    spec_file: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="tables task, model, objective, training")],
+    spec_file: Annotated[
+        Path, typer.Argument(metavar="SPEC.toml", help="a file with the tables task, model, objective, training")
+    ],
     assignments: Assignments = None,
     seed: Annotated[int | None, typer.Option(help="overrides the seed in the file")] = None,
     dry_run: Annotated[

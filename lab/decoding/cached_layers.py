@@ -100,7 +100,7 @@ class CachedLayers:
         return add_product(x, F.silu(gate) * up, self.down)
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Returns RMSNorm without its gain, divided by sqrt(D): a hypotenuse is the root of a sum of squares."""
+        """Returns x / sqrt(|x|^2 + D eps): RMSNorm without its gain, divided by sqrt(D)."""
         return x / torch.hypot(torch.linalg.vector_norm(x, dim=-1, keepdim=True), self.norm_shift)
 
     def keep_samples(self, rows: Tensor) -> None:

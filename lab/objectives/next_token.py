@@ -8,7 +8,7 @@ from lab.objectives.objective import NextTokenPath, Objective
 class NextTokenModel(Objective):
     """An objective whose trunk, norm and unembedding are the next-token model.
 
-    A subclass builds `norm` and `lm_head` itself; the order in which it builds modules is that of drawing weights.
+    A subclass builds `norm` and `lm_head` itself; weights are initialised in the order in which it builds modules.
     """
 
     norm: nn.RMSNorm

@@ -177,7 +177,8 @@ def parse_start(data: Tree, source: str) -> Start | None:
     """Validates the table [start] of a spec; tables missing in it are those of the run itself.
 
     Returns:
-        The start; None if there is no table [start] or if it is empty, as in the levels of a study that train afresh.
+        The start; None if there is no table [start] or if it is empty, as in the levels of a study that train from
+        scratch.
 
     Raises:
         UserError: as `parse_spec`.

@@ -23,7 +23,7 @@ Backward = Callable[[TensorBatch], dict[str, Tensor]]
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """Makes a GPU compute the same bytes each time; by default its attention sums gradients in no fixed order."""
+    """Makes GPU results reproducible; by default, attention accumulates gradients in a nondeterministic order."""
     if device.type == "cpu":
         yield
         return

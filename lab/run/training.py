@@ -42,7 +42,7 @@ def no_progress(step: int) -> None:
 
 
 class Diverged(WorkFailed):
-    """A loss or metric is not a finite number."""
+    """Raised when a loss or metric is not finite."""
 
     def __init__(self, step: int) -> None:
         super().__init__(f"the loss was not a finite number by step {step}; a smaller learning rate may do")
@@ -50,7 +50,7 @@ class Diverged(WorkFailed):
 
 
 def training_batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iterator[TensorBatch]:
-    """Yields the training batches from step `start` on. Step s reads the samples s B .. s B + B - 1."""
+    """Yields the training batches from step `start` on. Step s reads samples s * B to (s + 1) * B - 1."""
     size, steps = spec.training.batch_size, spec.training.steps
     for first in range(start, steps, STEPS_DRAWN_AT_ONCE):
         count = min(STEPS_DRAWN_AT_ONCE, steps - first)
@@ -159,7 +159,7 @@ class TrainingRun:
         self.folder.write_tensors(LAST, tensors, progress)
 
     def resume(self) -> None:
-        """Goes back to the last checkpoint, if there is one, and cuts off what was logged after it."""
+        """Restores the last checkpoint, if there is one, and truncates the logs to its step."""
         stored = self.folder.read_tensors(LAST)
         tensors, progress = stored or ({}, self.logged_lines)
         for log in self.logged_lines:
@@ -237,7 +237,7 @@ def train(
         start_progress: the same for the run that a finetuning run starts from.
 
     Returns:
-        The result. A run that diverges has one too: {"status": "diverged", ...}.
+        The result of the run; if it diverges, {"status": "diverged", ...}.
 
     Raises:
         UserError: the spec cannot be built, or another process is training the run.

@@ -1,4 +1,4 @@
-"""lab analyse."""
+"""Implements `lab analyse`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,11 +20,11 @@ def analyse_command(
     run: RunName,
     name: Annotated[str, typer.Argument(metavar="ANALYSIS", help=f"one of {', '.join(ANALYSES.names)}")],
     checkpoint: Checkpoint = "best",
-    figure: Annotated[Path | None, typer.Option(help="also draw the result, as an SVG in this file")] = None,
+    figure: Annotated[Path | None, typer.Option(help="also write a figure of the result to this SVG file")] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Measure why a stored run does what it does: estimates with their error, at one checkpoint."""
+    """Analyse a stored run at one checkpoint; estimates come with confidence intervals."""
     torch.set_num_threads(1)
     if figure is not None:
         _check_figure(figure)

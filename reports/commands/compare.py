@@ -1,4 +1,4 @@
-"""lab compare."""
+"""Implements `lab compare`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,14 +20,14 @@ def compare_command(
         str, typer.Argument(metavar="STUDY[@SCALE]", help="without a scale, the one that ran last", show_default=False)
     ],
     second_name: Annotated[
-        str, typer.Argument(metavar="STUDY[@SCALE]", help="another study, or the same at another scale")
+        str, typer.Argument(metavar="STUDY[@SCALE]", help="another study, or the same one at another scale")
     ],
     out: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="an HTML file; by default in reports in the home")
+        Path | None, typer.Option(dir_okay=False, help="HTML file to write; by default in `reports` under --home")
     ] = None,
     home: Home = DEFAULT_HOME,
     second_home: Annotated[
-        Path | None, typer.Option(file_okay=False, help="home of the second study, if it is another")
+        Path | None, typer.Option(file_okay=False, help="home of the second study, if different")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""lab dashboard."""
+"""Implements `lab dashboard`."""
 
 import signal
 import sys
@@ -21,13 +21,15 @@ from studies.ledger.declared_study import find_study
 
 
 def dashboard_command(
-    name: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="by default every study that ran")] = None,
-    scale: Annotated[str | None, typer.Option(help="by default every scale that ran")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="by default every stored study and search")
+    ] = None,
+    scale: Annotated[str | None, typer.Option(help="by default every stored scale")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="on 127.0.0.1; 0 chooses a free one")] = 8080,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Open optuna-dashboard on the runs of studies. It only reads, and shows runs as they end."""
+    """Open optuna-dashboard on the runs of studies and searches. It only reads, and shows runs as they end."""
     drawing = threading.Lock()
 
     def page(name: str, scale: str) -> str:

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands of this room share."""
+"""Arguments and options that several commands of this package share."""
 
 from typing import Annotated
 
@@ -6,5 +6,5 @@ import typer
 
 Studies = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[STUDY]...", help="studies, or a collection (paper); by default all that ran"),
+    typer.Argument(metavar="[STUDY]...", help="studies, or a collection (paper); by default every stored study"),
 ]

@@ -1,4 +1,4 @@
-"""lab report."""
+"""Implements `lab report`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,15 +18,13 @@ def report_command(
     scale: StoredScale = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="file of one study's page, or folder of several; by default reports in the home"),
+        typer.Option(help="file for one study, folder for several; by default `reports` under --home"),
     ] = None,
-    watching: Annotated[
-        bool, typer.Option("--watch", help="write it again while the study runs, until it ends")
-    ] = False,
+    watching: Annotated[bool, typer.Option("--watch", help="rewrite the page until the study ends")] = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Write a study's page, a self-contained HTML file with the answer first.
+    """Write the page of a study: one self-contained HTML file, verdicts first.
 
     For several studies or a collection, write their pages and an index of their claims.
     """

@@ -1,4 +1,4 @@
-"""lab results."""
+"""Implements `lab results`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ def results_command(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Export every run of studies as one table: cell, seed, settings, scores, parameters, times and machine."""
+    """Write the runs of studies to one table: cell, seed, settings, scores, parameters, times and machine of each."""
     check_format(out)
     make_output_folder(out.absolute().parent, out)
     studies = stored_studies(home, names, scale)

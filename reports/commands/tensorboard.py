@@ -1,4 +1,4 @@
-"""lab tensorboard."""
+"""Implements `lab tensorboard`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,14 +20,14 @@ from studies.ledger.folder import StudyFolder
 
 def tensorboard_command(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[STUDY]...", help="by default every study that ran")
+        list[str] | None, typer.Argument(metavar="[STUDY]...", help="by default every stored study")
     ] = None,
-    out: Annotated[Path, typer.Option(file_okay=False, help="a folder that is empty or missing")] = Path("tensorboard"),
+    out: Annotated[Path, typer.Option(file_okay=False, help="an empty or new folder")] = Path("tensorboard"),
     scale: StoredScale = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Write the curves of studies as TensorBoard event files, one folder per run."""
+    """Write the learning curves of studies as TensorBoard event files, one folder per run."""
     if names:
         studies = [find_study(home, name, scale) for name in names]
     else:

@@ -1,6 +1,6 @@
 """An in-memory optuna storage that follows what is stored: one optuna study for each lab study or search.
 
-The board only reads. It builds its storage anew at every start, so that it writes nothing next to the runs and shares
+The board only reads. It rebuilds its storage at every start, so that it writes nothing next to the runs and shares
 no file with the process that runs a study. `Board.update` adds the runs that ended or advanced since the last call,
 which makes the board live during a sweep. One thread calls it; nothing else writes to the storage.
 """
@@ -27,14 +27,14 @@ Trials = Iterator[tuple[Hashable, Callable[[], FrozenTrial]]]
 
 @dataclass(frozen=True)
 class BoardHeader:
-    """An optuna study without its trials. A source whose header changes is displayed anew.
+    """An optuna study without its trials. A source whose header changes is rebuilt.
 
     Attributes:
         name: of the optuna study.
         directions: one for each objective.
         metric_names: one for each objective.
         attributes: user attributes.
-        version: any value that changes when the trials have to be built anew.
+        version: any value that changes when the trials have to be rebuilt.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Board:
         self.reported_errors: set[str] = set()
 
     def update(self) -> None:
-        """Adds what is new. Reports a source that cannot be read once, and displays the others."""
+        """Adds new runs. If a source cannot be read, reports the error once and displays the other sources."""
         for source in self.find_sources():
             try:
                 self._update(source)

@@ -22,7 +22,7 @@ from studies.running.sampling import distributions
 
 @dataclass(frozen=True)
 class SearchSource:
-    """A search at one scale. When it ends it is displayed anew, with its front marked."""
+    """A search at one scale. When it ends, the display is rebuilt with the front marked."""
 
     home: Path
     name: str

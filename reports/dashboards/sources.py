@@ -9,7 +9,7 @@ from studies.ledger.folder import StudyFolder
 
 
 def sources(home: Path, name: str | None, scale: str | None) -> list[TrialSource]:
-    """Returns the studies, then the searches, that ran, sorted by name.
+    """Returns the stored studies, then the stored searches, sorted by name.
 
     Args:
         home: the lab's home.

@@ -1,4 +1,4 @@
-"""Turns matplotlib's SVG into an element that a page can embed, or into a file that stands alone."""
+"""Turns matplotlib's SVG into an element that a page can embed, or into a standalone file."""
 
 import re
 from collections.abc import Sequence

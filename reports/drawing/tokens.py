@@ -14,7 +14,7 @@ class TokenMark:
     """A token with its look.
 
     Attributes:
-        written: the token as it stands in the sample, including blanks and line ends.
+        written: the token as it is in the sample, including spaces and newlines.
         look: CSS classes.
         tooltip: text shown when the pointer rests on it.
         before: a sign in front of it.
@@ -35,7 +35,7 @@ class TokenMark:
 
     @property
     def text(self) -> str:
-        """The token without leading blanks, with line ends visible."""
+        """The token without leading spaces, with newlines shown as ↵."""
         return self.written.removeprefix(self.blank).replace("\n", "↵")
 
     def html(self, *, blank: bool = True) -> Markup:

@@ -1,6 +1,6 @@
 """The interface of an exhibit: figures, their caption, and the data behind them.
 
-An exhibit is one class in one file. It says itself on which page and in which section it stands; pages show the
+An exhibit is one class in one file. It declares its page and its section; pages show the
 exhibits of each section in the order of `reports.exhibits.table`, and after those the exhibits of other installed
 packages (entry point group `mtp_lab.exhibits`). A section that a page does not know gets a heading of its own.
 """
@@ -25,7 +25,7 @@ class Exhibit(ABC, Generic[Source]):
         source: what the page is about; its type depends on the page.
 
     Attributes:
-        page: the page it stands on; `analysis` is the file that `lab analyse --figure` writes.
+        page: the page that shows it; `analysis` is the file that `lab analyse --figure` writes.
         section: the section of that page, or the name of the analysis.
         folds_long_tables: whether open tables of more than 12 rows are folded.
     """
@@ -63,7 +63,7 @@ class Exhibit(ABC, Generic[Source]):
         """Returns the data behind the figures, with the identities of the runs; or the table without a figure."""
 
     def summary(self) -> Table | None:
-        """Returns a shorter table that stands open below the figures."""
+        """Returns a shorter table that is shown open below the figures."""
         return None
 
     def placeholder(self) -> str:

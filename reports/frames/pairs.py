@@ -71,7 +71,7 @@ class ComparedStudy:
 
 @dataclass(frozen=True)
 class StudyPair:
-    """Two studies."""
+    """The two studies that `lab compare` compares."""
 
     first: ComparedStudy
     second: ComparedStudy

@@ -86,7 +86,7 @@ class Results:
         return self.runs[(self.runs["phase"] == phase) & (self.runs["status"] == COMPLETE)]
 
     def column(self, metric: str, split: str | None = None) -> str:
-        """Returns the column of a metric at the study's checkpoint, by default on the study's split."""
+        """Returns the name of a metric's column at the study's checkpoint, by default on the study's split."""
         declaration = self.study.declaration
         return f"{declaration.checkpoint}/{split or declaration.split}/{metric}"
 

@@ -61,4 +61,6 @@ def _samples_of(results: Results, run: Tree) -> StoredSamples | None:
         assert samples.heads >= 0
         return samples
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: not samples of a run; delete it, and run the study again to take them anew") from None
+        raise UserError(
+            f"{path}: not samples of a run; delete it, and run the study again, which rewrites it"
+        ) from None

@@ -10,7 +10,7 @@ from studies.ledger.folder import StudyFolder
 
 
 def stored_studies(home: Path, names: list[str] | None, scale: str | None) -> list[Study]:
-    """Returns the studies of these names as they last ran, or all that ran; a collection stands for its studies.
+    """Returns the studies of these names as they last ran, or all stored studies; a collection names its studies.
 
     Raises:
         UserError: one of them never ran, or none did.

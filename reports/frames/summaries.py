@@ -184,7 +184,7 @@ def at_equal_seconds(results: Results, judgement: Judgement) -> EqualTimeScores 
 
 
 def trials(results: Results) -> pd.DataFrame:
-    """Returns the tuning runs that ended, including failures, with a column `winner`: whether its cell chose it."""
+    """Returns the tuning runs that ended, failed ones included; `winner` marks those whose settings the cell chose."""
     tuned = results.runs[(results.runs["phase"] == "tune") & (results.runs["status"] != UNFINISHED)].copy()
     winners = {cell.label: cell.winner for cell in results.cells}
     settings = columns_under(tuned, "setting")

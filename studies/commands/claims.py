@@ -1,4 +1,4 @@
-"""lab claims."""
+"""Implements `lab claims`."""
 
 from typing import Annotated
 
@@ -14,13 +14,13 @@ from studies.ledger.folder import StudyFolder
 
 def claims_command(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[STUDY]...", help="by default every study that ran")
+        list[str] | None, typer.Argument(metavar="[STUDY]...", help="by default every stored study")
     ] = None,
     scale: StoredScale = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Judge every claim of studies from their stored scores."""
+    """Judge every claim of the given studies from their stored scores."""
     from studies.judging.from_ledger import judge_stored
     from studies.judging.judgement import sentence
     from studies.ledger.declared_study import find_study

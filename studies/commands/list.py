@@ -1,4 +1,4 @@
-"""lab study list."""
+"""Implements `lab study list`."""
 
 from generators.foundation.options import Json, answer
 

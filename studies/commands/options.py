@@ -15,15 +15,17 @@ from studies.running.executors.table import EXECUTORS, ExecutorChoice
 StudyName = Annotated[
     str, typer.Argument(metavar="STUDY", help="a study or collection of the catalog, or the path of a file")
 ]
-Scale = Annotated[str, typer.Option(help="smoke: seconds, to see it run; cpu: minutes; gpu: the paper's sizes")]
+Scale = Annotated[str, typer.Option(help="smoke: seconds, checks that it runs; cpu: minutes; gpu: the paper's sizes")]
 StoredScale = Annotated[str | None, typer.Option("--scale", help="by default the scale that ran last")]
 
 ExecutorName = Annotated[str, typer.Option("--executor", help=f"where runs happen: {', '.join(EXECUTORS.names)}")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="runs at once, one thread each; by default one a core, one on a GPU")
+    int | None,
+    typer.Option(min=1, help="number of runs at a time, one thread each; by default one per core, or one on a GPU"),
 ]
 RunLimit = Annotated[
-    float | None, typer.Option(min=0, metavar="SECONDS", help="a run that takes longer is ended and has failed")
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="a run that takes longer is terminated and counts as failed"),
 ]
 Address = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="the head of an existing Ray cluster")]
 GpusPerRun = Annotated[float | None, typer.Option(min=0, help="on Ray: 0.25 lets four runs share a GPU")]

@@ -1,4 +1,4 @@
-"""lab study pack."""
+"""Implements `lab study pack`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +13,13 @@ from studies.ledger.collection_members import expand_collections
 
 
 def pack_command(
-    names: Annotated[list[str], typer.Argument(metavar="STUDY...", help="studies that ran, or collections")],
+    names: Annotated[list[str], typer.Argument(metavar="STUDY...", help="stored studies, or collections")],
     out: Annotated[Path, typer.Option("--out", file_okay=False, help="the folder to write to")],
     scale: StoredScale = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Write each study and its runs, without weights, to one file that others can unpack, report and judge."""
+    """Write each study and its runs, without weights, to an archive from which others can report and judge it."""
     from lab.run.files import write_atomically
     from studies.ledger.archive import pack
 
@@ -27,7 +27,7 @@ def pack_command(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--out {out}: no folder can be made there ({error.strerror}); give another") from None
+        raise UserError(f"--out {out}: the folder cannot be created ({error.strerror}); give another") from None
     for name, content in archives:
         write_atomically(out / name, content)
     value = {str(out / name): len(content) for name, content in archives}

@@ -1,4 +1,4 @@
-"""lab study run."""
+"""Implements `lab study run`."""
 
 from typing import Annotated
 
@@ -36,12 +36,12 @@ def run_command(
     gpus_per_run: GpusPerRun = None,
     executor_set: ExecutorSettings = None,
     shard: Annotated[
-        str | None, typer.Option(metavar="I/K", help="run part I of K of the cells; docs/clusters.md")
+        str | None, typer.Option(metavar="I/K", help="run part I of K of the cells (see docs/clusters.md)")
     ] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Run what is missing of a study, and nothing else; then judge its claims. Runs a collection study by study."""
+    """Train the runs of a study that are not yet complete, then judge its claims. Runs a collection study by study."""
     choice = executor_choice(executor, home, workers, run_limit, address, gpus_per_run, executor_set)
     if is_collection(name):
         if shard:

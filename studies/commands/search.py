@@ -1,4 +1,4 @@
-"""lab study search."""
+"""Implements `lab study search`."""
 
 from typing import Annotated
 
@@ -20,8 +20,10 @@ from studies.ledger.folder import SEARCH
 
 
 def search_command(
-    name: Annotated[str, typer.Argument(metavar="SEARCH", help="a catalog name (best-n), or the path of a file")],
-    scale: Annotated[str, typer.Option(help="smoke: seconds, to see it run; cpu; gpu")] = "cpu",
+    name: Annotated[
+        str, typer.Argument(metavar="SEARCH", help="a search of the catalog (best-n), or the path of a search file")
+    ],
+    scale: Annotated[str, typer.Option(help="smoke (seconds, checks that it runs), cpu or gpu")] = "cpu",
     assignments: Assignments = None,
     executor: ExecutorName = "local",
     workers: Workers = None,

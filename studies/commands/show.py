@@ -1,4 +1,4 @@
-"""lab study show."""
+"""Implements `lab study show`."""
 
 from typing import Annotated
 
@@ -16,11 +16,14 @@ def show_command(
     assignments: Assignments = None,
     probe: Annotated[bool, typer.Option(help="time a few steps here, to estimate how long the study takes")] = True,
     flops_rate: Annotated[
-        float | None, typer.Option(min=1.0, help="operations a second, in place of timed steps")
+        float | None,
+        typer.Option(
+            min=1.0, help="operations per second, used instead of timed steps; 1e14 if this machine lacks the device"
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a study would run and what that costs, before anything runs."""
+    """Show which runs a study would train and what they would cost, before anything runs."""
     if is_collection(name):
         show_collection(name, scale, assignments or [], as_json)
     else:

@@ -1,4 +1,4 @@
-"""lab study status."""
+"""Implements `lab study status`."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from studies.ledger.folder import StudyFolder
 def status_command(
     name: StudyName, scale: StoredScale = None, home: Home = DEFAULT_HOME, as_json: Json = False
 ) -> None:
-    """Show how far a study is, or each study of a collection."""
+    """Show the progress of a study, or of each study of a collection."""
     (show_collection if is_collection(name) else show_study)(name, scale, home, as_json)
 
 

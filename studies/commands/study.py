@@ -10,7 +10,9 @@ from studies.commands.show import show_command
 from studies.commands.status import status_command
 from studies.commands.unpack import unpack_command
 
-study_app = typer.Typer(no_args_is_help=True, help="Questions, declared as data and swept.")
+study_app = typer.Typer(
+    no_args_is_help=True, help="Show, run and follow studies: questions that a sweep of runs answers."
+)
 study_app.command("list")(list_command)
 study_app.command("show")(show_command)
 study_app.command("run")(run_command)

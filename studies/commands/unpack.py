@@ -1,4 +1,4 @@
-"""lab study unpack."""
+"""Implements `lab study unpack`."""
 
 from pathlib import Path
 from typing import Annotated

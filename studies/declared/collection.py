@@ -1,7 +1,7 @@
 """A collection: studies that together answer one larger question, in chapters. The lab ships `paper`.
 
 A collection runs its studies one after another, each as it would run by itself, so only missing runs are trained. A
-study that needs a setting from the user (a corpus) is left out unless it is given.
+study that needs a setting from the user (a corpus) is skipped unless the user gives that setting.
 """
 
 from dataclasses import dataclass

@@ -46,7 +46,7 @@ def assign(tree: Tree, key: str, value: Any, where: str) -> None:
     """Assigns a value to a dotted key.
 
     Args:
-        where: the file or option that the key stands in, named in the error.
+        where: the file or option that contains the key, named in the error.
 
     Raises:
         UserError: a part of the key is not a table.
@@ -66,5 +66,5 @@ def changed(tree: Tree, changes: Iterable[tuple[str, Any]], where: str) -> Tree:
 
 
 def known_level(level: Level, known: list[Level]) -> Level:
-    """Returns a level, or the one of `known` that "first" or "last" stands for."""
+    """Returns a level; "first" and "last" name those of `known`."""
     return {"first": known[0], "last": known[-1]}.get(str(level), level)

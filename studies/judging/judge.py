@@ -72,7 +72,7 @@ def judge(study: Study, scores: ScoresByCell | Callable[[Claim], ScoresByCell]) 
 def judgement_of(
     study: Study, compared: ComparedClaim, test: ClaimTest | None, p_corrected: float, rank: int
 ) -> Judgement:
-    """Returns the verdict on one claim, given its p value and its rank after Holm's correction."""
+    """Returns the verdict on one claim from its Holm-corrected p value and its rank in Holm's order."""
     claim, comparison, seeds = compared.claim, compared.comparison, compared.seeds
     treatment, control = comparison.shown_cells(compared.scores_AxK)
     effects_K = comparison.effect.by_seed(compared.scores_AxK).tolist() if seeds else []

@@ -29,7 +29,7 @@ class ClaimTest:
 
     @cached_property
     def p_values(self) -> tuple[float, float]:
-        """Two-sided p values of the claim being supported and of its being contradicted."""
+        """The two-sided p values for the verdicts "supported" and "contradicted"."""
         supported, contradicted = self.claim.p_values(self.evidence.above, self.evidence.below)
         return min(1.0, float(supported)), min(1.0, float(contradicted))
 

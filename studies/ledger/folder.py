@@ -6,7 +6,7 @@
         journal.log      the same trials for optuna's tools
         verdicts.json    the verdicts on its claims, written last
         looks.json       the numbers of seeds at which it was ever judged, and the looks declared then
-        search.json      a search as it stands
+        search.json      the current state of a search
         shards/i-of-k/   study.json, ledger.json and journal.log of a part of the cells, until the whole study runs
 
 Everything but the looks can be written again from the runs. Reading imports nothing that trains or judges.
@@ -122,7 +122,7 @@ class StudyFolder:
         """Returns the cells as last written. The ledger of a shard is later than that of the whole study."""
         shards = sorted(self.path.glob(f"{SHARDS}/*/{LEDGER}"), key=lambda path: path.stat().st_mtime)
         whole = [self.path / LEDGER] if (self.path / LEDGER).exists() else []
-        damaged = UserError(f"{self.path}: its ledger is damaged; run the study again, which writes it anew")
+        damaged = UserError(f"{self.path}: its ledger is damaged; run the study again, which rewrites it")
         ledgers = [_parse(LedgerRecord, path, damaged) for path in [*whole, *shards]]
         return list({cell.label: cell for ledger in ledgers for cell in ledger.cells}.values())
 
@@ -162,7 +162,7 @@ class StudyFolder:
         self._write(LOOKS, LooksRecord(looks).model_dump(mode="json"))
 
     def read_search(self) -> SearchRecord | None:
-        """Returns the search as it stands; None where it never ran."""
+        """Returns the current state of the search; None if it never ran."""
         return self._read(SEARCH, SearchRecord)
 
     def write_search(self, record: SearchRecord) -> None:
@@ -175,7 +175,7 @@ class StudyFolder:
 
     def _read(self, name: str, model: type[R]) -> R | None:
         path = self.path / name
-        damaged = UserError(f"{path}: is damaged; delete it and run the study again, which writes it anew")
+        damaged = UserError(f"{path}: is damaged; delete it and run the study again, which rewrites it")
         return _parse(model, path, damaged) if path.exists() else None
 
     def _write(self, name: str, tree: Tree) -> None:
@@ -195,4 +195,4 @@ def _parse(model: type[R], path: Path, damaged: UserError) -> R:
     except ValidationError as error:
         if error.errors(include_url=False)[0]["type"] != "json_invalid":
             raise damaged from None
-    raise UserError(f"{path}: not valid JSON; delete it and run the study again, which writes it anew")
+    raise UserError(f"{path}: not valid JSON; delete it and run the study again, which rewrites it")

@@ -24,7 +24,7 @@ class SearchRunRecord(Record):
 
 
 class ProposalRecord(Record):
-    """One trial of a search. Quality and cost are means over its runs, None where a run failed or has not ended."""
+    """One trial of a search. Quality and cost are means over its runs, or None if a run failed or has not ended."""
 
     number: int
     settings: dict[str, Scalar]
@@ -57,7 +57,7 @@ class RangeRecord(Record):
 
 
 class SearchRecord(Record):
-    """A search as it stands.
+    """The current state of a search.
 
     Attributes:
         budget: trials of the whole search.

@@ -130,7 +130,7 @@ class Coordinator(ABC, Generic[Request, Result]):
 
     @abstractmethod
     def write_ledger(self) -> None:
-        """Writes the study or search as it stands."""
+        """Writes the current state of the study or search."""
 
     @property
     @abstractmethod

@@ -1,12 +1,13 @@
 """The cost of a study before it runs: its runs, their floating-point operations, and an estimate of the time.
 
 Operations are those of matrix products and attention, counted by torch on networks that have shapes and no weights
-(`FlopCounterMode` on the meta device), at the targets of real samples of the task. For a plain transformer they are the
-usual 6 N + 12 L D T a token: N parameters in matrices, where an unembedding counts once for each head that reads it,
-and L layers of width D over T tokens. Elementwise operations are left out, as usual.
+(`FlopCounterMode` on the meta device). The batches are real samples of the task, so that only positions with a target
+count. For a plain transformer the operations are the usual 6 N + 12 L D T per token: N parameters in matrices, where an
+unembedding counts once for each head that reads it, and L layers of width D over T tokens. Elementwise operations are
+left out, as usual.
 
 Time comes from steps timed on this machine, of the smallest and of the largest cell; the seconds of a step are taken to
-be linear in its operations. Where the study's device is not on this machine, an assumed rate replaces them.
+be linear in its operations. If this machine lacks the study's device, an assumed rate replaces the timed steps.
 """
 
 import math
@@ -33,7 +34,7 @@ from lab.run.training import training_batches
 from studies.declared.study import Cell, Study
 
 FLOPS_RATE = 1e14
-"""Operations a second assumed for a device of another machine: about a third of the peak of an A100 in bf16."""
+"""Operations per second assumed for a device that this machine lacks: about a third of the peak of an A100 in bf16."""
 COUNTED_SAMPLES = 4
 COUNTED_NETWORKS = 64
 """Networks whose operations are counted at most; those of a study's other networks are set to the mean."""
@@ -120,7 +121,8 @@ def cost_key(spec: RunSpec) -> str:
 
 
 def start_runs(study: Study, cell: Cell, run: RunSpec) -> int:
-    """Counts the runs that a cell's runs start from: one a seed, or one a trial and seed if the start is tuned too."""
+    """Counts the runs that a cell's runs start from: one per seed, or one per trial and seed if the start is tuned
+    too."""
     elsewhere = {key: span.low for key, span in study.declaration.tuning.search.items()}
     other = study.spec(cell, elsewhere, 0).start
     assert other is not None
@@ -176,7 +178,8 @@ def estimate_time(plan: StudyPlan, rate: float | None, *, probe: bool) -> TimeEs
     """Estimates the time of a study from timed steps, or from a rate.
 
     Args:
-        rate: operations a second, in place of timed steps; `FLOPS_RATE` where the device is not on this machine.
+        rate: operations per second, used instead of timed steps; by default `FLOPS_RATE` if this machine lacks the
+        device.
         probe: whether to time steps; without them and without a rate there is no estimate.
     """
     device = plan.groups[0].spec.training.device
@@ -185,7 +188,7 @@ def estimate_time(plan: StudyPlan, rate: float | None, *, probe: bool) -> TimeEs
     except UserError:
         rate = rate or FLOPS_RATE
     if rate is not None:
-        return TimeEstimate(plan.flops / rate, f"at {rate:.3g} operations a second on each {device} device")
+        return TimeEstimate(plan.flops / rate, f"at {rate:.3g} operations per second on each {device} device")
     if not probe:
         return None
     smallest, largest = (end(plan.groups, key=lambda group: group.run.step_flops) for end in (min, max))

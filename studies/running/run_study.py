@@ -38,7 +38,7 @@ class StudyResult:
 
 
 def run_study(study: Study, executor: Executor[Any], home: Path, shard: Shard = WHOLE) -> StudyResult:
-    """Runs what is missing of a study or of a shard, showing its progress, and judges a whole study.
+    """Trains the missing runs of a study or shard and shows progress; judges the claims unless it ran only a shard.
 
     Raises:
         UserError: another process is running the study.

@@ -122,7 +122,7 @@ class SearchCoordinator(Coordinator[RunOnSplit, SearchRecord]):
             self.request((run, split), self.search.spec(proposal.settings, run.seed))
 
     def record(self, *, complete: bool) -> SearchRecord:
-        """Returns the search as it stands; its front is in the order of cost."""
+        """Returns the current state of the search; its front is sorted by cost."""
         search, declaration = self.search, self.search.declaration
         scored = [proposal for proposal in self.proposals if proposal.values is not None]
         chosen = sorted((proposal for proposal in scored if proposal.front), key=lambda proposal: proposal.cost or 0.0)

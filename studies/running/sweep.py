@@ -1,6 +1,6 @@
 """The coordinator of a study: settings are chosen for each cell within an equal budget, then rerun on fresh seeds.
 
-Only the confirming runs count. Optuna proposes settings and displays trials. Its journal is written anew from the store
+Only the confirming runs count. Optuna proposes settings and displays trials. Its journal is rewritten from the store
 at every start, so it can be neither torn nor stale: proposals depend on the cell, the sampler's seed and the scores so
 far, never on the number of workers or on the clock.
 """

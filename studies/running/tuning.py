@@ -20,7 +20,7 @@ PRUNERS = {"none": optuna.pruners.NopPruner, "wilcoxon": optuna.pruners.Wilcoxon
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal without its lock and without flushing: only one process writes it, anew at every start."""
+    """Optuna's journal without locking or flushing: only one process writes it, from scratch at every start."""
 
     def __init__(self, path: Path) -> None:
         path.unlink(missing_ok=True)

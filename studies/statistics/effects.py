@@ -1,7 +1,7 @@
-"""The effect that a claim is about, as a function of its arms' scores: a weighted sum of means, or a lead of the best.
+"""The effects that claims test: a weighted sum of the arms' means, or the lead of the best arm.
 
-Each kind of effect knows its evidence from the scores observed (exact), the approximate p values of many resampled
-studies at once (for `power`), and the smallest p value it can give.
+Each effect computes its exact evidence from observed scores, approximate p values for many resampled studies at once
+(for `power`), and the smallest p value that it can give.
 """
 
 from abc import ABC, abstractmethod

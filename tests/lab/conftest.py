@@ -29,7 +29,7 @@ def tiny_folders(tiny: Spec, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 @pytest.fixture
 def complete_contents(tiny_folders: tuple[Path, Path]) -> dict[str, bytes]:
-    """The files of the complete run that equal runs share."""
+    """Returns the contents of those files of the complete run that are the same in every run of its spec."""
     return contents(tiny_folders[0])
 
 

@@ -1,4 +1,4 @@
-"""Multi-token networks of every wiring, in a tiny model."""
+"""Builds tiny multi-token networks with every wiring of heads."""
 
 from itertools import product
 from typing import Any

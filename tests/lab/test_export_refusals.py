@@ -1,4 +1,4 @@
-"""The export command writes a whole export or none, and refuses what is not a Llama in one sentence."""
+"""`lab export` writes all files or nothing; a network that cannot be written as a Llama gives a one-sentence error."""
 
 import errno
 import json

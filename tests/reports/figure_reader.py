@@ -76,7 +76,7 @@ class FigureReader:
         return [mark.tooltip for mark in self.marks]
 
     def mark(self, start: str) -> Mark:
-        """Returns the one mark whose tooltip starts with a text."""
+        """Returns the only mark whose tooltip starts with the given text."""
         (mark,) = [mark for mark in self.marks if mark.tooltip.startswith(start)]
         return mark
 

@@ -213,7 +213,7 @@ def all_files(home: Path) -> dict[Path, bytes]:
 
 
 def ledger_file(stored: StoredStudy) -> list[Tree]:
-    """Returns the cells of ledger.json without the code under test."""
+    """Reads the cells of ledger.json directly, not with the code under test."""
     path = stored.home / "studies" / stored.study.name / stored.study.scale / "ledger.json"
     cells: list[Tree] = json.loads(path.read_text())["cells"]
     return cells

@@ -90,7 +90,7 @@ class PairSurprises:
 
 
 def excess_over_source(relative: Floats, source: Floats) -> Floats:
-    """Returns the cross-entropies of a model less the entropies of the source [N, 5].
+    """Returns the cross-entropies of a model minus the entropies of the source [N, 5].
 
     For the entropies these are the relative entropies KL(p||q) of X, Y, X|Y and Y|X. For the information it is
     KL(Y) - KL(Y|X), which has either sign.

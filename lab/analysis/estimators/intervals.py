@@ -32,7 +32,7 @@ def ratio_of_sums(sums: Floats, counts: Floats) -> Interval:
 
 
 def mean_over_samples(values: Floats | Mask, counted: Mask, sample: Integers) -> Interval:
-    """Returns the mean of values [N] over the counted positions; those of the same sample may depend on each other."""
+    """Returns the mean of values [N] over counted positions, with its interval; positions of a sample may correlate."""
     sums, counts = (np.bincount(sample, weights).astype(np.float64) for weights in (values * counted, counted))
     return ratio_of_sums(sums, counts)
 

@@ -39,7 +39,7 @@ def draw_places(eligible_BxT: Mask, count: int, generator: np.random.Generator) 
 
 @torch.no_grad()
 def model_log_pairs(network: Objective, tokens: Integers, places: Integers) -> Floats:
-    """Computes log q(x, y | c) float64 [B, K, V, V] of a model at places 1..T-2 [B, K] of samples [B, T]."""
+    """Returns a model's log q(x, y | c), float64 [B, K, V, V], at places 1..T-2 [B, K] of samples [B, T]."""
     unembedding = network.next_token_path().unembedding
     device, size = unembedding.weight.device, unembedding.out_features
     heads = next(part.self_attn.attention_heads for part in network.modules() if isinstance(part, Block))

@@ -1,4 +1,4 @@
-"""Figure of `decoding`: tokens per forward pass by number of tokens drafted."""
+"""Draws the figure of the analysis `decoding`: tokens per forward pass by draft length k (k = 1 drafts nothing)."""
 
 from lab.analysis.analysis import Row
 from reports.drawing.palette import MUTED, PAPER, SERIES, TEXT

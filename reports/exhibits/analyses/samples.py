@@ -34,7 +34,7 @@ class SamplesFigure(AnalysisExhibit):
         return drawn
 
     def caption(self) -> str:
-        return "The number of the head that proposed a token stands behind it, unless it is head 1."
+        return "The number behind a token is that of the head that proposed it; tokens of head 1 have none."
 
 
 def _panel(rows: list[Row], key: str, heading: str) -> str:

@@ -1,4 +1,4 @@
-"""Learning curves on validation: each seed thin, the mean of a cell thick."""
+"""Draws learning curves on validation: thin lines are seeds, thick lines are cell means."""
 
 from typing import ClassVar, Literal
 
@@ -24,7 +24,7 @@ class CurveExhibit(StudyExhibit):
     """Validation score against a column of `curves`, one panel for each level of the first factor.
 
     Attributes:
-        against: the column on the x axis. The mean of a step stands at the mean of that column over its runs.
+        against: the column on the x axis. The mean of a step is drawn at the mean of that column over its runs.
         unit: its name on the axis.
     """
 

@@ -19,7 +19,7 @@ HEAD_STYLES = 5
 
 
 class Drafts(StudyExhibit):
-    """Tokens in frames, one frame for each forward pass."""
+    """Shows decoded samples, with the tokens of each forward pass in one frame."""
 
     section = "samples"
 

@@ -18,8 +18,8 @@ class LearningSeconds(CurveExhibit):
 
     def caption(self) -> str:
         return (
-            "The same runs against seconds of training, without evaluation. The mean of a step stands at the mean time "
-            "it took. Seconds are those of this machine, and longer where it also did other work."
+            "The same runs against seconds of training, without evaluation. The mean of a step is drawn at its "
+            "mean time. Seconds are those of this machine, and longer where it also did other work."
         )
 
     def table(self) -> Table:

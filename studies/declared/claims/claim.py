@@ -114,10 +114,11 @@ class Claim(Settings, ABC):
         raise UserError(f"{place}.{key}: {reason}" if key else f"{place}: {reason}")
 
     def p_values(self, above: PValue, below: PValue) -> tuple[Scores, Scores]:
-        """Returns the two-sided p values of the claim being supported and of its being contradicted.
+        """Returns the two-sided p values for the verdicts "supported" and "contradicted".
 
         Args:
-            above, below: one-sided p values against "the effect is at most" and "at least" a shift.
+            above: shift -> one-sided p value against "the effect is at most the shift".
+            below: the same against "the effect is at least the shift".
         """
         margin = self.margin or 0.0
         return 2 * np.asarray(above(margin)), 2 * np.asarray(below(margin))

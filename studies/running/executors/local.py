@@ -1,7 +1,7 @@
 """Worker processes on this machine, spawned once and kept, one torch thread each.
 
-Each worker has a pipe of its own, so that its death affects no other; an executor of the standard library breaks as a
-whole.
+Each worker has its own pipe, so that the death of one does not affect the others; a `ProcessPoolExecutor` of the
+standard library would become unusable.
 """
 
 import multiprocessing
@@ -81,7 +81,7 @@ class LocalWorkers(WorkerExecutor[Key, LocalWorker]):
 
 
 def serve(pipe: Connection, home: Path) -> None:
-    """Trains run after run in a worker process, until the coordinator ends, however that ends."""
+    """Trains run after run in a worker process until the coordinator exits, for whatever reason."""
     threading.Thread(target=end_with_coordinator, daemon=True).start()
     import lab.run.training  # noqa: F401  # before it is ready, so that the import counts against no run's limit
 

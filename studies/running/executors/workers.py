@@ -31,7 +31,7 @@ class WorkerSettings(Settings):
     """The settings of every executor with workers."""
 
     workers: int | None = Field(default=None, ge=1, description="runs at once, one thread each")
-    run_limit: float | None = Field(default=None, gt=0, description="seconds after which a run is ended and has failed")
+    run_limit: float | None = Field(default=None, gt=0, description="seconds after which a run is terminated and fails")
 
 
 @dataclass
@@ -54,7 +54,7 @@ class WorkerExecutor(Executor[Key], Generic[Key, Worker]):
 
     Args:
         count: workers at most.
-        limit_seconds: a run that takes longer is ended and has failed; None for no limit.
+        limit_seconds: a run that takes longer is terminated and fails; None for no limit.
     """
 
     settings = WorkerSettings

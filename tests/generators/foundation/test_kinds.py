@@ -88,7 +88,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
 
 
 def tasks() -> SettingsRegistry:
-    """Returns the table of tasks, which reads its entry points anew."""
+    """Returns a table of tasks that has not read its entry points yet."""
     return SettingsRegistry("task", TASKS.rows, Task, plural="tasks")
 
 

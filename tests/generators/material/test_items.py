@@ -1,4 +1,4 @@
-"""Items: equal prompts for generation and choice, exactly one right option, and the intended distractors."""
+"""Items pose the same prompt for generation and choice, with exactly one right option and the intended distractors."""
 
 from itertools import pairwise
 from pathlib import Path

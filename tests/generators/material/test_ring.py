@@ -11,7 +11,7 @@ from generators.material.ring import PRIMES, add, compose, multiply, negate
 
 @st.composite
 def polynomials(draw: st.DrawFn) -> tuple[int, list[Integers]]:
-    """Draws a prime and three polynomials over it."""
+    """Draws a prime p and three polynomials with coefficients modulo p."""
     p, k = draw(st.sampled_from(PRIMES)), draw(st.integers(1, 8))
     row = st.lists(st.integers(0, p - 1), min_size=k, max_size=k)
     return p, [np.array([draw(row)]) for _ in range(3)]

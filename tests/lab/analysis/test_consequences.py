@@ -1,4 +1,4 @@
-"""Consequences of tokens: those of the source itself are known, and so is their cost."""
+"""The consequences of tokens equal those of the source, which are known, and take the planned number of passes."""
 
 from typing import Any
 

@@ -12,7 +12,7 @@ from lab.analysis.findings import Interval
 
 @pytest.fixture(scope="module")
 def logits_and_data() -> tuple[Tensor, ProbeData]:
-    """Four classes drawn from a softmax of a latent that is not white and of three contexts."""
+    """Returns data of four classes, whose logits are linear in a correlated latent with an offset for each of three contexts."""
     generator = torch.Generator().manual_seed(0)
     z_NxD = torch.randn(1000, 6, generator=generator) @ torch.randn(6, 6, generator=generator)
     context_N = torch.randint(3, (1000,), generator=generator)

@@ -1,4 +1,4 @@
-"""A run with the random weights of its seed, for analyses that read neither its folder nor its step."""
+"""An untrained run that is not stored, for tests of analyses that read neither a run's folder nor its step."""
 
 from types import SimpleNamespace
 from typing import cast

@@ -30,7 +30,7 @@ def test_generated_answers_are_greedy_token_by_token() -> None:
 
 
 def bytes_parts() -> RunParts:
-    """Returns a network with random weights on bytes, so that answers have several tokens."""
+    """Returns the task and network of an untrained byte-level run, whose answers have several tokens."""
     tree = {
         "task": {"kind": "text", "length_tokens": 32, "test_samples": 8, "validation_samples": 8},
         "model": {"width": 16, "layers": 3, "attention_heads": 2},

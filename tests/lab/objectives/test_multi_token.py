@@ -67,7 +67,7 @@ def test_loss_and_gradient_equal_those_of_a_naive_loop(tiny: Spec, match: str, m
 
 
 def repeating_tokens(lag: int, generator: torch.Generator) -> TensorBatch:
-    """Random tokens, of which those that carry loss repeat the token `lag` before them."""
+    """Returns random tokens in which each token in the loss mask repeats the token `lag` positions earlier."""
     tokens = torch.randint(8, (16, 24), generator=generator)
     loss = torch.zeros_like(tokens, dtype=torch.bool)
     for t in range(lag, 24, lag + 1):

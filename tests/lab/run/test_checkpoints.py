@@ -43,7 +43,7 @@ def flip(name: str) -> Damage:
 
 
 def rewrite(name: str, change: Callable[[dict[str, torch.Tensor], dict[str, Any]], Any]) -> Damage:
-    """Writes the file again with other tensors or another header, as another tool would."""
+    """Returns a damage that rewrites a file with other tensors or another header, as another tool might."""
 
     def damage(folder: Path) -> None:
         with safe_open(folder / name, framework="pt") as file:

@@ -1,4 +1,4 @@
-"""A run that starts from another begins as exactly the next-token network that was pretrained."""
+"""Before its first step, a finetuning run computes exactly the pretrained next-token network."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("finetuning")
 
 
-# The tiny model has 4 layers: objective of the start, of the run, layers of the run's trunk, further heads.
+# The tiny model has 4 layers: objective of the start, of the run, layers of the run's trunk, additional heads.
 MOVES = {
     "n=3 to 1": (multi_token(3), multi_token(1), 1, 0),
     "n=3 to 3": (multi_token(3), multi_token(3), 1, 2),
@@ -69,7 +69,7 @@ def test_objectives_of_other_kinds_follow_each_other_layer_by_layer(home: Path, 
         )  # registers index the rotary table, which rounds
 
 
-def test_further_heads_are_kept_or_drawn_afresh(home: Path) -> None:
+def test_additional_heads_are_kept_or_initialised_again(home: Path) -> None:
     kept, dropped = (finetuned(multi_token(3), multi_token(3), heads=heads) for heads in ("keep", "drop"))
     (_, keep), (_, drop) = (at_step_0(spec, home) for spec in (kept, dropped))
     pretrained, drawn = start_weights(kept, home), assemble(kept).network.state_dict()

@@ -1,4 +1,4 @@
-"""Frames hold what the files hold; a failed or unfinished run never becomes a number."""
+"""Data frames contain the values of the stored files; a failed or unfinished run has no score."""
 
 import json
 

@@ -27,7 +27,7 @@ def summary_of(stored: StoredStudy) -> StudySummary:
 
 @pytest.fixture(scope="module")
 def half_done(store: StudyStore) -> StoredStudy:
-    """Claims with markup in them, and a seed that has not ended."""
+    """Returns a study with markup in its claims and one run that has not ended."""
     late = ("width=16 n=2", "confirm", 4)
     return store(lambda *run: None if run == late else usual_outcome(*run), name="<b>half")
 

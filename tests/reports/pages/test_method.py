@@ -1,4 +1,4 @@
-"""The method section repeats the study: specs that train again, commands without paths of this machine."""
+"""The method section lets a reader repeat the study: its specs parse, and its commands contain no local paths."""
 
 import re
 import tomllib

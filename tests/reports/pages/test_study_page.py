@@ -1,4 +1,4 @@
-"""A study's page shows its verdicts, lets no text through as markup, and needs nothing but itself."""
+"""A study's page shows its verdicts, escapes all text, and is self-contained."""
 
 import json
 import os

@@ -29,7 +29,7 @@ SECONDS = ('name = "same"\n', 'name = "same"\nmetric = "seconds"\n')
 
 
 class ParametersAnalysis(Analysis):
-    """Counts the parameters of a run, and records the runs it was taken of."""
+    """Counts the parameters of a run and records which runs were analysed."""
 
     name = "parameters"
     summary = "the number of parameters"

@@ -1,4 +1,6 @@
-"""How often simulated studies come to a wrong verdict: benchmarks/verdicts.py in small, with fixed generators."""
+"""Simulated studies reach wrong verdicts no more often than they should.
+
+This is a small version of benchmarks/verdicts.py with fixed seeds."""
 
 import numpy as np
 import pytest

@@ -67,7 +67,7 @@ def test_only_scored_confirming_runs_count() -> None:
     ("content", "message"),
     [
         ("{", "not valid JSON; delete it and run the study again"),
-        ('{"cells": 3}', "its ledger is damaged; run the study again, which writes it anew"),
+        ('{"cells": 3}', "its ledger is damaged; run the study again, which rewrites it"),
         ('{"cells": [{"cell": "n=1"}]}', "its ledger is damaged"),
         (json.dumps({"cells": [OLD_CELL | {"entries": [OLD_RUN | {"score": "0.25"}]}]}), "its ledger is damaged"),
     ],

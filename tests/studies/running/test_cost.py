@@ -85,7 +85,7 @@ def test_a_device_of_another_machine_is_planned_at_an_assumed_rate(study_file: E
         pytest.skip("this machine has the device")
     value = json.loads(done.stdout)
     assert value["seconds"] == pytest.approx(value["flops"] / 1e14)
-    assert "1e+14 operations a second" in value["seconds_from"]
+    assert "1e+14 operations per second" in value["seconds_from"]
 
 
 def test_a_probe_times_real_steps_and_stores_nothing(study_file: Edit, lab: Lab) -> None:
