@@ -2,7 +2,7 @@
 
     python -m benchmarks.sweeps stored      time and peak memory of commands that read a finished study
     python -m benchmarks.sweeps overhead    1,000 runs of one step on two workers: the time outside training
-    python -m benchmarks.sweeps workers     runs a second of two workers relative to those of one
+    python -m benchmarks.sweeps workers     runs per second of two workers relative to those of one
 
 Stored runs are written by an executor that trains nothing. Every figure is that of a separate process. Results are in
 docs/clusters.md.
@@ -120,7 +120,7 @@ def read_frames(study: Path, home: Path) -> None:
 
 
 def measure(command: list[str]) -> tuple[str, float, str]:
-    """Returns the seconds of a process by the clock and of processor time, its peak MB, and its output."""
+    """Returns the wall-clock and CPU seconds of a process, its peak memory in MB, and its output."""
     before = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
@@ -205,7 +205,7 @@ def overhead(runs: int, workers: int = 2) -> None:
     seconds, _, inside = time_sweep(runs, workers, steps=1, batch=1)
     milliseconds = 1000 * (seconds * workers - inside) / runs
     print(f"{runs} runs of one step on {workers} workers: {seconds:.1f} s, {1000 * inside / runs:.1f} ms inside train")
-    print(f"overhead {milliseconds:.1f} ms a run; load {os.getloadavg()[0]:.1f}")
+    print(f"overhead {milliseconds:.1f} ms per run; load {os.getloadavg()[0]:.1f}")
 
 
 def two_workers(runs: int) -> None:
@@ -214,7 +214,7 @@ def two_workers(runs: int) -> None:
     for workers in (1, 2):
         _, seconds, _ = time_sweep(runs, workers, steps=150, batch=16)
         rates.append((runs - 1) / seconds)
-        print(f"{workers} workers: {rates[-1]:.2f} runs a second; load {os.getloadavg()[0]:.1f}", flush=True)
+        print(f"{workers} workers: {rates[-1]:.2f} runs per second; load {os.getloadavg()[0]:.1f}", flush=True)
     print(f"ratio {rates[1] / rates[0]:.2f}")
 
 

@@ -29,7 +29,7 @@ class TaskCheck:
         tokens_out_of_vocabulary: tokens outside the vocabulary.
         vocabulary: tokens of the vocabulary.
         tokens_a_sample: tokens of a sample, padding included.
-        scored_share: scored tokens of the held-out splits, as a share of those that carry loss.
+        scored_share: scored tokens of the held-out splits, as a share of those in the loss mask.
         samples_per_second, tokens_per_second: speed of generating samples.
     """
 

@@ -1,9 +1,9 @@
 """The contract of a task: what every source of samples must provide.
 
-A task is a frozen configuration plus pure functions. It defines the tokens, which of them carry loss, which of them are
-scored, the right answers by an independent computation (`oracle`), and simple rules (`shortcuts`) that every score is
-compared with. Masks refer to the target token at their own position: a head that looks i tokens ahead is masked by the
-token that it predicts. `generators/protocols.py` lists what a task may offer in addition.
+A task is a frozen configuration plus pure functions. It defines the tokens, which of them are in the loss mask, which
+of them are scored, the right answers by an independent computation (`oracle`), and simple rules (`shortcuts`) that
+every score is compared with. Masks refer to the target token at their own position: a head that looks i tokens ahead is
+masked by the token that it predicts. `generators/protocols.py` lists what a task may offer in addition.
 """
 
 import json

@@ -47,7 +47,7 @@ summary = "a few seconds"
 
 
 def write_small_search(folder: Path, *replacements: tuple[str, str]) -> Path:
-    """Writes the search file as small.toml, with pieces of its text replaced, and returns its path."""
+    """Writes the search file as small.toml, with the given text replacements, and returns its path."""
     text = SMALL_SEARCH
     for old, new in replacements:
         assert old in text, f"the small search has no {old!r}"

@@ -1,7 +1,7 @@
 """Items: a held-out sample posed twice, as a prompt to continue and as a choice among options by likelihood.
 
 Multi-token prediction does not improve multiple choice in the paper (arXiv 2404.19737), but it improves generation;
-items compare the two on equal prompts and answers. An item of `induction` with four options:
+items compare the two on the same prompts and answers. An item of `induction` with four options:
 
     prompt    once there were Ba len , Do rim , Fe gan and Ku vas . Do rim took the old lamp . soon Ku
     options   rim | vas | len | gan
@@ -19,9 +19,9 @@ A task poses items if it has the method `item_source` (`generators.protocols.Ite
 - Text: a window is split into prompt and answer, by default its last quarter. Distractors are the answers of other
   windows, first of the same document, then of other documents of the split.
 
-All options of an item have the length of its answer and differ from each other, and the right one is at each index
-equally often. So log-likelihoods need no normalisation, and chance is 1/options. Generation is scored by exact match
-and by ROUGE-L F1 (Lin 2004), which differs from it only if answers have several words.
+All options of an item have the length of its answer and differ from each other, and the right one is equally often at
+each index. So log-likelihoods need no normalisation, and chance is 1/options. Generation is scored by exact match and
+by ROUGE-L F1 (Lin 2004), which differs from it only if answers have several words.
 """
 
 import re
@@ -86,7 +86,8 @@ def items(
 
     Args:
         options: options of each item, the answer included.
-        answer_tokens: tokens of an answer of a text (default: a quarter of a window); a name is always asked for by 1.
+        answer_tokens: tokens of an answer of a text (default: a quarter of a window); an answer that is a name always
+        has 1.
 
     Raises:
         UserError: the task or split cannot be posed as items, `answer_tokens` is out of range, or the split has too few

@@ -82,7 +82,8 @@ class InductionConfig(TaskConfig):
 
 
 class Induction(Task):
-    """Stories of `length_tokens` tokens. Chance on a scored token is 1/name_parts; matching is always right.
+    """Stories of `length_tokens` tokens. Chance on a scored token is 1/name_parts; copying the matching name is always
+    right.
 
     Labels: `mention` numbers the mentions of names from 1, at the second token of the name; 0 elsewhere.
     """

@@ -13,8 +13,8 @@ specifies neither of them nor its notation. "=" begins the answer of k tokens; `
 
 A sample is one expression, padded to the longest of any split: 65 tokens for m up to 7, of which training uses 28 on
 average and 49 at most. With one question per sample, hashing a sample to a split and scoring an exact match refer to
-the same question. Padding is at the end and carries no loss, so columns that are padding in all rows of a batch are cut
-before training. (Prefix notation needs no brackets and at most 53 tokens, but is hard to read.)
+the same question. Padding is at the end and outside the loss mask, so columns that are padding in all rows of a batch
+are cut before training. (Prefix notation needs no brackets and at most 53 tokens, but is hard to read.)
 
 Loss is on every token except padding and pauses, as in training a language model on such text, which the paper's setup
 implies (`loss_on = "all"`), or on the answer only. Operands are uniform, so each of their coefficients costs
@@ -65,7 +65,7 @@ class PolynomialConfig(TaskConfig):
         default=(1, 2, 3, 4, 5, 6, 7), min_length=1, description="operations of the test splits test/m=..."
     )
     pause_tokens: int = Field(default=0, ge=0, le=64, description='pauses before "="; the paper tries 5 and 10')
-    loss_on: Literal["all", "answer"] = Field(default="all", description="the tokens that carry loss")
+    loss_on: Literal["all", "answer"] = Field(default="all", description="the tokens in the loss mask")
     training_samples: TrainingSamples = None
     validation_samples: HeldOutSamples = 500
     test_samples: HeldOutSamples = Field(default=2000, description="samples for each m")

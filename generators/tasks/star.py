@@ -39,7 +39,7 @@ class StarConfig(TaskConfig):
     length: int = Field(default=5, ge=3, le=32, description="nodes from the start to the end of an arm, both included")
     nodes: int = Field(default=50, ge=5, le=1024, description="node names; each graph draws its own from them")
     reversed: bool = Field(default=False, description="print the path from goal to start, the easy direction")
-    loss_on: Literal["answer", "all"] = Field(default="answer", description="targets that carry loss")
+    loss_on: Literal["answer", "all"] = Field(default="answer", description="targets in the loss mask")
     training_samples: TrainingSamples = None
     test_samples: HeldOutSamples = 1000
     validation_samples: HeldOutSamples = 500

@@ -3,8 +3,9 @@ and copy, whether the task's accuracy depends on them, and when the skill formed
 
 All attention heads on the path to the next token are scored, including those of head 1's layer:
 
-    prefix_matching  on random tokens, a block of distinct ones that comes twice: attention from a token in the second
-                     copy to the token after its first occurrence. Chance is uniform attention over visible positions.
+    prefix_matching  on random tokens, a block of distinct tokens that occurs twice: attention from a token in the
+                     second copy to the token after its first occurrence. Chance is uniform attention over visible
+                     positions.
     previous_token   on the same tokens: attention to the token before. Induction heads read what such a head has moved.
     copying          the share of the vocabulary whose own logit rises above the mean when the head attends to it (the
                      OV circuit; `attention.copying_shares`). Exact; 0.5 for a random circuit.

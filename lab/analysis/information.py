@@ -1,7 +1,7 @@
 """Information between the next token X and the one after it, Y: in the source, in a model, and of one on the other.
 
 Paper, section 5.2 and appendix L. Contexts are c = x_0..x_t-1 at places t of held-out samples where tokens t and t + 1
-both carry loss; all numbers are in nats.
+both are in the loss mask; all numbers are in nats.
 
     source        H(X), H(Y), H(X|Y), H(Y|X), I(X;Y) of the task's own joint p(x, y | c), if it knows it
     model         the same of the model's joint q(x, y | c) = q1(x | c) q1(y | x, c), exact over all x and y
@@ -97,7 +97,7 @@ class InformationAnalysis(Analysis):
         """Measures the terms of the source and of a stored model.
 
         Raises:
-            UserError: the vocabulary is too large, or there are too few pairs of tokens that carry loss.
+            UserError: the vocabulary is too large, or there are too few pairs of tokens in the loss mask.
         """
         task, network = run.parts.task, run.parts.network.eval()
         held_out = draw_held_out_places(task)

@@ -9,14 +9,14 @@ Probes read the embedding, the output of each layer of the trunk and that of hea
     plain         accuracy of a probe of the latent alone, at lag 2
     control       accuracy of that probe on random classes, a fixed random function of x_t with the frequencies of the
                   tokens (control task, Hewitt and Liang 2019, arXiv 1909.03368)
-    selectivity   plain less control. If the vocabulary is smaller than the width, every function of x_t is linear in a
+    selectivity   plain minus control. If the vocabulary is smaller than the width, every function of x_t is linear in a
                   latent from which x_t can be read: control is then near 1, and selectivity measures the current token
                   more than later ones. The gain does not have that flaw.
 
 Probes are fitted to fresh samples of the validation split (other than those that chose the best checkpoint, if the
 split has more) and scored on test samples, all test splits in equal parts. Positions are drawn at random among those
-with a target; targets are the tokens that carry loss. Intervals are 95% over test samples, by the normal approximation,
-given the fitted probe: they cover neither other fitting samples nor other seeds of the run.
+with a target; targets are the tokens in the loss mask. Intervals are 95% over test samples, by the normal
+approximation, given the fitted probe: they cover neither other fitting samples nor other seeds of the run.
 """
 
 from collections.abc import Mapping
@@ -102,7 +102,7 @@ class LatentPositions:
         latents: place in the network -> latents [N, D], in the order of the forward pass; all places but "head 1" are
             in the trunk.
         token_N: the current token.
-        ahead_NxL: the tokens at `LAGS`, or -1 where the token carries no loss.
+        ahead_NxL: the tokens at `LAGS`, or -1 where the token is outside the loss mask.
     """
 
     sample_N: Tensor
@@ -179,7 +179,7 @@ def probe_data(
     """Returns the data of one probe.
 
     Args:
-        lag: the target is the token this far ahead; positions where it carries no loss are left out.
+        lag: the target is the token this far ahead; positions where it is outside the loss mask are left out.
         place: the place in the network that is read; None for no latent.
         token: whether the probe also reads the current token.
         control_V: a class for each token, predicted instead of the target.

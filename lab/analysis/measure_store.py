@@ -15,7 +15,7 @@ def result_path(home: Path, run: str, checkpoint: str, name: str) -> Path:
 
 
 def measures_of(home: Path, run: str, checkpoint: str, name: str) -> dict[str, float]:
-    """Returns the measures of an analysis of a run's checkpoint, taken now unless they are stored.
+    """Returns the stored measures of an analysis of a run's checkpoint; analyses the checkpoint if there are none.
 
     Raises:
         UserError: the run, checkpoint or analysis does not exist, the analysis does not apply to the run, or the stored

@@ -2,12 +2,12 @@
 
 Both parts show the first samples of the test split:
 
-    draft    greedy self-speculative decoding with all heads of the run (paper, section 3.2). Each token has the forward
-             pass that gave it, the head that drafted it (1 is the next-token head, which needs no verification), and
-             the head whose draft for its place was rejected, if there was one.
+    draft    greedy self-speculative decoding with all heads of the run (paper, section 3.2). Each token is listed with
+             the forward pass that produced it, the head that drafted it (1 is the next-token head, which needs no
+             verification) and, if a draft was rejected at its position, the head that made the draft.
     loss     the cross-entropy in nats of head 1 and of the head after it at each token. On tasks with labelled choice
-             points also the weight of each choice: the predictions of all heads, from before the choice, of the choice
-             or of a token that it decides (paper, section 5.1 and figure 9; see `choice_weight`).
+             points it adds the weight of each choice: how often the heads, from positions before the choice, predict
+             the choice or a token that it decides (paper, section 5.1 and figure 9; see `choice_weight`).
 
 This analysis estimates nothing; the others measure what it shows.
 """
@@ -109,7 +109,7 @@ def draft_rows(task: Task, batch: Batch, decoded: Decoded) -> list[Row]:
 def loss_rows(task: Task, network: Objective, batch: Batch, device: torch.device) -> list[Row]:
     """Returns a row for each token of the samples: its class, whether it is scored, and the loss of each head at it.
 
-    A loss is None for a token without loss, and for one closer to the start of its sample than the head's lag.
+    A loss is None for a token outside the loss mask, and for one closer to the start of its sample than the head's lag.
     """
     tensors = TensorBatch.from_batch(batch, device, np.arange(len(batch)))
     with torch.no_grad():

@@ -79,7 +79,7 @@ def loss_rows(peaks: Mapping[tuple[int, str], float], seconds: Mapping[tuple[int
 
 
 def build_network(bench: LossBench, n: int) -> tuple[Objective, TensorBatch]:
-    """Builds the model with its gradients allocated, and a batch of random tokens that all carry loss."""
+    """Builds the model with its gradients allocated, and a batch of random tokens that are all in the loss mask."""
     torch.set_num_threads(1)
     model = ModelConfig(width=bench.width, layers=bench.trunk_layers + 1, attention_heads=bench.attention_heads)
     data = DataShape(bench.classes, bench.length_tokens + 1)

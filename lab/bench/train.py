@@ -111,7 +111,7 @@ def optimiser_step(network: nn.Module, batch: TensorBatch, compiled: bool, backw
 
 
 def unmasked_batch(tokens: "np.ndarray[Any, Any]", device: torch.device) -> TensorBatch:
-    """Returns a batch in which all tokens carry loss."""
+    """Returns a batch with all tokens in the loss mask."""
     mask = np.ones(tokens.shape, dtype=bool)
     return TensorBatch.from_batch(Batch(tokens=tokens, loss=mask, scored=mask), device, np.arange(len(tokens)))
 

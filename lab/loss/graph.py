@@ -43,7 +43,7 @@ def compiled_readout_loss() -> Readout:
 
 
 class Graph:
-    """The whole graph: every term's part is kept until a single backward pass.
+    """A graph that keeps the part of every term until a single backward pass.
 
     Args:
         compiled: sends norm, unembedding and cross-entropy through torch's compiler.

@@ -20,7 +20,7 @@ def to_device(device: torch.device, array: NDArray[np.int64]) -> Tensor:
 
 @dataclass(frozen=True)
 class Targets:
-    """N tokens that carry loss, and the positions in B x P hidden states that predict them.
+    """N tokens in the loss mask, and the positions in B x P hidden states that predict them.
 
     Attributes:
         positions_N: indices into the flattened positions; None if every position predicts a target.
@@ -44,7 +44,7 @@ class TensorBatch:
 
     Attributes:
         tokens_BxT: the tokens.
-        loss: whether each token carries loss [B, T], as numpy.
+        loss: the loss mask [B, T], as numpy.
         indices: index of each sample in its split [B]; an objective that draws at random draws by these.
         step: the optimiser step that the batch is trained at; None in evaluation.
         part_of: the whole batch, if this is a micro-batch.

@@ -92,7 +92,7 @@ def build_network(config: ObjectiveConfig, torch_seed: int) -> Objective:
 
 
 def random_batch(loss: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]] | None" = None) -> TensorBatch:
-    """Draws samples without a repeated token; by default an uneven share of the targets carries loss."""
+    """Draws samples without a repeated token; by default the loss mask has an uneven share of the targets."""
     random = np.random.default_rng(0)
     tokens = np.stack([random.permutation(DATA.vocabulary)[: DATA.length] for _ in range(SAMPLES)])
     if loss is None:

@@ -5,9 +5,9 @@ a token that occurs next d tokens ahead, and minus infinity for a token that doe
 is that of ListNet, the cross-entropy between the softmax of both (Cao et al. 2007). A token's share of the target is
 therefore proportional to exp(-d), whatever the window: after `a b a c`, a, b and c have exp(-1), exp(-2), exp(-4).
 
-Tokens that carry no loss are not ranked. The window of the paper is the whole context. If all tokens carry loss, a
-window of W leaves out at most 1.6 exp(-W) of a target; if few do, it also leaves out the positions that are more than
-W before the first of them.
+Tokens outside the loss mask are not ranked. The window of the paper is the whole context. If all tokens are in the
+mask, a window of W leaves out at most 1.6 exp(-W) of a target; if few do, it also leaves out the positions that are
+more than W before the first of them.
 """
 
 from collections.abc import Iterator
@@ -81,7 +81,7 @@ class TokenOrder(NextTokenModel):
 
 
 def ranked_positions(loss_BxT: Mask, window: int) -> Mask:
-    """Returns which positions [B, P = T - 1] have a token that carries loss among the next `window` tokens."""
+    """Returns which positions [B, P = T - 1] have a token in the loss mask among the next `window` tokens."""
     ahead = np.pad(loss_BxT[:, 1:], ((0, 0), (0, window - 1)))
     return np.asarray(np.lib.stride_tricks.sliding_window_view(ahead, window, axis=1).any(axis=2))
 
@@ -89,7 +89,7 @@ def ranked_positions(loss_BxT: Mask, window: int) -> Mask:
 def upcoming_tokens(tokens_BxT: Tensor, loss_BxT: Mask, rows_N: Integers, window: int) -> tuple[Tensor, Tensor]:
     """Returns the tokens 1 .. W ahead of N positions [N, W], and which of them are ranked [N, W].
 
-    A token is ranked at its first occurrence after the position among the tokens that carry loss.
+    A token is ranked at its first occurrence after the position among the tokens in the loss mask.
 
     Args:
         rows_N: flat positions in B x P.
@@ -105,7 +105,7 @@ def upcoming_tokens(tokens_BxT: Tensor, loss_BxT: Mask, rows_N: Integers, window
 
 
 def previous_occurrence(tokens_BxT: Tensor, carries_BxT: Tensor) -> Tensor:
-    """Returns, for each place that carries loss, the previous place with the same token and loss [B, T]; -1 if none."""
+    """Returns, for each place in the loss mask, the previous such place with the same token [B, T], or -1."""
     sorted_BxT, place_BxT = tokens_BxT.where(carries_BxT, -1).sort(dim=1, stable=True)  # equal tokens keep their order
     repeated = sorted_BxT[:, 1:] == sorted_BxT[:, :-1]
     previous_BxT = F.pad(place_BxT[:, :-1].where(repeated, -1), (1, 0), value=-1)

@@ -68,7 +68,7 @@ class StoredRun:
     def scores(self) -> dict[str, dict[str, float]]:
         """The stored metrics of the checkpoint: split -> metric -> value.
 
-        All held-out splits for the best and the last checkpoint of a complete run; otherwise validation alone.
+        The best and the last checkpoint of a complete run have all held-out splits, others validation alone.
         """
         result = self.folder.result() or {}
         if self.checkpoint in result.get("scores", {}):

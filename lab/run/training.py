@@ -222,7 +222,7 @@ class TrainingRun:
         return result
 
     def all_scores(self, step: int, tests: dict[str, Evaluator]) -> dict[str, dict[str, float]]:
-        """Returns the logged validation metrics of a step and the test metrics of the present weights, by split."""
+        """Returns the logged validation metrics of a step and the test metrics of the current weights, by split."""
         return self.folder.validation_scores(step) | {split: test(self.network) for split, test in tests.items()}
 
 

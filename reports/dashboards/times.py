@@ -1,4 +1,4 @@
-"""Start and end of a trial, from the files of its runs."""
+"""Reads the start and end of a trial from the files of its runs."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Stored samples of one run of a study: the analysis `samples`, as its run folder has it. Decodes nothing."""
+"""Reads the stored samples of one run of a study, which the analysis `samples` wrote to the run's folder."""
 
 import json
 from dataclasses import dataclass

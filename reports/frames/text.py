@@ -11,7 +11,7 @@ def in_words(name: str) -> str:
 
 
 def shortened(text: str, letters: int) -> str:
-    """Returns a text cut to a number of letters, the last of which is then an ellipsis."""
+    """Returns a text, cut to a number of letters with an ellipsis at the end if it is longer."""
     return text if len(text) <= letters else text[: letters - 1] + "…"
 
 

@@ -9,7 +9,7 @@ SAMPLED_SEED = 0
 
 
 def analyses_of(declaration: StudyDeclaration) -> tuple[tuple[str, str], ...]:
-    """Returns pairs of an analysis whose measures claims use and the checkpoint it is run on."""
+    """Returns each analysis whose measures claims use, with the checkpoint that it reads."""
     names = {measure_of(declaration, claim).analysis for claim in declaration.claims}
     return tuple((name, declaration.checkpoint) for name in sorted(filter(None, names)))
 

@@ -29,7 +29,7 @@ class ChoiceList(Settings):
 
 @dataclass(frozen=True)
 class Search:
-    """A search file at one scale: everything that is going to run."""
+    """A search file at one scale, with every setting resolved."""
 
     name: str
     scale: str

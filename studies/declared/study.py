@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """A study file at one scale: everything that is going to run."""
+    """A study file at one scale: the cells that will run, with their settings."""
 
     name: str
     scale: str
@@ -106,7 +106,7 @@ class Study:
         return [*levels, *settings.items()]
 
     def described(self, key: str, level: Level) -> str:
-        """Returns a level as readers see it: followed by the settings of its table, where it names one."""
+        """Returns a level as reports show it, followed by the settings of its table if it names one."""
         table = self.declaration.levels.get(key, {}).get(str(level))
         content = table and ", ".join(f"{name} = {json.dumps(value)}" for name, value in table.items())
         return f"{level} ({content})" if content else str(level)

@@ -96,7 +96,7 @@ class Coordinator(ABC, Generic[Request, Result]):
             self.stored.append((request, Outcome(result)))
 
     def wait(self) -> None:
-        """Handles outcomes until no run is on its way."""
+        """Handles outcomes until no run is outstanding."""
         while self.stored or self.executor.pending:
             while self.stored:
                 self._handle(*self.stored.popleft(), trained=False)

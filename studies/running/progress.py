@@ -1,4 +1,4 @@
-"""The progress of a study that runs, on standard error: bars on a terminal, plain lines elsewhere."""
+"""Shows the progress of a running study on standard error: bars on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ class Reporter:
 
     Args:
         cells: the cells that run, all of them or those of a shard.
-        workers: runs at once.
+        workers: number of runs at a time.
     """
 
     def __init__(self, study: Study, cells: list[Cell], workers: int) -> None:

@@ -77,8 +77,8 @@ class RunEvent:
 class Sweep(Coordinator[CellRun, list[Judgement]]):
     """The coordinator of one study, or of one shard of its cells.
 
-    Shards share cells because tuning proceeds within a cell. `run` returns the verdicts on the study's claims, which it
-    also writes; a shard has none.
+    Shards divide the study by cells, because tuning proceeds within a cell. `run` returns the verdicts on the study's
+    claims, which it also writes; a shard has none.
 
     Args:
         notify: called with every run that ended.

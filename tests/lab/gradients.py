@@ -12,7 +12,7 @@ STEP = 5
 
 
 def batch_of(share: float) -> TensorBatch:
-    """5 samples of 10 tokens, of which a share carries loss."""
+    """Returns 5 samples of 10 tokens, with a share of them in the loss mask."""
     random = np.random.default_rng(0)
     tokens = random.integers(0, 7, (5, 10))
     loss = random.random((5, 10)) < share

@@ -58,7 +58,7 @@ class FigureReader:
 
     @property
     def marks(self) -> list[Mark]:
-        """Everything with a tooltip."""
+        """The elements with a tooltip."""
         marks = []
         for group in self.root.iter(f"{SPACE}g"):
             if re.search(r"-mark-\d+$", group.get("id") or ""):

@@ -180,7 +180,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2, help="runs at once")
+    parser.add_argument("--workers", type=int, default=2, help="number of runs at a time")
     parser.add_argument("--steps", type=int, default=1600, help="of the run; 1,600 take about 30 s on one core")
     arguments = parser.parse_args()
     sys.exit(bool(torture(arguments.kills, arguments.seed, arguments.workers, arguments.steps).wrong))

@@ -6,13 +6,14 @@ to the whole gradient of the trunk. Each is compared with the gradient g_1 of he
 
     norm      |g_p|, nats per unit of weight
     cosine    g_p . g_1 / (|g_p| |g_1|)
-    useful    the fall of head 1's loss on the other samples by a small step along -g_p, per unit of learning rate;
+    useful    the decrease of head 1's loss on the other samples after a small step along -g_p, per unit of learning
+              rate;
               g_p . g_1 to first order
 
-`useful` is measured for a kind of target (the sum over heads) by taking the step e both ways, [L_1(w + e g) -
-L_1(w - e g)] / 2e. A part with a negative value makes the next token worse: plain descent on it alone would raise head
-1's loss. All numbers come from `SPLITS` pairs of independent batches. Sampling noise in
-batches of that size raises norms and pulls cosines towards zero. The products are unbiased.
+`useful` is measured for a kind of target (the sum over heads) by taking the step e both ways, [L_1(w + e g) - L_1(w - e
+g)] / 2e. A part with a negative value makes the next token worse: plain descent on it alone would raise head 1's loss.
+All numbers come from `SPLITS` pairs of independent batches. Sampling noise in batches of that size raises norms and
+pulls cosines towards zero. The products are unbiased.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -65,7 +65,7 @@ class Consequences:
 
 @torch.no_grad()
 def measure_consequences(network: Objective, batch: Batch, device: torch.device, seed: int) -> Consequences:
-    """Measures D_t at targets that carry loss and have another such target within the window after them.
+    """Measures D_t at targets in the loss mask that are followed by another such target within the window.
 
     If they cost more than `TOKENS_READ`, a random part of them is measured, drawn by `seed`.
     """

@@ -104,7 +104,7 @@ def draw_held_out_places(task: Task) -> HeldOutPlaces:
     if np.count_nonzero(eligible.any(axis=1)) < 2:
         raise UserError(
             f"analysis information: of {samples} test samples of task {task.config.kind}, fewer than two have two "
-            "successive tokens that carry loss; it needs more test samples, or a task with longer targets"
+            "successive tokens in the loss mask; it needs more test samples, or a task with longer targets"
         )
     count = max(1, CONTINUATIONS // size // samples)
     return HeldOutPlaces(batch, *draw_places(eligible, count, np.random.default_rng(SEED)), eligible)

@@ -1,4 +1,4 @@
-"""Checks of the runs that a study is going to train: their specs, their networks, and the study's own metric."""
+"""Checks the runs that a study will train: their specs, their networks, and the study's own metric."""
 
 from itertools import combinations
 

@@ -48,7 +48,7 @@ class ExecutorContext:
 
     Attributes:
         folder: the folder of the study, which workers on other machines must see too.
-        usual_workers: runs at once where the settings do not say.
+        usual_workers: number of runs at a time unless the settings give one.
     """
 
     home: Path
@@ -61,14 +61,14 @@ class NoSettings(Settings):
 
 
 class Executor(ABC, Generic[Key]):
-    """Trains runs that are submitted with a key; the key comes back with the outcome.
+    """Trains runs that are submitted under a key, and yields each key with the outcome of its run.
 
-    Runs start in the order of submission. An executor is a context manager, which ends what it started.
+    Runs start in the order of submission. An executor is a context manager that ends its workers on exit.
 
     Attributes:
         settings: the class of the executor's settings; on the command line, each field is an option of the same name
             or is given with `--executor-set NAME=VALUE`.
-        count: runs at once.
+        count: number of runs at a time.
     """
 
     summary: ClassVar[str] = ""
@@ -95,7 +95,7 @@ class Executor(ABC, Generic[Key]):
     @property
     @abstractmethod
     def pending(self) -> bool:
-        """True while an outcome is still to come."""
+        """Whether an outcome is outstanding."""
 
     @abstractmethod
     def submit(self, key: Key, spec: "RunSpec", analyses: Analyses = ()) -> None:

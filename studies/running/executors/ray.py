@@ -1,9 +1,9 @@
-"""Workers on an existing Ray cluster. Each is an actor, which keeps its place in the cluster for run after run.
+"""Workers on an existing Ray cluster. Each is an actor, which keeps its resources from run to run.
 
-Ray finds the places, packs several workers on a GPU and reports those that died, alone or with their node; `workers.py`
-decides which run goes where, as on one machine. There are never more runs in flight than workers, and an answer is a
-result of a few hundred bytes: everything else is in the run's folder, on storage that every machine sees under the same
-path. Ray: Moritz et al. 2018, "Ray: a distributed framework for emerging AI applications".
+Ray places the workers, packs several on a GPU and reports those that died, alone or with their node; `workers.py`
+decides which worker trains which run, as on one machine. Runs never outnumber workers, and a result has a few hundred
+bytes: everything else is in the run's folder, on storage that every machine sees under the same path. Ray: Moritz et
+al. 2018, "Ray: a distributed framework for emerging AI applications".
 """
 
 import logging

@@ -68,7 +68,7 @@ class ExecutorChoice:
 
 
 def usual_workers(study: Runnable) -> int:
-    """Returns the runs at once where the command does not say: one a core, or one on a GPU."""
+    """Returns the default number of runs at a time: one per core, or one on a GPU."""
     return (os.cpu_count() or 1) if study.base.get("training", {}).get("device", "cpu") == "cpu" else 1
 
 

@@ -30,7 +30,7 @@ RECEIVE_SECONDS = 1.0
 class WorkerSettings(Settings):
     """The settings of every executor with workers."""
 
-    workers: int | None = Field(default=None, ge=1, description="runs at once, one thread each")
+    workers: int | None = Field(default=None, ge=1, description="number of runs at a time, one thread each")
     run_limit: float | None = Field(default=None, gt=0, description="seconds after which a run is terminated and fails")
 
 
@@ -84,7 +84,7 @@ class WorkerExecutor(Executor[Key], Generic[Key, Worker]):
 
     @abstractmethod
     def kill(self, worker: Worker) -> None:
-        """Ends a worker at once; it sends no further message."""
+        """Terminates a worker immediately; it sends no further message."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

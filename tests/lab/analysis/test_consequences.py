@@ -1,4 +1,4 @@
-"""The consequences of tokens equal those of the source, which are known, and take the planned number of passes."""
+"""The measured consequences of tokens equal those of the source, which are known, and stay within a budget of tokens."""
 
 from typing import Any
 

@@ -36,7 +36,7 @@ def row_of(result: AnalysisResult, measure: str, head: tuple[int, int]) -> Row:
 
 @torch.no_grad()
 def prefix_matching(network: Objective, tokens: Tensor) -> list[Row]:
-    """Returns the prefix matching of each head on blocks of 16 tokens that come twice."""
+    """Returns the prefix matching of each head on blocks of 16 tokens that occur twice."""
     second = (torch.arange(32) >= 16).expand_as(tokens)
     heads = attention_heads(network)
     return attention_rows("prefix_matching", heads, network, tokens, second, after_earlier_occurrences)

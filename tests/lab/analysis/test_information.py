@@ -144,7 +144,7 @@ def test_a_task_without_successive_targets_is_refused() -> None:
             batch = super().draw(stream, split)
             return replace(batch, loss=batch.loss & (np.arange(self.length) % 2 == 0))
 
-    with pytest.raises(UserError, match="fewer than two have two successive tokens that carry loss"):
+    with pytest.raises(UserError, match="fewer than two have two successive tokens in the loss mask"):
         draw_held_out_places(EverySecondTarget(MarkovConfig()))
 
 

@@ -24,7 +24,7 @@ def entropy(counts: np.ndarray[Any, Any]) -> float:
 
 
 def unigram_entropies(batch: TensorBatch, classes: int, network: Any) -> dict[str, float]:
-    """The smallest loss of each term that a prediction independent of the input can reach."""
+    """Returns the smallest loss of each term that a prediction independent of the input can reach."""
     entropies = {}
     for lag in network.lags:
         entropies[f"loss_{lag}"] = entropy(np.bincount(batch.targets(lag).tokens_N.numpy(), minlength=classes))

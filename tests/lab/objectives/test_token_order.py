@@ -33,7 +33,7 @@ def shares(tokens: list[int], window: int, carries: list[bool] | None = None) ->
 
 
 def test_shares_by_hand() -> None:
-    """After x comes a b a c: a, b, c have exp(-1), exp(-2), exp(-4); if the first a carries no loss, a has exp(-3)."""
+    """After x comes a b a c: a, b, c have exp(-1), exp(-2), exp(-4); if the first a is masked, a has exp(-3)."""
     a, b, c, x = range(4)
     first, second, third, fourth = (math.exp(-d) for d in (1, 2, 3, 4))
     all_carry = shares([x, a, b, a, c], 4)
@@ -82,7 +82,7 @@ def test_previous_occurrences_in_long_samples() -> None:
 
 
 def test_ranked_tokens_by_hand() -> None:
-    """After `x` comes `a b a c`, where b carries no loss: a is at distance 1 and c at 4."""
+    """After `x` comes `a b a c`, where b is outside the loss mask: a is at distance 1 and c at 4."""
     a, b, c, x = range(4)
     tokens = torch.tensor([[x, a, b, a, c]])
     loss = np.array([[True, True, False, True, True]])

@@ -1,4 +1,4 @@
-"""Scores by hand: what counts as right, what a shortcut explains, and what greedy decoding would produce."""
+"""Scores equal those computed by hand: what is right, what a shortcut explains, what greedy decoding would produce."""
 
 from types import SimpleNamespace
 from typing import Any, cast

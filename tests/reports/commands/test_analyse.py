@@ -15,7 +15,7 @@ from tests.conftest import Lab, Spec
 
 @pytest.fixture(scope="module")
 def home(tiny: Spec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with one run."""
+    """Returns a home with one run."""
     home = tmp_path_factory.mktemp("home")
     train(tiny(), home)
     return home

@@ -219,7 +219,7 @@ def inverted_test(treatment: Numbers, control: Numbers, level: float) -> tuple[f
 
 
 def checks_of(stored: StoredStudy) -> dict[str, Check]:
-    """Returns the name of each figure -> its check. The level of each claim is the one of its verdict."""
+    """Returns the name of each figure -> its check. Each claim is checked at the level of its verdict."""
     runs, levels = read_runs(stored.home), [judgement.level or 0.0 for judgement in stored.judgements]
     checks: dict[str, Check] = {
         "scores-0": partial(check_scores, runs=runs),

@@ -81,7 +81,7 @@ def test_a_study_without_a_ledger_has_no_runs(usual_store: StoredStudy) -> None:
 
 
 def test_equal_seconds_give_the_slower_arm_less_training(usual_store: StoredStudy) -> None:
-    """Half of the training of n=1 takes 1 s and of n=2 takes 2 s, plus 0.1 s per seed; it gives half the score."""
+    """n=1 completes half of its training in 1 s and n=2 in 2 s, plus 0.1 s per seed; half of it gives half the score."""
     judged = read_judged(usual_store.home, usual_store.study)
     equal = at_equal_seconds(judged.results, judged.judgements[0])
     assert equal is not None

@@ -15,7 +15,7 @@ from tests.reports.stored_study import StoredStudy
 
 @pytest.fixture
 def running(broken_store: StoredStudy, tmp_path: Path) -> StoredStudy:
-    """A study that has not ended, in a home of its own."""
+    """Returns an unfinished study in a separate home."""
     shutil.copytree(broken_store.home, tmp_path / "home")
     return StoredStudy(tmp_path / "home", broken_store.study)
 
@@ -42,7 +42,7 @@ def test_a_page_is_updated_as_runs_end_until_the_study_is_judged(
     def end_one_run() -> None:
         contents.append(page.read_text())
         cells = running.cells
-        next(run for run in cells[2].runs if not run.ended).failure = "it was ended"
+        next(run for run in cells[2].runs if not run.ended).failure = "it was terminated"
         running.folder.write_cells(cells)
 
     def do_nothing() -> None:
@@ -58,8 +58,8 @@ def test_a_page_is_updated_as_runs_end_until_the_study_is_judged(
     assert output.stderr.count(", updated: ") == 2
     assert json.loads(output.stdout)["report"] == str(page)
     assert all('<meta http-equiv="refresh" content="5">' in text for text in contents)
-    assert "it was ended" not in contents[0]
-    assert "it was ended" in contents[1]
+    assert "it was terminated" not in contents[0]
+    assert "it was terminated" in contents[1]
     assert contents[2] == contents[1]
     last = page.read_text()
     assert "refresh" not in last
