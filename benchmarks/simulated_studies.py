@@ -2,7 +2,7 @@
 
 Three sources of scores: normal; skewed, the exponential of normal; bimodal, as of runs that learn or do not: about 0.98
 with probability p and about 0.25 otherwise, each with a standard deviation of 0.01. Correlated arms share a normal part
-of each seed's score, with the same variance as the part of their own.
+of each seed's score, with the same variance as their own part.
 """
 
 import json
@@ -57,7 +57,7 @@ SOURCES: dict[str, Source] = {
 
 
 def study_of(claims: list[dict[str, object]], arms: int, form: str, seeds: int, looks: list[int] | None) -> Study:
-    """Declares a study of arms 0..arms-1 in one place per claim; each claim is about its own place."""
+    """Declares a study of arms 0..arms-1 at one place per claim; each claim compares the arms at its own place."""
     file = {
         "title": "simulated",
         "question": "?",

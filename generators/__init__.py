@@ -1,4 +1,4 @@
-"""Tasks: sources of samples whose labels can be trusted. Needs numpy only, no torch.
+"""Tasks: sources of samples whose labels can be trusted. Needs no torch.
 
 The names below are the public ones: what a notebook or another package's task imports.
 

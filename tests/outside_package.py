@@ -1,4 +1,4 @@
-"""The example package, installed as a user installs one, and a study that uses it."""
+"""Installs the example package as a user installs one, and declares a study that uses it."""
 
 import shutil
 import subprocess
@@ -69,7 +69,7 @@ treatment = "mine"
 
 
 def install_example(folder: Path) -> Path:
-    """Installs the example package into a folder of its own; returns the folder to put on the path."""
+    """Installs the example package into a separate folder; returns the folder to put on the path."""
     source, site = folder / "source", folder / "site"
     shutil.copytree(EXAMPLE, source)  # a build writes into its source
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]

@@ -26,7 +26,7 @@ Row = tuple[str, str, str, str, int]
 
 
 def printed_rows() -> dict[str, list[Row]]:
-    """The rows of each study's table."""
+    """Returns the rows of each study's table."""
     return {
         name: [
             (claim, verdict, effect, interval, int(seeds))
@@ -44,7 +44,7 @@ def effect_and_interval(judgement: Judgement) -> tuple[str, str]:
 
 
 def judged_rows(study: Study, home: Path) -> list[Row]:
-    """The rows that the published results of a study give."""
+    """Returns the rows that the published results of a study give."""
     judgements = judge(study, scores_for(study, cells_of(home, study)))
     return [(item.claim.text, item.verdict, *effect_and_interval(item), study.seeds) for item in judgements]
 

@@ -66,7 +66,7 @@ def test_only_the_ledger_room_knows_the_names_of_its_files() -> None:
 
 
 def names_bound(module: ast.Module) -> Iterator[str]:
-    """Every name that a module gives to a variable, argument, function, class or field."""
+    """Returns every name that a module gives to a variable, argument, function, class or field."""
     for node in ast.walk(module):
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
             yield node.id if isinstance(node, ast.Name) else node.attr

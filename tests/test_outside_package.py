@@ -77,7 +77,7 @@ def test_the_document_on_your_own_parts_shows_every_entry_point() -> None:
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Outside:
-    """outside("data", "list"): runs the command in a process of its own, with the example installed or without it."""
+    """outside("data", "list"): runs the command in a separate process, with the example installed or without it."""
     site = install_example(tmp_path)
 
     def run(*arguments: object, installed: bool = True) -> subprocess.CompletedProcess[str]:

@@ -1,8 +1,9 @@
-"""The two kinds of expected failure, each with an exit code of its own."""
+"""The two kinds of expected failure, each with its own exit code."""
 
 
 class UserError(ValueError):
-    """Wrong input; exit code 2. The message is one sentence with file, key, value and what would be right."""
+    """Wrong input; exit code 2. The message is one sentence that names the file, the key, the value and the valid
+    values."""
 
 
 class WorkFailed(RuntimeError):

@@ -36,7 +36,7 @@ class AnalysisResult:
             in the columns `low` and `high` where their error is known, 95% unless a column says otherwise.
         measures: single numbers by name, which the claims of a study can use as metrics.
         lines: the result in words, one sentence per line.
-        units: the unit of a column or measure, where it has one.
+        units: the unit of a column or measure, if it has one.
     """
 
     analysis: str
@@ -46,7 +46,7 @@ class AnalysisResult:
     units: Mapping[str, str] = field(default_factory=dict)
 
     def tree(self) -> Tree:
-        """Returns the result as JSON types. All rows get the same columns, None where a row has no value."""
+        """Returns the result as JSON types. All rows get the same columns, None if a row has no value."""
         columns = dict.fromkeys(key for row in self.rows for key in row)
         return {
             "analysis": self.analysis,
@@ -67,7 +67,7 @@ class Analysis(ABC):
     measures: ClassVar[Mapping[str, MeasureInfo]]
     """Measure -> its direction and unit. A name may be a pattern (`useful_*`); the first that matches counts."""
     column_units: ClassVar[Mapping[str, str]] = {}
-    """Column of the rows -> its unit, where it has one."""
+    """Column of the rows -> its unit, if it has one."""
 
     @abstractmethod
     def analyse(self, run: StoredRun) -> AnalysisResult:

@@ -85,7 +85,7 @@ class ChoicePointsAnalysis(Analysis):
     }
 
     def analyse(self, run: StoredRun) -> AnalysisResult:
-        """Takes all parts on a task with labelled choice points, the last one alone on any other.
+        """Runs all parts on a task with labelled choice points, and only the last part on any other.
 
         Raises:
             UserError: the run has too few samples, or no predicted token that others follow.

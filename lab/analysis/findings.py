@@ -11,7 +11,7 @@ Interval = tuple[float, float, float]
 
 @dataclass
 class Findings:
-    """Rows, measures and sentences collected so far; `Analysis.result` makes a result of them."""
+    """Rows, measures and sentences collected so far; `Analysis.result` turns them into a result."""
 
     rows: list[Row] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)

@@ -157,8 +157,8 @@ def rows_of_terms(task: Task, contexts: WeightedContexts, terms: PairTerms) -> t
 def rows_of_tokens(
     task: Task, network: Objective, held_out: HeldOutPlaces, terms: PairTerms, second_head: SecondHead | None
 ) -> Iterator[Row]:
-    """Yields the relative information of the pairs that came: over all, by position class, and for the tokens with the
-    largest means."""
+    """Yields the relative information of the pairs that occurred: over all, by position class, and for the tokens with
+    the largest means."""
     tokens = held_out.batch.tokens
     if second_head is None:
         contexts, values, of = held_out.contexts, terms.observed[:, MUTUAL], "model"

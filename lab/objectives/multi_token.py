@@ -82,7 +82,8 @@ class MultiTokenConfig(ObjectiveConfig):
 
 
 class MultiToken(Objective):
-    """n heads in one wiring; of parallel transformer heads, the first is the last layer of the next-token model."""
+    """n heads in one wiring. If they are parallel transformer heads, head 1 is the last layer of the next-token
+    model."""
 
     config: MultiTokenConfig
 

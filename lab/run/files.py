@@ -52,12 +52,12 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def lock_folder(folder: Path, activity: str, *, shared: bool = False) -> Iterator[None]:
-    """Locks a folder for this process until the block ends, or the process does, however it ends.
+    """Locks a folder for this process until the block or the process ends, for whatever reason.
 
     An exclusive lock first removes the temporary files that a killed process left in the folder.
 
     Args:
-        activity: what a process does while it holds the lock, for the message of the one that is refused.
+        activity: what a process does while it holds the lock, for the error message of a process that is refused.
         shared: lets other processes share the lock, while nobody can hold the folder exclusively.
 
     Raises:

@@ -2,9 +2,9 @@
 
 Finetuning (paper: CodeContests, and the appendix on Llama 2) keeps the pretrained next-token network layer by layer:
 embedding, trunk, the layers between trunk and unembedding (for `multi_token`, head 1), norm, unembedding. The network
-of a run with a start is therefore not that of its model's size: its next-token path has as many layers as that of the
-start, and the further layers of its objective are added to them. With a model of L layers, parallel transformer heads
-and match = "layers":
+of a run with a start may therefore have more or fewer layers than its model's size says: its next-token path has as
+many layers as that of the start, and the additional layers of its objective come on top of them. With a model of L
+layers, parallel transformer heads and match = "layers":
 
     start -> run     network of the start        network of the run
     n=4 -> n=4       L-4 trunk + heads 1 to 4    the same
@@ -12,7 +12,7 @@ and match = "layers":
     n=1 -> n=4       L-1 trunk + head 1          L-1 trunk + heads 1 to 4; the same with match = "none"
 
 The next-token path is matched by position, so that one objective, or one chain of heads, can follow another: the last
-layer on the path of a `multi_token` start becomes the last trunk layer of a `token_order` run. Further heads are
+layer on the path of a `multi_token` start becomes the last trunk layer of a `token_order` run. Additional heads are
 matched by name and shape; without a match they keep the weights drawn from the seed. A start is refused if its path
 ends in another kind of layer or if it has another vocabulary.
 """

@@ -21,11 +21,11 @@ HOST = "127.0.0.1"
 UPDATE_EVERY_SECONDS = 3.0
 
 RenderReport = Callable[[str, str], str]
-"""Study, scale -> its report as HTML; raises UserError where there is none."""
+"""Study, scale -> its report as HTML; raises UserError if there is none."""
 
 
 class DashboardServer(ThreadingMixIn, WSGIServer):
-    """Answers each request in a thread of its own; threads do not keep the process alive."""
+    """Answers each request in its own thread; threads do not keep the process alive."""
 
     daemon_threads = True
 

@@ -133,8 +133,8 @@ def study_note(study: Study, cells: list[CellRecord], verdicts: list[VerdictReco
         f"{ended} of {plural(study.runs, 'run')} ended, {failed} failed."
         + ("" if verdicts else " Verdicts follow when the study ends."),
         f"[The report as of now]({report_path(study.name, study.scale)})",
-        f"Each trial is a run. Its value is {escape_markdown(declaration.metric)}, on validation where `phase` is "
-        "`tune` and on test where it is `confirm`; only confirming runs count for a verdict. Intermediate values are "
+        f"Each trial is a run. Its value is {escape_markdown(declaration.metric)}, on validation if `phase` is "
+        "`tune` and on test if it is `confirm`; only confirming runs count for a verdict. Intermediate values are "
         "the metric on validation by step"
         + (f", here for one run in {every}" if every > 1 else "")
         + ". A trial is *running* if its run started and has not ended, even if it was killed.",

@@ -21,7 +21,7 @@ class CellMark:
 
     Attributes:
         cell: the cell.
-        panel: the levels of the factors that have neither axis nor hue; empty where every factor has one.
+        panel: the levels of the factors that have neither axis nor hue; empty if every factor has one.
         x: index of its level on the x axis.
         hue: index of its level among the hues.
         hue_label: that level in the legend.
@@ -47,7 +47,7 @@ class CellMark:
 
 
 def drawn_cells(study: Study) -> list[Cell]:
-    """Returns the cells that figures show: all of them, or those that claims compare where there are too many."""
+    """Returns the cells that figures show: all of them, or those that claims compare if there are too many."""
     cells = study.cells
     if len(cells) <= CELLS_MAXIMUM:
         return cells

@@ -37,7 +37,7 @@ def draw_failure(sheet: Sheet, x: float, colour: str, tooltip: str) -> None:
 
 
 def draw_shortcut(sheet: Sheet, name: str, spans: Sequence[tuple[float, float, float]]) -> None:
-    """Draws a shortcut's score as one line where it is the same everywhere, else as one piece for each span.
+    """Draws a shortcut's score as one line if it is the same everywhere, else as one piece for each span.
 
     Args:
         sheet: the figure.
@@ -89,7 +89,7 @@ class EstimateRow:
         value: the estimate.
         low: lower end of its interval.
         high: upper end of its interval.
-        reference: a value to compare it with, such as chance or what the theory predicts; None where there is none.
+        reference: a value to compare it with, such as chance or what the theory predicts; None if there is none.
     """
 
     label: str

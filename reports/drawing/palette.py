@@ -1,7 +1,7 @@
 """Colours, markers, dashes and text sizes that all figures share.
 
 Figures are drawn in stand-in colours. `reports.drawing.svg` replaces each by a CSS variable with a fallback, so that
-the same figure follows a page's light or dark theme and still reads correctly as a file of its own.
+the same figure follows a page's light or dark theme and still reads correctly as a separate file.
 """
 
 TEXT, MUTED, GRID, SHADE, PAPER = "#0a0a01", "#0a0a02", "#0a0a03", "#0a0a04", "#0a0a05"

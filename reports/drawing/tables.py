@@ -26,7 +26,7 @@ class Value:
 
 
 MISSING_VALUE = Value(MISSING)
-"""Shown where there is nothing."""
+"""Shown if there is nothing."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def columns_of(kind: str, titles: Iterable[str]) -> list[Column]:
 
 
 def number(value: object, form: str = ".3f") -> Value:
-    """Returns a number in a format, or a dash where there is none."""
+    """Returns a number in a format, or a dash if there is none."""
     if value is None or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
         return MISSING_VALUE
     return Value(minus_sign(f"{value:{form}}"), float(value))

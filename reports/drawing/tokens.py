@@ -29,7 +29,7 @@ class TokenMark:
 
     @property
     def blank(self) -> str:
-        """Leading blanks, which are not marked; empty for a token that is all blank."""
+        """Leading spaces, which are not marked; empty for a token that consists of spaces."""
         bare = self.written.lstrip(" ")
         return self.written[: len(self.written) - len(bare)] if bare else ""
 
@@ -42,7 +42,7 @@ class TokenMark:
         """Returns the token as HTML; a line ends after it where the sample's line ends.
 
         Args:
-            blank: whether leading blanks are included.
+            blank: whether leading spaces are included.
         """
         before = Markup("<i>{}</i>").format(self.before) if self.before else ""
         after = Markup("<sup>{}</sup>").format(self.after) if self.after else ""
@@ -59,6 +59,6 @@ def tokens_html(tokens: Sequence[TokenMark]) -> Markup:
 
 
 def frame_html(tokens: Sequence[TokenMark]) -> Markup:
-    """Returns tokens with a frame around them, whose leading blanks stay outside."""
+    """Returns tokens with a frame around them, whose leading spaces stay outside."""
     inside = Markup("").join(token.html(blank=index > 0) for index, token in enumerate(tokens))
     return Markup('{}<span class="pass">{}</span>').format(tokens[0].blank, inside)

@@ -1,8 +1,8 @@
 """The interface of an exhibit: figures, their caption, and the data behind them.
 
-An exhibit is one class in one file. It declares its page and its section; pages show the
-exhibits of each section in the order of `reports.exhibits.table`, and after those the exhibits of other installed
-packages (entry point group `mtp_lab.exhibits`). A section that a page does not know gets a heading of its own.
+An exhibit is one class in one file. It declares its page and its section; pages show the exhibits of each section in
+the order of `reports.exhibits.table`, and after those the exhibits of other installed packages (entry point group
+`mtp_lab.exhibits`). A section that a page does not know gets its own heading.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ class Exhibit(ABC, Generic[Source]):
     """Figures and their data.
 
     Args:
-        source: what the page is about; its type depends on the page.
+        source: the data that the page shows; its type depends on the page.
 
     Attributes:
         page: the page that shows it; `analysis` is the file that `lab analyse --figure` writes.
@@ -39,7 +39,7 @@ class Exhibit(ABC, Generic[Source]):
 
     @classmethod
     def instances(cls, source: Source) -> "Sequence[Exhibit[Source]]":
-        """Returns the exhibits of this class that a page shows: one by default, none where there is nothing to show."""
+        """Returns the exhibits of this class that a page shows: one by default, [] if there is nothing to show."""
         return [cls(source)]
 
     def title(self) -> str:

@@ -50,7 +50,7 @@ def exhibits_on(page: str, source: Any) -> dict[str, list[Exhibit[Any]]]:
 
     Args:
         page: the page, such as `study`.
-        source: what the page is about.
+        source: the data that the page shows.
     """
     sections: dict[str, list[Exhibit[Any]]] = {}
     for exhibit in EXHIBITS.classes().values():

@@ -23,7 +23,7 @@ class ClaimLine:
         judgement: its verdict.
         minutes: training and evaluation of all runs of the study, on one core.
         link: address of the study's page, or empty.
-        label: name of the study where that is not its own name.
+        label: name to show for the study, if it differs from `study`.
     """
 
     number: int
@@ -35,7 +35,7 @@ class ClaimLine:
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of the effect over seeds; nan where it is unknown or zero."""
+        """Standard deviation of the effect over seeds; nan if it is unknown or zero."""
         effects = list(self.judgement.by_seed.values())
         spread = float(np.std(effects, ddof=1)) if len(effects) > 1 else nan
         return spread if spread > 0 else nan

@@ -82,14 +82,14 @@ class StudyPair:
 
     @property
     def labels(self) -> tuple[str, str]:
-        """Names of the two, with their homes where nothing else differs."""
+        """Names of the two, with their homes if nothing else differs."""
         if self.first.name != self.second.name:
             return self.first.name, self.second.name
         return f"{self.first.name}, first home", f"{self.second.name}, second home"
 
     @cached_property
     def claims(self) -> dict[str, tuple[Judgement | None, Judgement | None]]:
-        """Name of a claim -> its verdict in either study, None where a study does not make it."""
+        """Name of a claim -> its verdict in either study, None if a study does not make it."""
         names = dict.fromkeys([*self.first.by_claim, *self.second.by_claim])
         return {name: (self.first.by_claim.get(name), self.second.by_claim.get(name)) for name in names}
 

@@ -101,7 +101,7 @@ class Results:
 
 
 def read_results(home: Path, study: Study) -> Results:
-    """Reads everything stored of a study.
+    """Reads all stored results of a study.
 
     Raises:
         UserError: a file is damaged.
@@ -139,7 +139,7 @@ def _run_row(cell: CellRecord, run: RunRecord, folder: RunFolder, timing: list[T
         status = UNFINISHED
     elif run.score is not None:
         status = COMPLETE
-    else:  # a complete run has no score where it lacks the study's metric
+    else:  # a complete run has no score if it lacks the study's metric
         status = result["status"] if result and result["status"] != COMPLETE else FAILED
     row: Tree = {"cell": cell.label, **{f"factor/{key}": level for key, level in cell.levels.items()}}
     row |= {"phase": run.phase, "seed": run.seed, "run": run.identity, "score": run.score, "failure": run.failure}
@@ -167,7 +167,7 @@ def columns_under(frame: pd.DataFrame, prefix: str) -> dict[str, str]:
 
 
 def _environment(folder: RunFolder) -> Tree:
-    """Returns versions and machine of a run; empty where it never started."""
+    """Returns versions and machine of a run; empty if it never started."""
     path = folder.path / "environment.json"
     environment: Tree = json.loads(path.read_bytes()) if path.exists() else {}
     return environment

@@ -30,12 +30,12 @@ class StoredSamples:
 
     @property
     def heads(self) -> int:
-        """The highest head that proposed a token; 0 where nothing was decoded."""
+        """The highest head that proposed a token; 0 if nothing was decoded."""
         return max((row["head"] for row in self.drafts), default=0)
 
 
 def read_samples(results: Results) -> StoredSamples | None:
-    """Reads the samples of the run with the most drafting heads, and of those the last; None where no run has any.
+    """Reads the samples of the run with the most drafting heads, and of those the last; None if no run has any.
 
     Raises:
         UserError: a stored file has another form.

@@ -1,4 +1,4 @@
-"""A study in short, as an index of many studies needs it."""
+"""Summaries of studies for the index page."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -45,7 +45,7 @@ class StudySummary:
 
 
 def summarise(judged: JudgedStudy, page: str = "") -> StudySummary:
-    """Returns a study in short.
+    """Returns the summary of a study.
 
     Args:
         judged: the study.

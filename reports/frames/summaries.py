@@ -20,7 +20,7 @@ DIFFERENCE_COLUMNS = ["claim", "seed", "treatment", "control", "difference", "tr
 
 @dataclass(frozen=True)
 class CellScore:
-    """Scores of a cell over seeds; nan where nothing is known.
+    """Scores of a cell over seeds; nan if nothing is known.
 
     Attributes:
         cell: label of the cell.
@@ -112,7 +112,7 @@ def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def shortcut_on(results: Results, split: str, cells: list[str]) -> float | None:
-    """Returns the declared shortcut's mean score over the confirming runs of some cells, or None where unknown."""
+    """Returns the declared shortcut's mean score over the confirming runs of some cells, or None if unknown."""
     name = results.study.declaration.shortcut
     column = results.column(f"shortcut/{name}", split)
     confirmed = results.phase("confirm")

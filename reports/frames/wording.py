@@ -124,7 +124,7 @@ def _progress(results: Results) -> str:
 
 
 def shortcut_comparison(results: Results, judgement: Judgement) -> str:
-    """Returns the scores of a claim's arms relative to the declared shortcut; empty where that is unknown."""
+    """Returns the scores of a claim's arms relative to the declared shortcut; empty if that is unknown."""
     name = results.study.declaration.shortcut
     if measure_of(results.study.declaration, judgement.claim) != main_measure(results.study.declaration):
         return ""  # a shortcut has scores only

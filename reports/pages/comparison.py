@@ -23,7 +23,7 @@ def render_comparison(pair: StudyPair) -> str:
 
 
 def verdicts_by_claim(pair: StudyPair) -> dict[str, list[str | None]]:
-    """Returns name of a claim -> the two verdicts, None where a study does not make it."""
+    """Returns name of a claim -> the two verdicts, None if a study does not make it."""
     return {
         name: [judgement.verdict if judgement else None for judgement in judgements]
         for name, judgements in pair.claims.items()

@@ -1,4 +1,4 @@
-"""A study's page: one self-contained HTML file, with the answer first. The same results give the same bytes."""
+"""A study's page: one self-contained HTML file, verdicts first. The same results give the same bytes."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from reports.pages.method import method_of, redraw_commands
 from studies.declared.study import Study
 
 SECTIONS = ("scores", "contrasts", "learning", "samples", "method")
-"""Sections with a place of their own in the template; others follow before the last."""
+"""Sections with a fixed place in the template; others follow before the last."""
 
 
 def render_study(judged: JudgedStudy, refresh_seconds: int | None = None) -> str:

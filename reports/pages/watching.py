@@ -1,4 +1,4 @@
-"""Writes pages again while their studies run, whenever more is stored."""
+"""Writes pages again while their studies run, whenever new results are stored."""
 
 import time
 

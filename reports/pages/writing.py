@@ -42,7 +42,7 @@ class ReportWriter:
 
     @property
     def single(self) -> bool:
-        """True where one page of one study was requested."""
+        """Whether one page of one study was requested."""
         return len(self.names) == 1 and not is_collection(self.names[0])
 
     @property
@@ -62,7 +62,7 @@ class ReportWriter:
 
     @cached_property
     def target(self) -> Path:
-        """The file of one page, or the folder of several, created where it is missing.
+        """The file of one page, or the folder of several, created if it is missing.
 
         Raises:
             UserError: it cannot be created.

@@ -1,4 +1,4 @@
-"""The files that the lab ships: studies, searches and collections, each in a folder of its own and found by name."""
+"""The files that the lab ships: studies, searches and collections. Each kind has its own folder."""
 
 from pathlib import Path
 

@@ -45,7 +45,7 @@ def load(name: str, scale: str, assignments: list[str]) -> Study:
 
 
 def study_at_scale(path: Path, declaration: StudyDeclaration, scale: str, assignments: list[str]) -> Study:
-    """Applies a scale and `--set` assignments to a study file; most of the result is still to be checked."""
+    """Applies a scale and `--set` assignments to a study file; most checks follow later."""
     chosen = scale_named(declaration.scales, scale, path)
     search = declaration.tuning.search
     if unknown := [key for key in chosen.search if key not in search]:

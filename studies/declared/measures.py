@@ -46,7 +46,7 @@ class Measure:
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """The smallest and the largest value it can take, None where there is no such bound."""
+        """The smallest and the largest value it can take, None if there is no such bound."""
         return family_of(self.metric).bounds
 
     @property
@@ -64,7 +64,7 @@ class Measure:
         return measure(self.metric, split)
 
     def read(self, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
-        """Reads its value from a complete run; None where the run does not have it."""
+        """Reads its value from a complete run; None if the run does not have it."""
         return family_of(self.metric).read(self, result, folder, checkpoint)
 
 
@@ -75,7 +75,7 @@ def read_score(measure: Measure, result: Tree, folder: RunFolder, checkpoint: st
 
 
 def read_training_seconds(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
-    """Sums the wall time of the run's training steps, without evaluation; None where its log is gone."""
+    """Sums the wall time of the run's training steps, without evaluation; None if its log is gone."""
     lines = folder.lines(TIMING)
     return float(sum(line["train_seconds"] for line in lines)) if lines else None
 
@@ -92,7 +92,7 @@ class MetricFamily:
     """Metrics of one nature.
 
     names: a pattern that their names match. of_split: whether they are read on a split. better: the direction; measures
-    of analyses have one each. bounds: the smallest and the largest value, where there are such.
+    of analyses have one each. bounds: the smallest and the largest value, if there are such.
     """
 
     names: str
@@ -113,12 +113,12 @@ FAMILIES = (
 
 
 def family_of(metric: str) -> MetricFamily:
-    """Returns the family of a metric; an unknown metric is read as a score, where it will be missing."""
+    """Returns the family of a metric; an unknown metric is treated as a score, and will be missing."""
     return next((family for family in FAMILIES if re.fullmatch(family.names, metric)), SCORE_FAMILY)
 
 
 def measure(metric: str, split: str) -> Measure:
-    """Returns a metric on a split, or on no split where its family has none."""
+    """Returns a metric on a split, or on no split if its family has none."""
     return Measure(metric, split if family_of(metric).of_split else None)
 
 

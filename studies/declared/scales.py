@@ -37,7 +37,7 @@ def base_at_scale(
 
     Args:
         changes: dotted key -> value, the scale's `set` table.
-        reserved: gives the reason why a key cannot be set, None where it can.
+        reserved: gives the reason why a key cannot be set, None if it can.
 
     Raises:
         UserError: a key is reserved, or no setting can stand there.

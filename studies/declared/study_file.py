@@ -108,5 +108,5 @@ class StudyDeclaration(Settings):
         return FORMS[self.test]
 
     def grids(self) -> list[dict[str, list[Level]]]:
-        """Factor -> levels, at the study's own and at every scale's changes."""
+        """Returns factor -> levels for the study itself and for the changes of every scale."""
         return [self.factors, *(scale.factors for scale in self.scales.values())]

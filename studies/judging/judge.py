@@ -103,7 +103,7 @@ def judgement_of(
 
 
 def claim_test(study: Study, compared: ComparedClaim) -> ClaimTest | None:
-    """Tests a claim; None where its arms lack scores, or the study has too few seeds for any verdict."""
+    """Tests a claim; None if its arms lack scores, or the study has too few seeds for any verdict."""
     if study.seeds < SEEDS_MINIMUM or len(compared.seeds) < study.seeds:
         return None
     form, scores_AxK = study.declaration.form, compared.scores_AxK

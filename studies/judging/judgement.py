@@ -40,14 +40,14 @@ class ClaimTest:
 
     @property
     def leaning(self) -> Verdict:
-        """The verdict with the smaller p value; inconclusive where both are equal."""
+        """The verdict with the smaller p value; inconclusive if both are equal."""
         supported, contradicted = self.p_values
         if supported == contradicted:
             return "inconclusive"
         return "supported" if supported < contradicted else "contradicted"
 
     def seeds_needed(self, level: float) -> int | None:
-        """Estimates the seeds per arm that would decide the claim the way it leans; None where too many would."""
+        """Estimates the seeds per arm that would decide the claim the way it leans; None if too many would."""
         if self.leaning == "inconclusive":
             return None
         side = 0 if self.leaning == "supported" else 1
@@ -84,7 +84,7 @@ class Judgement:
 
     @cached_property
     def seeds_needed(self) -> int | None:
-        """The estimated seeds per arm that would decide an inconclusive claim; None where there is no estimate."""
+        """The estimated seeds per arm that would decide an inconclusive claim; None if there is no estimate."""
         if self.verdict != "inconclusive" or self.test is None or self.level is None:
             return None
         return self.test.seeds_needed(self.level)
@@ -128,7 +128,7 @@ class Judgement:
 
 
 def finite(end: float) -> float | None:
-    """Returns the end of an interval, or None where it is infinite."""
+    """Returns the end of an interval, or None if it is infinite."""
     return end if np.isfinite(end) else None
 
 

@@ -32,7 +32,7 @@ def expand_collections(names: list[str], scale: str | None, home: Path) -> list[
 
 
 def run_command_line(name: str, scale: str, home: Path = DEFAULT_HOME, action: str = "study run") -> str:
-    """Returns the command that runs a study, or does something else with it, without options that are the default."""
+    """Returns the command line of `lab study run`, or of another command on a study, without default options."""
     scale_option = "" if scale == "cpu" else f" --scale {scale}"
     home_option = "" if home == DEFAULT_HOME else f" --home {home}"
     return f"lab {action} {name}{scale_option}{home_option}"

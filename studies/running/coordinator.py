@@ -52,7 +52,7 @@ class Coordinator(ABC, Generic[Request, Result]):
         self.next_writing = 0.0
 
     def run(self, executor: Executor[Request]) -> Result:
-        """Runs what is missing.
+        """Trains the runs that are not complete.
 
         Raises:
             UserError: another process is running the same study or search.
@@ -122,7 +122,7 @@ class Coordinator(ABC, Generic[Request, Result]):
 
     @abstractmethod
     def work(self) -> None:
-        """Requests runs and waits for them, until there is nothing left to do or Ctrl-C was pressed."""
+        """Requests runs and waits for them, until all have ended or Ctrl-C is pressed."""
 
     @abstractmethod
     def handle(self, request: Request, outcome: Outcome, *, trained: bool) -> None:

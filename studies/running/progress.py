@@ -15,7 +15,7 @@ from studies.ledger.records import RunRecord
 from studies.running.sweep import RunEvent
 
 BARS_MAXIMUM = 24
-"""Cells with a bar of their own; where there are more, only the bar of all runs is shown."""
+"""The maximum number of cells with their own bars; if there are more, only the bar of all runs is shown."""
 
 
 class Reporter:

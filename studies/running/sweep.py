@@ -65,7 +65,7 @@ class CellRun:
 
 @dataclass(frozen=True)
 class RunEvent:
-    """A run that ended, the `done`-th of `total`; `trained` is False where it was taken from the store."""
+    """A run that ended, the `done`-th of `total`; `trained` is False if it was taken from the store."""
 
     cell: str
     run: RunRecord

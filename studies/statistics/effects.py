@@ -42,7 +42,7 @@ class Effect(ABC):
         return None
 
     def seeds_enough(self, level: float, form: Form) -> int | None:
-        """Returns the fewest seeds per arm whose smallest p value reaches the level; None where no number does."""
+        """Returns the fewest seeds per arm whose smallest p value reaches the level; None if no number does."""
         counts = range(SEEDS_MINIMUM, SEEDS_SEARCHED + 1)
         return next((seeds for seeds in counts if self.smallest_p(seeds, form) <= level), None)
 

@@ -5,7 +5,7 @@ therefore tested by permutation, and every interval inverts that same test: a ve
 One idea serves every claim (Pitman 1937; Hartigan 1969, "Using subsample values as typical values"):
 
     the effect is a weighted sum of the arms' means     a difference: (1, -1); a slope over levels: centred ranks
-    exchanging scores between the arms changes it       by as much as the effect itself where nothing else differs
+    exchanging scores between the arms changes it       by as much as the effect itself if nothing else differs
     each exchange has one typical value                 the shift at which it gives as large an effect as observed
     the p value of any shift is a count of them         and the interval runs between two of them
 
@@ -38,7 +38,7 @@ def p_below(shifts: Scores, shift: float) -> float:
 
 
 def bounds(shifts: Scores, level: float) -> tuple[float, float]:
-    """Returns the two one-sided bounds of an effect, each at `level`; infinite where there are too few seeds."""
+    """Returns the two one-sided bounds of an effect, each at `level`; infinite if there are too few seeds."""
     outside = int(np.floor(level * (1 + len(shifts)) + TOLERANCE))
     return (float(shifts[outside - 1]), float(shifts[-outside])) if outside else (-np.inf, np.inf)
 
@@ -104,7 +104,7 @@ def mean_interval(scores: Scores, level: float) -> tuple[float, float]:
     """Returns Student's t interval of an arm's mean over seeds; the mean itself twice where the scores do not vary.
 
     Its coverage is as promised where scores are near normal. benchmarks/verdicts.py measures it, and docs/statistics.md
-    lists where it falls short: no interval of five scores can know of the one seed in ten that does not learn.
+    lists where it falls short: no interval of five scores can account for the one seed in ten that does not learn.
     """
     if len(scores) < 2 or np.ptp(scores) < TOLERANCE:
         return float(scores.mean()), float(scores.mean())

@@ -26,10 +26,10 @@ def level_at(
     """Returns the level at which a study may be judged with this many seeds.
 
     Args:
-        level: the study's own.
-        seeds: per arm, now.
-        looks: numbers of seeds at which the study file says it is judged; None: once.
-        judged: the looks taken before: number of seeds -> `looks` as the study file had them then.
+        level: the level of the study.
+        seeds: the current number of seeds per arm.
+        looks: numbers of seeds at which the study file declares a judgement; None: only one.
+        judged: earlier looks: number of seeds -> the `looks` that the study file declared at that time.
         where: the file, named in the error.
 
     Raises:

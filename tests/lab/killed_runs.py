@@ -42,7 +42,7 @@ def train_until_killed(spec: RunSpec, home: Path, method: str = "finish", step: 
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The bytes of every file of a run that equal runs share."""
+    """Returns the contents of those files of a run that are the same in every run of its spec."""
     return {name: (folder / name).read_bytes() for name in EQUAL_FILES}
 
 

@@ -38,7 +38,7 @@ def name_of(settings: dict[str, Any]) -> str:
 
 
 def multi_token_network(settings: dict[str, Any]) -> MultiToken:
-    """A network whose norms are not one, so that a norm left out or applied twice shows."""
+    """Returns a network whose norms are not 1, so that a norm that is left out or applied twice has an effect."""
     network = MultiToken(MultiTokenConfig(**settings), MODEL, DATA)
     initialise(network, 6, torch.Generator().manual_seed(3))
     with torch.no_grad():

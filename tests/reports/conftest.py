@@ -7,7 +7,7 @@ from tests.reports.stored_study import Outcome, StoredStudy, StudyStore, usual_o
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> StudyStore:
-    """store(outcomes, ...): stores a study in a home of its own."""
+    """store(outcomes, ...): stores a study in a separate home."""
     return StudyStore(lambda: tmp_path_factory.mktemp("stored"))
 
 

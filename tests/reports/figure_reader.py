@@ -44,7 +44,7 @@ class FigureReader:
         return next(place for place, name in self.ticks(axis) if name == text)
 
     def scale(self, axis: str) -> tuple[float, float]:
-        """Returns the pixel position of 0 and pixels per unit of an axis; (0, 1) where its ticks are not numbers."""
+        """Returns the pixel position of 0 and pixels per unit of an axis; (0, 1) if its ticks are not numbers."""
         ticks = [(place, float(text)) for place, text in self.ticks(axis) if re.fullmatch(r"-?[\d.]+", text)]
         if len(ticks) < 2:
             return 0.0, 1.0

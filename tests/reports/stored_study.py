@@ -93,7 +93,7 @@ class StoredStudy:
 
 
 class StudyStore:
-    """Stores studies, each in a home of its own.
+    """Stores studies, each in a separate home.
 
     Args:
         new_folder: returns an empty folder.

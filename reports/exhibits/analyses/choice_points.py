@@ -15,7 +15,7 @@ PANELS = (
 
 
 class ChoicePointsFigure(AnalysisExhibit):
-    """One panel for each part that was measured, with a line for each class of token."""
+    """Draws one panel for each part that was measured, with a line for each class of token."""
 
     section = "choice-points"
 

@@ -9,7 +9,7 @@ TITLE = "Tokens per forward pass by tokens drafted"
 
 
 class DecodingFigure(AnalysisExhibit):
-    """The run, the paper where it has as many heads, and the two extremes of acceptance."""
+    """Draws the run, the paper if it has as many heads, and the two extremes of acceptance."""
 
     section = "decoding"
 

@@ -21,7 +21,7 @@ TITLE = "Scores of each attention head"
 
 
 class InductionHeadsFigure(AnalysisExhibit):
-    """Scores by attention head and, where the run's log has it, validation accuracy by step."""
+    """Draws scores by attention head and, if the run's log has it, validation accuracy by step."""
 
     section = "induction-heads"
 

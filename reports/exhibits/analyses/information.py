@@ -19,7 +19,7 @@ TITLE = "Information that the next two tokens share"
 
 
 class InformationFigure(AnalysisExhibit):
-    """One line for each term, one mark for each distribution."""
+    """Draws one line for each term and one mark for each distribution."""
 
     section = "information"
 

@@ -9,7 +9,7 @@ TITLE = "Items generated and chosen"
 
 
 class ItemsFigure(AnalysisExhibit):
-    """One line for each score."""
+    """Draws one line for each score."""
 
     section = "items"
 

@@ -9,7 +9,7 @@ TITLE = "How well a linear probe reads later tokens"
 
 
 class LookaheadFigure(AnalysisExhibit):
-    """Gain in nats over the places of the network, one line for each distance."""
+    """Draws the gain in nats over the places of the network, one line for each distance."""
 
     section = "lookahead"
 

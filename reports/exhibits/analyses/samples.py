@@ -17,7 +17,7 @@ ROW_HEIGHT = 24
 
 
 class SamplesFigure(AnalysisExhibit):
-    """The first sample of each part: one panel of drafts, and one for each head whose losses are stored."""
+    """Shows the first sample of each part: one panel of drafts, and one for each head whose losses are stored."""
 
     section = "samples"
 

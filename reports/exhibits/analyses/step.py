@@ -9,7 +9,7 @@ TITLE = "Step cost relative to n = 1"
 
 
 class StepFigure(AnalysisExhibit):
-    """One bar for the memory of each loss computation, and one for time."""
+    """Draws one bar for the memory of each loss, and one for time."""
 
     section = "step"
 

@@ -6,7 +6,7 @@ from reports.exhibits.exhibit import ComparisonExhibit
 
 
 class ComparedEffects(ComparisonExhibit):
-    """One row for each claim of either study, with claims of one name next to each other."""
+    """Draws one row for each claim of either study, with claims of the same name next to each other."""
 
     section = "claims"
 

@@ -6,7 +6,7 @@ from reports.exhibits.exhibit import IndexExhibit
 
 
 class Scoreboard(IndexExhibit):
-    """One row for each claim, in standard deviations over seeds."""
+    """Draws one row for each claim, in standard deviations over seeds."""
 
     section = "scoreboard"
 

@@ -22,7 +22,7 @@ LETTERS = 48
 
 
 class Contrasts(StudyExhibit):
-    """One panel for each measure, since each has its own unit; one row for each claim."""
+    """Draws one panel for each measure, since each has its own unit, and one row for each claim."""
 
     section = "contrasts"
     folds_long_tables = False

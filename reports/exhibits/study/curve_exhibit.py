@@ -21,7 +21,7 @@ from studies.declared.measures import main_measure
 
 
 class CurveExhibit(StudyExhibit):
-    """Validation score against a column of `curves`, one panel for each level of the first factor.
+    """Draws validation score against a column of `curves`, one panel for each level of the first factor.
 
     Attributes:
         against: the column on the x axis. The mean of a step is drawn at the mean of that column over its runs.

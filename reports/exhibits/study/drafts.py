@@ -15,7 +15,7 @@ from reports.frames.samples import StoredSamples, by_sample, read_samples
 from reports.frames.wording import run_name
 
 HEAD_STYLES = 5
-"""Heads with a line style of their own; higher heads share the last."""
+"""Number of heads with their own line style; higher heads share the last."""
 
 
 class Drafts(StudyExhibit):
@@ -29,7 +29,7 @@ class Drafts(StudyExhibit):
 
     @classmethod
     def instances(cls, source: JudgedStudy) -> Sequence["Drafts"]:
-        """Returns the drafts of one run; none where no run drafted."""
+        """Returns the drafts of one run; nothing if no run drafted."""
         samples = read_samples(source.results)
         return [cls(source, samples)] if samples and samples.drafts else []
 

@@ -12,7 +12,7 @@ from studies.declared.measures import main_measure, measure_of
 
 
 class FurtherMeasure(MeasureExhibit):
-    """One measure; a study has one such exhibit for each of them."""
+    """Shows one measure; a study has one such exhibit for each of its measures."""
 
     section = "scores"
 

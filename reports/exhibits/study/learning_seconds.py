@@ -19,7 +19,7 @@ class LearningSeconds(CurveExhibit):
     def caption(self) -> str:
         return (
             "The same runs against seconds of training, without evaluation. The mean of a step is drawn at its "
-            "mean time. Seconds are those of this machine, and longer where it also did other work."
+            "mean time. Seconds are those of this machine, and longer if it also did other work."
         )
 
     def table(self) -> Table:

@@ -20,7 +20,7 @@ CHOICE_SIGNS = {"consequential choice": "◆", "inconsequential choice": "◇"}
 
 
 class TokenLosses(StudyExhibit):
-    """Tokens shaded by loss, one line of tokens for each head."""
+    """Shows tokens shaded by loss, one line of tokens for each head."""
 
     section = "samples"
 
@@ -32,7 +32,7 @@ class TokenLosses(StudyExhibit):
 
     @classmethod
     def instances(cls, source: JudgedStudy) -> Sequence["TokenLosses"]:
-        """Returns the losses of one run; none where no run has stored any."""
+        """Returns the losses of one run; nothing if no run has stored any."""
         samples = read_samples(source.results)
         return [cls(source, samples)] if samples and samples.losses else []
 

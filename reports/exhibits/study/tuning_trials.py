@@ -20,7 +20,7 @@ from studies.declared.ranges import Range
 
 
 class TuningTrials(StudyExhibit):
-    """One panel for each tuned setting and level of the first factor."""
+    """Draws one panel for each tuned setting and level of the first factor."""
 
     section = "method"
 

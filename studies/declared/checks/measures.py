@@ -42,7 +42,7 @@ def check_measure(measure: Measure, task: Task, network: Objective, where: str) 
 
 
 def score_names(task: Task, split: str) -> list[str]:
-    """Returns the scores that runs of a task have on a split; an empty list where it scores no token."""
+    """Returns the scores that runs of a task have on a split; an empty list if it scores no token."""
     if not task.batch(split, np.arange(min(8, task.splits[split] or 8))).scored.any():
         return []
     shortcuts = [f"shortcut/{name}" for name in task.shortcuts]

@@ -1,6 +1,6 @@
 """The base class of claims: a sentence about arms that differ in one factor, decided by one effect.
 
-A kind of claim is a subclass in a file of its own and a row in `table.py`, or an entry point of another package in the
+A kind of claim is a subclass in its own file and a row in `table.py`, or an entry point of another package in the
 group `mtp_lab.claims`:
 
     kind            effect                                                  supported where the effect is

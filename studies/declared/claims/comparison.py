@@ -25,7 +25,7 @@ class Comparison:
 
     @classmethod
     def of_cells(cls, labels: Sequence[str], effect: Effect, shown: tuple[str, str]) -> "Comparison":
-        """Makes each cell an arm of its own."""
+        """Makes each cell a separate arm."""
         return cls(tuple({label: 1.0} for label in labels), effect, shown)
 
     @property

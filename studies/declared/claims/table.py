@@ -30,14 +30,14 @@ CLASSES: dict[str, type[Claim]] = CLAIMS.classes()
 
 
 def shortened(text: str) -> str:
-    """Cuts a value off where it is too long for a sentence."""
+    """Cuts a value off if it is too long for a sentence."""
     return text if len(text) <= VALUE_LETTERS else text[: VALUE_LETTERS - 3] + "..."
 
 
 def one_sentence(data: Any, validate_union: Callable[[Any], Claim]) -> Claim:
     """Validates a claim, and says in one sentence what is wrong with it: its kind and the keys of that kind.
 
-    Stored studies of earlier versions hold every key of every kind, None where the claim has no such key.
+    Stored studies of earlier versions hold every key of every kind, None if the claim has no such key.
 
     Raises:
         ValueError: the sentence, which `generators.foundation.settings.validate` completes with file and key.

@@ -16,9 +16,9 @@ IN_USE_SECONDS = 0.5
 
 
 def attempt(request: RunRequest, home: Path) -> Outcome:
-    """Trains a run and takes its analyses. Whatever it raises is the failure of that run, not of the study.
+    """Trains a run and analyses it. An exception fails that run, not the study.
 
-    A run that another process is training is waited for: that process may work for another study, or it may be a worker
+    If another process is training the run, waits for it: that process may work for another study, or it may be a worker
     that has not yet noticed that its coordinator was killed.
     """
     from lab.run.training import train

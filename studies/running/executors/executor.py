@@ -90,7 +90,7 @@ class Executor(ABC, Generic[Key]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends what the executor started."""
+        """Stops the executor's workers."""
 
     @property
     @abstractmethod

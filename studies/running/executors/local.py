@@ -30,7 +30,7 @@ class LocalWorker:
 
 
 class LocalWorkers(WorkerExecutor[Key, LocalWorker]):
-    """The executor of one machine. Workers share the GPUs where there are more workers than GPUs."""
+    """The executor of one machine. Workers share the GPUs if there are more workers than GPUs."""
 
     summary = "worker processes on this machine"
 

@@ -24,7 +24,7 @@ EXECUTORS = Registry(
     key="--executor",
 )
 OPTIONS = ("workers", "run_limit", "address", "gpus_per_run")
-"""Settings that have a command line option of their own."""
+"""Settings that have their own command line option."""
 
 
 class Runnable(Protocol):
@@ -78,7 +78,7 @@ def option(key: str) -> str:
 
 
 def owners(key: str, executor: type[Executor[Any]]) -> str:
-    """Names the executors that have a setting; where none has it, the nearest setting of the chosen one."""
+    """Names the executors that have a setting; if none has it, the nearest setting of the chosen one."""
     names = [name for name, other in EXECUTORS.classes().items() if key in other.settings.model_fields]
     if names:
         return f"executors that have it: {', '.join(names)}"

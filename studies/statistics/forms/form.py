@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
 ENUMERATED_MAXIMUM = 200_000
-"""Exchanges that are enumerated; where there are more, `DRAWN` of them are drawn."""
+"""Exchanges that are enumerated; if there are more, `DRAWN` of them are drawn."""
 DRAWN = 50_000
 """Exchanges drawn, with a fixed generator, so that every claim is tested against the same ones."""
 TOLERANCE = 1e-12

@@ -53,7 +53,7 @@ def _every_order_within_seeds(scores_AxK: Scores, weights_A: Scores) -> tuple[Sc
 
 @lru_cache(maxsize=4)
 def _drawn_weights(weights: tuple[float, ...], seeds: int) -> tuple[Scores, Scores]:
-    """`Form.effects_of` drawn orders within seeds."""
+    """Returns `Form.effects_of` of drawn orders within seeds."""
     weights_A, rng = np.array(weights), np.random.default_rng(0)
     drawn_GxKxA = rng.permuted(np.tile(weights_A, (DRAWN, seeds, 1)), axis=2)
     weights_GxAK = drawn_GxKxA.transpose(0, 2, 1).reshape(DRAWN, -1)

@@ -15,7 +15,7 @@ from tests.lab.gradients import STEP, assert_equal, batch_of, pop_gradients
 from tests.lab.networks import COMBINATIONS, CURRICULA, STRIDES_AND_WEIGHTS, multi_token_network, name_of
 
 PIECES = "chunked in pieces"
-"""The chunked loss as it is before torch 2.13."""
+"""The chunked loss of torch versions before 2.13."""
 PATHS = [*LOSSES, PIECES]
 
 
@@ -29,7 +29,7 @@ def select_loss(path: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def naive_loss(network: MultiToken, batch: TensorBatch) -> tuple[dict[str, Tensor], Tensor]:
-    """The mean of every head and their weighted sum: appendix B written out, one target at a time."""
+    """Computes the mean of every head and their weighted sum as in appendix B, one target at a time."""
     config, n = network.config, network.config.n
     modules: dict[int, nn.Module] = {1: network.head, **dict(enumerate(network.extra_heads, start=2))}
     unembeddings = {1: network.lm_head, **dict(enumerate(network.extra_lm_heads, start=2))}

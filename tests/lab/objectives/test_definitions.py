@@ -1,4 +1,4 @@
-"""Sequential modules, token order and registers against their published definitions, written out here."""
+"""Sequential modules, token order and registers equal their published definitions, which are written out here."""
 
 import math
 from typing import Any
@@ -44,7 +44,7 @@ def naive_modules(network: SequentialModules, batch: TensorBatch) -> Naive:
 
 
 def naive_order(network: TokenOrder, batch: TensorBatch) -> Naive:
-    """Dense scores, window - d or minus infinity, and the cross-entropy between two softmaxes."""
+    """Computes dense scores, window - d or minus infinity, and the cross-entropy between two softmaxes."""
     window = network.config.window
     next_token, ranking = [], []
     for tokens, carries in zip(batch.tokens_BxT, batch.loss, strict=True):
@@ -64,7 +64,7 @@ def naive_order(network: TokenOrder, batch: TensorBatch) -> Naive:
 
 
 def naive_registers(network: Registers, batch: TensorBatch) -> Naive:
-    """Registers interleaved with the tokens, as published: x_0 r_0 x_1 r_1 ..."""
+    """Interleaves registers with the tokens, as published: x_0 r_0 x_1 r_1 ..."""
     next_token, registers = [], []
     distances = network.distances(batch.indices)
     place = torch.arange(18)

@@ -24,7 +24,7 @@ class Correct(MultiToken):
 
 
 class Gated(Correct):
-    """Leaks through a gate that is closed at the start."""
+    """Leaks through a gate that is initially closed."""
 
     def __init__(self, config: MultiTokenConfig, model: ModelConfig, data: DataShape) -> None:
         super().__init__(config, model, data)

@@ -18,7 +18,7 @@ from tests.lab.objectives.variants import VARIANTS, name_of
 
 
 def entropy(counts: np.ndarray[Any, Any]) -> float:
-    """The entropy in nats of the distribution that is proportional to the counts."""
+    """Returns the entropy in nats of the distribution that is proportional to the counts."""
     share = counts[counts > 0] / counts.sum()
     return float(-(share * np.log(share)).sum())
 

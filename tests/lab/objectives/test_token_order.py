@@ -1,4 +1,4 @@
-"""The target of the ranking loss: shares by hand, at any distance, and what a window leaves out."""
+"""The target of the ranking loss has the shares computed by hand, at any distance and with a window."""
 
 import math
 
@@ -21,7 +21,7 @@ VOCABULARY = 6
 
 
 def shares(tokens: list[int], window: int, carries: list[bool] | None = None) -> Tensor:
-    """The target at the first position [V], from the gradient: with all logits 0 it is 1/V minus the share."""
+    """Returns the target at the first position [V] from the gradient, which with all logits 0 is 1/V minus the share."""
     model = ModelConfig(width=4, layers=1, attention_heads=1)
     network = TokenOrder(TokenOrderConfig(window=window), model, DataShape(VOCABULARY, len(tokens))).double()
     weight_VxD = torch.nn.init.zeros_(network.order_head.weight)

@@ -20,7 +20,7 @@ def multi_token(n: int, **settings: Any) -> Tree:
 
 
 def finetuned(objective: Tree, start: Tree, **changes: Any) -> RunSpec:
-    """The tiny run on an objective, started from 8 steps on another.
+    """Returns the tiny run on an objective, started from 8 steps on another.
 
     Changes with "__" in their key are of the run, the others of its start.
     """
@@ -36,13 +36,13 @@ def start_of(spec: RunSpec) -> RunSpec:
 
 
 def start_weights(spec: RunSpec, home: Path) -> dict[str, Tensor]:
-    """The stored weights that a run starts from."""
+    """Returns the stored weights that a run starts from."""
     assert spec.start is not None
     return load_weights(RunFolder(home, spec.start.run.identity), spec.start.checkpoint)[0]
 
 
 def at_step_0(spec: RunSpec, home: Path) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Validation metrics and weights of a run as its training begins."""
+    """Returns the validation metrics and weights of a run as its training begins."""
     observed: dict[str, Any] = {}
 
     def observe(run: TrainingRun, progress: object) -> None:

@@ -10,7 +10,7 @@ from tests.lab.killed_runs import train_until_killed
 
 
 def without_progress(tiny: Spec, evaluations: int) -> RunSpec:
-    """A run that learns nothing at its tiny rate, so that the first evaluation stays the best."""
+    """Returns a run that learns nothing at its tiny rate, so that the first evaluation stays the best."""
     return tiny(training__learning_rate=1e-12, training__stop_after_evaluations=evaluations, training__steps=40)
 
 

@@ -33,7 +33,7 @@ HITS = np.array([True, True, True, False, True, False])
 
 
 def task_with(shortcuts: dict[str, Any]) -> Task:
-    """A task whose test split is SCORED, with shortcuts that are right at given scored tokens."""
+    """Returns a task whose test split is SCORED, with shortcuts that are right at given scored tokens."""
     batch = Batch(tokens=np.zeros(SCORED.shape, dtype=np.int64), loss=SCORED, scored=SCORED)
     stub = SimpleNamespace(
         splits={"test": len(SCORED)}, batch=lambda split, indices: batch, shortcut_scores=lambda drawn: shortcuts

@@ -16,7 +16,7 @@ from tests.reports.stored_study import STUDY_FILE, StoredStudy, StudyStore
 
 
 class Heights(StudyExhibit):
-    """An exhibit of another package, in a section of its own."""
+    """An exhibit of another package, in its own section."""
 
     section = "heights"
 

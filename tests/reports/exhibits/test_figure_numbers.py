@@ -73,7 +73,7 @@ def test_the_check_fails_where_one_mark_or_bar_is_moved_by_a_pixel(
 
 
 def moved_by_a_pixel(svg: str, axis: str) -> Iterator[str]:
-    """Yields the figure with one mark or bar moved along an axis, for each that stands for a score."""
+    """Yields the figure with one mark or bar moved along an axis, for each that shows a score."""
     for count in range(len(movable(ElementTree.fromstring(svg)))):
         root = ElementTree.fromstring(svg)
         shape = movable(root)[count]
@@ -87,9 +87,9 @@ def moved_by_a_pixel(svg: str, axis: str) -> Iterator[str]:
 
 
 def movable(root: ElementTree.Element) -> list[ElementTree.Element]:
-    """Returns stamps of marks, lines of curves and shortcuts, and bars of intervals, which have a width of their own.
+    """Returns stamps of marks, lines of curves and shortcuts, and bars of intervals, which have their own width.
 
-    The crosses of failed runs stand for no score and are left out.
+    The crosses of failed runs show no score and are left out.
     """
     legend = {id(part) for group in root.iter() if "-legend" in (group.get("id") or "") for part in group.iter()}
     bars = [path for path in root.iter(f"{SPACE}path") if "stroke-width: 2.2" in (path.get("style") or "")]

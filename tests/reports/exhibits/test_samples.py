@@ -1,4 +1,4 @@
-"""The page shows stored samples, every mark of colour also in words or shape, and no section where none are stored."""
+"""The page shows stored samples, repeats colours in words or shapes, and has no section without stored samples."""
 
 import json
 import re

@@ -7,7 +7,7 @@ VOID_TAGS = {"meta", "link", "br", "img", "input", "hr"}
 
 
 class PageReader(HTMLParser):
-    """A page."""
+    """Reads the tags and text of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A page says what is missing: runs that failed or have not ended, thin evidence, cells left out."""
+"""A page shows what is missing: runs that failed or have not ended, thin evidence, excluded cells."""
 
 import shutil
 from pathlib import Path

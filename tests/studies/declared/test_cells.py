@@ -1,4 +1,4 @@
-"""The cells of a study: the whole grid or parts of it, without those that a rule excludes."""
+"""The cells of a study are the whole grid or parts of it, without those that a rule excludes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Measures: unknown names are refused, each has a direction, and claims may have measures of their own."""
+"""Unknown measures are refused, each measure has a direction, and claims may have their own measures."""
 
 import json
 from pathlib import Path

@@ -16,7 +16,7 @@ from studies.ledger.records import CellRecord, RunCounts, RunRecord, StudyRecord
 ROOT = Path(__file__).parents[3]
 PUBLISHED = sorted((ROOT / "reports" / "published").glob("*.tar.xz"))
 OLD_RUN = {"phase": "tune", "seed": 2**30, "settings": {"rate": 0.5}, "run": "a" * 16, "score": 0.25, "failure": None}
-"""A run as it was written before claims had measures of their own."""
+"""A run as it was written before claims had their own measures."""
 OLD_CELL = {"cell": "n=1", "levels": {"objective.n": 1, "task.shuffle": True}, "winner": None, "entries": [OLD_RUN]}
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C: pressed once, running runs end; pressed twice, everything ends at once."""
+"""Ctrl-C pressed once lets the running runs finish; pressed twice, it stops everything immediately."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A search: the same proposals whatever the executor, refusals at no cost, a front on fresh seeds, nothing twice."""
+"""A search proposes the same with every executor, refuses at no cost, confirms its front, and trains nothing twice."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def load_small(tmp_path: Path) -> Load:
 
 
 class LastFirst(InProcess[Any]):
-    """Trains nothing, and ends all runs of a batch at once, the last one first.
+    """Trains nothing, and ends all runs of a batch together, the last one first.
 
     Quality is width / 100 + learning rate on validation and half of that on test; cost is the width.
     """

@@ -1,4 +1,4 @@
-"""A sweep: equal budgets, fresh seeds, the same bytes whatever the executor, and nothing trained twice."""
+"""A sweep has equal budgets and fresh seeds, gives the same bytes with every executor, and trains nothing twice."""
 
 import json
 from pathlib import Path

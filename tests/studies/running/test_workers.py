@@ -1,4 +1,4 @@
-"""Executors with workers: deaths, time limits, stops, and failures of runs."""
+"""Executors with workers handle deaths, time limits, stops, and failures of runs."""
 
 import os
 import signal
