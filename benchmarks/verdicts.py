@@ -1,4 +1,4 @@
-"""Measures how often verdicts are wrong, and how often they find what is there, on simulated studies.
+"""Measures how often verdicts are wrong, and how often they find a true difference, on simulated studies.
 
     python -m benchmarks.verdicts [STUDIES [TABLE]...]     by default 2,000 studies per row, and every table
 
@@ -58,23 +58,23 @@ def errors(studies: int) -> None:
             shares = [share_of_false_findings(source, claims, studies, form, seeds, correlated) for claims in (1, 6)]
             rows.append([name, form, str(seeds), "yes" if correlated else "no", *map(percent, shares)])
     bound = percent(highest_share_allowed(studies))
-    title = f"Studies of equal arms that find any difference: at most 5%, {bound} with two standard errors"
+    title = f"Share of studies with equal arms that find any difference (at most 5%; {bound} with two standard errors)"
     print_table(title, ["scores", "test", "seeds", "arms correlated", "1 claim", "6 claims"], rows)
 
 
 def kinds(studies: int) -> None:
-    """Prints the share of wrong verdicts on each kind of claim where there is no effect, or exactly the margin."""
+    """Prints the share of wrong verdicts on each kind of claim if there is no effect, or exactly the margin."""
     gain = {"kind": "interaction", "treatment": 1, "control": 0, "over": "size", "between": ["last", "first"]}
     best_of_two = {"kind": "best", "best": [1, 2]}
     cases: list[tuple[str, dict[str, object], list[float]]] = [
-        ("difference above 2 sd; it is 2 sd", DIFFERENCE | {"margin": 2.0}, [0, 2]),
-        ("equivalence within 2 sd; it is 2 sd", DIFFERENCE | {"kind": "equivalence", "margin": 2.0}, [0, 2]),
+        ("difference above 2 sd; a difference of 2 sd", DIFFERENCE | {"margin": 2.0}, [0, 2]),
+        ("equivalence within 2 sd; a difference of 2 sd", DIFFERENCE | {"kind": "equivalence", "margin": 2.0}, [0, 2]),
         ("interaction; equal gains of 2 sd", gain, [0, 2, 1, 3]),
         ("trend; 4 equal levels", {"kind": "trend"}, [0, 0, 0, 0]),
         ("best of 4; two ahead and equal", {"kind": "best", "best": [1]}, [0, 2, 2, 0]),
         ("best of 4; all equal", {"kind": "best", "best": [1]}, [0, 0, 0, 0]),
-        ("best among two of 4; all equal", best_of_two, [0, 0, 0, 0]),
-        ("best among two of 4; a third equal", best_of_two, [0, 2, 0, 2]),
+        ("best level among two named of 4; all equal", best_of_two, [0, 0, 0, 0]),
+        ("best level among two named of 4; an unnamed level is equally good", best_of_two, [0, 2, 0, 2]),
     ]
     rows = []
     for title, claim, shifts in cases:
@@ -84,7 +84,7 @@ def kinds(studies: int) -> None:
             draw = partial(at_levels, source, sd * np.array(shifts))
             shares.append(share_of_wrong_verdicts(claim, draw, len(shifts), studies, sd))
         rows.append([title, *map(percent, shares)])
-    print_table("Wrong verdicts by kind of claim, one claim, 5 seeds", ["claim and truth", *SOURCES], rows)
+    print_table("Share of wrong verdicts by kind of claim, one claim, 5 seeds", ["claim and truth", *SOURCES], rows)
     rows = []
     margin = DIFFERENCE | {"kind": "equivalence", "margin": 0.1}
     supported = ("supported",)
@@ -100,7 +100,7 @@ def kinds(studies: int) -> None:
             draw = partial(bimodal(chances), shape=(len(chances), seeds))
             rows[-1].append(percent(share_of_wrong_verdicts(claim, draw, len(chances), studies, 1.0, seeds, wrong)))
     heads = ["claim and truth", "5 seeds", "8 seeds", "16 seeds"]
-    print_table("Wrong verdicts when each run either learns or does not", heads, rows)
+    print_table("Share of wrong verdicts when each run either learns or does not", heads, rows)
 
 
 def coverage(studies: int) -> None:
@@ -121,7 +121,7 @@ def coverage(studies: int) -> None:
 
 
 def power(studies: int) -> None:
-    """Prints how often a claim of an existing difference is supported."""
+    """Prints the power: how often a claim of a true difference is supported."""
     truths: list[tuple[str, Callable[[int, int], Draw]]] = [
         *((f"normal, {shift:g} sd", partial(shifted, normal, shift)) for shift in (1.0, 1.5, 2.0, 3.0)),
         *((f"bimodal, p = {p:g} and 0.9", partial(learning, p, 0.9)) for p in (0.5, 0.2)),
@@ -135,7 +135,7 @@ def power(studies: int) -> None:
                 shares.append(share_supported(simulate(study, draw(claims, seeds), studies // claims)))
             rows.append([title, str(claims), *map(percent, shares)])
     heads = ["truth", "claims", *(f"{seeds} seeds" for seeds in counts)]
-    print_table("Share of claims of an existing difference that are supported", heads, rows)
+    print_table("Power: the share of claims of a true difference that are supported", heads, rows)
 
 
 def looks(studies: int) -> None:
@@ -152,7 +152,7 @@ def looks(studies: int) -> None:
         either, last = shares_at_two_looks(draw, 1, studies, [5, 10])
         rows.append([title, percent(either), percent(last), ""])
     heads = ["truth", "at either look", "at the last", "3 claims, at either"]
-    print_table("Studies with looks = [5, 10] that find a difference", heads, rows)
+    print_table("Share of studies with looks = [5, 10] that find a difference", heads, rows)
 
 
 def means(studies: int) -> None:
@@ -175,7 +175,7 @@ def means(studies: int) -> None:
 
 
 def bootstrap_interval(scores: Scores, level: float) -> tuple[float, float]:
-    """Returns scipy's BCa interval of a mean, or its percentile interval where BCa fails. The lab does not use it."""
+    """Returns scipy's BCa interval of a mean, or its percentile interval if BCa fails. The lab does not use it."""
     if np.ptp(scores) < 1e-12:
         return float(scores.mean()), float(scores.mean())
     for method in ("BCa", "percentile"):
@@ -186,7 +186,7 @@ def bootstrap_interval(scores: Scores, level: float) -> tuple[float, float]:
 
 
 def estimates(studies: int) -> None:
-    """Prints the seeds that inconclusive claims are estimated to need, beside the number that theory gives."""
+    """Prints the estimated number of seeds that inconclusive claims need, and the number that theory gives."""
     rows = []
     for shift in (1.0, 1.5, 2.0):
         quartiles = []
@@ -200,7 +200,7 @@ def estimates(studies: int) -> None:
         enough = next(seeds for seeds in range(5, 200) if power_of_t_test(shift, seeds) >= 0.8)
         rows.append([f"normal, {shift:g} sd", str(enough), *quartiles])
     heads = ["truth", "80% power at", "estimated after 5 seeds", "estimated after 8"]
-    print_table("Estimated seeds per arm that would decide inconclusive claims: quartiles", heads, rows)
+    print_table("Quartiles of the estimated seeds per arm that would decide inconclusive claims", heads, rows)
 
 
 TABLES = (errors, kinds, coverage, power, looks, means, estimates)

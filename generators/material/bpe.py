@@ -1,4 +1,4 @@
-"""Byte-level byte pair encoding (Sennrich et al. 2016), trained on the text at hand. It can encode any text."""
+"""Byte-level byte pair encoding (Sennrich et al. 2016), trained on the given text. It can encode any text."""
 
 from collections.abc import Iterable
 

@@ -1,14 +1,14 @@
-"""Information between the next token X and the one after it, Y: in the source, in a model, and of one on the other.
+"""Information between the next token X and the one after it, Y: in the source, in a model, and relative to each other.
 
 Paper, section 5.2 and appendix L. Contexts are c = x_0..x_t-1 at places t of held-out samples where tokens t and t + 1
 both are in the loss mask; all numbers are in nats.
 
-    source        H(X), H(Y), H(X|Y), H(Y|X), I(X;Y) of the task's own joint p(x, y | c), if it knows it
+    source        H(X), H(Y), H(X|Y), H(Y|X), I(X;Y) of the task's own joint p(x, y | c), if it is known
     model         the same of the model's joint q(x, y | c) = q1(x | c) q1(y | x, c), exact over all x and y
     relative      the same with cross-entropies H(p, q): appendix L term by term. p is the source or, if it is not
-                  known, the tokens that came
-    estimate      the terms of the source, estimated from the model and the tokens that came alone; the interval is for
-                  the source's number (`entropies.estimate_source`), not for the model's
+                  known, the observed tokens
+    estimate      the terms of the source, estimated from the model and the observed tokens alone; the interval covers
+                  the source's value (`entropies.estimate_source`), not the model's
     closed form   the terms of the source after a whole sample, if the task has them
 
 With a second head q2(y | c), the loss of two tokens is a sum of four parts:

@@ -44,7 +44,7 @@ class Decoded:
 
     @property
     def proposed(self) -> Integers:
-        """The number of drafts of heads 2..k that came after accepted ones only [k - 1]."""
+        """The number of drafts of heads 2..k before which every draft was accepted [k - 1]."""
         counts: Integers = (self.drafts >= 0).sum(axis=(0, 1))
         return counts
 

@@ -17,7 +17,7 @@ class Term:
     Attributes:
         name: the name under which the value is logged.
         value: mean over `count` targets, in nats.
-        count: targets of the whole batch, also where `value` is the share of a micro-batch.
+        count: targets of the whole batch, even if `value` is the share of a micro-batch.
         weight: factor of the value in the loss that is minimised.
     """
 

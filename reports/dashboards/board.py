@@ -1,4 +1,4 @@
-"""An in-memory optuna storage that follows what is stored: one optuna study for each lab study or search.
+"""An in-memory optuna storage that follows the stored runs: one optuna study for each lab study or search.
 
 The board only reads. It rebuilds its storage at every start, so that it writes nothing next to the runs and shares
 no file with the process that runs a study. `Board.update` adds the runs that ended or advanced since the last call,
@@ -63,12 +63,12 @@ class DisplayedStudy:
     """The state of a source on the board.
 
     Attributes:
-        header: as displayed.
-        number: of the study in the storage.
+        header: the displayed header.
+        number: the number of the study in the storage.
         ended: keys of trials that will not change any more.
         running: key of each other trial -> its number in the storage.
         file_times: modification times of the source's files when it was last read.
-        note: as displayed.
+        note: the displayed note.
     """
 
     header: BoardHeader

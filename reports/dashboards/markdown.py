@@ -1,4 +1,4 @@
-"""Text inside Markdown."""
+"""Escapes text for use inside Markdown."""
 
 import re
 

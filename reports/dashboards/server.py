@@ -1,6 +1,6 @@
 """Serves optuna-dashboard with a board behind it, on the loopback address of this machine and for reading only.
 
-Requests to change anything are refused, since they would not change what is stored; so are requests under another host
+Requests to change anything are refused, since they would not change the store; so are requests under another host
 name, which pages of other sites could make.
 """
 

@@ -1,7 +1,7 @@
 """The effects of many claims on one scale: one row for each claim.
 
 Effects on different measures have different units. The figure divides each by the standard deviation of that effect
-over seeds, so that 1 is the difference between one seed and another. Verdicts are unaffected: they depend on which side
+over seeds, so that 1 is one standard deviation over seeds. Verdicts are unaffected: they depend on which side
 of zero the interval lies, or of the claim's margin, which is divided likewise.
 """
 

@@ -1,4 +1,4 @@
-"""Text without numbers: names as words, lists, paths that hide the machine."""
+"""Formats text: names as words, lists, and paths that do not reveal the machine."""
 
 import re
 from collections.abc import Sequence

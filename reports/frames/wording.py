@@ -46,7 +46,7 @@ def effect_name(measure: Measure) -> str:
 
 
 def standing(judgement: Judgement) -> str:
-    """Returns the verdict, or `not tested`; both of the latter count as inconclusive, for different reasons."""
+    """Returns the verdict, or `not tested` for a claim without an effect, whose verdict is stored as inconclusive."""
     return judgement.verdict if judgement.contrast else UNTESTED
 
 

@@ -11,7 +11,7 @@ REFRESH_SECONDS = 5
 
 
 def watch(writer: ReportWriter) -> None:
-    """Writes pages whenever more is stored, until every study was judged or Ctrl-C."""
+    """Writes pages whenever new results are stored, until every study is judged or Ctrl-C is pressed."""
     last_seen: dict[str, int] = {}
     try:
         while not writer.ended:

@@ -24,11 +24,11 @@ SummaryKey = tuple[str, str]
 
 @dataclass
 class ReportWriter:
-    """Writes pages from what is stored, as often as called.
+    """Writes pages of stored studies; each call reads the store again.
 
     Args:
         home: the lab's home.
-        names: studies or collections; empty for all studies that ran.
+        names: studies or collections; empty for all stored studies.
         scale: the scale; None for the one that ran last.
         out: the file of one study's page, or the folder of several; None for `reports` in the home.
     """

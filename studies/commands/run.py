@@ -22,7 +22,7 @@ from studies.declared.collection import is_collection, load_collection
 from studies.ledger.collection_members import left_out_text, run_command_line
 from studies.running.executors.table import ExecutorChoice
 
-VERDICTS = ("supported", "contradicted", "inconclusive")
+VERDICTS = ("supported", "contradicted", "inconclusive", "not tested")
 
 
 def run_command(
@@ -92,7 +92,8 @@ def run_collection(name: str, scale: str, assignments: list[str], choice: Execut
     for study, needs in left_out.items():
         note(f"{study}: {left_out_text(needs)}")
     result = running.run_collection(collection, scale, assignments, choice, show)
-    verdicts: list[str] = [judgement.verdict for outcome in result.studies.values() for judgement in outcome.judgements]
+    judgements = [judgement for outcome in result.studies.values() for judgement in outcome.judgements]
+    verdicts: list[str] = [judgement.verdict if judgement.contrast else "not tested" for judgement in judgements]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS)
     trained = sum(outcome.trained for outcome in result.studies.values())
     value = {

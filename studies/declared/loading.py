@@ -25,7 +25,7 @@ def read_study_file(path: Path) -> StudyDeclaration:
 def load(name: str, scale: str, assignments: list[str]) -> Study:
     """Loads a study by catalog name or path, at a scale, with `--set` assignments on its base settings.
 
-    The file is checked at every scale; the networks and claims are checked at the scale asked for.
+    The file is checked at every scale; the networks and claims are checked at the requested scale.
 
     Raises:
         UserError: names the file, the key, its value and what would be right.

@@ -40,7 +40,7 @@ def base_at_scale(
         reserved: gives the reason why a key cannot be set, None if it can.
 
     Raises:
-        UserError: a key is reserved, or no setting can stand there.
+        UserError: a key is reserved, or is not the key of a setting.
     """
     settings = copied(base)
     assigned = [(f"{path}: scales.{scale}.set", *change) for change in changes.items()]

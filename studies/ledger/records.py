@@ -125,7 +125,7 @@ class StudyRecord(Record):
 
     @property
     def tuning_runs(self) -> int:
-        """Tuning runs of a cell, at most."""
+        """The maximum number of tuning runs of a cell."""
         return self.trials * DeclarationRecord.model_validate(self.declaration).tuning.seeds
 
 

@@ -1,9 +1,9 @@
 """The coordinator of a search: optuna proposes settings, and the front in quality and cost is rerun on fresh seeds.
 
-Proposals are asked for in batches, whose size the file declares, and reported to optuna in the order in which they were
-asked for. They therefore depend on the file and on the results, never on the number of workers or on which was faster.
-Optuna's state is in memory; what exists is decided by the store, so a search that ran is read again and trains nothing.
-Quality is on validation while searching, and on test for the front. A search explores; it decides no claim.
+Proposals are requested in batches, whose size the file declares, and reported to optuna in the order of the requests.
+They therefore depend on the file and on the results, never on the number of workers or on which run ends first.
+Optuna's state is in memory and the store decides which runs exist, so running a finished search again trains nothing.
+Quality is measured on validation while searching, and on test for the front. A search explores; it decides no claim.
 
 A search has no shards: each batch depends on the results of all earlier batches.
 """

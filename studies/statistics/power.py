@@ -1,11 +1,11 @@
-"""How many seeds would have decided an inconclusive claim: an estimate from the scores observed.
+"""Estimates from observed scores how many seeds would have decided an inconclusive claim.
 
 Studies with more seeds are resampled from the arms' scores with replacement (the bootstrap; Efron 1979), with
 deviations from the mean widened, because the spread of a few scores understates that of the population. Each is tested
 at the level at which the claim was judged, by an approximation of the permutation test that costs milliseconds.
 
-The estimate supposes that the true effect is the observed one. An effect observed with five seeds is itself uncertain,
-and so is this estimate.
+The estimate assumes that the true effect equals the observed one. An effect observed with five seeds is itself
+uncertain, and so is this estimate.
 """
 
 from collections.abc import Callable

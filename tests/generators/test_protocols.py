@@ -1,4 +1,4 @@
-"""Abilities of tasks: what each protocol promises holds for the tasks that have it, and other tasks can have it too."""
+"""Tasks that support a protocol keep what it promises, and tasks of other packages can support it too."""
 
 from typing import Literal
 

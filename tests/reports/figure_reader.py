@@ -18,7 +18,7 @@ class Mark:
 
 
 class FigureReader:
-    """A figure, as an SVG element."""
+    """Reads a figure from its SVG element."""
 
     def __init__(self, svg: str) -> None:
         self.root = ElementTree.fromstring(svg)

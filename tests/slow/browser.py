@@ -110,7 +110,7 @@ def browser() -> Iterator[Browser]:
 
 
 def faults(session: Browser, axe: str) -> Iterator[str]:
-    """Yields the faults of the page that is open, but for unsorted tables."""
+    """Yields the faults of the open page, except unsorted tables."""
     width, inner = session.run("return [document.documentElement.scrollWidth, window.innerWidth];")
     if width > inner:
         yield f"{width} pixels wide in a window of {inner}"

@@ -3,7 +3,7 @@
     python tests/wheel/check_wheel.py        # make wheel-check; about two minutes, most of them for installing torch
 
 1. The wheel built from the checkout and the wheel built from the sdist hold the same files: every file of the four
-   packages, `reports/published` excepted.
+   packages except `reports/published`.
 2. The wheel is installed with its dependencies, at the versions of constraints.txt, into an environment that holds
    nothing else.
 3. Commands run in an empty folder whose path has a space and a letter outside ASCII. Their exit codes and some of their

@@ -81,7 +81,7 @@ class PairSurprises:
         return np.stack([(p_NxVxV * term).sum(axis=(1, 2)) for term in self.terms], axis=1)
 
     def at(self, x: Integers, y: Integers) -> Floats:
-        """Returns each term at the pairs that came, x [N] and y [N]: [N, 5]."""
+        """Returns each term at the observed pairs, x [N] and y [N]: [N, 5]."""
         row, first = np.arange(len(x)), np.zeros_like(x)
         return np.stack(
             [term[row, x if term.shape[1] > 1 else first, y if term.shape[2] > 1 else first] for term in self.terms],
@@ -99,10 +99,10 @@ def excess_over_source(relative: Floats, source: Floats) -> Floats:
 
 
 def estimate_source(contexts: WeightedContexts, observed: Floats, excess: Floats | None) -> list[ContextMean]:
-    """Estimates the five terms of the source from a model and the tokens that came.
+    """Estimates the five terms of the source from a model and the observed tokens.
 
-    The interval of each term contains the source's own number 95 times in 100, whatever the model is. An entropy is at
-    most the model's cross-entropy, from which it differs by KL(p||q): it lies between the lower end of the mean of
+    The interval of each term contains the source's own value with 95% confidence, whatever the model is. An entropy is
+    at most the model's cross-entropy, from which it differs by KL(p||q): it lies between the lower end of the mean of
     log-loss - KL and the upper end of the mean log-loss. The information is I_p||q - KL(Y) + KL(Y|X); it lies between
     the lower end of the mean of I_p||q - KL(Y) and the upper end of that of I_p||q + KL(Y|X). So the width of an
     interval comes from the sampling of contexts and from the imperfection of the model. Each end fails with probability
@@ -110,7 +110,7 @@ def estimate_source(contexts: WeightedContexts, observed: Floats, excess: Floats
     information between 0 and the smaller of the upper ends of H(X) and H(Y).
 
     Args:
-        observed: the terms of each context at the tokens that came [N, 5].
+        observed: the terms of each context at the observed tokens [N, 5].
         excess: `excess_over_source` [N, 5]; None if the source is not known.
     """
     plain = [contexts.mean(column) for column in observed.T]

@@ -55,7 +55,7 @@ class PairTerms:
 
     Attributes:
         model: entropies of the model's own joint.
-        observed: the model's terms at the tokens that came.
+        observed: the model's terms at the observed tokens.
         relative: the model's cross-entropies on the source, or `observed` if the source is not known.
         source: entropies of the source; None if it is not known.
         second: H(p_Y, q2) - H(p_Y, q_Y) and KL(q_Y || q2) of head 2 [N, 2]; None if there is no such head.
@@ -69,7 +69,7 @@ class PairTerms:
 
     @classmethod
     def concatenate(cls, parts: Sequence["PairTerms"]) -> "PairTerms":
-        """Joins parts that know the same terms."""
+        """Joins parts that have the same terms."""
 
         def join(columns: list[Floats | None]) -> Floats | None:
             known = [column for column in columns if column is not None]
@@ -88,7 +88,7 @@ def draw_held_out_places(task: Task) -> HeldOutPlaces:
     """Draws test samples and places in them.
 
     Raises:
-        UserError: the vocabulary is too large, or fewer than two samples have two successive tokens with loss.
+        UserError: the vocabulary is too large, or fewer than two samples have two successive tokens in the loss mask.
     """
     size = len(task.vocabulary)
     if size > VOCABULARY_MAXIMUM:

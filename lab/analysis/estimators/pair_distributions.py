@@ -22,7 +22,7 @@ CONTINUATIONS_PER_PASS = 256
 SCORES_AT_ONCE = 2**22
 """Attention scores in one pass."""
 SAMPLES_AT_ONCE = 1024
-"""Samples for which a source is asked at once."""
+"""Samples per call of a source's distribution."""
 
 
 def draw_places(eligible_BxT: Mask, count: int, generator: np.random.Generator) -> tuple[Integers, Mask]:
@@ -101,7 +101,7 @@ def has_second_head(network: Objective, tokens: Integers) -> bool:
 def source_pairs(source: KnownDistribution, batch: Batch, rows: Integers, places: Integers) -> Floats:
     """Computes P(x, y | c) float64 [N, V, V] of a source at places [N] of rows [N] of a batch.
 
-    If the task has no closed form for pairs, it is asked for the distribution after every x that can come.
+    If the task has no closed form for pairs, the joint is built from its distribution after every possible x.
     """
     if isinstance(source, KnownPairs):
         return source.pairs(batch, rows, places)

@@ -55,7 +55,7 @@ def check_specs(study: Study, cells: list[Cell]) -> dict[Cell, RunSpec]:
     """Returns the specs of cells, with tuned settings in the middle of their ranges.
 
     Raises:
-        UserError: a cell is no valid spec, or two cells are the same run.
+        UserError: a cell is not a valid spec, or two cells are the same run.
     """
     specs = {cell: study.spec(cell, study.middle, 0) for cell in cells}
     seen: dict[str, Cell] = {}

@@ -3,15 +3,15 @@
 A kind of claim is a subclass in its own file and a row in `table.py`, or an entry point of another package in the
 group `mtp_lab.claims`:
 
-    kind            effect                                                  supported where the effect is
+    kind            effect                                                  supported if the effect is
     difference      treatment minus control                                 above 0, or above the margin
     equivalence     treatment minus control                                 within +-margin
-    interaction     that gain at one level of `over` minus it at another    above 0, or above the margin
+    interaction     the gain at one level of `over` minus that at another   above 0, or above the margin
     trend           slope over the levels of the factor, per level          above 0, or above the margin
     best            best of the named levels minus the best of the others   above 0, or above the margin
 
-An effect is in the unit of the claim's own metric, or of the study's. It is sign-flipped where the metric is a loss or
-seconds, so that positive always means better.
+An effect is in the unit of the claim's own metric, or of the study's. It is sign-flipped if less of the metric is
+better, so that positive always means better.
 """
 
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""The folder of a run: every fault is one sentence, nothing stored is lost, and nothing damaged is trusted."""
+"""Every fault in a run's folder gives a one-sentence error, nothing stored is lost, and nothing damaged is trusted."""
 
 import errno
 import json

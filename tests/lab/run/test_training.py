@@ -1,4 +1,4 @@
-"""Training: equal specs give equal bytes, every setting changes something, and the logs say what was measured."""
+"""Equal specs give equal bytes, every setting changes something, and the logs contain the measurements."""
 
 import math
 from pathlib import Path

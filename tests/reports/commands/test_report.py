@@ -1,4 +1,4 @@
-"""lab report: where pages go, what it answers, and what it refuses."""
+"""Tests `lab report`: where it writes pages, what it prints, and what it refuses."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""lab results exports every run of a ledger, in either format, and refuses other formats before it reads."""
+"""`lab results` exports every run of a ledger, in either format, and refuses other formats before it reads."""
 
 import json
 from importlib.util import find_spec

@@ -19,7 +19,7 @@ ARCHIVES = sorted(FOLDER.glob("*.tar.xz"), key=lambda path: path.stat().st_size)
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[str, str]]]:
-    """A home with all published studies, and their names and scales. Not to be changed."""
+    """Returns a home with all published studies, and their names and scales. Tests must not change it."""
     home = tmp_path_factory.mktemp("published")
     return home, [unpack(path, home)[:2] for path in ARCHIVES]
 

@@ -1,4 +1,4 @@
-"""lab study run, lab study status and lab claims."""
+"""Tests `lab study run`, `lab study status` and `lab claims`."""
 
 import json
 import os
