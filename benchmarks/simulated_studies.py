@@ -135,7 +135,7 @@ def share_covered(judgements: list[list[Judgement]], truth: float) -> float:
 
 
 def highest_share_allowed(studies: int) -> float:
-    """Returns the level plus two standard errors of a share of so many studies."""
+    """Returns the level plus two standard errors of a share of that number of studies."""
     return LEVEL + 2 * float(np.sqrt(LEVEL * (1 - LEVEL) / studies))
 
 

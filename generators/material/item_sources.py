@@ -35,7 +35,7 @@ class NameItems(ItemSource):
 class WindowItems(ItemSource):
     """Asks for the last tokens of a window; distractors are the last tokens of other windows, of its document first.
 
-    Windows shorter than twice the answer are not asked about.
+    Windows shorter than twice the answer give no item.
 
     Args:
         batch: samples with the label `document`.

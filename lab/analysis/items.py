@@ -2,11 +2,11 @@
 
 The paper (section 4 and appendix) finds that additional heads improve generation (summaries, ROUGE-L) and not multiple
 choice. Items come from `generators/material/items.py`, with four options each, one item for each test sample that can
-be asked about; scores are those of `lab score --items`. Both formats use the next-token path alone. An answer of
+be posed as one; scores are those of `lab score --items`. Both formats use the next-token path alone. An answer of
 `induction` is one token, so ROUGE-L equals exact match; an answer of `text` is a quarter of a window, which short runs
 seldom reproduce.
 
-Intervals are 95%, Student's, over items taken as independent; items from the same document are not quite.
+Intervals are 95%, Student's, over items treated as independent, which items from the same document are only approximately.
 """
 
 from collections.abc import Mapping

@@ -3,8 +3,8 @@
 Finetuning (paper: CodeContests, and the appendix on Llama 2) keeps the pretrained next-token network layer by layer:
 embedding, trunk, the layers between trunk and unembedding (for `multi_token`, head 1), norm, unembedding. The network
 of a run with a start may therefore have more or fewer layers than its model's size says: its next-token path has as
-many layers as that of the start, and the additional layers of its objective come on top of them. With a model of L
-layers, parallel transformer heads and match = "layers":
+many layers as that of the start, and its objective adds its other layers to these. With a model of L layers, parallel
+transformer heads and match = "layers":
 
     start -> run     network of the start        network of the run
     n=4 -> n=4       L-4 trunk + heads 1 to 4    the same

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 
 WARM_UP_TURNS = 2
-"""Turns before those that count: caches fill, and compiled code is compiled."""
+"""Warm-up turns, which are not measured: caches fill, and code is compiled."""
 Key = TypeVar("Key")
 
 

@@ -132,7 +132,7 @@ def study_note(study: Study, cells: list[CellRecord], verdicts: list[VerdictReco
         *(f"- {verdict_line(verdict)}" for verdict in verdicts),
         f"{ended} of {plural(study.runs, 'run')} ended, {failed} failed."
         + ("" if verdicts else " Verdicts follow when the study ends."),
-        f"[The report as of now]({report_path(study.name, study.scale)})",
+        f"[The current report]({report_path(study.name, study.scale)})",
         f"Each trial is a run. Its value is {escape_markdown(declaration.metric)}, on validation if `phase` is "
         "`tune` and on test if it is `confirm`; only confirming runs count for a verdict. Intermediate values are "
         "the metric on validation by step"

@@ -1,4 +1,4 @@
-"""A study's stored runs with the verdicts on its claims, as of now."""
+"""A study's stored runs with the current verdicts on its claims."""
 
 from dataclasses import dataclass
 from pathlib import Path

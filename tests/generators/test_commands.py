@@ -1,4 +1,4 @@
-"""lab data: the output agrees with the task, and wrong input exits with 2 and one sentence."""
+"""The output of `lab data` agrees with the task, and wrong input gives a one-sentence error and exit code 2."""
 
 import ast
 import json

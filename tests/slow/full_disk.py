@@ -2,7 +2,7 @@
 
     python -m tests.slow.full_disk
 
-The first part gives commands as a user does. A run whose second checkpoint does not fit stops with one sentence and
+The first part runs commands as a user does. A run whose second checkpoint does not fit stops with a one-sentence error and
 exit code 1; its first checkpoint can be scored; once there is room, the same command finishes with the bytes of an
 undisturbed run. A disk that is mounted read-only is refused. The second part trains a smaller run in this process with
 0, 1, 2, ... free pages, so that every write fails once.

@@ -4,7 +4,7 @@
 
 Needs the extra `ray` and the right to create a network namespace: Ray listens on every address of a machine, and the
 namespace has only 127.0.0.1. Everything that was started ends with the namespace. A wrong token and a wrong port must
-give one sentence and exit code 2 within a bounded time.
+give a one-sentence error and exit code 2 within a bounded time.
 """
 
 import os

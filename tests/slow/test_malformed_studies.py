@@ -1,4 +1,4 @@
-"""Five thousand broken study files: each gives one sentence and exit code 2, never a traceback."""
+"""Each of five thousand broken study files gives a one-sentence error and exit code 2, never a traceback."""
 
 from pathlib import Path
 

@@ -71,7 +71,8 @@ def theoretical_weight(
     """Returns the two counts of one choice in closed form: predictions of the choice, and of what it decides.
 
     A head with lag i predicts the target at offset k of a choice, from before the choice, if k < i. The choice decides
-    D tokens, and the next choice comes S tokens later, from where on tokens belong to that one. Then n heads make
+    D tokens, and the next choice comes S tokens later; from there on, tokens belong to the next choice. Then n heads
+    make
 
         weight = sum over i of min(i, m) = m n - m (m - 1) / 2,    m = min(D + 1, S, n)
 

@@ -35,7 +35,7 @@ def shortened(text: str) -> str:
 
 
 def one_sentence(data: Any, validate_union: Callable[[Any], Claim]) -> Claim:
-    """Validates a claim, and says in one sentence what is wrong with it: its kind and the keys of that kind.
+    """Validates a claim; a one-sentence error names its kind and the keys of that kind.
 
     Stored studies of earlier versions hold every key of every kind, None if the claim has no such key.
 

@@ -1,7 +1,7 @@
 """A fixed number of long-lived workers, one run at a time each; a worker may die, and a run may take too long.
 
 A run whose worker died is continued by a new worker from its last checkpoint. A run whose workers died `DEATHS` times
-has failed. `local.py` and `ray.py` say where workers come from and how they are spoken to.
+has failed. `local.py` and `ray.py` start the workers and communicate with them.
 """
 
 import time

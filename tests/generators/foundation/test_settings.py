@@ -1,4 +1,4 @@
-"""Wrong input gives one sentence with file, key, value and what would be right."""
+"""Wrong input gives a one-sentence error that names the file, the key, the value and the valid values."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Files and settings from which no task can be built are refused in one sentence."""
+"""Files and settings from which no task can be built give a one-sentence error."""
 
 from pathlib import Path
 

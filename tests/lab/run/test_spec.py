@@ -1,4 +1,4 @@
-"""The identity of a run depends on everything that its numbers depend on, and wrong specs get one sentence."""
+"""The identity of a run depends on everything that its numbers depend on, and wrong specs give a one-sentence error."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Factors whose levels are names of tables: a level uses its whole table, and mistakes are one sentence."""
+"""The levels of a factor may name tables: a level uses its whole table, and mistakes give a one-sentence error."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Any mistake in a study file is one sentence and exit code 2; tests/slow tries many more files."""
+"""Any mistake in a study file gives a one-sentence error and exit code 2; tests/slow tries many more files."""
 
 from pathlib import Path
 from unittest.mock import patch

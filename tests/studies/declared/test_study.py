@@ -1,4 +1,4 @@
-"""A study file with any mistake is refused whole, in one sentence, before anything runs."""
+"""A study file with any mistake is refused with a one-sentence error before anything runs."""
 
 from pathlib import Path
 
