@@ -42,7 +42,7 @@ class ReportWriter:
 
     @property
     def single(self) -> bool:
-        """Whether one page of one study was requested."""
+        """True if one page of one study was requested."""
         return len(self.names) == 1 and not is_collection(self.names[0])
 
     @property

@@ -95,7 +95,7 @@ class Executor(ABC, Generic[Key]):
     @property
     @abstractmethod
     def pending(self) -> bool:
-        """Whether an outcome is outstanding."""
+        """True while an outcome is outstanding."""
 
     @abstractmethod
     def submit(self, key: Key, spec: "RunSpec", analyses: Analyses = ()) -> None:
