@@ -65,12 +65,12 @@ def test_the_scores_of_the_result_equal_those_of_its_checkpoints_scored_afresh(r
     assert [split for split in scores["best"] if scores["best"][split] == scores["last"][split]] == []
 
 
-def test_the_best_checkpoint_has_the_first_of_the_highest_validation_scores(run: StoppedRun) -> None:
+def test_the_best_checkpoint_has_the_highest_validation_score(run: StoppedRun) -> None:
     logged = [line for line in run.folder.lines(METRICS) if line["split"] == "validation"]
     accuracies = {line["step"]: line["accuracy"] for line in logged}
-    first_highest = max(accuracies, key=lambda step: accuracies[step])
-    assert run.result["best_step"] == first_highest
-    assert run.result["scores"]["best"]["validation"]["accuracy"] == accuracies[first_highest]
+    best_step = max(accuracies, key=lambda step: accuracies[step])
+    assert run.result["best_step"] == best_step
+    assert run.result["scores"]["best"]["validation"]["accuracy"] == accuracies[best_step]
     assert run.result["scores"]["last"]["validation"]["accuracy"] == accuracies[run.result["steps"]]
 
 
