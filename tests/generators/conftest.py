@@ -10,6 +10,7 @@ from generators.tasks.induction_corpus import InductionCorpus, InductionCorpusCo
 from generators.tasks.text import Text
 from tests.generators.corpora import (
     ANDERSEN,
+    TALES,
     build_text,
     invented_tales,
     tales_config,
@@ -24,13 +25,24 @@ def tales_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_tales(tmp_path_factory.mktemp("tales") / "tales.txt", invented_tales())
 
 
-@pytest.fixture(scope="session", params=["invented", "andersen"])
+andersen = pytest.param(
+    "andersen",
+    marks=[
+        pytest.mark.slow,
+        pytest.mark.skipif(not ANDERSEN.exists(), reason="Andersen's tales are not available next to this checkout"),
+    ],
+)
+
+
+@pytest.fixture(scope="session", params=["invented", "written", andersen])
 def tales_task(request: pytest.FixtureRequest, tales_file: str) -> InductionCorpus:
-    if request.param == "invented":
-        return InductionCorpus(tales_config(tales_file))
-    if not ANDERSEN.exists():
-        pytest.skip("Andersen's tales are not available next to this checkout")
-    return InductionCorpus(InductionCorpusConfig(corpus=str(ANDERSEN)))
+    """The task of invented tales, of the tales in this folder of tests, and of Andersen's."""
+    configs = {
+        "invented": tales_config(tales_file),
+        "written": tales_config(str(TALES), vocabulary_tokens=600, length_tokens=128),
+        "andersen": InductionCorpusConfig(corpus=str(ANDERSEN)),
+    }
+    return InductionCorpus(configs[request.param])
 
 
 @pytest.fixture(scope="session", params=["validation", "test"])

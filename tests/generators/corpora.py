@@ -14,7 +14,10 @@ from generators.tasks.induction_corpus import InductionCorpus, InductionCorpusCo
 from generators.tasks.text import Text, TextConfig
 
 ROOT = Path(__file__).parents[2]
+TALES = ROOT / "tests" / "data" / "tales.txt"
+"""Thirty-two short tales, written for these tests."""
 ANDERSEN = ROOT.parent / "shared" / "data" / "andersen-tales.txt"
+"""A long corpus that may lie next to the checkout."""
 SEPARATOR = "<|endoftext|>"
 SPLITS = ("train", "validation", "test")
 LARGE, SMALL, RIMES = "BDFGHKLMNPRSTVW", "bdfghk", ("an", "el", "ir", "om", "ub")

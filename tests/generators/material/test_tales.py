@@ -1,9 +1,11 @@
 """Names of a tale, and how a text is split into tales."""
 
+from pathlib import Path
+
 import pytest
 
 from generators.material.tales import find_names, split_tales
-from tests.generators.corpora import ANDERSEN, SEPARATOR
+from tests.generators.corpora import ANDERSEN, SEPARATOR, TALES
 
 OTHER = "The king was old. Nobody came to see the rose, and nobody went. Three days went by."
 
@@ -54,20 +56,32 @@ def test_lines_and_hyphenated_words_are_joined_and_blank_lines_kept() -> None:
     assert split_tales(content, "--", "x") == ["A tale\nof Ole-Luk-Oie, left - right", "B", "C"]
 
 
+def names_by_title(corpus: Path) -> dict[str, tuple[str, ...]]:
+    tales = split_tales(corpus.read_bytes(), SEPARATOR, "x")
+    return dict(zip((tale.partition("\n")[0] for tale in tales), find_names(tales, 3), strict=True))
+
+
+def test_the_names_in_the_written_tales_are_their_characters() -> None:
+    titles = names_by_title(TALES)
+    assert len(titles) == 32
+    assert titles["The ferryman's question"] == ("Jorik", "Ingolf", "Aldis")
+    assert titles["Anna-Lise and Hans-Ole"] == ("Anna-Lise", "Hans-Ole")
+    assert titles["Three at the crossroads"] == ("Alban", "Tora", "Wilbert")
+    assert titles["The three spoons"] == ("Katla", "Wilma"), "Alwin is mentioned twice"
+    assert titles["The third evening"] == ()
+    assert [title for title, names in titles.items() if len(names) < 2] == ["The third evening"]
+    all_names = {name for names in titles.values() for name in names}
+    assert not all_names & {"Nordby", "Skagby", "Sundby", "Vester", "Frost", "Fox", "Heron", "December", "Sunday"}
+
+
 @pytest.mark.skipif(not ANDERSEN.exists(), reason="Andersen's tales are not available next to this checkout")
 def test_the_names_in_andersens_tales_are_its_characters() -> None:
-    tales = split_tales(ANDERSEN.read_bytes(), SEPARATOR, "x")
-    names_by_title = dict(zip((tale.partition("\n")[0] for tale in tales), find_names(tales, 3), strict=True))
-    assert names_by_title["The snow queen"] == ("Kay", "Gerda")
-    assert names_by_title["Little Claus and big Claus"] == ("Claus",)
-    assert names_by_title["Under the willow tree"] == ("Knud", "Johanne")
-    assert names_by_title["Ole-Luk-Oie, the Dream-God"] == ("Ole-Luk-Oie", "Hjalmar")
-    assert names_by_title["The porter's son"] == ("Emily", "George", "Elsie", "Rubens")
-    assert (
-        names_by_title["The little mermaid"]
-        == names_by_title["The ugly duckling"]
-        == names_by_title["The princess and the pea"]
-        == ()
-    )
-    all_names = {name for names in names_by_title.values() for name in names}
+    titles = names_by_title(ANDERSEN)
+    assert titles["The snow queen"] == ("Kay", "Gerda")
+    assert titles["Little Claus and big Claus"] == ("Claus",)
+    assert titles["Under the willow tree"] == ("Knud", "Johanne")
+    assert titles["Ole-Luk-Oie, the Dream-God"] == ("Ole-Luk-Oie", "Hjalmar")
+    assert titles["The porter's son"] == ("Emily", "George", "Elsie", "Rubens")
+    assert titles["The little mermaid"] == titles["The ugly duckling"] == titles["The princess and the pea"] == ()
+    all_names = {name for names in titles.values() for name in names}
     assert not all_names & {"Denmark", "Copenhagen", "God", "Sunday", "Danish", "Mr", "Christmas", "Reindeer", "Bible"}
