@@ -34,7 +34,7 @@ def pack_checkpoint(tensors: Mapping[str, Tensor], run: str, progress: Tree) -> 
     """
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     header = {"run": run, **progress}
-    metadata = {METADATA_KEY: json.dumps({**header, "sha256": _digest(contiguous, header)})}
+    metadata = {METADATA_KEY: json.dumps({**header, "sha256": content_digest(contiguous, header)})}
     return save(contiguous, metadata=metadata)
 
 
@@ -56,7 +56,7 @@ def read_checkpoint(path: Path, run: str) -> tuple[dict[str, Tensor], Tree]:
         raise InvalidCheckpoint("a safetensors file, but not a checkpoint of this lab") from None
     if owner != run:
         raise InvalidCheckpoint(f"a checkpoint of run {owner}")
-    if digest != _digest(tensors, header):
+    if digest != content_digest(tensors, header):
         raise InvalidCheckpoint("damaged: its content does not match the SHA-256 in its header")
     del header["run"]
     return tensors, header
@@ -67,10 +67,11 @@ def select_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tenso
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _digest(tensors: Mapping[str, Tensor], header: Tree) -> str:
+def content_digest(tensors: Mapping[str, Tensor], header: Tree) -> str:
+    """Returns the SHA-256 of a header and of the names, types, shapes and bytes of tensors, whatever their order."""
     digest = sha256(json.dumps(header).encode())
     for name in sorted(tensors):
-        value = tensors[name]
+        value = tensors[name].detach().cpu().contiguous()
         digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -23,6 +23,7 @@ from lab.run.checkpoints import select_prefix
 from lab.run.evaluation import Evaluator, selection_score
 from lab.run.files import FolderInUse
 from lab.run.finetuning import load_start_weights
+from lab.run.seed_digests import seed_digests
 from lab.run.spec import RunSpec, Start
 from lab.run.step import OptimiserStep, deterministic, learning_rate
 from lab.run.store import BEST, LAST, METRICS, TIMING, RunFolder
@@ -250,12 +251,14 @@ def train(
     parts = assemble(spec)
     with folder.locked(spec), deterministic(parts.device):
         folder.write_environment(spec)
+        digests = seed_digests(parts.network, next(training_batches(parts.task, spec, parts.device, 0)))
         if spec.start is not None and not (folder.path / LAST).exists():
             load_start_weights(spec, parts.network, train_start(spec.start, Path(home), start_progress))
         try:
             result = TrainingRun(spec, folder, parts).train(progress)
         except Diverged as error:
             result = {"status": "diverged", "steps": error.step, "reason": str(error)}
+        result["seed_digests"] = digests
         if spec.start is not None:
             result["start"] = spec.start.run.identity
         folder.write_result(result)

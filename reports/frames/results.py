@@ -13,6 +13,7 @@ Columns of `runs`:
     steps, best_step            optimiser steps
     <checkpoint>/<split>/<m>    every metric of the last and the best checkpoint
     parameters/<part>           number of parameters
+    digest/<what>               of the initial weights and of the first batch; missing in runs of earlier versions
     train_seconds, evaluate_seconds
     environment/<key>           versions and machine
 
@@ -150,6 +151,7 @@ def _run_row(cell: CellRecord, run: RunRecord, folder: RunFolder, timing: list[T
         for split, metrics in splits.items():
             row |= {f"{checkpoint}/{split}/{name}": value for name, value in metrics.items()}
     row |= {f"parameters/{part}": count for part, count in result.get("parameters", {}).items()}
+    row |= {f"digest/{name}": digest for name, digest in result.get("seed_digests", {}).items()}
     for name in ("train_seconds", "evaluate_seconds"):
         row[name] = sum(line[name] for line in timing) if timing else float("nan")
     return row | {f"environment/{key}": value for key, value in _environment(folder).items()}

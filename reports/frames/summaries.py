@@ -64,6 +64,21 @@ class LuckyTrial:
     high: float
 
 
+@dataclass(frozen=True)
+class EqualSeeds:
+    """Seeds of a cell that began equally, so that their runs are not independent.
+
+    Attributes:
+        cell: label of the cell.
+        digest: what is equal: `initial_weights` or `first_batch`.
+        seeds: the seeds, at least two.
+    """
+
+    cell: str
+    digest: str
+    seeds: tuple[int, ...]
+
+
 def scores(results: Results, measure: Measure | None = None) -> dict[str, CellScore]:
     """Returns cell label -> scores for every cell of the grid, including cells without runs.
 
@@ -142,6 +157,17 @@ def lucky_trials(results: Results) -> list[LuckyTrial]:
         if max(trial.low - trial.score, trial.score - trial.high) > trial.high - trial.low:
             lucky.append(trial)
     return lucky
+
+
+def equal_seeds(results: Results) -> list[EqualSeeds]:
+    """Returns the groups of confirming seeds that share a digest in a cell; runs without digests are in no group."""
+    confirmed = results.phase("confirm").sort_values("seed", kind="stable")
+    return [
+        EqualSeeds(str(cell), name, tuple(int(seed) for seed in group["seed"]))
+        for name, column in columns_under(confirmed, "digest").items()
+        for (cell, _), group in confirmed.groupby(["cell", column], sort=False)
+        if len(group) > 1
+    ]
 
 
 def differences(results: Results, judgements: list[Judgement]) -> pd.DataFrame:

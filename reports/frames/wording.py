@@ -7,7 +7,7 @@ import numpy as np
 from generators.foundation.settings import Tree
 from reports.frames.numbers import plural, signed
 from reports.frames.results import COMPLETE, UNFINISHED, Results, rows_of
-from reports.frames.summaries import lucky_trials, scores
+from reports.frames.summaries import equal_seeds, lucky_trials, scores
 from reports.frames.text import as_sentence, in_words, listing, portable
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.declared.scales import SMOKE
@@ -103,6 +103,11 @@ def cautions(results: Results) -> list[str]:
         ]
         more = f"; and {len(failed) - FAILURES_LISTED} more" if len(failed) > FAILURES_LISTED else ""
         sentences.append(f"{plural(len(failed), 'run')} failed and do not count: {'; '.join(listed)}{more}.")
+    sentences += [
+        f"In {equal.cell} the seeds {listing([str(seed) for seed in equal.seeds])} have the same "
+        f"{in_words(equal.digest)}: their runs are not independent, and intervals are too narrow."
+        for equal in equal_seeds(results)
+    ]
     if study.scale == SMOKE:
         return sentences
     if SEEDS_MINIMUM <= study.seeds < SEEDS_PLENTY:

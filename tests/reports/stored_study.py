@@ -173,6 +173,7 @@ class StudyStore:
             result = real.result()
             assert result is not None
             result["best_step"] = 20
+            result["seed_digests"] = {name: f"{name} of {run.identity}" for name in result["seed_digests"]}
             for checkpoint, score in (("best", outcome), ("last", outcome / 2)):
                 splits = result["scores"][checkpoint]
                 result["scores"][checkpoint] = {split: rescored(line, score, split) for split, line in splits.items()}
