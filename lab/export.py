@@ -8,14 +8,21 @@
                                           the same as a tokenizer; absent if tokens are a learnt byte-pair encoding
         README.md                         which run this is, and how to load each file
 
-`config.json` is written last, so a folder without it is incomplete and nothing loads it. The layers of the trunk and of
-head 1 are numbered through as layers of the Llama; the other heads are `extra_heads`, as in the paper's released
-checkpoints. Inner names and the half-split form of rotary positions are Hugging Face's.
+The files are written to a folder inside of DIR first. They are moved to their places once the Llama that they describe
+has given the logits of the run on a few samples. `config.json` is moved last, so nothing loads an incomplete folder.
+
+The layers of the trunk and of head 1 are numbered through as layers of the Llama; the other heads are `extra_heads`, as
+in the paper's released checkpoints. Inner names and the half-split form of rotary positions are Hugging Face's.
 """
 
 import json
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+import torch
 from safetensors.torch import save
 from tokenizers import Tokenizer, decoders
 from tokenizers.models import BPE, WordLevel
@@ -27,20 +34,25 @@ from generators.foundation.settings import Tree
 from generators.material.bpe import PADDING, byte_letters
 from generators.task import Task
 from lab.export_readme import readme
+from lab.exported_llama import exported_logits
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON, Block
+from lab.objectives.llama_path import SAMPLES_COMPARED, distance_text, module_problem, next_token_logits
 from lab.objectives.objective import Objective
 from lab.run.files import json_bytes, write_atomically
 from lab.run.stored_run import StoredRun
 
 UNKNOWN = "<unknown>"
+STAGING = "incomplete-export"
+"""The folder inside of DIR that a killed export leaves behind."""
 
 
 def export(stored: StoredRun, folder: Path) -> list[str]:
     """Writes a checkpoint of a run as a folder and returns the names of the files.
 
     Raises:
-        UserError: the next-token path is not a Llama, the folder cannot be made, or it is not empty.
+        UserError: the next-token path is not a Llama, the folder cannot be made, or it is not empty. Nothing is left
+            in the folder.
         WorkFailed: the files could not be written.
     """
     network, task = stored.parts.network, stored.parts.task
@@ -57,15 +69,60 @@ def export(stored: StoredRun, folder: Path) -> list[str]:
         files["extra_heads.safetensors"] = save(extra, metadata={"format": "pt"})
     files["config.json"] = json_bytes(llama_config(network, stored.spec.model, len(task.vocabulary), task.length))
     try:
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         has_content = any(folder.iterdir())
+        if not has_content:
+            (folder / STAGING).mkdir()
     except OSError as error:
         raise UserError(f"{folder}: cannot be made a folder ({error.strerror}); give another DIR") from None
     if has_content:
         raise UserError(f"{folder}: is not empty; give a folder that is empty or does not exist yet")
-    for name, content in files.items():
-        write_atomically(folder / name, content)
+    try:
+        write_checked(stored, folder, files)
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
     return list(files)
+
+
+def write_checked(stored: StoredRun, folder: Path, files: Mapping[str, bytes]) -> None:
+    """Moves files into a folder through the folder inside of it, or none if they do not describe the run's network.
+
+    Raises:
+        UserError: the exported Llama gives other logits than the run.
+        WorkFailed: a file could not be written.
+    """
+    staging = folder / STAGING
+    try:
+        for name, content in files.items():
+            write_atomically(staging / name, content)
+        require_same_logits(stored, staging)
+        for name in files:
+            (staging / name).replace(folder / name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def require_same_logits(stored: StoredRun, folder: Path) -> None:
+    """Compares the Llama of an exported folder with the run on a few test samples.
+
+    Raises:
+        UserError: their logits differ.
+    """
+    task, network = stored.parts.task, stored.parts.network
+    size = min(SAMPLES_COMPARED, task.splits[task.test_split] or SAMPLES_COMPARED)
+    tokens_BxP = torch.from_numpy(task.batch(task.test_split, np.arange(size)).trimmed().tokens[:, :-1])
+    expected_BxPxV = next_token_logits(network, tokens_BxP.to(stored.parts.device))
+    distance = distance_text(exported_logits(folder, tokens_BxP), expected_BxPxV, torch.float32)
+    if distance:
+        raise UserError(
+            f"run {stored.folder.identity}: the exported Llama is not the network of the run: on test samples their "
+            f"{distance}; objective {stored.spec.objective.kind} computes something that no Llama does; nothing was "
+            "written"
+        )
 
 
 def llama_modules(network: Objective, subject: str) -> dict[str, nn.Module]:
@@ -78,6 +135,8 @@ def llama_modules(network: Objective, subject: str) -> dict[str, nn.Module]:
         UserError: the path has a module that no Llama has.
     """
     path = network.next_token_path()
+    if problem := module_problem(network):
+        raise UserError(f"{subject}: {problem}, which no Llama has; only runs with the lab's own trunk can be exported")
     for layer in path.layers:
         if type(layer) is not Block:  # a subclass may compute something else
             raise UserError(

@@ -48,6 +48,7 @@ from lab.analysis.estimators.attention import (
 )
 from lab.analysis.estimators.skill_formation import FORMED_ABOVE, find_formation
 from lab.model.batches import to_device
+from lab.objectives.llama_path import require_layer_by_layer
 from lab.objectives.objective import Objective
 from lab.run.store import METRICS
 from lab.run.stored_run import StoredRun
@@ -96,7 +97,8 @@ class InductionHeadsAnalysis(Analysis):
         The measures belong to the best head, those of formation to the run.
 
         Raises:
-            UserError: the samples or the vocabulary are too small for a block that comes twice.
+            UserError: the samples or the vocabulary are too small for a block that comes twice, or the network is not
+                one of transformer layers with rotary positions.
         """
         network, task = run.parts.network, run.parts.task
         size = min(task.length // 2, len(task.vocabulary), BLOCK_TOKENS)
@@ -106,8 +108,9 @@ class InductionHeadsAnalysis(Analysis):
                 f"different tokens; the samples of this run have {task.length} tokens, its vocabulary "
                 f"{len(task.vocabulary)}"
             )
-        heads = attention_heads(network)
-        random_SxT = to_device(run.parts.device, repeated_blocks(len(task.vocabulary), size))
+        blocks = repeated_blocks(len(task.vocabulary), size)
+        require_layer_by_layer(network, blocks, "analysis induction-heads")
+        heads, random_SxT = attention_heads(network), to_device(run.parts.device, blocks)
         second_SxT = (torch.arange(2 * size, device=random_SxT.device) >= size).expand_as(random_SxT)
         rows = attention_rows("prefix_matching", heads, network, random_SxT, second_SxT, after_earlier_occurrences)
         best = max(range(len(heads)), key=lambda head: rows[head]["value"])

@@ -57,6 +57,7 @@ from lab.analysis.estimators.pair_contexts import (
     measure_pair_terms,
 )
 from lab.analysis.estimators.pair_distributions import has_second_head, head_log_probabilities
+from lab.objectives.llama_path import require_layer_by_layer
 from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
 
@@ -97,10 +98,12 @@ class InformationAnalysis(Analysis):
         """Measures the terms of the source and of a stored model.
 
         Raises:
-            UserError: the vocabulary is too large, or there are too few pairs of tokens in the loss mask.
+            UserError: the vocabulary is too large, there are too few pairs of tokens in the loss mask, or the network is
+                not one of transformer layers with rotary positions.
         """
         task, network = run.parts.task, run.parts.network.eval()
         held_out = draw_held_out_places(task)
+        require_layer_by_layer(network, held_out.batch.tokens[:, :-1], "analysis information")
         second_head = None
         if has_second_head(network, held_out.batch.tokens):
             second_head = partial(head_log_probabilities, network, lag=2)

@@ -34,6 +34,7 @@ from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInf
 from lab.analysis.estimators.linear_probes import ProbeData, clustered_mean, fit_probe
 from lab.analysis.findings import interval_text
 from lab.model.layers import Block
+from lab.objectives.llama_path import require_layer_by_layer
 from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
 
@@ -68,7 +69,8 @@ class LookaheadAnalysis(Analysis):
         """Probes every layer. The measures belong to the last layer of the trunk.
 
         Raises:
-            UserError: the vocabulary is too large, or there are too few targets.
+            UserError: the vocabulary is too large, there are too few targets, or the network is not one of transformer
+                layers with rotary positions.
         """
         task = run.parts.task
         classes = len(task.vocabulary)
@@ -77,7 +79,9 @@ class LookaheadAnalysis(Analysis):
                 f"run {run.folder.identity}: analysis lookahead probes each token and needs a vocabulary of at most "
                 f"{VOCABULARY_MAXIMUM}; task {task.config.kind} has {classes}"
             )
-        fitting, scoring = (read_latents(run.parts.network, batch, run.parts.device) for batch in probe_batches(task))
+        batches = probe_batches(task)
+        require_layer_by_layer(run.network, batches[0].trimmed().tokens[:, :-1], "analysis lookahead")
+        fitting, scoring = (read_latents(run.network, batch, run.device) for batch in batches)
         rows = probe_places(fitting, scoring, classes)
         last = [place for place in fitting.latents if place != HEAD_1][-1]
         values = {(row["place"], row["lag"], row["quantity"]): row["value"] for row in rows}

@@ -18,7 +18,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from generators.protocols import ChoicePointTask
 from generators.task import Batch, Task
@@ -66,15 +65,11 @@ class SamplesAnalysis(Analysis):
 
 
 def decode_with_drafts(network: Objective, batch: Batch) -> Decoded | None:
-    """Continues the prompts of a batch with every head as a drafter; None if head 1 alone can decode."""
-    heads = next((place for place, lag in enumerate(network.lags) if lag != place + 1), len(network.lags))
+    """Continues the prompts of a batch with every head that drafts; None if head 1 alone can decode."""
     prompts, lengths, room = prompts_of(batch)
-    if heads == 1 or room < 1:
+    if network.drafts == 1 or room < 1:
         return None
-    try:
-        return decode(network, prompts, lengths, min(room, DECODED_TOKENS), heads)
-    except UserError:  # heads 2 to n need the true tokens in between
-        return None
+    return decode(network, prompts, lengths, min(room, DECODED_TOKENS), network.drafts)
 
 
 def draft_rows(task: Task, batch: Batch, decoded: Decoded) -> list[Row]:

@@ -21,6 +21,7 @@ import torch
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from generators.foundation.settings import Tree
+from lab.decoding.cache_check import require_cacheable
 from lab.decoding.cached_network import CachedNetwork
 from lab.decoding.decoder import Decoded, decode
 from lab.decoding.prompts import prompts_of
@@ -113,6 +114,7 @@ def measure_speculation(
 ) -> list[Tree]:
     """Measures drafts of every length on prompts in batches of one size and returns one row per length."""
     network = stored.parts.network
+    require_cacheable(network, batches[0][0], max(drafts))
 
     def decode_once(k: int) -> tuple[list[Decoded], float]:
         """Returns the continuations and the seconds, from which those of reading the prompts are subtracted."""
@@ -122,7 +124,7 @@ def measure_speculation(
             with torch.inference_mode():
                 CachedNetwork(network, len(prompts), prompts.shape[1] + k).read(prompts, np.zeros_like(lengths), k)
             prompt_read = time.perf_counter()
-            decoded.append(decode(network, prompts, lengths, count, k))
+            decoded.append(decode(network, prompts, lengths, count, k, checked=True))
             seconds += time.perf_counter() - prompt_read - (prompt_read - start)
         return decoded, seconds
 
@@ -185,11 +187,12 @@ def compare_with_transformers(stored: StoredRun, prompts: Integers, lengths: Int
     with TemporaryDirectory() as folder:
         export(stored, Path(folder) / "run")
         llama: Any = AutoModelForCausalLM.from_pretrained(Path(folder) / "run")
+    require_cacheable(stored.parts.network, prompts)
     inputs = torch.from_numpy(np.ascontiguousarray(prompts[:, : lengths[0]]))
     our_seconds, their_seconds = [], []
     for _ in range(TURNS + 1):
         before = time.perf_counter()
-        ours = decode(stored.parts.network, prompts, lengths, count)
+        ours = decode(stored.parts.network, prompts, lengths, count, checked=True)
         our_seconds.append(time.perf_counter() - before)
         before = time.perf_counter()
         theirs = llama.generate(inputs, max_new_tokens=count, min_new_tokens=count, do_sample=False, use_cache=True)

@@ -17,6 +17,7 @@ from torch import Tensor
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from generators.task import Mask
+from lab.decoding.cache_check import require_cacheable
 from lab.decoding.cached_network import CachedNetwork
 from lab.decoding.token_chooser import TokenChooser
 from lab.objectives.objective import Objective
@@ -81,6 +82,8 @@ def decode(
     end: int | None = None,
     temperature: float = 0.0,
     generator: torch.Generator | None = None,
+    *,
+    checked: bool = False,
 ) -> Decoded:
     """Continues each prompt by `count` tokens, or up to the first `end`.
 
@@ -90,11 +93,14 @@ def decode(
         draft: k, the most tokens per forward pass; 1 is plain decoding.
         end: the end-of-sequence token, if there is one.
         temperature: 0 is greedy; otherwise samples are drawn from `generator`.
+        checked: skips `require_cacheable`, which a caller that measures time calls before the clock runs.
 
     Raises:
-        UserError: a prompt and its continuation exceed the length that the network was built for, or its heads cannot
-            draft k tokens.
+        UserError: the network is not one of transformer layers with rotary positions, a prompt and its continuation
+            exceed the length that the network was built for, or its heads cannot draft k tokens.
     """
+    if not checked:
+        require_cacheable(network, prompts[:, : int(lengths.max())], draft)
     longest = int(lengths.max()) + count
     positions = network.trunk.rotary_2xTxK.shape[1]
     if longest > positions:

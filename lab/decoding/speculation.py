@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from generators.foundation.randomness import Integers
+from lab.decoding.cache_check import require_cacheable
 from lab.decoding.decoder import Decoded, decode
 from lab.objectives.objective import Objective
 from lab.run.timing import median_ratio, time_in_turns
@@ -47,13 +48,14 @@ def time_drafts(
     Raises:
         UserError: as `decode` does.
     """
+    require_cacheable(network, prompts[:, : int(lengths.max())], max(drafts))
     device = network.trunk.embed_tokens.weight.device
     decoded: dict[int, Decoded] = {}
 
     def decode_with(k: int) -> Callable[[], None]:
         def run() -> None:
             generator = torch.Generator(device).manual_seed(seed)
-            decoded[k] = decode(network, prompts, lengths, count, k, None, temperature, generator)
+            decoded[k] = decode(network, prompts, lengths, count, k, None, temperature, generator, checked=True)
 
         return run
 

@@ -95,13 +95,36 @@ def count_next_token_blocks(network: Objective) -> int:
     return sum(isinstance(module, Block) for module in next_token_modules(network))
 
 
+def further_trunk_weights(network: Objective) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of the trunk's weights outside of its embedding and layers; only a replaced trunk has any."""
+    path = ("trunk.embed_tokens.", "trunk.layers.")
+    return {
+        name: tuple(weight.shape)
+        for name, weight in network.state_dict().items()
+        if name.startswith("trunk.") and not name.startswith(path)
+    }
+
+
+def trunk_text(network: Objective) -> str:
+    """Returns the class of a network's trunk, and its weights outside of its embedding and layers, in words."""
+    listed = ", ".join(f"{name} {list(shape)}" for name, shape in further_trunk_weights(network).items())
+    return f"a {type(network.trunk).__name__}" + (f" with {listed}" if listed else "")
+
+
 def weight_sources(spec: RunSpec, network: Objective, start: Objective) -> dict[str, str]:
     """Maps the name of each weight that is loaded to the name of the start's weight that it is loaded from.
 
     Raises:
-        UserError: the next-token paths of the run and of its start have different layers.
+        UserError: the run and its start have different trunks, or their next-token paths different layers.
     """
     assert spec.start is not None
+    further_weights = [further_trunk_weights(owner) for owner in (network, start)]
+    if further_weights[0] != further_weights[1] or type(network.trunk) is not type(start.trunk):
+        run_trunk, start_trunk = (trunk_text(owner) for owner in (network, start))
+        raise UserError(
+            f"start.objective {spec.start.run.objective.kind}: its trunk is {start_trunk}, and that of objective "
+            f"{spec.objective.kind} is {run_trunk}; finetuning keeps the trunk: give both the same"
+        )
     paths = next_token_modules(network), next_token_modules(start)
     kinds = [[type(module).__name__ for module in path] for path in paths]
     shapes = [[[tuple(value.shape) for value in module.state_dict().values()] for module in path] for path in paths]
@@ -117,6 +140,7 @@ def weight_sources(spec: RunSpec, network: Objective, start: Objective) -> dict[
         for module, start_module in zip(*paths, strict=True)
         for parameter in module.state_dict()
     }
+    sources |= {name: name for name in further_weights[0]}
     if spec.start.heads == "keep":
         weights, start_weights = network.state_dict(), start.state_dict()
         further = start_weights.keys() - set(sources.values())

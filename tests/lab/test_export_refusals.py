@@ -80,9 +80,7 @@ def test_a_path_that_only_resembles_a_llama_is_refused(tmp_path: Path) -> None:
             llama_modules(network, "run x")
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing_that_loads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = stored_run(tmp_path, {"kind": "multi_token", "n": 2})
 
     def full(descriptor: int) -> None:
@@ -96,8 +94,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_that_loads(
         with pytest.raises(WorkFailed, match=r"could not be written \(No space left on device\)"):
             export(stored, tmp_path / str(files_that_fit))
         monkeypatch.undo()
-        assert len(list((tmp_path / str(files_that_fit)).iterdir())) == files_that_fit
-        assert not (tmp_path / str(files_that_fit) / "config.json").exists()
+        assert not (tmp_path / str(files_that_fit)).exists()
 
 
 @pytest.mark.parametrize(("checkpoint", "name"), [("best", BEST), ("last", LAST)])
