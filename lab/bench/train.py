@@ -48,7 +48,7 @@ class TrainBench(Settings):
 def measure_training(bench: TrainBench) -> list[Tree]:
     """Measures a step of every contender at every width and returns one row per width."""
     torch.set_num_threads(1)
-    device = usable_device(bench.device)
+    device = usable_device(bench.device, "--device")
     rows = []
     for width in bench.widths:
         shape = ModelShape(width, bench.layers, max(1, width // 32))

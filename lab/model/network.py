@@ -81,6 +81,19 @@ def initialise(module: nn.Module, layers: int, generator: torch.Generator) -> No
                 part.weight.div_((2 * layers) ** 0.5)
 
 
+def shared_memory_problem(module: nn.Module) -> str:
+    """Returns a sentence if two parameters or buffers share memory, which a checkpoint cannot store; "" otherwise."""
+    owners: dict[int, str] = {}
+    for name, value in module.state_dict(keep_vars=True).items():
+        owner = owners.setdefault(value.untyped_storage()._cdata, name)
+        if owner != name:
+            return (
+                f"{owner} and {name} share memory, but a checkpoint stores each under its own name; "
+                "give each a parameter of its own"
+            )
+    return ""
+
+
 def count_parameters(module: nn.Module) -> int:
     """Counts the parameters of a module."""
     return sum(parameter.numel() for parameter in module.parameters())

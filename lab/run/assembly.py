@@ -12,6 +12,9 @@ from lab.objectives.objective import Objective
 from lab.run.finetuning import build_network
 from lab.run.spec import RunSpec
 
+REASON_LENGTH = 120
+"""Characters of torch's message that are shown; some of its messages have thousands."""
+
 
 @dataclass(frozen=True)
 class RunParts:
@@ -37,8 +40,11 @@ def assemble(spec: RunSpec) -> RunParts:
     return RunParts(build_task(spec.task), network.to(device), device)
 
 
-def usable_device(name: str) -> torch.device:
+def usable_device(name: str, key: str = "training.device") -> torch.device:
     """Returns the torch device of that name after trying it.
+
+    Args:
+        key: the setting that names the device, for the error.
 
     Raises:
         UserError: the device does not work on this machine.
@@ -46,7 +52,18 @@ def usable_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f'training.device = "{name}": not usable on this machine ({reason}); "cpu" always is') from None
+    except Exception as error:  # torch raises five kinds of error, depending on how a device is absent
+        devices = device_names()
+        reason = (
+            f"does not work: {(str(error).splitlines() or [''])[0][:REASON_LENGTH]}" if name in devices else "absent"
+        )
+        raise UserError(f'{key} = "{name}": {reason}; this machine has {", ".join(devices)}') from None
     return device
+
+
+def device_names() -> list[str]:
+    """Returns the names of the devices of this machine, the CPU first."""
+    accelerator = torch.accelerator.current_accelerator()
+    if accelerator is None:
+        return ["cpu"]
+    return ["cpu", *(f"{accelerator.type}:{number}" for number in range(torch.accelerator.device_count()))]

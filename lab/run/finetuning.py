@@ -27,6 +27,7 @@ from generators.table import build_task
 from generators.task import Task
 from lab.model.config import ModelConfig
 from lab.model.layers import Block
+from lab.model.network import shared_memory_problem
 from lab.objectives.objective import DataShape, Objective
 from lab.objectives.table import build_objective
 from lab.run.spec import RunSpec
@@ -39,8 +40,17 @@ def build_network(spec: RunSpec) -> Objective:
     """Builds the network of a spec; its weights are not drawn yet.
 
     Raises:
-        UserError: the task cannot be built, the objective does not fit the model, or the start does not fit the run.
+        UserError: the task cannot be built, the objective does not fit the model, two of its parameters share memory,
+            or the start does not fit the run.
     """
+    network = build_run_objective(spec)
+    if problem := shared_memory_problem(network):
+        raise UserError(f'objective.kind = "{spec.objective.kind}": {problem}')
+    return network
+
+
+def build_run_objective(spec: RunSpec) -> Objective:
+    """Builds the network of a spec as its objective declares it."""
     task = build_task(spec.task)
     data = DataShape(len(task.vocabulary), task.length)
     if spec.start is None:

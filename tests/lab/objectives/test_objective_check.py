@@ -11,7 +11,6 @@ from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
-from lab.objectives import check as objective_check
 from lab.objectives.check import check_objective
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
 from lab.objectives.objective import DataShape, NextTokenPath, Objective, Term
@@ -119,30 +118,37 @@ class Raises(Correct):
 
 PROBLEMS = {
     Correct: {},
-    DrawnElsewhere: {"weights come from the seed alone": "head.mlp.drawn: not drawn by"},
-    RepeatedName: {"terms have distinct names": "loss_1 occurs twice"},
+    DrawnElsewhere: {
+        "weights come from the seed alone": "head.mlp.drawn: not drawn by",
+        "every parameter is trained": "no term depends on head.mlp.drawn; perhaps",
+    },
+    RepeatedName: {
+        "terms have distinct names": "loss_1 occurs twice",
+        "no loss_i reads its target or later": "loss_1 changes with tokens after its targets",
+        "loss_i has the targets i ahead": "loss_1 counts 24 targets, but 28 of the 28 tokens with loss have a position",
+        "loss_i is the loss of the predictions": "loss_1 is",
+    },
     Unshared: {
         "sequential gives the gradient of joint": "RuntimeError: Trying to backward through the graph a second time",
         "chunked gives the gradient of joint": "RuntimeError: Trying to backward through the graph a second time",
+        "every parameter is trained": "no term depends on extra_heads.0.",
     },
     OwnCount: {"micro-batches add up": "the gradient of"},
     Peeking: {
         "no prediction reads its target or later": "the prediction 1 ahead for the token at 1 reads that at 1",
         "no loss_i reads its target or later": "loss_1 for the token at 1 reads that at 1",
+        "loss_i is the loss of the predictions": "loss_2 is",
         "next_token_path gives the same logits": "they differ from those of `hidden`",
     },
-    PeekingAtLossTwo: {"no loss_i reads its target or later": "loss_2 for the token at 2 reads that at"},
-    PredictsOtherwise: {"loss_1 is the loss of the predictions": "but from latent by `hidden` and `unembed`"},
+    PeekingAtLossTwo: {
+        "no loss_i reads its target or later": "loss_2 for the token at 1 reads that at",
+        "loss_i is the loss of the predictions": "loss_2 is",
+    },
+    PredictsOtherwise: {"loss_i is the loss of the predictions": "but from latent by `hidden` and `unembed`"},
     PathWithoutHead: {"next_token_path gives the same logits": "they differ from those of `hidden`"},
     Uncounted: {"parameters are counted by part": "by head_parts there are"},
     Raises: {"next_token_path gives the same logits": "NotImplementedError: later (test_objective_check.py, line"},
 }
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objective_check, "MODEL", ModelConfig(width=8, layers=5, attention_heads=2))
-    monkeypatch.setattr(objective_check, "DATA", DataShape(vocabulary=11, length=8))
 
 
 @pytest.mark.usefixtures("small")
@@ -172,7 +178,7 @@ def test_the_command_exits_with_1_if_a_check_fails(lab: Lab, monkeypatch: pytest
     done = lab("objective", "check", "multi_token")
     assert done.returncode == 1
     assert "WRONG  parameters are counted by part: by head_parts there are" in done.stdout
-    assert "1 of 10 checks failed" in done.stderr
+    assert "1 of 14 checks failed" in done.stderr
 
 
 @pytest.mark.usefixtures("small")
@@ -202,6 +208,8 @@ def test_list_and_show_name_every_objective_and_setting(lab: Lab) -> None:
 def test_leaks_behind_a_closed_gate_or_around_the_embedding_are_found(
     kind: type[Objective], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lab.objectives.check.build_objective", lambda config, model, data: kind(config, model, data))  # type: ignore[arg-type]
+    monkeypatch.setattr(
+        "lab.objectives.checks.network.build_objective", lambda config, model, data: kind(config, model, data)
+    )  # type: ignore[arg-type]
     problems = {result.name: result.problem for result in check_objective(MultiTokenConfig(n=1))}
     assert problems["no prediction reads its target or later"]

@@ -1,0 +1,75 @@
+"""Checks of the terms and of their gradient, which does not depend on how it is computed."""
+
+import torch
+from torch import Tensor
+
+from lab.loss.graph import Graph
+from lab.loss.losses import accumulate_gradient
+from lab.objectives.checks.network import TOLERANCE, random_batch
+from lab.objectives.objective import Objective
+
+MICRO_BATCHES = 3
+NAMES_SHOWN = 3
+
+
+def check_term_names(network: Objective) -> str:
+    """Checks that no name of a term occurs twice and that one is loss_1."""
+    batch = random_batch()
+    names = [term.name for term in network.terms(network.latent(batch), batch, Graph())]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        return f"{', '.join(sorted(repeated))} occurs twice"
+    return "" if "loss_1" in names else f"there is no loss_1, the loss of the next token; there are: {', '.join(names)}"
+
+
+def check_sequential(network: Objective) -> str:
+    """Checks the gradient that is computed head by head."""
+    return compare_gradient(network, "sequential", 1)
+
+
+def check_chunked(network: Objective) -> str:
+    """Checks the gradient that is computed without all logits at once."""
+    return compare_gradient(network, "chunked", 1)
+
+
+def check_micro_batches(network: Objective) -> str:
+    """Checks the gradient that is summed over pieces of the batch."""
+    return compare_gradient(network, "joint", MICRO_BATCHES)
+
+
+def compare_gradient(network: Objective, loss: str, pieces: int) -> str:
+    """Compares the gradient of a loss, in pieces, with the joint gradient of the whole batch."""
+    expected, actual = gradients(network, "joint", 1), gradients(network, loss, pieces)
+    longest = max(float(value.norm()) for value in expected.values())
+    for name, value in expected.items():
+        distance, length = float((actual[name] - value).norm()), float(value.norm())
+        if distance > TOLERANCE * max(length, 1e-3 * longest):
+            return f"the gradient of {name} is {distance:.2g} away from one of length {length:.2g}"
+    return ""
+
+
+def gradients(network: Objective, loss: str, pieces: int) -> dict[str, Tensor]:
+    """Computes the gradient of each parameter, zeros for a parameter without one."""
+    accumulate_gradient(network, random_batch(), loss, pieces)
+    by_name = {
+        name: torch.zeros_like(value) if value.grad is None else value.grad.clone()
+        for name, value in network.named_parameters()
+    }
+    network.zero_grad()
+    return by_name
+
+
+def check_trained_parameters(network: Objective) -> str:
+    """Checks that some term, whatever its weight, has a gradient for every parameter that requires one."""
+    batch = random_batch()
+    idle = {name: value for name, value in network.named_parameters() if value.requires_grad}
+    for term in network.terms(network.latent(batch), batch, Graph()):
+        if term.value.requires_grad and idle:
+            computed = torch.autograd.grad(term.value, list(idle.values()), retain_graph=True, allow_unused=True)
+            for name, gradient in zip(list(idle), computed, strict=True):
+                if gradient is not None and gradient.any():
+                    del idle[name]
+    if not idle:
+        return ""
+    names = ", ".join(list(idle)[:NAMES_SHOWN])
+    more = f" and {len(idle) - NAMES_SHOWN} more" if len(idle) > NAMES_SHOWN else ""
+    return f"no term depends on {names}{more}; perhaps another head or unembedding is used in its place"

@@ -1,0 +1,74 @@
+"""The network and the batches of all checks: tiny, in float64, and the same in every process."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generators.foundation.randomness import Integers
+from generators.task import Batch, Mask
+from lab.model.batches import TensorBatch
+from lab.model.config import ModelConfig
+from lab.model.network import initialise
+from lab.objectives.objective import DataShape, Objective, ObjectiveConfig
+from lab.objectives.table import build_objective
+
+SAMPLES = 4
+"""Samples of a random batch, and samples with the same target in a staggered one."""
+MODEL = ModelConfig(width=16, layers=12, attention_heads=2)
+DATA = DataShape(vocabulary=SAMPLES * 23 * 24 + 5, length=24)
+"""The vocabulary is large enough for the distinct tokens of a staggered batch."""
+TOLERANCE = 1e-8
+"""Maximum distance between two gradients in float64, relative to their length."""
+
+
+def build_network(config: ObjectiveConfig, torch_seed: int) -> Objective:
+    """Builds the network in float64 with weights drawn from seed 0.
+
+    Args:
+        torch_seed: seed of torch's global generator, which no objective may use.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_seed)
+        network = build_objective(config, MODEL, DATA)
+    noise = torch.Generator().manual_seed(0)
+    initialise(network, MODEL.shape.layers, noise)
+    network.double()
+    with torch.no_grad():  # a closed gate would hide the module behind it, and a gain of one whether it is used
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=noise, dtype=torch.float64))
+    return network
+
+
+def random_batch() -> TensorBatch:
+    """Draws a few samples in which an uneven share of the tokens carries loss."""
+    random = np.random.default_rng(0)
+    tokens = distinct_tokens(SAMPLES)
+    return as_tensors(tokens, random.random(tokens.shape) < np.linspace(0.2, 0.9, SAMPLES)[:, None])
+
+
+def staggered_batch() -> tuple[TensorBatch, Tensor]:
+    """Draws samples in each of which one token carries loss; returns them with the position [B] of that token.
+
+    Every position from 1 on is that of `SAMPLES` samples, because an objective may draw something for each sample.
+    """
+    target_B = 1 + np.arange(SAMPLES * (DATA.length - 1)) % (DATA.length - 1)
+    batch = as_tensors(distinct_tokens(len(target_B)), np.arange(DATA.length) == target_B[:, None])
+    return batch, torch.from_numpy(target_B)
+
+
+def distinct_tokens(samples: int) -> Integers:
+    """Draws tokens [samples, T] none of which occurs twice, neither in one sample nor in two."""
+    random = np.random.default_rng(0)
+    return random.permutation(DATA.vocabulary)[: samples * DATA.length].reshape(samples, DATA.length)
+
+
+def as_tensors(tokens: Integers, loss: Mask) -> TensorBatch:
+    """Makes a batch of the samples 0, 1, ... of a split."""
+    batch = Batch(tokens=tokens, loss=loss, scored=loss)
+    return TensorBatch.from_batch(batch, torch.device("cpu"), np.arange(len(tokens)))
+
+
+def with_changed_tokens(batch: TensorBatch, changed_BxT: Tensor) -> TensorBatch:
+    """Returns the batch with other tokens at some positions."""
+    tokens_BxT = torch.where(changed_BxT, (batch.tokens_BxT + 1) % DATA.vocabulary, batch.tokens_BxT)
+    return TensorBatch(tokens_BxT, batch.loss, batch.indices, batch.step)
