@@ -8,6 +8,7 @@ from importlib import import_module
 import typer
 
 from generators.foundation.errors import UserError, WorkFailed
+from generators.foundation.streams import prepare_streams
 
 COMMANDS = {
     "study": ("studies.commands.study:study_app", "list studies, show the plan of one, run it, follow its progress"),
@@ -81,6 +82,7 @@ def load_command(name: str, target: str) -> typer.Typer:
 
 def main() -> None:
     """Runs one command. Exits with 0 if it is done, 1 if the work failed, 2 if the input was wrong."""
+    prepare_streams()
     try:
         build_app()()
     except UserError as error:

@@ -1,6 +1,5 @@
 """Files and folders that stay whole when the process is killed or the disk fills up."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -8,6 +7,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from generators.foundation.errors import UserError, WorkFailed
+
+try:
+    import fcntl
+except ImportError:
+    raise UserError(
+        "the lab trains on Linux and macOS, because it locks files and stops workers by POSIX calls; "
+        "on Windows run it in WSL"
+    ) from None
 
 
 class FolderInUse(UserError):

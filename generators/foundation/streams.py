@@ -1,0 +1,35 @@
+"""The standard streams of a command, made safe to write to."""
+
+import os
+import sys
+
+STREAMS = {"stdin": (0, "r"), "stdout": (1, "w"), "stderr": (2, "w")}
+"""Name -> file descriptor and mode."""
+
+
+def prepare_streams() -> None:
+    """Makes whatever a command prints writable.
+
+    A stream that was closed before the command began (`lab ... 2>&-`) leads to the null device; otherwise the first
+    line of progress would end the command, and the next file that is opened would receive what C code writes to
+    standard error. A letter that the encoding of a stream lacks (`∘` in ASCII) is written as `\\u2218`, unless
+    PYTHONIOENCODING names another way.
+    """
+    for name, (number, mode) in STREAMS.items():
+        if getattr(sys, name) is None:
+            setattr(sys, name, open_null_device(number, mode))
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def open_null_device(number: int, mode: str) -> object:
+    """Opens the null device, also as the file descriptor `number` unless something else has it by now."""
+    try:
+        os.fstat(number)
+    except OSError:
+        null = os.open(os.devnull, os.O_RDWR)  # usually the lowest free number, which is this one
+        if null != number:
+            os.dup2(null, number)
+            os.close(null)
+    return open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115
