@@ -19,6 +19,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.settings import Settings, Tree, assign_value, split_assignment, suggestion, validate
 
 DISTRIBUTION = "mtp-lab"
+GROUP_PREFIX = "mtp_lab."
 
 
 class Registry:
@@ -36,7 +37,7 @@ class Registry:
         self.noun = noun
         self.rows = rows
         self.base = base
-        self.group = f"mtp_lab.{plural}"
+        self.group = f"{GROUP_PREFIX}{plural}"
         self.key = key or noun
 
     @cached_property

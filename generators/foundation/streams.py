@@ -32,4 +32,4 @@ def open_null_device(number: int, mode: str) -> object:
         if null != number:
             os.dup2(null, number)
             os.close(null)
-    return open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115
+    return open(os.devnull, mode, encoding="utf-8")

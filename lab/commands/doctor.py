@@ -3,13 +3,17 @@
 from generators.foundation.errors import WorkFailed
 from generators.foundation.options import Json, answer
 from lab.commands.options import DEFAULT_HOME, Home
-from lab.doctor import examine
+from lab.doctor.machine import examine
 
 
 def doctor_command(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
-    """Show what this machine has and test that the lab works on it, with a tiny run that is not kept."""
+    """Show what this machine has, parts of other packages included, and test that the lab works on it.
+
+    Tiny runs, which are not kept, are trained twice and compared with known losses.
+    """
     checks = examine(home)
-    rows = [f"{check.mark:<8}{check.name:<20}{check.finding}" for check in checks]
+    width = 2 + max(len(check.name) for check in checks)
+    rows = [f"{check.mark:<8}{check.name:<{width}}{check.finding}" for check in checks]
     answer({check.name: {"ok": check.good, "finding": check.finding} for check in checks}, as_json, "\n".join(rows))
-    if not all(check.good or check.optional for check in checks):
-        raise WorkFailed("this machine lacks something that the lab needs; the lines marked WRONG say what")
+    if any(check.prevents_work for check in checks):
+        raise WorkFailed("the lab does not work as it should on this machine; the lines marked WRONG say why")

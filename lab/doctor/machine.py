@@ -1,0 +1,60 @@
+"""Checks of a machine: its hardware and packages, the parts of other packages, and trials of the lab on it."""
+
+import os
+import platform
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lab.doctor.figures import compare_figures, train_twice
+from lab.doctor.outcome import MachineCheck, attempt
+from lab.doctor.parts import check_parts
+
+PACKAGES = ("torch", "numpy", "optuna", "scipy", "seaborn", "tokenizers")
+EXTRAS = {"optuna-dashboard": "dashboard", "ray": "ray", "transformers": "export", "tensorboard": "tensorboard"}
+ABSENT = "absent"
+
+
+def examine(home: Path) -> list[MachineCheck]:
+    """Runs all checks, the cheap ones first."""
+    cuda = torch.cuda.is_available()
+    gpu = torch.cuda.get_device_name() if cuda else "none; runs use the CPU"
+    return [
+        MachineCheck("python", True, platform.python_version()),
+        MachineCheck("cores", True, f"{os.cpu_count()} (a run uses one thread, so use as many workers as cores)"),
+        MachineCheck("gpu", cuda, gpu, bad_mark=ABSENT),
+        *(check_package(name) for name in PACKAGES),
+        check_torch_features(),
+        *(check_package(name, extra) for name, extra in EXTRAS.items()),
+        *check_parts(),
+        attempt("home", lambda: write_file(home)),
+        attempt("training", train_twice),
+        attempt("figures", compare_figures),
+    ]
+
+
+def check_package(package: str, extra: str | None = None) -> MachineCheck:
+    """Checks that a package is installed; one that belongs to an extra is optional."""
+    try:
+        return MachineCheck(package, True, version(package))
+    except PackageNotFoundError:
+        finding = f"not installed; pip install 'mtp-lab[{extra}]' adds it" if extra else "not installed"
+        return MachineCheck(package, False, finding, bad_mark=ABSENT if extra else "WRONG")
+
+
+def check_torch_features() -> MachineCheck:
+    """Checks for features of newer torch versions that the lab uses but can do without."""
+    if hasattr(nn, "LinearCrossEntropyOptions"):
+        return MachineCheck("torch features", True, "all present")
+    finding = "no chunked cross-entropy before torch 2.13; training.loss = chunked recomputes pieces and is slower"
+    return MachineCheck("torch features", False, finding, bad_mark=ABSENT)
+
+
+def write_file(home: Path) -> str:
+    """Writes a file in the home folder and returns the folder's path."""
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=home):
+        return str(home.resolve())
