@@ -11,6 +11,7 @@ from reports.frames.wording import effect_name
 from studies.declared.measures import measure_of
 from studies.declared.study import Study
 from studies.judging.judgement import Judgement
+from studies.statistics.forms.form import TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class ClaimLine:
         """Standard deviation of the effect over seeds; nan if it is unknown or zero."""
         effects = list(self.judgement.by_seed.values())
         spread = float(np.std(effects, ddof=1)) if len(effects) > 1 else nan
-        return spread if spread > 0 else nan
+        return spread if spread > TOLERANCE else nan
 
     @property
     def name(self) -> str:

@@ -15,7 +15,9 @@ def signed(value: float, *others: float) -> str:
     Args:
         others: the values it stands next to, such as the ends of its interval.
     """
-    if not np.isfinite(value):
+    if np.isnan(value):
+        return MISSING
+    if np.isinf(value):
         return "∞" if value > 0 else "−∞"
     largest = max((abs(number) for number in (value, *others) if np.isfinite(number)), default=0.0)
     decimals = 3 if largest == 0 else min(9, max(3, 1 - floor(log10(largest))))

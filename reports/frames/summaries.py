@@ -13,6 +13,7 @@ from reports.frames.results import COMPLETE, UNFINISHED, Results, columns_under,
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.judging.judgement import Judgement
 from studies.statistics.exact import mean_interval
+from studies.statistics.forms.form import TOLERANCE
 
 CURVE_COLUMNS = ["cell", "step", "seconds", "mean", "seeds"]
 DIFFERENCE_COLUMNS = ["claim", "seed", "treatment", "control", "difference", "treatment_run", "control_run"]
@@ -141,20 +142,23 @@ def lucky_trials(results: Results) -> list[LuckyTrial]:
     """Returns the chosen trials that tuning may have chosen by luck.
 
     Those are the trials whose validation score is further from the score of every confirming run than the confirming
-    runs are from each other.
+    runs are from each other. Where only one trial has a score nothing was chosen, and where the confirming runs do not
+    differ their scatter is unknown: neither gives a reason to warn.
     """
     lucky = []
     column = results.column(results.study.declaration.metric, "validation")
     for cell in results.cells:
         runs = results.runs[results.runs["cell"] == cell.label]
-        chosen = runs[(runs["phase"] == "tune") & runs["score"].notna()]
+        scored = runs[(runs["phase"] == "tune") & runs["score"].notna()]
+        chosen = scored
         for key, value in (cell.winner or {}).items():
             chosen = chosen[chosen[f"setting/{key}"] == value]
         seeds = runs[runs["phase"] == "confirm"][column].dropna() if column in runs else chosen["score"][:0]
-        if chosen.empty or len(seeds) < 2 or cell.winner is None:
+        if chosen.empty or len(chosen) == len(scored) or len(seeds) < 2 or cell.winner is None:
             continue
         trial = LuckyTrial(cell.label, float(chosen["score"].mean()), float(seeds.min()), float(seeds.max()))
-        if max(trial.low - trial.score, trial.score - trial.high) > trial.high - trial.low:
+        spread = trial.high - trial.low
+        if spread > TOLERANCE and max(trial.low - trial.score, trial.score - trial.high) > spread:
             lucky.append(trial)
     return lucky
 

@@ -101,12 +101,13 @@ def holm(p_values: Scores) -> tuple[Scores, NDArray[np.int64]]:
 
 
 def mean_interval(scores: Scores, level: float) -> tuple[float, float]:
-    """Returns Student's t interval of an arm's mean over seeds; the mean itself twice where the scores do not vary.
+    """Returns Student's t interval of an arm's mean over seeds; nan twice where there is no scatter to derive it from.
 
+    That is so for one score and for equal scores: a spread of zero over a few seeds does not show that there is none.
     Its coverage is as promised where scores are near normal. benchmarks/verdicts.py measures it, and docs/statistics.md
     lists where it falls short: no interval of five scores can account for the one seed in ten that does not learn.
     """
     if len(scores) < 2 or np.ptp(scores) < TOLERANCE:
-        return float(scores.mean()), float(scores.mean())
+        return np.nan, np.nan
     low, high = stats.t.interval(1 - level, len(scores) - 1, scores.mean(), stats.sem(scores))
     return float(low), float(high)

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from reports.drawing.tables import Table, Value, columns_of
+import numpy as np
+
+from reports.drawing.tables import MISSING_VALUE, Table, Value, columns_of
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.study.measure_exhibit import MeasureExhibit, drawn_note
 from reports.frames.judged import JudgedStudy
@@ -33,7 +35,8 @@ class FurtherMeasure(MeasureExhibit):
     def caption(self) -> str:
         return (
             "A measure of the same runs that a claim is about. Each small mark is a seed, each large one the mean of a "
-            f"cell with its {self.confidence()} interval.{drawn_note(self.results)}"
+            f"cell with its {self.confidence()} interval, unless the seeds are one or all equal."
+            f"{drawn_note(self.results)}"
         )
 
     def summary(self) -> Table:
@@ -43,8 +46,9 @@ class FurtherMeasure(MeasureExhibit):
         table = Table(f"{measure_name(self.measure)} by cell", form)
         for row in self.cell_scores.values():
             if row.seeds:
-                span = Value(f"{unsigned(row.low)} to {unsigned(row.high)}", row.low)
+                ends = Value(f"{unsigned(row.low)} to {unsigned(row.high)}", row.low)
+                interval = ends if np.isfinite(row.low) else MISSING_VALUE
                 seeds = Value(f"{row.seeds} of {self.study.seeds}", row.seeds)
-                values = [seeds, Value(unsigned(row.mean), row.mean), span]
+                values = [seeds, Value(unsigned(row.mean), row.mean), interval]
                 table.rows.append([*factor_values(self.results, row.cell), *values])
         return table

@@ -115,14 +115,16 @@ def _draw_seed(sheet: Sheet, mark: CellMark, run: Tree, value: float | None, x: 
 
 
 def _draw_mean(sheet: Sheet, mark: CellMark, row: CellScore, x: float) -> None:
-    sheet.axes.plot([x, x], [row.low, row.high], color=mark.colour, lw=2.2, zorder=3, solid_capstyle="butt")
+    if np.isfinite(row.low):
+        sheet.axes.plot([x, x], [row.low, row.high], color=mark.colour, lw=2.2, zorder=3, solid_capstyle="butt")
     style: Tree = {"color": mark.colour, "ms": 9, "mec": PAPER, "mew": 1.2, "zorder": 4}
     sheet.mark(x, row.mean, mark.marker, _mean_text(row), **style)
 
 
 def _mean_text(row: CellScore) -> str:
     mean = f"{row.cell}: mean {unsigned(row.mean, row.low, row.high)}"
-    return f"{mean}, interval {unsigned(row.low)} to {unsigned(row.high)}, {plural(row.seeds, 'seed')}"
+    interval = f", interval {unsigned(row.low)} to {unsigned(row.high)}" if np.isfinite(row.low) else ""
+    return f"{mean}{interval}, {plural(row.seeds, 'seed')}"
 
 
 def drawn_note(results: Results) -> str:

@@ -29,7 +29,8 @@ class Score(MeasureExhibit):
         line = f" The dotted line is the shortcut {shortcut} on the same test samples." if shortcut else ""
         return (
             "Each small mark is a seed, each large one the mean of a cell; its bar is the "
-            f"{self.confidence()} t interval of the mean over seeds.{drawn_note(self.results)}{line} "
+            f"{self.confidence()} t interval of the mean over seeds, unless these are one or all equal."
+            f"{drawn_note(self.results)}{line} "
             "A cross on the axis is a failed run, which has no score."
         )
 
@@ -53,7 +54,7 @@ class Score(MeasureExhibit):
                 for run in by_cell.get(row.cell, [])
             ]
             low, high = number(row.low), number(row.high)
-            span = Value(f"{low.text} to {high.text}", low.order) if row.seeds else MISSING_VALUE
+            span = Value(f"{low.text} to {high.text}", low.order) if low.order is not None else MISSING_VALUE
             values = [Value(f"{row.seeds} of {self.study.seeds}", row.seeds), number(row.mean), span]
             values += [number(row.shortcut)] if declaration.shortcut else []
             values += [number(row.above_shortcuts, "+.3f"), number(row.unexplained)] if accuracy else []

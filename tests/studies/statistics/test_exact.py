@@ -198,12 +198,12 @@ def test_a_best_arm_has_to_be_above_each_other() -> None:
     assert lead_of_best(np.stack([high, high + 0.5, low]), 2).above(0.0) == pytest.approx(2 / 252), "two named"
 
 
-def test_the_interval_of_a_mean_is_students_and_a_point_for_constant_scores() -> None:
+def test_the_interval_of_a_mean_is_students_and_unknown_without_scatter() -> None:
     scores = rng(1).normal(size=5)
     low, high = mean_interval(scores, 0.05)
     assert (low, high) == pytest.approx(stats.ttest_1samp(scores, 0.0).confidence_interval(0.95))
-    assert mean_interval(np.ones(5), 0.05) == (1.0, 1.0)
-    assert mean_interval(np.ones(1), 0.05) == (1.0, 1.0)
+    for without_scatter in (np.ones(5), np.ones(1), np.array([0.3, 0.1 + 0.2, 0.3])):
+        assert np.isnan(mean_interval(without_scatter, 0.05)).all()
 
 
 def test_holm_is_that_of_statsmodels() -> None:
