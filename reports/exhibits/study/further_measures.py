@@ -35,8 +35,7 @@ class FurtherMeasure(MeasureExhibit):
     def caption(self) -> str:
         return (
             "A measure of the same runs that a claim is about. Each small mark is a seed, each large one the mean of a "
-            f"cell with its {self.confidence()} interval, unless the seeds are one or all equal."
-            f"{drawn_note(self.results)}"
+            f"cell with its {self.confidence()} interval; one seed or equal seeds give none.{drawn_note(self.results)}"
         )
 
     def summary(self) -> Table:

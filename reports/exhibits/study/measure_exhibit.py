@@ -89,7 +89,7 @@ class MeasureExhibit(StudyExhibit):
                 x = middle + width * (0.5 * (run["seed"] + 0.5) / self.study.seeds - 0.42)
                 _draw_seed(sheet, mark, run, run.get(column), x)
             if row.seeds:
-                _draw_mean(sheet, mark, row, middle + width * 0.26)
+                _draw_mean(sheet, mark, row, middle + width * 0.26, self.measure.bounds)
                 descriptions.append(_mean_text(row))
                 if column == "score":
                     spans.append((middle - width / 2, middle + width / 2, row.shortcut))
@@ -99,7 +99,8 @@ class MeasureExhibit(StudyExhibit):
         axes.set_xlim(-0.5, len(levels) - 0.5)
         axes.set(xlabel=short(layout.x), ylabel=label)
         sheet.heading = name
-        values = [*self.results.scored(self.measure)[column], *(score for _, _, score in spans)]
+        ends = [end for mark in members for row in [self.cell_scores[mark.cell.label]] for end in (row.low, row.high)]
+        values = [*self.results.scored(self.measure)[column], *(score for _, _, score in spans), *ends]
         fit_score_axis(sheet, values, self.measure)
         title = f"{label} by {short(layout.x)} {name}".strip()
         return sheet.svg(title, "; ".join(descriptions) or "no run has a score yet")
@@ -114,9 +115,11 @@ def _draw_seed(sheet: Sheet, mark: CellMark, run: Tree, value: float | None, x: 
         draw_failure(sheet, x, mark.colour, f"{text}: failed, no score")
 
 
-def _draw_mean(sheet: Sheet, mark: CellMark, row: CellScore, x: float) -> None:
+def _draw_mean(sheet: Sheet, mark: CellMark, row: CellScore, x: float, bounds: tuple[float, float] | None) -> None:
+    """Draws the mean of a cell with its interval, as far as the measure can reach."""
     if np.isfinite(row.low):
-        sheet.axes.plot([x, x], [row.low, row.high], color=mark.colour, lw=2.2, zorder=3, solid_capstyle="butt")
+        ends = np.clip([row.low, row.high], *(bounds or (None, None)))
+        sheet.axes.plot([x, x], ends, color=mark.colour, lw=2.2, zorder=3, solid_capstyle="butt")
     style: Tree = {"color": mark.colour, "ms": 9, "mec": PAPER, "mew": 1.2, "zorder": 4}
     sheet.mark(x, row.mean, mark.marker, _mean_text(row), **style)
 

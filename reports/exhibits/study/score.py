@@ -29,8 +29,8 @@ class Score(MeasureExhibit):
         line = f" The dotted line is the shortcut {shortcut} on the same test samples." if shortcut else ""
         return (
             "Each small mark is a seed, each large one the mean of a cell; its bar is the "
-            f"{self.confidence()} t interval of the mean over seeds, unless these are one or all equal."
-            f"{drawn_note(self.results)}{line} "
+            f"{self.confidence()} t interval of the mean over seeds, as far as the metric can reach; one seed or equal "
+            f"seeds give none.{drawn_note(self.results)}{line} "
             "A cross on the axis is a failed run, which has no score."
         )
 
