@@ -127,6 +127,12 @@ def draw_estimates(sheet: Sheet, estimates: Sequence[EstimateRow], *, reference:
     show_rows(sheet, [estimate.label for estimate in estimates])
 
 
+def share_limits(sheet: Sheet) -> tuple[float, float]:
+    """Returns an x axis from 0 to 1, or further where an interval that was drawn goes further."""
+    low, high = sheet.axes.get_xlim()
+    return min(-0.03, low), max(1.03, high)
+
+
 def show_rows(sheet: Sheet, labels: Sequence[str]) -> None:
     """Labels the y axis with rows from top to bottom, and lets the grid follow the x axis."""
     sheet.axes.set_yticks(range(len(labels)), labels)

@@ -3,7 +3,7 @@
 from matplotlib.patches import Rectangle
 
 from lab.analysis.analysis import Row
-from reports.drawing.marks import show_rows
+from reports.drawing.marks import share_limits, show_rows
 from reports.drawing.palette import MARKERS, MUTED, PAPER, SERIES, TEXT
 from reports.drawing.sheet import Sheet, open_sheet
 from reports.exhibits.exhibit import AnalysisExhibit
@@ -61,7 +61,7 @@ class InductionHeadsFigure(AnalysisExhibit):
                     axes.plot([row["chance"]], [y], "|", color=TEXT, ms=9, mew=1.4, zorder=5)
         sheet.add_legend("chance: uniform attention", color=TEXT, marker="|", ms=9, mew=1.4, ls="none")
         show_rows(sheet, [_name(head) for head in heads])
-        axes.set(xlabel="share", xlim=(min(-0.03, axes.get_xlim()[0]), 1.03))
+        axes.set(xlabel="share", xlim=share_limits(sheet))
 
 
 def _draw_formation(curve: list[tuple[int, float]], formed: Row | None) -> str:

@@ -1,6 +1,6 @@
 """Figure of `items`: the same held-out items posed as generation and as choice, with chance."""
 
-from reports.drawing.marks import EstimateRow, draw_estimates
+from reports.drawing.marks import EstimateRow, draw_estimates, share_limits
 from reports.drawing.sheet import open_sheet
 from reports.exhibits.exhibit import AnalysisExhibit
 
@@ -27,7 +27,7 @@ class ItemsFigure(AnalysisExhibit):
         chance = next(estimate.reference for estimate in estimates if estimate.reference is not None)
         with open_sheet("items", 120 + 36 * len(estimates)) as sheet:
             draw_estimates(sheet, estimates, reference="chance", marker="|")
-            sheet.axes.set(xlabel="share of items, or F1", xlim=(-0.03, 1.03))
+            sheet.axes.set(xlabel="share of items, or F1", xlim=share_limits(sheet))
             sheet.heading = TITLE
             scores = "; ".join(f"{estimate.label} {estimate.value:.3f}" for estimate in estimates)
             return [sheet.svg(TITLE, f"{scores}; chance {chance:.3f}.")]

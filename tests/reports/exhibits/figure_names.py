@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 from tests.reports.figure_reader import LINK, SPACE, FigureReader, Mark, path_points
 
 Point = tuple[float, float]
+BASELINE = 4.2
+"""Pixels from the middle of a text to the line it stands on."""
 BAR_WIDTHS = r"stroke-width: (1\.8|2\.2|2\.4)\b"
 
 
@@ -35,6 +37,15 @@ class Text:
 
 class NamedFigure(FigureReader):
     """A figure whose marks can be compared with the names beside them."""
+
+    def ticks(self, axis: str) -> list[tuple[float, str]]:
+        """Returns pixel position and text of each tick of an axis; ticks of rows have neither mark nor grid."""
+        ticks = super().ticks(axis)
+        if ticks or axis == "x":
+            return ticks
+        groups = [group for group in self.root.iter(f"{SPACE}g") if re.search(r"-ytick_\d+$", group.get("id") or "")]
+        texts = [element for group in groups for element in group.iter(f"{SPACE}text")]
+        return [(float(text.get("y") or 0) - BASELINE, "".join(text.itertext())) for text in texts]
 
     def look(self, group: ElementTree.Element) -> Look:
         """Returns the look of the marks and lines in a group."""
