@@ -1,4 +1,4 @@
-"""An in-memory optuna storage that follows the stored runs: one optuna study for each lab study or search.
+"""An in-memory optuna storage that follows the stored runs: one or more optuna studies for each lab study or search.
 
 The board only reads. It rebuilds its storage at every start, so that it writes nothing next to the runs and shares
 no file with the process that runs a study. `Board.update` adds the runs that ended or advanced since the last call,
@@ -44,8 +44,17 @@ class BoardHeader:
     version: object = None
 
 
+@dataclass(frozen=True)
+class BoardEntry:
+    """One optuna study: its header, its trials in order, and a note in Markdown."""
+
+    header: BoardHeader
+    trials: Trials
+    note: str
+
+
 class TrialSource(Protocol):
-    """Stored runs that are displayed as one optuna study."""
+    """Stored runs that are displayed together."""
 
     @property
     def key(self) -> SourceKey:
@@ -54,20 +63,19 @@ class TrialSource(Protocol):
     def files(self) -> Iterable[Path]:
         """Returns the files that are written whenever anything changes, except in runs that have not ended."""
 
-    def read(self) -> tuple[BoardHeader, Trials, str]:
-        """Returns the header, the trials in order, and a note in Markdown."""
+    def read(self) -> list[BoardEntry]:
+        """Returns the optuna studies that display the runs. Values of trials are comparable within each of them."""
 
 
 @dataclass
 class DisplayedStudy:
-    """The state of a source on the board.
+    """The state of an optuna study on the board.
 
     Attributes:
         header: the displayed header.
         number: the number of the study in the storage.
         ended: keys of trials that will not change any more.
         running: key of each other trial -> its number in the storage.
-        file_times: modification times of the source's files when it was last read.
         note: the displayed note.
     """
 
@@ -75,8 +83,25 @@ class DisplayedStudy:
     number: int
     ended: set[Hashable] = field(default_factory=set)
     running: dict[Hashable, int] = field(default_factory=dict)
-    file_times: tuple[int, ...] = ()
     note: str = ""
+
+
+@dataclass
+class DisplayedSource:
+    """The state of a source on the board.
+
+    Attributes:
+        studies: name -> each of its optuna studies.
+        file_times: modification times of the source's files when it was last read.
+    """
+
+    studies: dict[str, DisplayedStudy] = field(default_factory=dict)
+    file_times: tuple[int, ...] = ()
+
+    @property
+    def running(self) -> bool:
+        """True while a run has not ended, so that its logs may have grown."""
+        return any(study.running for study in self.studies.values())
 
 
 class Board:
@@ -89,7 +114,7 @@ class Board:
     def __init__(self, find_sources: Callable[[], Sequence[TrialSource]]) -> None:
         self.find_sources = find_sources
         self.storage = InMemoryStorage()
-        self.displayed: dict[SourceKey, DisplayedStudy] = {}
+        self.displayed: dict[SourceKey, DisplayedSource] = {}
         self.reported_errors: set[str] = set()
 
     def update(self) -> None:
@@ -106,7 +131,7 @@ class Board:
 
     def studies(self) -> list[optuna.Study]:
         """Returns the displayed studies in order."""
-        names = [displayed.header.name for displayed in self.displayed.values()]
+        names = [name for displayed in self.displayed.values() for name in displayed.studies]
         return [optuna.load_study(study_name=name, storage=self.storage) for name in names]
 
     def _update(self, source: TrialSource) -> None:
@@ -114,17 +139,27 @@ class Board:
         file_times = tuple(path.stat().st_mtime_ns for path in source.files())
         if displayed and displayed.file_times == file_times and not displayed.running:
             return
-        header, trials, text = source.read()
-        if displayed is None or displayed.header != header:
-            displayed = self.displayed[source.key] = self._create(header, displayed)
-        for key, build in trials:
+        entries = source.read()
+        displayed = self.displayed.setdefault(source.key, DisplayedSource())
+        for name in displayed.studies.keys() - {entry.header.name for entry in entries}:
+            self.storage.delete_study(displayed.studies.pop(name).number)
+        for entry in entries:
+            self._update_study(displayed.studies, entry)
+        displayed.file_times = file_times
+
+    def _update_study(self, studies: dict[str, DisplayedStudy], entry: BoardEntry) -> None:
+        name = entry.header.name
+        displayed = studies.get(name)
+        if displayed is None or displayed.header != entry.header:
+            displayed = studies[name] = self._create(entry.header, displayed)
+        for key, build in entry.trials:
             if key not in displayed.ended:
                 self._display(displayed, key, build())
-        if text != displayed.note:
+        if entry.note != displayed.note:
             from optuna_dashboard import save_note
 
-            save_note(optuna.load_study(study_name=header.name, storage=self.storage), text)
-        displayed.file_times, displayed.note = file_times, text
+            save_note(optuna.load_study(study_name=name, storage=self.storage), entry.note)
+            displayed.note = entry.note
 
     def _create(self, header: BoardHeader, replaced: DisplayedStudy | None) -> DisplayedStudy:
         """Creates an optuna study without trials, in place of an earlier one."""

@@ -2,6 +2,11 @@
 
 import re
 
+READ_ONLY = (
+    "This page only shows what is stored: nothing can be created, renamed, edited or deleted here. Settings that do "
+    "not vary are user attributes of a trial, since a setting that never varied has no importance."
+)
+
 
 def escape_markdown(text: str) -> str:
     """Returns a text that Markdown, and the HTML and formulas inside it, show unchanged."""

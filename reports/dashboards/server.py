@@ -1,7 +1,7 @@
 """Serves optuna-dashboard with a board behind it, on the loopback address of this machine and for reading only.
 
-Requests to change anything are refused, since they would not change the store; so are requests under another host
-name, which pages of other sites could make.
+Requests to change anything are refused, since they would not change the store, and the page hides the controls
+that make them. Requests under another host name, which pages of other sites could make, are refused too.
 """
 
 import json
@@ -15,9 +15,11 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from generators.foundation.errors import UserError
 from reports.dashboards.board import Board
+from reports.dashboards.hiding import without_controls
 from reports.dashboards.studies import REPORTS_PATH
 
 HOST = "127.0.0.1"
+PAGES_PATH = "/dashboard"
 UPDATE_EVERY_SECONDS = 3.0
 
 RenderReport = Callable[[str, str], str]
@@ -91,6 +93,8 @@ def read_only(application: WSGIApplication, render_report: RenderReport) -> WSGI
             return refuse(start, "403 Forbidden", f"request this page as http://{HOST}")
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return refuse(start, "405 Method Not Allowed", "this dashboard only reads; it changes nothing stored")
+        if path.startswith(PAGES_PATH):
+            return without_controls(application, environ, start)
         if not path.startswith(REPORTS_PATH):
             return application(environ, start)
         name, _, scale = path.removeprefix(REPORTS_PATH).partition("/")

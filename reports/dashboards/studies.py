@@ -1,9 +1,11 @@
-"""A study as trials: one trial for each of its runs."""
+"""A study as trials: one trial for each of its runs.
+
+The runs of one phase on one task are one optuna study, in which the best trial is the best.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from math import ceil
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,18 +16,19 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
 from lab.run.store import METRICS, SPEC, TIMING, RunFolder
-from reports.dashboards.board import BoardHeader, SourceKey, Trials
-from reports.dashboards.markdown import escape_markdown
+from reports.dashboards.board import BoardEntry, BoardHeader, SourceKey, Trials
+from reports.dashboards.markdown import READ_ONLY, escape_markdown
+from reports.dashboards.parameters import outside, varied, within
+from reports.dashboards.study_parts import PHASES, StudyPart, parts_of
 from reports.dashboards.times import set_times
 from reports.frames.numbers import plural
+from studies.declared.measures import main_measure
 from studies.declared.study import Study
 from studies.ledger.declared_study import find_study
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import CellRecord, RunRecord, VerdictRecord
 
 REPORTS_PATH = "/reports/"
-CURVES_MAXIMUM = 500
-"""Curves of a study at most; with more, a browser takes minutes to draw them."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +51,35 @@ class StudySource:
     def files(self) -> Iterable[Path]:
         return self.folder.files()
 
-    def read(self) -> tuple[BoardHeader, Trials, str]:
+    def read(self) -> list[BoardEntry]:
         study = find_study(self.home, self.name, self.scale)
         cells, verdicts = self.folder.read_cells_of(study), self.folder.read_verdicts()
-        attributes = {"question": study.declaration.question, "report": report_path(study.name, study.scale)}
-        name, metric = f"{study.name}, scale {study.scale}", study.declaration.metric
-        header = BoardHeader(name, (StudyDirection.MAXIMIZE,), (metric,), attributes, study)
-        return header, self._trials(study, cells), study_note(study, cells, verdicts.verdicts if verdicts else [])
+        lines = verdicts.verdicts if verdicts else []
+        return [self._entry(part, cells, lines) for part in parts_of(study)]
 
-    def _trials(self, study: Study, cells: list[CellRecord]) -> Trials:
+    def _entry(self, part: StudyPart, cells: list[CellRecord], verdicts: list[VerdictRecord]) -> BoardEntry:
+        study, runs = part.study, part.runs(cells)
+        scored = [settings_of(cell, run) for cell, run in runs.values() if run.score is not None]
+        space = varied(distributions(study), scored)
+        measure = main_measure(study.declaration)
+        attributes = {"question": study.declaration.question, "report": report_path(study.name, study.scale)}
+        header = BoardHeader(
+            name=part.name,
+            directions=(StudyDirection.MAXIMIZE if measure.sign > 0 else StudyDirection.MINIMIZE,),
+            metric_names=(study.declaration.metric,),
+            attributes=attributes,
+            version=(study, tuple(space)),
+        )
+        return BoardEntry(header, self._trials(part, runs, space), study_note(part, cells, verdicts))
+
+    def _trials(
+        self, part: StudyPart, runs: dict[int, tuple[CellRecord, RunRecord]], space: dict[str, BaseDistribution]
+    ) -> Trials:
         """Yields the runs that started, cell by cell, in the order of the ledger."""
-        space, every = distributions(study), curve_interval(study)
-        for number, cell in enumerate(cells):
-            for place, run in enumerate(cell.runs):
-                if run.ended or (RunFolder(self.home, run.identity).path / SPEC).exists():
-                    with_curve = (number * (study.trials + study.seeds) + place) % every == 0
-                    metric = study.declaration.metric if with_curve else None
-                    yield (cell.label, place, run.identity), partial(trial_of, self.home, metric, space, cell, run)
+        for place, (cell, run) in runs.items():
+            if run.ended or (RunFolder(self.home, run.identity).path / SPEC).exists():
+                metric = part.study.declaration.metric if place % part.curve_interval == 0 else None
+                yield (place, run.identity), partial(trial_of, self.home, metric, space, cell, run)
 
 
 def distributions(study: Study) -> dict[str, BaseDistribution]:
@@ -74,9 +89,9 @@ def distributions(study: Study) -> dict[str, BaseDistribution]:
     return {**levels, **{key: FloatDistribution(span.low, span.high, log=span.log) for key, span in spans}}
 
 
-def curve_interval(study: Study) -> int:
-    """Returns k where one run in k has its curve, so that there are at most `CURVES_MAXIMUM`."""
-    return ceil(study.runs / CURVES_MAXIMUM)
+def settings_of(cell: CellRecord, run: RunRecord) -> Tree:
+    """Returns the levels of a run's cell and its tuned settings."""
+    return {**cell.levels, **run.settings}
 
 
 def trial_of(
@@ -87,12 +102,13 @@ def trial_of(
     Args:
         home: the lab's home.
         metric: the metric of its curve; None for no curve.
-        space: the distributions of its parameters.
+        space: the distributions of its parameters; other settings become user attributes.
         cell: the run's cell.
         run: the run.
     """
     state = TrialState.FAIL if run.failure else TrialState.COMPLETE if run.ended else TrialState.RUNNING
     folder = RunFolder(home, run.identity)
+    settings = settings_of(cell, run)
     attributes: Tree = {"cell": cell.label, "phase": run.phase, "seed": run.seed, "run": run.identity}
     curve: dict[int, float] = {}
     try:
@@ -105,9 +121,9 @@ def trial_of(
     trial = create_trial(
         state=state,
         value=run.score,
-        params=cell.levels | run.settings,
+        params=within(space, settings),
         distributions=space,
-        user_attrs=attributes,
+        user_attrs=attributes | outside(space, settings),
         intermediate_values=curve,
     )
     return set_times(trial, [folder])
@@ -119,25 +135,26 @@ def validation_curve(folder: RunFolder, metric: str) -> dict[int, float]:
     return {line["step"]: line[metric] for line in lines}
 
 
-def study_note(study: Study, cells: list[CellRecord], verdicts: list[VerdictRecord]) -> str:
+def study_note(part: StudyPart, cells: list[CellRecord], verdicts: list[VerdictRecord]) -> str:
     """Returns question, verdicts and a guide to the trials, in Markdown."""
-    declaration = study.declaration
+    study, declaration = part.study, part.study.declaration
     counts = [cell.counts() for cell in cells]
     ended, failed = sum(count.ended for count in counts), sum(count.failed for count in counts)
-    every = curve_interval(study)
+    every = part.curve_interval
+    counted = "only these runs count for a verdict" if part.phase == "confirm" else "the best of a cell is confirmed"
     lines = [
         f"# {escape_markdown(declaration.title)}",
         f"**{escape_markdown(declaration.question)}**",
         f"Scale {escape_markdown(study.scale)}: {escape_markdown(declaration.scales[study.scale].summary)}.",
         *(f"- {verdict_line(verdict)}" for verdict in verdicts),
-        f"{ended} of {plural(study.runs, 'run')} ended, {failed} failed."
+        f"{ended} of {plural(study.runs, 'run')} of the whole study ended, {failed} failed."
         + ("" if verdicts else " Verdicts follow when the study ends."),
         f"[The current report]({report_path(study.name, study.scale)})",
-        f"Each trial is a run. Its value is {escape_markdown(declaration.metric)}, on validation if `phase` is "
-        "`tune` and on test if it is `confirm`; only confirming runs count for a verdict. Intermediate values are "
-        "the metric on validation by step"
+        f"Each trial is one of the {PHASES[part.phase]}, and its value is {escape_markdown(declaration.metric)} on "
+        f"{escape_markdown(part.split)}; {counted}. Intermediate values are the metric on validation by step"
         + (f", here for one run in {every}" if every > 1 else "")
         + ". A trial is *running* if its run started and has not ended, even if it was killed.",
+        READ_ONLY,
     ]
     return "\n\n".join(lines)
 

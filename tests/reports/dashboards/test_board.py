@@ -23,24 +23,33 @@ def board_of(stored: StoredStudy) -> Board:
 
 
 def trials_of(board: Board) -> list[FrozenTrial]:
-    (study,) = board.studies()
-    return study.trials
+    """Returns the tuning runs, then the confirming runs."""
+    tuning, confirming = board.studies()
+    return [*tuning.trials, *confirming.trials]
 
 
 def test_a_study_has_one_trial_per_run_in_the_order_of_the_ledger(usual_store: StoredStudy) -> None:
-    (study,) = board_of(usual_store).studies()
-    assert study.study_name == "small, scale cpu"
-    assert study.metric_names == ["accuracy"]
-    entries = [(cell, entry) for cell in ledger_file(usual_store) for entry in cell["entries"]]
-    assert len(study.trials) == len(entries) == 4 * (2 + 5)
-    for trial, (cell, entry) in zip(study.trials, entries, strict=True):
-        assert trial.state == TrialState.COMPLETE
-        assert trial.value == entry["score"]
-        assert trial.params == cell["levels"] | entry["settings"]
-        attributes = {"cell": cell["cell"], **{key: entry[key] for key in ("phase", "seed", "run")}}
-        assert {key: trial.user_attrs[key] for key in attributes} == attributes
-        assert trial.distributions["objective.n"] == CategoricalDistribution([1, 2])
-        assert trial.distributions["training.learning_rate"] == FloatDistribution(0.001, 0.1, log=True)
+    studies = board_of(usual_store).studies()
+    assert [study.study_name for study in studies] == [
+        "small, scale cpu, tuning runs",
+        "small, scale cpu, confirming runs",
+    ]
+    for study, phase, count in zip(studies, ("tune", "confirm"), (4 * 2, 4 * 5), strict=True):
+        assert study.metric_names == ["accuracy"]
+        cells = ledger_file(usual_store)
+        entries = [(cell, entry) for cell in cells for entry in cell["entries"] if entry["phase"] == phase]
+        assert len(study.trials) == len(entries) == count
+        for trial, (cell, entry) in zip(study.trials, entries, strict=True):
+            assert trial.state == TrialState.COMPLETE
+            assert trial.value == entry["score"]
+            rate = entry["settings"]  # every cell has the same winner, so it does not vary between confirming runs
+            assert trial.params == cell["levels"] | (rate if phase == "tune" else {})
+            attributes = {"cell": cell["cell"], **{key: entry[key] for key in ("phase", "seed", "run")}}
+            attributes |= rate if phase == "confirm" else {}
+            assert {key: trial.user_attrs[key] for key in attributes} == attributes
+            assert trial.distributions["objective.n"] == CategoricalDistribution([1, 2])
+            if phase == "tune":
+                assert trial.distributions["training.learning_rate"] == FloatDistribution(0.001, 0.1, log=True)
 
 
 def test_the_curve_of_a_trial_is_the_metric_on_validation_by_step(usual_store: StoredStudy) -> None:
@@ -55,8 +64,8 @@ def test_failed_runs_have_a_reason_and_no_value_and_unfinished_runs_are_running(
         by_state.setdefault(trial.state, []).append(trial)
     counts = {state: len(trials) for state, trials in by_state.items()}
     assert counts == {TrialState.COMPLETE: 19, TrialState.FAIL: 2, TrialState.RUNNING: 2}
-    assert [trial.user_attrs["cell"] for trial in by_state[TrialState.FAIL]] == ["width=8 n=2", "width=16 n=1"]
-    assert "not a finite number" in by_state[TrialState.FAIL][0].user_attrs["failure"]
+    assert [trial.user_attrs["cell"] for trial in by_state[TrialState.FAIL]] == ["width=16 n=1", "width=8 n=2"]
+    assert "not a finite number" in by_state[TrialState.FAIL][1].user_attrs["failure"]
     assert all(trial.values is None for trial in by_state[TrialState.FAIL] + by_state[TrialState.RUNNING])
 
 
@@ -67,12 +76,12 @@ def test_the_board_follows_a_run_that_advances_another_that_ends_and_a_new_decla
         )
     )
     board = board_of(stored)
-    before = trials_of(board)
+    before = board.studies()[0].trials
     first, second = [trial for trial in before if trial.state == TrialState.RUNNING]
     line = {"step": 10, "split": "validation", "accuracy": 0.25}
     RunFolder(stored.home, first.user_attrs["run"]).append(METRICS, line)
     board.update()
-    after = trials_of(board)
+    after = board.studies()[0].trials
     assert after[first.number].intermediate_values == {10: 0.25}
     assert after[first.number].state == TrialState.RUNNING
     cells = stored.cells
@@ -83,7 +92,7 @@ def test_the_board_follows_a_run_that_advances_another_that_ends_and_a_new_decla
             run.failure = "its worker died 3 times"
     stored.folder.write_cells(cells)
     board.update()
-    last = trials_of(board)
+    last = board.studies()[0].trials
     assert (last[first.number].state, last[first.number].value) == (TrialState.COMPLETE, 0.5)
     assert last[second.number].user_attrs["failure"] == "its worker died 3 times"
     assert len(last) == len(before)
@@ -100,13 +109,15 @@ def test_the_note_has_question_verdicts_and_report_with_all_markup_escaped(store
     verdicts = [judgement.record() for judgement in stored.judgements]
     stored.folder.write_verdicts(VerdictsRecord(study="small", scale="cpu", verdicts=verdicts))
     board.update()
-    (study,) = board.studies()
+    study = board.studies()[1]
     note = get_note(study)
     assert escape_markdown(TITLE) in note
     assert "<script>" not in note
     claim = r"\<script\>alert\(\"claim\"\)\<\/script\> Two are better than one\. (difference \+0\.450"
     assert f"**SUPPORTED** {claim}" in note
-    assert "28 of 28 runs ended, 0 failed." in note
+    assert "28 of 28 runs of the whole study ended, 0 failed." in note
+    assert "its value is accuracy on test; only these runs count for a verdict" in note
+    assert "This page only shows what is stored: nothing can be created, renamed, edited or deleted here." in note
     assert "](/reports/small/cpu)" in note
     assert study.user_attrs["report"] == "/reports/small/cpu"
 
@@ -114,15 +125,16 @@ def test_the_note_has_question_verdicts_and_report_with_all_markup_escaped(store
 def test_a_study_with_more_runs_than_a_browser_draws_has_curves_of_some(
     usual_store: StoredStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reports.dashboards.studies.CURVES_MAXIMUM", 10)
-    board = board_of(usual_store)
-    assert [trial.number for trial in trials_of(board) if trial.intermediate_values] == list(range(0, 28, 3))
-    assert "for one run in 3" in get_note(board.studies()[0])
+    monkeypatch.setattr("reports.dashboards.study_parts.CURVES_MAXIMUM", 7)
+    tuning, confirming = board_of(usual_store).studies()
+    assert [trial.number for trial in tuning.trials if trial.intermediate_values] == list(range(0, 8, 2))
+    assert [trial.number for trial in confirming.trials if trial.intermediate_values] == list(range(0, 20, 3))
+    assert "for one run in 3" in get_note(confirming)
 
 
 def test_the_note_of_a_half_done_study_counts_runs_and_has_no_verdicts(broken_store: StoredStudy) -> None:
     note = get_note(board_of(broken_store).studies()[0])
-    assert "21 of 28 runs ended, 2 failed" in note
+    assert "21 of 28 runs of the whole study ended, 2 failed" in note
     assert "INCONCLUSIVE" not in note
 
 

@@ -71,13 +71,14 @@ def test_the_command_serves_only_reading_on_loopback_and_ends_cleanly(broken_sto
             assert process.stdout is not None
             value: dict[str, Any] = json.loads(process.stdout.readline())
             port = int(value["url"].rpartition(":")[2].strip("/"))
-            assert value["studies"] == {"small, scale cpu": 23}
+            tuning, confirming = "small, scale cpu, tuning runs", "small, scale cpu, confirming runs"
+            assert value["studies"] == {tuning: 8, confirming: 15}
             assert request(port, "/")[0] == 302
             assert "optuna" in request(port, "/dashboard")[1].lower()
-            (summary,) = json.loads(request(port, "/api/studies")[1])["study_summaries"]
-            assert summary["study_name"] == "small, scale cpu"
+            summary, other = json.loads(request(port, "/api/studies")[1])["study_summaries"]
+            assert {summary["study_name"], other["study_name"]} == {tuning, confirming}
             detail = json.loads(request(port, f"/api/studies/{summary['study_id']}")[1])
-            assert len(detail["trials"]) == 23
+            assert len(detail["trials"]) == value["studies"][summary["study_name"]]
             assert detail["has_intermediate_values"]
             status, report = request(port, "/reports/small/cpu")
             assert status == 200
