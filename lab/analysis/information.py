@@ -98,8 +98,8 @@ class InformationAnalysis(Analysis):
         """Measures the terms of the source and of a stored model.
 
         Raises:
-            UserError: the vocabulary is too large, there are too few pairs of tokens in the loss mask, or the network is
-                not one of transformer layers with rotary positions.
+            UserError: the vocabulary is too large, there are too few pairs of tokens in the loss mask, or the network
+                does not consist of transformer layers with rotary positions.
         """
         task, network = run.parts.task, run.parts.network.eval()
         held_out = draw_held_out_places(task)

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from studies.judging.stored import judge_stored
 
 from benchmarks.simulated_studies import DIFFERENCE, study_of
 from lab.run.files import make_folder
 from studies.declared.study import Study
 from studies.judging.judge import judge
 from studies.judging.judgement import Judgement
-from studies.judging.stored import judge_stored
 from studies.ledger.declared_study import record_of
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import CellRecord, RunRecord
