@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies.judging.stored import judge_stored
 
 from benchmarks.simulated_studies import DIFFERENCE, study_of
 from lab.run.files import make_folder
 from studies.declared.study import Study
+from studies.judging.from_ledger import judge_stored
 from studies.judging.judge import judge
 from studies.judging.judgement import Judgement
 from studies.ledger.declared_study import record_of

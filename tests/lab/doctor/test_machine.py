@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from lab import doctor
-from lab.doctor import check_package, check_torch_features
+from lab.doctor import machine
+from lab.doctor.machine import check_package, check_torch_features
 from tests.conftest import Lab
 
 
@@ -33,7 +33,7 @@ def test_a_missing_package_is_wrong_if_it_is_required_and_absent_if_it_belongs_t
     def find_nothing(package: str) -> str:
         raise PackageNotFoundError(package)
 
-    monkeypatch.setattr(doctor, "version", find_nothing)
+    monkeypatch.setattr(machine, "version", find_nothing)
     assert check_package("numpy").mark == "WRONG"
     ray = check_package("ray", "ray")
     assert ray.mark == "absent"
@@ -43,7 +43,8 @@ def test_a_missing_package_is_wrong_if_it_is_required_and_absent_if_it_belongs_t
 def test_a_home_that_cannot_be_written_is_wrong_and_exits_with_1(
     tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "train_tiny_run", lambda: "not trained here")
+    monkeypatch.setattr(machine, "train_twice", lambda: "not trained here")
+    monkeypatch.setattr(machine, "compare_figures", lambda: "not trained here")
     (tmp_path / "file").write_text("")
     done = lab("doctor", "--home", tmp_path / "file" / "home")
     assert done.returncode == 1
