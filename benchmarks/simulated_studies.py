@@ -148,7 +148,7 @@ def share_of_false_findings(
 
 
 def shares_at_two_looks(draw: Draw, claims: int, studies: int, looks: list[int]) -> tuple[float, float]:
-    """Returns the share of studies in which either look finds anything, and that in which the last does."""
+    """Returns two shares of studies: in which either look finds a difference, and in which the last look does."""
     study = study_of([DIFFERENCE] * claims, 2, "independent", looks[-1], looks)
     decided = []
     for seeds in looks:

@@ -1,11 +1,11 @@
-"""Measures the coordinator of a sweep, apart from training: many stored runs, many short ones, two workers.
+"""Measures the time and memory of a sweep's coordinator, excluding training, in three cases.
 
     python -m benchmarks.sweeps stored      time and peak memory of commands that read a finished study
     python -m benchmarks.sweeps overhead    1,000 runs of one step on two workers: the time outside training
     python -m benchmarks.sweeps workers     runs per second of two workers relative to those of one
 
-Stored runs are written by an executor that trains nothing. Every figure is that of a separate process. Results are in
-docs/clusters.md.
+Stored runs are written by an executor that trains nothing. Every number is measured in a process of its own.
+Results are in docs/clusters.md.
 """
 
 import argparse

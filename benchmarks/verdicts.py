@@ -89,7 +89,12 @@ def kinds(studies: int) -> None:
     margin = DIFFERENCE | {"kind": "equivalence", "margin": 0.1}
     supported = ("supported",)
     for title, claim, chances, wrong in (
-        ("interaction; p from 0.1 to 0.4, and from 0.6 to 0.9", gain, [0.1, 0.4, 0.6, 0.9], BOTH),
+        (
+            "interaction; p rises from 0.1 to 0.4 at one level, from 0.6 to 0.9 at the other",
+            gain,
+            [0.1, 0.4, 0.6, 0.9],
+            BOTH,
+        ),
         ("trend; p = 0.5 at 4 levels", {"kind": "trend"}, [0.5] * 4, BOTH),
         ("equivalence within 0.1; p = 0.9 and 0.5", margin, [0.9, 0.5], supported),
         ("equivalence within 0.1; p = 0.9 and 0.7", margin, [0.9, 0.7], supported),
@@ -156,7 +161,7 @@ def looks(studies: int) -> None:
 
 
 def means(studies: int) -> None:
-    """Prints how often the interval of an arm's mean contains it."""
+    """Prints how often the confidence interval of an arm's mean contains the true mean."""
     truth = {"normal": 0.0, "skewed": float(np.exp(0.5)), "bimodal, p = 0.5": 0.615, "bimodal, p = 0.9": 0.907}
     rows = []
     for name, source in SOURCES.items():

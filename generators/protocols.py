@@ -24,12 +24,12 @@ class ItemSource(ABC):
 
     Args:
         batch: the samples, usually a whole split.
-        options: options of each item, the right one included.
+        options: the number of options per item, including the right one.
         answer_tokens: A, the tokens of an answer.
 
     Attributes:
         positions: for each sample, the positions where an answer may begin; empty if there are none.
-        candidates: the largest number of distractors from which those of one item are chosen.
+        candidates: the maximum number of distractors that an item's options are chosen from.
     """
 
     positions: list[list[int]]

@@ -108,7 +108,10 @@ def readme(stored: StoredRun, modules: dict[str, nn.Module], extra: list[str], h
 
 
 def wiring_text(network: Objective) -> str:
-    """Returns how the other parameters are connected: a diagram, or the documentation of the objective's module."""
+    """Describes how the parameters outside the exported Llama are connected.
+
+    Returns a diagram, or the docstring of the objective's module.
+    """
     if isinstance(network, MultiToken):
         config = network.config
         parts = [*([BLOCKS] if config.head == "transformer" else []), UNEMBEDDINGS[config.unembedding]]

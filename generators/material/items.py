@@ -10,12 +10,12 @@ items compare the two on the same prompts and answers. An item of `induction` wi
 A task poses items if it has the method `item_source` (`generators.protocols.ItemTask`). The sources of this lab are in
 `item_sources.py`:
 
-- Names (`induction`, `induction_corpus`): the prompt ends with the first token of a name mentioned before, the answer
-  is its second token alone, because the tokens that follow a name are drawn independently and would score luck.
+- Names (`induction`, `induction_corpus`): the prompt ends with the first token of a name mentioned before. The answer
+  is the name's second token alone: the tokens after a name are drawn independently, so scoring them would measure luck.
   Distractors are second tokens of other names in the prompt, so only the first token tells them apart. A position is
   used only if at least `options` names were mentioned before it. (In a story from the grammar with as many characters
-  as options, ruling out the latest name leaves a guess 1/(options - 1).) Generation has to find the same token in the
-  whole vocabulary.
+  as options, ruling out the latest name raises the chance of a correct guess to 1/(options - 1).) Generation has to
+  find the same token in the whole vocabulary.
 - Text: a window is split into prompt and answer, by default its last quarter. Distractors are the answers of other
   windows, first of the same document, then of other documents of the split.
 

@@ -223,8 +223,10 @@ def add_gradients(run: StoredRun, task: Task, heads: list[PredictionHead], findi
 
 
 def add_usefulness(parts: GradientParts, findings: Findings) -> None:
-    """Adds the effect on head 1 of a step along the gradient of each kind, and the shares of it if the sum is above
-    zero."""
+    """Adds, per kind of target, the effect on head 1 of a step along its gradient, and its share of their sum.
+
+    Shares are added only if the interval of the sum is above zero.
+    """
     total = np.sum(list(parts.useful.values()), axis=0)
     counted = np.sum([parts.useful[kind] for kind in (CHOICE, UNSEEN) if kind in parts.useful], axis=0)
     further = np.sum([values for (_, lag), values in parts.product.items() if lag > 1] or [0 * total], axis=0)
@@ -261,9 +263,9 @@ def add_usefulness(parts: GradientParts, findings: Findings) -> None:
     share, low, high = t_ratio(counted, total)
     findings.lines.append(
         f"Of the fall of head 1's loss on other samples by a small step along the gradient, {share:.1%} ({low:.1%} to "
-        f"{high:.1%}) comes from the predictions that the implied weight counts, and "
-        f"{findings.measures['useful_share_choice']:.1%} from the consequential choices alone; steps along parts with "
-        "a negative share make head 1 worse."
+        f"{high:.1%}) comes from predictions, made before a consequential choice, of the choice or of a "
+        f"token it decides, and {findings.measures['useful_share_choice']:.1%} from the consequential choices alone; "
+        "steps along parts with a negative share make head 1 worse."
     )
 
 

@@ -188,7 +188,7 @@ def attention_rows(
 
 
 def copying_rows(measure: str, heads: list[Row], network: Objective, tokens_N: Tensor) -> list[Row]:
-    """Returns one row per head: the share of these tokens that it copies."""
+    """Returns one row per head, with the share of `tokens_N` that the head copies."""
     copied = torch.cat(copying_shares(network, tokens_N)).tolist()
     return [
         {"measure": measure, **head, "value": value, "chance": 0.5} for head, value in zip(heads, copied, strict=True)

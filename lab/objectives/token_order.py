@@ -89,7 +89,7 @@ def ranked_positions(loss_BxT: Mask, window: int) -> Mask:
 def upcoming_tokens(tokens_BxT: Tensor, loss_BxT: Mask, rows_N: Integers, window: int) -> tuple[Tensor, Tensor]:
     """Returns the tokens 1 .. W ahead of N positions [N, W], and which of them are ranked [N, W].
 
-    A token is ranked at its first occurrence after the position among the tokens in the loss mask.
+    Only tokens in the loss mask are ranked, each at its first occurrence after the position.
 
     Args:
         rows_N: flat positions in B x P.

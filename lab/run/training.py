@@ -184,7 +184,8 @@ class TrainingRun:
     def read_best_weights(self) -> dict[str, Tensor]:
         """Reads the weights of the best checkpoint.
 
-        A kill may have left one of a later step than the run resumes from; the run will write it again.
+        If the run was killed, the stored best checkpoint may be of a later step than the one the run resumes from; the
+        run will write that checkpoint again.
         """
         stored = self.folder.read_tensors(BEST)
         assert stored is not None, "every last checkpoint is written after a best one"

@@ -1,4 +1,4 @@
-"""The exhibits by name, in the order in which a page shows those of one section.
+"""The exhibits by name. Within a section, a page shows its exhibits in this order.
 
 A new exhibit is a class in a file and a row here, or an entry point of another package in the group
 `mtp_lab.exhibits`.

@@ -62,7 +62,7 @@ class ComparedStudy:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Package or part of the machine -> the versions that its runs had."""
+        """Package or machine component -> the versions that occur in the study's runs."""
         runs = self.judged.results.runs
         columns = columns_under(runs, "environment").items()
         versions = {name: sorted(set(runs[column].dropna().map(without_point))) for name, column in columns}

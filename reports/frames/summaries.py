@@ -195,7 +195,7 @@ def differences(results: Results, judgements: list[Judgement]) -> pd.DataFrame:
 def at_equal_seconds(results: Results, judgement: Judgement) -> EqualTimeScores | None:
     """Returns the scores of a claim's arms at the training time at which the fastest of their runs ended.
 
-    Scores are interpolated linearly between evaluations. Returns None for a claim about another metric than the
+    Scores are interpolated linearly between evaluations. Returns None for a claim about a metric other than the
     study's, a claim without exactly two arms, and arms without curves.
     """
     claim = judgement.claim

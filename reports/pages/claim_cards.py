@@ -70,7 +70,10 @@ def _card(results: Results, judgement: Judgement) -> ClaimCard:
 
 
 def _difference_so_far(results: Results, judgement: Judgement, measure: Measure, arms: list[CellScore]) -> str:
-    """Returns the difference of the means of an untested claim about two arms while its study is unfinished."""
+    """Returns the difference between the means of the two arms of an untested claim while its study is unfinished.
+
+    Returns an empty string if the study is finished, the claim does not compare two arms, or an arm has no score yet.
+    """
     finished = results.ended == results.study.runs
     if finished or judgement.contrast or not judgement.claim.two_arms or not all(arm.seeds for arm in arms):
         return ""

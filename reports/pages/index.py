@@ -67,7 +67,7 @@ class StudyIndex:
 
 @dataclass(frozen=True)
 class ClaimEntry:
-    """A claim in the list below its study."""
+    """A claim as the index lists it under its study."""
 
     number: int
     verdict: str

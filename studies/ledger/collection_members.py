@@ -12,7 +12,7 @@ def stored_members(name: str, scale: str | None, home: Path) -> list[str]:
     """Returns the studies of a collection that ran.
 
     Raises:
-        UserError: none of them did.
+        UserError: no study of the collection has run.
     """
     members = [member.study for member in load_collection(name).members]
     stored = [study for study in members if StudyFolder.all_stored(home, study, scale)]

@@ -1,4 +1,4 @@
-"""Shared by the scripts that kill: a run of a few seconds, digests of its files, and child processes by pid."""
+"""Helpers for the scripts that kill runs: a spec that trains in seconds, digests of files, child processes by pid."""
 
 from contextlib import suppress
 from hashlib import sha256

@@ -17,7 +17,7 @@ def t_interval(values: Floats) -> Interval:
 
 
 def t_ratio(part: Floats, whole: Floats) -> Interval:
-    """Returns mean part / mean whole of independent pairs [n] and Student's interval of the linearised ratio."""
+    """Returns mean(part) / mean(whole) of independent pairs [n], with Student's t interval of the linearised ratio."""
     ratio = float(part.mean() / whole.mean())
     _, low, high = t_interval((part - ratio * whole) / abs(whole.mean()))
     return ratio, ratio + low, ratio + high

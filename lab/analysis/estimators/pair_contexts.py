@@ -43,7 +43,7 @@ class HeldOutPlaces:
 
     @property
     def contexts(self) -> WeightedContexts:
-        """The contexts of the places, weighted so that all eligible places count equally."""
+        """The contexts at the drawn places, weighted by sample so that all eligible places count equally."""
         samples, _ = np.nonzero(self.exists)
         weights = self.eligible.sum(axis=1) / np.maximum(1, self.exists.sum(axis=1))
         return WeightedContexts(samples, weights[samples])
@@ -113,7 +113,7 @@ def draw_held_out_places(task: Task) -> HeldOutPlaces:
 def measure_pair_terms(
     task: Task, network: Objective, held_out: HeldOutPlaces, second_head: SecondHead | None
 ) -> Iterator[PairTerms]:
-    """Measures the terms of all contexts, some samples at a time.
+    """Measures the terms of all contexts, in chunks of samples.
 
     Args:
         second_head: None if the network has no head that predicts the second token from the context alone.

@@ -13,7 +13,7 @@ class Environment(StudyExhibit):
     folds_long_tables = False
 
     def table(self) -> Table:
-        """Returns every version of every package and part of the machine."""
+        """Returns a table of packages and machine components, with every version that occurs and its number of runs."""
         table = Table("Versions and machine", [*columns_of("word", ("what", "version")), Column("runs")])
         for name, column in columns_under(self.results.runs, "environment").items():
             versions = self.results.runs[column].dropna().map(without_point)

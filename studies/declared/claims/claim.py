@@ -30,14 +30,14 @@ from studies.statistics.power import PValue
 
 
 class HasLabel(Protocol):
-    """A cell of a grid, as far as claims read it."""
+    """The part of a grid's cell that claims read."""
 
     @property
     def label(self) -> str: ...
 
 
 class Grid(Protocol):
-    """A study, as far as claims read it."""
+    """The part of a study that claims read."""
 
     @property
     def source(self) -> str:

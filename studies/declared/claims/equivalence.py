@@ -16,7 +16,7 @@ from studies.statistics.power import PValue
 class Equivalence(TwoLevels):
     """The treatment's score minus the control's is within +-margin.
 
-    A test that fails to find a difference never concludes it.
+    Failing to find a difference never supports an equivalence.
     """
 
     effect_name = "difference"

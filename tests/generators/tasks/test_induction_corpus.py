@@ -1,4 +1,4 @@
-"""Windows of real tales with new names: what is scored is right, and held-out names are new."""
+"""Windows of real tales with new names: the oracle agrees with every scored token, and held-out names are new."""
 
 import re
 from collections import Counter

@@ -44,7 +44,12 @@ def naive_modules(network: SequentialModules, batch: TensorBatch) -> Naive:
 
 
 def naive_order(network: TokenOrder, batch: TensorBatch) -> Naive:
-    """Computes dense scores, window - d or minus infinity, and the cross-entropy between two softmaxes."""
+    """Computes the next-token loss and the ranking loss from dense scores.
+
+    A token of the vocabulary scores window - d if its next occurrence in the loss mask is d <= window tokens ahead,
+    else minus infinity. The ranking loss is the cross-entropy between the softmax of the scores and that of the
+    ranking head.
+    """
     window = network.config.window
     next_token, ranking = [], []
     for tokens, carries in zip(batch.tokens_BxT, batch.loss, strict=True):
