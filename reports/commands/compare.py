@@ -12,6 +12,8 @@ from lab.run.files import write_atomically
 from reports.frames.pairs import ComparedStudy, StudyPair
 from reports.pages.comparison import render_comparison, verdict_lines, verdicts_by_claim
 from reports.pages.writing import make_output_folder
+from studies.declared.names import split_scale
+from studies.ledger.arguments import checked_name
 from studies.ledger.declared_study import find_study
 
 
@@ -49,5 +51,5 @@ def compare_command(
 
 def _study(home: Path, name: str) -> ComparedStudy:
     """Returns the stored study that `STUDY` or `STUDY@SCALE` names."""
-    stem, _, scale = name.partition("@")
-    return ComparedStudy(home, find_study(home, stem, scale or None))
+    argument, scale = split_scale(name)
+    return ComparedStudy(home, find_study(home, checked_name(home, argument, scale), scale))

@@ -13,11 +13,12 @@ from generators.foundation.options import Json, answer, note
 from lab.commands.options import DEFAULT_HOME, Home
 from reports.dashboards.board import Board
 from reports.dashboards.server import dashboard, listen, serve
-from reports.dashboards.sources import sources
+from reports.dashboards.sources import shown_name, sources
 from reports.frames.judged import read_judged
 from reports.frames.selection import nothing_ran
 from reports.pages.study import render_study
-from studies.ledger.declared_study import find_study
+from studies.ledger.declared_study import study_in
+from studies.ledger.folder import StudyFolder
 
 
 def dashboard_command(
@@ -31,12 +32,13 @@ def dashboard_command(
 ) -> None:
     """Open optuna-dashboard on the runs of studies and searches. It only reads, and shows runs as they end."""
     drawing = threading.Lock()
+    name = name and shown_name(home, name, scale)
 
     def page(name: str, scale: str) -> str:
         if ("study", name, scale) not in board.displayed:
             raise UserError(f"no study {name!r} at scale {scale!r} is shown here")
         with drawing:  # matplotlib is not thread-safe
-            return render_study(read_judged(home, find_study(home, name, scale)))
+            return render_study(read_judged(home, study_in(StudyFolder(home, name, scale))))
 
     try:
         board = Board(lambda: sources(home, name, scale))
@@ -50,7 +52,8 @@ def dashboard_command(
         trials = {study.study_name: len(study.trials) for study in board.studies()}
         url = f"http://127.0.0.1:{server.server_port}/"
         rows = [f"{study}: {count} trials" for study, count in trials.items()]
-        answer({"url": url, "studies": trials}, as_json, "\n".join([*rows, url]))
+        value = {"url": url, "studies": trials, "left_out": sorted(board.reported_errors)}
+        answer(value, as_json, "\n".join([*rows, url]))
         sys.stdout.flush()
         note(f"read in {time.monotonic() - started:.1f} s; Ctrl-C ends it")
         serve(server, board)

@@ -12,6 +12,8 @@ from reports.frames.export import check_format, every_run, write_frame
 from reports.frames.selection import stored_studies
 from reports.pages.writing import make_output_folder
 from studies.commands.options import StoredScale
+from studies.ledger.arguments import checked_names
+from studies.ledger.left_out import LeftOut
 
 
 def results_command(
@@ -24,8 +26,9 @@ def results_command(
     """Write the runs of studies to one table: cell, seed, settings, scores, parameters, times and machine of each."""
     check_format(out)
     make_output_folder(out.absolute().parent, out)
-    studies = stored_studies(home, names, scale)
-    frame = every_run(home, studies)
+    checked = checked_names(home, names, scale)
+    left_out = LeftOut.among(checked, scale, home)
+    frame = every_run(home, stored_studies(home, checked, scale, left_out), left_out)
     write_frame(frame, out)
-    value = {"results": str(out.absolute()), "studies": [study.name for study in studies], "runs": len(frame)}
-    answer(value, as_json, f"{len(frame)} runs, {len(frame.columns)} columns: {out}")
+    value = {"results": str(out.absolute()), "studies": list(dict.fromkeys(frame["study"])), "runs": len(frame)}
+    answer(value | {"left_out": left_out.reasons}, as_json, f"{len(frame)} runs, {len(frame.columns)} columns: {out}")

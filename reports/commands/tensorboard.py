@@ -14,8 +14,11 @@ from reports.frames.numbers import plural
 from reports.frames.results import read_results
 from reports.frames.selection import nothing_ran
 from studies.commands.options import StoredScale
-from studies.ledger.declared_study import find_study
+from studies.ledger.arguments import checked_names
+from studies.ledger.collection_members import expand_collections
+from studies.ledger.declared_study import study_in
 from studies.ledger.folder import StudyFolder
+from studies.ledger.left_out import LeftOut
 
 
 def tensorboard_command(
@@ -28,19 +31,25 @@ def tensorboard_command(
     as_json: Json = False,
 ) -> None:
     """Write the learning curves of studies as TensorBoard event files, one folder per run."""
-    if names:
-        studies = [find_study(home, name, scale) for name in names]
-    else:
-        folders = StudyFolder.all_stored(home, scale=scale)
-        studies = [find_study(home, folder.name, folder.scale) for folder in folders]
-    if not studies:
+    checked = checked_names(home, names, scale)
+    left_out = LeftOut.among(checked, scale, home)
+    named = [StudyFolder.latest(home, name, scale) for name in expand_collections(checked, scale, home)]
+    folders = named if checked else StudyFolder.all_stored(home, scale=scale)
+    if not folders:
         raise nothing_ran(home, scale)
     if out.exists() and any(out.iterdir()):
         raise UserError(f"--out {out}: is not empty; give an empty folder, or one that does not exist")
-    make_folder(out)
     runs = {}
-    for study in studies:
-        name = f"{study.name}-{study.scale}"
-        runs[name] = write_events(read_results(home, study), out / name)
+    for folder in folders:
+        name = f"{folder.name}-{folder.scale}"
+        with left_out.unless_readable(name):
+            results = read_results(home, study_in(folder))
+            make_folder(out)
+            runs[name] = write_events(results, out / name)
+    left_out.check_any(runs)
     lines = [f"{name}: {plural(count, 'run')}" for name, count in runs.items()]
-    answer({"folder": str(out), "runs": runs}, as_json, "\n".join([*lines, f"next: tensorboard --logdir {out}"]))
+    answer(
+        {"folder": str(out), "runs": runs, "left_out": left_out.reasons},
+        as_json,
+        "\n".join([*lines, f"next: tensorboard --logdir {out}"]),
+    )

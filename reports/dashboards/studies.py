@@ -24,7 +24,7 @@ from reports.dashboards.times import set_times
 from reports.frames.numbers import plural
 from studies.declared.measures import main_measure
 from studies.declared.study import Study
-from studies.ledger.declared_study import find_study
+from studies.ledger.declared_study import cells_of, study_in
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import CellRecord, RunRecord, VerdictRecord
 
@@ -52,8 +52,8 @@ class StudySource:
         return self.folder.files()
 
     def read(self) -> list[BoardEntry]:
-        study = find_study(self.home, self.name, self.scale)
-        cells, verdicts = self.folder.read_cells_of(study), self.folder.read_verdicts()
+        study = study_in(self.folder)
+        cells, verdicts = cells_of(self.home, study), self.folder.read_verdicts()
         lines = verdicts.verdicts if verdicts else []
         return [self._entry(part, cells, lines) for part in parts_of(study)]
 
@@ -70,7 +70,7 @@ class StudySource:
             attributes=attributes,
             version=(study, tuple(space)),
         )
-        return BoardEntry(header, self._trials(part, runs, space), study_note(part, cells, verdicts))
+        return BoardEntry(header, self._trials(part, runs, space), study_note(part, cells, verdicts, finished=self.folder.has_verdicts))
 
     def _trials(
         self, part: StudyPart, runs: dict[int, tuple[CellRecord, RunRecord]], space: dict[str, BaseDistribution]
@@ -135,8 +135,14 @@ def validation_curve(folder: RunFolder, metric: str) -> dict[int, float]:
     return {line["step"]: line[metric] for line in lines}
 
 
-def study_note(part: StudyPart, cells: list[CellRecord], verdicts: list[VerdictRecord]) -> str:
-    """Returns question, verdicts and a guide to the trials, in Markdown."""
+def study_note(
+    part: StudyPart, cells: list[CellRecord], verdicts: list[VerdictRecord], *, finished: bool
+) -> str:
+    """Returns question, verdicts and a guide to the trials, in Markdown.
+
+    Args:
+        finished: False if the verdicts are of an earlier run.
+    """
     study, declaration = part.study, part.study.declaration
     counts = [cell.counts() for cell in cells]
     ended, failed = sum(count.ended for count in counts), sum(count.failed for count in counts)
@@ -146,9 +152,10 @@ def study_note(part: StudyPart, cells: list[CellRecord], verdicts: list[VerdictR
         f"# {escape_markdown(declaration.title)}",
         f"**{escape_markdown(declaration.question)}**",
         f"Scale {escape_markdown(study.scale)}: {escape_markdown(declaration.scales[study.scale].summary)}.",
+        *(["An earlier run of this study came to these verdicts:"] if verdicts and not finished else []),
         *(f"- {verdict_line(verdict)}" for verdict in verdicts),
         f"{ended} of {plural(study.runs, 'run')} of the whole study ended, {failed} failed."
-        + ("" if verdicts else " Verdicts follow when the study ends."),
+        + ("" if finished else " Verdicts follow when the study ends."),
         f"[The current report]({report_path(study.name, study.scale)})",
         f"Each trial is one of the {PHASES[part.phase]}, and its value is {escape_markdown(declaration.metric)} on "
         f"{escape_markdown(part.split)}; {counted}. Intermediate values are the metric on validation by step"

@@ -14,18 +14,29 @@ from generators.foundation.errors import UserError
 from lab.run.files import write_atomically
 from reports.frames.results import read_results
 from studies.declared.study import Study
+from studies.ledger.left_out import LeftOut
 
 FORMATS = (".csv", ".parquet")
 
 
-def every_run(home: Path, studies: Sequence[Study]) -> pd.DataFrame:
-    """Returns the runs of studies, one study below the other."""
+def every_run(home: Path, studies: Sequence[Study], left_out: LeftOut | None = None) -> pd.DataFrame:
+    """Returns the runs of studies, one study below the other.
+
+    Args:
+        left_out: is given the studies of which a run cannot be read.
+
+    Raises:
+        UserError: a run cannot be read and no `left_out` is given, or no study can be read.
+    """
+    left_out = left_out or LeftOut(single=True)
     frames = []
     for study in studies:
-        runs = read_results(home, study).runs
-        runs.insert(0, "scale", study.scale)
-        runs.insert(0, "study", study.name)
-        frames.append(runs)
+        with left_out.unless_readable(study.name):
+            runs = read_results(home, study).runs
+            runs.insert(0, "scale", study.scale)
+            runs.insert(0, "study", study.name)
+            frames.append(runs)
+    left_out.check_any(frames)
     return pd.concat(frames, ignore_index=True)
 
 

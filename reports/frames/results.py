@@ -33,7 +33,7 @@ from generators.foundation.settings import Tree
 from lab.run.store import METRICS, TIMING, RunFolder
 from studies.declared.measures import Measure, main_measure
 from studies.declared.study import Cell, Study
-from studies.ledger.folder import StudyFolder
+from studies.ledger.declared_study import cells_of
 from studies.ledger.records import CellRecord, RunRecord
 
 RUN_COLUMNS = ["cell", "phase", "seed", "trial", "run", "status", "failure", "score", "steps", "best_step"]
@@ -107,7 +107,7 @@ def read_results(home: Path, study: Study) -> Results:
     Raises:
         UserError: a file is damaged.
     """
-    cells = StudyFolder(home, study.name, study.scale).read_cells_of(study)
+    cells = cells_of(home, study)
     rows: list[Tree] = []
     points: list[Tree] = []
     for cell in cells:

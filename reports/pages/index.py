@@ -48,6 +48,7 @@ class StudyIndex:
         chapters: in order.
         requested: the names that the user gave.
         summaries: (name, scale) -> summary of each study, in the order of the chapters.
+        left_out: name of a study that cannot be read -> why.
     """
 
     title: str
@@ -55,6 +56,7 @@ class StudyIndex:
     chapters: Sequence[IndexChapter]
     requested: Sequence[str]
     summaries: dict[tuple[str, str], StudySummary]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[ClaimLine]:
@@ -99,6 +101,7 @@ def render_index(index: StudyIndex, refresh_seconds: int | None = None) -> str:
             (verdict, verdicts.count(verdict)) for verdict in (*VERDICTS, UNTESTED) if verdict in (*VERDICTS, *verdicts)
         ],
         cautions=_cautions(index.summaries.values()),
+        left_out=index.left_out,
         sections=exhibits_on("index", lines) if lines else {},
         chapters=[(chapter, _studies(index, chapter, lines)) for chapter in index.chapters],
         commands=_commands(index),

@@ -10,13 +10,16 @@ from generators.foundation.settings import Tree
 from reports.frames.numbers import plural
 from reports.frames.selection import stored_studies
 from reports.frames.study_summary import StudySummary
+from reports.frames.text import portable
 from reports.pages.index import INDEX, IndexChapter, StudyIndex, write_index
 from reports.pages.study import page_name, write_page
 from studies.declared.collection import is_collection, load_collection
 from studies.declared.study import Study
 from studies.judging.judgement import sentence
+from studies.ledger.arguments import checked_names
 from studies.ledger.collection_members import run_command_line
 from studies.ledger.folder import StudyFolder
+from studies.ledger.left_out import LeftOut
 
 SummaryKey = tuple[str, str]
 """Name and scale of a study."""
@@ -39,6 +42,12 @@ class ReportWriter:
     out: Path | None
     written: dict[SummaryKey, tuple[list[int], StudySummary]] = field(default_factory=dict)
     """Summaries of the pages written so far, with the times of the files they were written from."""
+    left_out: LeftOut = field(init=False)
+    """The studies that cannot be read."""
+
+    def __post_init__(self) -> None:
+        self.checked = checked_names(self.home, self.names, self.scale)
+        self.left_out = LeftOut.among(self.checked, self.scale, self.home)
 
     @property
     def single(self) -> bool:
@@ -48,7 +57,7 @@ class ReportWriter:
     @property
     def studies(self) -> list[Study]:
         """The requested studies that ran."""
-        return stored_studies(self.home, self.names, self.scale)
+        return stored_studies(self.home, self.checked, self.scale, self.left_out)
 
     @property
     def folders(self) -> list[StudyFolder]:
@@ -58,7 +67,7 @@ class ReportWriter:
     @property
     def ended(self) -> bool:
         """True once all of these studies were judged."""
-        return all(folder.has_verdicts for folder in self.folders)
+        return all(folder.has_verdicts for folder in self.folders if folder.name not in self.left_out.reasons)
 
     @cached_property
     def target(self) -> Path:
@@ -101,14 +110,17 @@ class ReportWriter:
         for study, folder in zip(self.studies, self.folders, strict=True):
             key = study.name, study.scale
             times = [path.stat().st_mtime_ns for path in folder.files()]
-            if self.written.get(key, ([], None))[0] != times or refresh_seconds is None:
-                path = self.target / page_name(study)
-                self.written[key] = times, write_page(self.home, study, path, refresh_seconds)
-            summaries[key] = self.written[key][1]
+            with self.left_out.unless_readable(study.name):
+                if self.written.get(key, ([], None))[0] != times or refresh_seconds is None:
+                    path = self.target / page_name(study)
+                    self.written[key] = times, write_page(self.home, study, path, refresh_seconds)
+                summaries[key] = self.written[key][1]
+        self.left_out.check_any(summaries)
         index = self._index(summaries)
         write_index(self.target, index, refresh_seconds)
         path = self.target / INDEX
         value = {"index": str(path), "pages": {summary.page: _verdicts(summary) for summary in summaries.values()}}
+        value |= {"left_out": self.left_out.reasons}
         lines = [f"{summary.study.name:<22}{summary.answer}" for summary in summaries.values()]
         runs = plural(sum(summary.complete for summary in summaries.values()), "run")
         total = f"{plural(len(summaries), 'study')}, {runs}, {plural(len(index.lines), 'claim')}"
@@ -119,7 +131,8 @@ class ReportWriter:
         if len(self.names) == 1:
             declaration = load_collection(self.names[0]).declaration
             title, question = declaration.title, declaration.question
-        return StudyIndex(title, question, list(self._chapters(summaries)), self.names, summaries)
+        left_out = {name: portable(reason, self.home) for name, reason in self.left_out.reasons.items()}
+        return StudyIndex(title, question, list(self._chapters(summaries)), self.names, summaries, left_out)
 
     def _chapters(self, summaries: dict[SummaryKey, StudySummary]) -> Iterator[IndexChapter]:
         """Yields the chapters of the one collection requested, or a single chapter."""
@@ -134,7 +147,7 @@ class ReportWriter:
                 member.study: run_command_line(member.study, scale)
                 + "".join(f" --set {key}=..." for key in member.needs)
                 for member in chapter.studies
-                if member.study not in studies
+                if member.study not in studies and member.study not in self.left_out.reasons
             }
             yield IndexChapter(chapter.title, chapter.text, ran, absent)
 

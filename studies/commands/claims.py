@@ -6,10 +6,13 @@ import typer
 
 from generators.foundation.errors import UserError
 from generators.foundation.options import Json, answer
+from generators.foundation.settings import Tree
 from lab.commands.options import DEFAULT_HOME, Home
 from studies.commands.options import StoredScale
+from studies.ledger.arguments import checked_names
 from studies.ledger.collection_members import expand_collections
 from studies.ledger.folder import StudyFolder
+from studies.ledger.left_out import LeftOut
 
 
 def claims_command(
@@ -25,16 +28,24 @@ def claims_command(
     from studies.judging.judgement import sentence
     from studies.ledger.declared_study import find_study
 
-    studies = expand_collections(names or [], scale, home)
+    checked = checked_names(home, names, scale)
+    studies = expand_collections(checked, scale, home)
     studies = studies or sorted({folder.name for folder in StudyFolder.all_stored(home, scale=scale)})
     if not studies:
         at_scale = f" at scale {scale}" if scale else ""
         raise UserError(f"no study ran{at_scale} under {home}; start with: lab study run quick")
-    value, lines = {}, []
+    value: Tree = {}
+    lines: list[str] = []
+    left_out = LeftOut.among(checked, scale, home)
     for name in studies:
-        study = find_study(home, name, scale)
-        judgements = judge_stored(home, study)
-        verdicts = [judgement.record().tree() for judgement in judgements]
-        value[study.name] = {"scale": study.scale, "verdicts": verdicts}
-        lines += [f"{study.name}, scale {study.scale}", *(f"  {sentence(judgement)}" for judgement in judgements)]
+        with left_out.unless_readable(name):
+            study = find_study(home, name, scale)
+            judgements = judge_stored(home, study)
+            folder = StudyFolder(home, study.name, study.scale)
+            verdicts = [judgement.record().tree() for judgement in judgements]
+            value[name] = {"scale": study.scale, "finished": folder.has_verdicts, "verdicts": verdicts}
+            lines += [f"{name}, scale {study.scale}" + (f", {folder.standing}" if folder.standing else "")]
+            lines += [f"  {sentence(judgement)}" for judgement in judgements]
+    left_out.check_any(value)
+    value |= {name: {"verdicts": [], "left_out": reason} for name, reason in left_out.reasons.items()}
     answer(value, as_json, "\n".join(lines))

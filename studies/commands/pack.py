@@ -9,6 +9,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.options import Json, answer
 from lab.commands.options import DEFAULT_HOME, Home
 from studies.commands.options import StoredScale
+from studies.ledger.arguments import checked_names
 from studies.ledger.collection_members import expand_collections
 
 
@@ -23,7 +24,7 @@ def pack_command(
     from lab.run.files import write_atomically
     from studies.ledger.archive import pack
 
-    archives = [pack(home, name, scale) for name in expand_collections(names, scale, home)]
+    archives = [pack(home, name, scale) for name in expand_collections(checked_names(home, names, scale), scale, home)]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -6,6 +6,7 @@ import typer
 
 from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.options import Assignments, Json, answer, note
+from generators.foundation.settings import Tree
 from lab.commands.options import DEFAULT_HOME, Home
 from studies.commands.options import (
     Address,
@@ -18,7 +19,9 @@ from studies.commands.options import (
     Workers,
     executor_choice,
 )
+from studies.declared.catalog import COLLECTIONS, STUDIES
 from studies.declared.collection import is_collection, load_collection
+from studies.ledger.arguments import note_on_catalog_name
 from studies.ledger.collection_members import left_out_text, run_command_line
 from studies.running.executors.table import ExecutorChoice
 
@@ -61,9 +64,11 @@ def run_study(
     from studies.running.shard import WHOLE, Shard
 
     part = Shard.parse(shard) if shard else WHOLE
+    note_on_catalog_name(name, STUDIES)
     study = load(name, scale, assignments)
     result = running.run_study(study, choice.create(study), choice.home, part)
-    value = {"study": name, "scale": scale, "trained": result.trained, "failed": result.failures}
+    value: Tree = {"study": study.name, "scale": scale, "changed": result.changed}
+    value |= {"trained": result.trained, "failed": result.failures}
     if part != WHOLE:
         whole = run_command_line(name, scale, choice.home)
         prose = f"shard {shard}: {result.ended} of {result.runs} runs ended; once every shard has: {whole}"
@@ -82,6 +87,7 @@ def run_collection(name: str, scale: str, assignments: list[str], choice: Execut
     from studies.running import run_collection as running
     from studies.running.run_study import StudyResult
 
+    note_on_catalog_name(name, COLLECTIONS)
     collection = load_collection(name)
 
     def show(result: StudyResult) -> None:

@@ -16,6 +16,8 @@ from studies.commands.options import (
     Workers,
     executor_choice,
 )
+from studies.declared.catalog import SEARCHES
+from studies.ledger.arguments import note_on_catalog_name
 from studies.ledger.folder import SEARCH
 
 
@@ -46,6 +48,7 @@ def search_command(
     from studies.running.search import SearchCoordinator
 
     choice = executor_choice(executor, home, workers, run_limit, address, gpus_per_run, executor_set)
+    note_on_catalog_name(name, SEARCHES)
     search = load_search(name, scale, assignments or [])
     coordinator = SearchCoordinator(search, home, note)
     record = coordinator.run(choice.create(search))

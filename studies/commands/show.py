@@ -6,7 +6,9 @@ import typer
 
 from generators.foundation.options import Assignments, Json, answer
 from studies.commands.options import Scale, StudyName
+from studies.declared.catalog import COLLECTIONS, STUDIES
 from studies.declared.collection import is_collection, load_collection
+from studies.ledger.arguments import note_on_catalog_name
 from studies.ledger.collection_members import left_out_text, run_command_line
 
 
@@ -38,6 +40,7 @@ def show_study(
     from studies.running.cost import duration_text, estimate_time, plan_study
     from studies.running.executors.table import usual_workers
 
+    note_on_catalog_name(name, STUDIES)
     study = load(name, scale, assignments)
     declaration = study.declaration
     plan = plan_study(study)
@@ -88,6 +91,7 @@ def show_collection(name: str, scale: str, assignments: list[str], as_json: bool
     from studies.declared.loading import load
     from studies.running.cost import plan_study
 
+    note_on_catalog_name(name, COLLECTIONS)
     collection = load_collection(name)
     studies = {member: load(member, scale, own) for member, own in collection.assigned(assignments).items()}
     plans = {member: plan_study(study) for member, study in studies.items()}

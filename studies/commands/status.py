@@ -7,7 +7,9 @@ from generators.foundation.settings import Tree
 from lab.commands.options import DEFAULT_HOME, Home
 from studies.commands.options import StoredScale, StudyName
 from studies.declared.collection import is_collection, load_collection
+from studies.ledger.arguments import checked_name, note_file_of_that_name
 from studies.ledger.folder import StudyFolder
+from studies.ledger.left_out import LeftOut
 
 
 def status_command(
@@ -19,7 +21,7 @@ def status_command(
 
 def show_study(name: str, scale: str | None, home: Path, as_json: bool) -> None:
     """Prints the trials, seeds and failures of each cell."""
-    folder = StudyFolder.latest(home, name, scale)
+    folder = StudyFolder.latest(home, checked_name(home, name, scale), scale)
     study = folder.read_study()
     counts = {cell.label: cell.counts() for cell in folder.read_cells()}
     lines = [
@@ -27,24 +29,40 @@ def show_study(name: str, scale: str | None, home: Path, as_json: bool) -> None:
         f"{cell.failed} failed"
         for label, cell in counts.items()
     ]
-    total = f"{sum(cell.ended for cell in counts.values())} of {study.runs} runs ended"
+    outdated = folder.outdated_parts()
+    lines += [f"left out: {part}, which ran another version of the study" for part in outdated]
+    lines += [f"{sum(cell.ended for cell in counts.values())} of {study.runs} runs ended"]
+    lines += [folder.standing] if folder.standing else []
     cells = {label: cell.tree() for label, cell in counts.items()}
-    value = {"study": study.name, "scale": study.scale, "runs": study.runs, "cells": cells}
-    answer(value, as_json, "\n".join([*lines, total]))
+    value = {"study": study.name, "scale": study.scale, "runs": study.runs, "finished": folder.has_verdicts}
+    answer(value | {"cells": cells, "left_out": outdated}, as_json, "\n".join(lines))
 
 
 def show_collection(name: str, scale: str | None, home: Path, as_json: bool) -> None:
     """Prints how many runs of each study have ended."""
     value: dict[str, Tree | None] = {}
     lines = []
+    left_out = LeftOut.among([name], scale, home)
+    note_file_of_that_name(name, "the catalog's collection")
     for member in load_collection(name).members:
+        if member.study in left_out.reasons:
+            continue
         if not StudyFolder.all_stored(home, member.study, scale):
             lines.append(f"{member.study:<22}never ran")
             value[member.study] = None
             continue
-        folder = StudyFolder.latest(home, member.study, scale)
-        study = folder.read_study()
-        ended = sum(cell.counts().ended for cell in folder.read_cells())
-        lines.append(f"{member.study:<22}{ended} of {study.runs} runs ended, scale {study.scale}")
-        value[member.study] = {"scale": study.scale, "runs": study.runs, "ended": ended}
+        with left_out.unless_readable(member.study):
+            folder = StudyFolder.latest(home, member.study, scale)
+            study = folder.read_study()
+            ended = sum(cell.counts().ended for cell in folder.read_cells())
+            standing = "" if folder.has_verdicts else ", unfinished"
+            lines.append(f"{member.study:<22}{ended} of {study.runs} runs ended, scale {study.scale}{standing}")
+            value[member.study] = {
+                "scale": study.scale,
+                "runs": study.runs,
+                "ended": ended,
+                "finished": folder.has_verdicts,
+            }
+    value |= {study: {"left_out": reason} for study, reason in left_out.reasons.items()}
+    lines += [f"{study:<22}left out: {reason}" for study, reason in left_out.reasons.items()]
     answer(value, as_json, "\n".join(lines))

@@ -1,9 +1,13 @@
-"""The files that the lab ships: studies, searches and collections. Each kind has its own folder."""
+"""The files that the lab ships: studies, searches and collections, each in a folder of its own and found by name.
+
+The name of any other file is made here too, because it must not be that of a collection.
+"""
 
 from pathlib import Path
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import suggestion
+from studies.declared.names import is_path, refusal_of_name, stem_of
 
 FOLDER = Path(__file__).parents[1] / "catalog"
 
@@ -25,7 +29,7 @@ class Catalog:
     @property
     def names(self) -> list[str]:
         """Names of the files, sorted."""
-        return sorted(path.stem for path in self.folder.glob("*.toml"))
+        return sorted(stem_of(path) for path in self.folder.glob("*.toml"))
 
     def path(self, name: str) -> Path:
         """Returns the path of a file in the catalog, whether or not it exists."""
@@ -37,15 +41,32 @@ class Catalog:
         Raises:
             UserError: the catalog has no such name.
         """
-        if name.endswith(".toml") or "/" in name:
+        if is_path(name):
             return Path(name)
-        if not self.path(name).exists():
+        if name not in self.names:
             names = [*self.names, *(self.alternatives.names if self.alternatives else ())]
             near = suggestion(name, names)
             raise UserError(f"{self.noun} {name!r}: not in the catalog; {near}, or give the path of a .toml file")
         return self.path(name)
 
+    def ships(self, path: Path) -> bool:
+        """Tells whether a file is one of the catalog."""
+        return path.resolve().parent == self.folder.resolve()
+
 
 COLLECTIONS = Catalog("collection", FOLDER / "collections")
 SEARCHES = Catalog("search", FOLDER / "searches")
 STUDIES = Catalog("study", FOLDER, alternatives=COLLECTIONS)
+
+
+def name_of(path: Path) -> str:
+    """Returns the name of the study or search in a file.
+
+    Raises:
+        UserError: the file's name cannot be one.
+    """
+    name = stem_of(path)
+    reason = "a collection has it" if name in COLLECTIONS.names else refusal_of_name(name)
+    if reason:
+        raise UserError(f"{path}: {name!r} cannot be the name of a study or a search: {reason}; rename the file")
+    return name

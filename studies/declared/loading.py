@@ -4,7 +4,7 @@ from pathlib import Path
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import read_toml, suggestion, validate
-from studies.declared.catalog import STUDIES
+from studies.declared.catalog import STUDIES, name_of
 from studies.declared.checks.claims import check_claims
 from studies.declared.checks.grid import check_exclusions, check_settings
 from studies.declared.checks.runs import check_runs, check_specs, covering
@@ -45,8 +45,8 @@ def load(name: str, scale: str, assignments: list[str]) -> Study:
 
 
 def study_at_scale(path: Path, declaration: StudyDeclaration, scale: str, assignments: list[str]) -> Study:
-    """Applies a scale and `--set` assignments to a study file; most checks follow later."""
-    chosen = scale_named(declaration.scales, scale, path)
+    """Applies a scale and `--set` assignments to a study file; most of the result is still to be checked."""
+    name, chosen = name_of(path), scale_named(declaration.scales, scale, path)
     search = declaration.tuning.search
     if unknown := [key for key in chosen.search if key not in search]:
         raise UserError(
@@ -56,18 +56,18 @@ def study_at_scale(path: Path, declaration: StudyDeclaration, scale: str, assign
 
     def reserved(key: str) -> str | None:
         if key in declaration.factors:
-            return f"is a factor of {path.stem}; change its levels in the study file"
+            return f"is a factor of {name}; change its levels in the study file"
         for factor in declaration.levels:
             if key.startswith(f"{factor}."):
                 return (
-                    f"is part of {factor}, a factor of {path.stem} whose levels are tables; "
+                    f"is part of {factor}, a factor of {name} whose levels are tables; "
                     f"change them in the study file, under levels.{factor}"
                 )
         return None
 
     tuning = declaration.tuning.model_copy(update={"search": search | chosen.search})
     return Study(
-        name=path.stem,
+        name=name,
         scale=scale,
         source=str(path),
         declaration=declaration.model_copy(update={"tuning": tuning}),

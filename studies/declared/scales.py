@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree, split_assignment, suggestion
 from studies.declared.levels import assign, copied
+from studies.declared.names import refusal_of_scale
 
 SMOKE = "smoke"
 """The scale that only shows that a study runs; its seeds may be too few to decide any claim."""
@@ -18,8 +19,11 @@ def scale_named(scales: Mapping[str, S], name: str, path: Path) -> S:
     """Returns the scale of that name in a file.
 
     Raises:
-        UserError: the file has no such scale.
+        UserError: the file has no such scale, or one whose name cannot be that of a folder.
     """
+    for scale in scales:
+        if reason := refusal_of_scale(scale):
+            raise UserError(f"{path}: scales: {scale!r} cannot be the name of a scale: {reason}; rename it")
     if name not in scales:
         raise UserError(f"{path}: --scale {name}: no such scale; {suggestion(name, list(scales))}")
     return scales[name]

@@ -11,7 +11,7 @@ from generators.foundation.settings import Settings, Tree, read_toml, suggestion
 from lab.run.evaluation import SCORES
 from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec, parse_spec
-from studies.declared.catalog import SEARCHES
+from studies.declared.catalog import SEARCHES, name_of
 from studies.declared.levels import changed, short
 from studies.declared.ranges import Range
 from studies.declared.scales import base_at_scale, scale_named
@@ -80,7 +80,7 @@ def load_search(name: str, scale: str, assignments: list[str]) -> Search:
     """
     path = SEARCHES.locate(name)
     declaration = validate(SearchDeclaration, read_toml(path), str(path))
-    chosen = scale_named(declaration.scales, scale, path)
+    file_name, chosen = name_of(path), scale_named(declaration.scales, scale, path)
     for key in chosen.space:
         if key not in declaration.space:
             near = suggestion(key, list(declaration.space))
@@ -88,10 +88,10 @@ def load_search(name: str, scale: str, assignments: list[str]) -> Search:
     space = {key: dimension(key, value, str(path)) for key, value in (declaration.space | chosen.space).items()}
 
     def reserved(key: str) -> str | None:
-        return f"is searched in {path.stem}; change its choices in the file, under space" if key in space else None
+        return f"is searched in {file_name}; change its choices in the file, under space" if key in space else None
 
     search = Search(
-        name=path.stem,
+        name=file_name,
         scale=scale,
         source=str(path),
         declaration=declaration,

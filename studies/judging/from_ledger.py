@@ -5,7 +5,7 @@ from pathlib import Path
 from studies.declared.study import Study
 from studies.judging.judge import judge
 from studies.judging.judgement import Judgement
-from studies.ledger.folder import StudyFolder
+from studies.ledger.declared_study import cells_of
 from studies.ledger.scores import scores_for
 
 
@@ -15,5 +15,4 @@ def judge_stored(home: Path, study: Study) -> list[Judgement]:
     Args:
         home: the folder that the study ran under.
     """
-    cells = StudyFolder(home, study.name, study.scale).read_cells_of(study)
-    return judge(study, scores_for(study, cells))
+    return judge(study, scores_for(study, cells_of(home, study)))

@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from generators.foundation.errors import UserError
 from lab.run.files import make_folder, write_atomically
 from lab.run.store import ENVIRONMENT, METRICS, RESULT, SPEC, TIMING
+from studies.declared.collection import is_collection
+from studies.declared.names import refusal_of_name
 from studies.ledger.folder import LEDGER, LOOKS, STUDY, VERDICTS, StudyFolder
 from studies.ledger.records import LedgerRecord, R, Record, StudyRecord
 
@@ -40,8 +42,7 @@ def pack(home: Path, name: str, scale: str | None) -> tuple[str, bytes]:
     folder = StudyFolder.latest(home, name, scale)
     if not folder.has_verdicts:
         raise UserError(
-            f"{folder.name}, scale {folder.scale}: has not come to its verdicts; "
-            f"go on first: lab study run {name} --scale {folder.scale}"
+            f"{folder.name}, scale {folder.scale}: has not come to its verdicts; go on first: {folder.run_command}"
         )
     runs = sorted({run.identity for cell in folder.read_cells() for run in cell.runs})
     paths = [folder.path / file for file in STUDY_FILES]
@@ -73,6 +74,9 @@ def unpack(path: Path, home: Path) -> tuple[str, str, int]:
     if len(studies) != 1:
         raise UserError(f"{path}: holds {len(studies)} studies; should be an archive of one, as lab study pack writes")
     ((study, scale),) = studies
+    reason = "a collection has it" if is_collection(study) else refusal_of_name(study) or refusal_of_name(scale)
+    if reason:
+        raise UserError(f"{path}: {study!r} at scale {scale!r} cannot be the name of a study: {reason}")
     examine(path, files, study, scale)
     for name, content in files.items():
         target = home / name

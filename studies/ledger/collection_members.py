@@ -1,26 +1,43 @@
 """The studies of a collection that ran, and the commands that run a study or a collection."""
 
+import shlex
+from contextlib import suppress
 from pathlib import Path
 
 from generators.foundation.errors import UserError
 from lab.commands.options import DEFAULT_HOME
 from studies.declared.collection import is_collection, load_collection
 from studies.ledger.folder import StudyFolder
+from studies.ledger.origins import is_of_catalog, origin_text
 
 
 def stored_members(name: str, scale: str | None, home: Path) -> list[str]:
-    """Returns the studies of a collection that ran.
+    """Returns the studies of a collection that ran. A study of another file with a member's name is none of them.
 
     Raises:
         UserError: no study of the collection has run.
     """
     members = [member.study for member in load_collection(name).members]
-    stored = [study for study in members if StudyFolder.all_stored(home, study, scale)]
+    foreign = foreign_members([name], scale, home)
+    stored = [study for study in members if StudyFolder.all_stored(home, study, scale) and study not in foreign]
     if not stored:
         at_scale = f" at scale {scale}" if scale else ""
         command = run_command_line(name, scale or "cpu")
         raise UserError(f"no study of {name} ran{at_scale} under {home}; start with: {command}")
     return stored
+
+
+def foreign_members(names: list[str], scale: str | None, home: Path) -> dict[str, str]:
+    """Returns the members of collections whose name belongs to another file in a home -> where that one came from."""
+    foreign = {}
+    for name in filter(is_collection, names):
+        for member in load_collection(name).members:
+            if StudyFolder.all_stored(home, member.study, scale):
+                folder = StudyFolder.latest(home, member.study, scale)
+                with suppress(UserError):  # what cannot be read is named by what reads it
+                    if not is_of_catalog(folder):
+                        foreign[member.study] = f"came from {origin_text(folder)}, not from the catalog"
+    return foreign
 
 
 def expand_collections(names: list[str], scale: str | None, home: Path) -> list[str]:
@@ -32,10 +49,10 @@ def expand_collections(names: list[str], scale: str | None, home: Path) -> list[
 
 
 def run_command_line(name: str, scale: str, home: Path = DEFAULT_HOME, action: str = "study run") -> str:
-    """Returns the command line of `lab study run`, or of another command on a study, without default options."""
-    scale_option = "" if scale == "cpu" else f" --scale {scale}"
-    home_option = "" if home == DEFAULT_HOME else f" --home {home}"
-    return f"lab {action} {name}{scale_option}{home_option}"
+    """Returns the command that runs a study, or does something else with it, without options that are the default."""
+    scale_option = "" if scale == "cpu" else f" --scale {shlex.quote(scale)}"
+    home_option = "" if home == DEFAULT_HOME else f" --home {shlex.quote(str(home))}"
+    return f"lab {action} {shlex.quote(name)}{scale_option}{home_option}"
 
 
 def left_out_text(needs: list[str]) -> str:

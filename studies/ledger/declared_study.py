@@ -1,33 +1,63 @@
-"""A declared study to its stored record, and back."""
+"""A declared study to its stored record, and back; and its cells, which are read with the version that wrote them."""
 
 from dataclasses import fields
 from pathlib import Path
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import validate
-from studies.declared.catalog import STUDIES
+from studies.declared.catalog import name_of
+from studies.declared.loading import read_study_file, study_at_scale
+from studies.declared.names import is_path
 from studies.declared.study import Study
 from studies.declared.study_file import StudyDeclaration
 from studies.ledger.folder import StudyFolder
-from studies.ledger.records import StudyRecord
+from studies.ledger.origins import is_shipped, remedy
+from studies.ledger.records import CellRecord, StudyRecord, catalog_source
+from studies.ledger.versions import differing_keys, listed, study_content
 
 
 def record_of(study: Study) -> StudyRecord:
     """Returns the record from which a study can be read and run again."""
     plain = {field.name: getattr(study, field.name) for field in fields(study)}
-    if Path(study.source).parent == STUDIES.folder:
-        plain["source"] = f"studies/catalog/{study.name}.toml"  # wherever the lab is installed
+    if is_shipped(Path(study.source)):
+        plain["source"] = catalog_source(study.name)
     plain |= {"assignments": list(study.assignments), "declaration": study.declaration.model_dump(mode="json")}
     return StudyRecord(**plain, runs=study.runs)
 
 
-def find_study(home: Path, name: str, scale: str | None) -> Study:
+def find_study(home: Path, argument: str, scale: str | None) -> Study:
     """Returns a study as it last ran; without a scale, at the scale that ran last.
 
+    Args:
+        argument: the study's name, or the path of its file, whose content must then be what is stored.
+
     Raises:
-        UserError: the study never ran, or neither this version of the lab nor an installed package can read it.
+        UserError: the study never ran; or neither this version of the lab nor an installed package can read it; or the
+            file says something else than what is stored.
     """
-    folder = StudyFolder.latest(home, name, scale)
+    if not is_path(argument):
+        return study_in(StudyFolder.latest(home, argument, scale))
+    path = Path(argument)
+    declaration = read_study_file(path)
+    folder = StudyFolder.latest(home, name_of(path), scale, argument)
+    stored = study_in(folder)
+    keys = [f"scales.{folder.scale}"]
+    if folder.scale in declaration.scales:
+        study = study_at_scale(path, declaration, folder.scale, list(stored.assignments))
+        keys = differing_keys(study_content(stored), study_content(study))
+    if keys:
+        raise UserError(
+            f"{path}: differs from what is stored in {folder.path} ({listed(keys)}); {remedy(folder, path)}"
+        )
+    return stored
+
+
+def study_in(folder: StudyFolder) -> Study:
+    """Returns the study in a folder as it last ran.
+
+    Raises:
+        UserError: neither this version of the lab nor an installed package can read it.
+    """
     record = folder.read_study()
     plain = {field: getattr(record, field) for field in StudyRecord.model_fields if field != "runs"}
     try:
@@ -35,3 +65,22 @@ def find_study(home: Path, name: str, scale: str | None) -> Study:
     except UserError as error:
         raise folder.of_another_version(str(error)) from None
     return Study(**plain | {"declaration": declaration, "assignments": tuple(record.assignments)})
+
+
+def cells_of(home: Path, study: Study) -> list[CellRecord]:
+    """Returns the cells of a study's grid as last written, in the order of the grid.
+
+    Raises:
+        UserError: what is stored under the study's name is another version of it, or another study.
+    """
+    folder = StudyFolder(home, study.name, study.scale)
+    if not folder.is_stored:
+        return []
+    cells = {cell.label: cell for cell in folder.read_cells()}
+    # Afterwards, because a ledger is emptied before another version is written.
+    if keys := differing_keys(study_content(study_in(folder)), study_content(study)):
+        raise UserError(
+            f"{study.source}: differs from what is stored in {folder.path} ({listed(keys)}); read what is stored by "
+            f"its name, {study.name}, or run the study as it is now"
+        )
+    return [cells[cell.label] for cell in study.cells if cell.label in cells]

@@ -4,17 +4,23 @@
         study.json       the study as it last ran
         ledger.json      its cells: trials, winner and confirming runs, with scores and failures
         journal.log      the same trials for optuna's tools
-        verdicts.json    the verdicts on its claims, written last
+        verdicts.json    the verdicts on its claims; those of an earlier run stay until a later one ends
         looks.json       the numbers of seeds at which it was ever judged, and the looks declared then
-        search.json      the current state of a search
+        state.json       the file that ran last, and whether that run ended; written first and last
+        search.json      a search as it stands
         shards/i-of-k/   study.json, ledger.json and journal.log of a part of the cells, until the whole study runs
 
-Everything but the looks can be written again from the runs. Reading imports nothing that trains or judges.
+Everything but the looks can be written again from the runs. A ledger is emptied before the study.json of another
+version is written next to it, so the two never disagree. Reading imports nothing that trains or judges.
 """
 
+import os
+import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from pydantic import ValidationError
 
@@ -25,16 +31,14 @@ from studies.ledger.records import (
     LedgerRecord,
     LooksRecord,
     R,
+    StateRecord,
     StudyRecord,
     VerdictsRecord,
 )
 from studies.ledger.search_records import SearchRecord
 
-if TYPE_CHECKING:
-    from studies.declared.study import Study
-
 STUDY, LEDGER, JOURNAL, SEARCH = "study.json", "ledger.json", "journal.log", "search.json"
-VERDICTS, LOOKS, SHARDS = "verdicts.json", "looks.json", "shards"
+VERDICTS, LOOKS, STATE, SHARDS = "verdicts.json", "looks.json", "state.json", "shards"
 
 
 class StudyFolder:
@@ -59,28 +63,32 @@ class StudyFolder:
         """Deletes what the shards of the study wrote."""
         shutil.rmtree(self.path / SHARDS, ignore_errors=True)
 
+    @property
+    def is_stored(self) -> bool:
+        """True where the study ran, whole or in shards."""
+        return bool(self._parts(STUDY))
+
     @classmethod
     def all_stored(cls, home: Path, name: str | None = None, scale: str | None = None) -> list[Self]:
         """Returns the folders of studies that ran, whole or in shards, in the order of names and scales.
 
         Args:
-            name: a study's name or the path of its file; any study where None.
+            name: a study's name; any study where None.
             scale: any scale where None.
         """
-        pattern = f"studies/{Path(name).stem if name else '*'}/{scale or '*'}"
-        paths = {path.parent for path in home.glob(f"{pattern}/{STUDY}")}
-        paths |= {path.parents[2] for path in home.glob(f"{pattern}/{SHARDS}/*/{STUDY}")}
-        return [cls(home, path.parent.name, path.name) for path in sorted(paths)]
+        return [folder for folder in cls._places(home, name, scale) if folder.is_stored]
 
     @classmethod
     def all_searches(cls, home: Path, name: str | None = None, scale: str | None = None) -> list[Self]:
         """Returns the folders of searches that ran, as `all_stored` does of studies."""
-        paths = home.glob(f"studies/{Path(name).stem if name else '*'}/{scale or '*'}/{SEARCH}")
-        return [cls(home, path.parent.parent.name, path.parent.name) for path in sorted(paths)]
+        return [folder for folder in cls._places(home, name, scale) if (folder.path / SEARCH).exists()]
 
     @classmethod
-    def latest(cls, home: Path, name: str, scale: str | None) -> Self:
+    def latest(cls, home: Path, name: str, scale: str | None, argument: str | None = None) -> Self:
         """Returns the folder of a study; without a scale, of the scale that ran last.
+
+        Args:
+            argument: what a command was given for the name, if it was a path.
 
         Raises:
             UserError: the study never ran.
@@ -88,9 +96,16 @@ class StudyFolder:
         folders = cls.all_stored(home, name, scale)
         if not folders:
             at_scale = f" at scale {scale}" if scale else ""
-            stem = Path(name).stem
-            raise UserError(f"study {stem!r} never ran{at_scale} under {home}; run it first: lab study run {name}")
+            command = f"lab study run {shlex.quote(argument or name)}"
+            raise UserError(f"study {name!r} never ran{at_scale} under {home}; run it first: {command}")
         return max(folders, key=lambda folder: folder._newest(STUDY).stat().st_mtime)
+
+    @classmethod
+    def _places(cls, home: Path, name: str | None, scale: str | None) -> Iterator[Self]:
+        """Yields the folders that exist, in the order of names and scales."""
+        for study in _folders_in(home / "studies", name):
+            for place in _folders_in(study, scale):
+                yield cls(home, study.name, place.name)
 
     def files(self) -> list[Path]:
         """Returns the JSON files of a study and its shards that exist; they change whenever the study advances."""
@@ -99,58 +114,108 @@ class StudyFolder:
             self.path / LEDGER,
             *sorted(self.path.glob(f"{SHARDS}/*/*.json")),
             self.path / VERDICTS,
+            self.path / STATE,
         ]
         return [path for path in paths if path.exists()]
 
     def read_study(self) -> StudyRecord:
-        """Returns the study as it last ran, whole or in shards."""
-        return _parse(StudyRecord, self._newest(STUDY), self.of_another_version())
+        """Returns the study as it last ran, whole or in shards.
+
+        Raises:
+            UserError: it cannot be read here, or its folder was renamed.
+        """
+        path = self._newest(STUDY)
+        record = _parse(StudyRecord, path, self.of_another_version())
+        if (record.name, record.scale) != (self.name, self.scale):
+            raise UserError(
+                f"{path}: is study {record.name!r} at scale {record.scale}, but its folder has another name; give the "
+                "folder its name back"
+            )
+        return record
 
     def of_another_version(self, reason: str = "") -> UserError:
         """Returns the error for a stored study that cannot be read here, with the reason if it is known."""
         detail = f" ({reason})" if reason else ""
         return UserError(
             f"study {self.name!r} under {self.home} was stored by another version of the lab, or with a package that "
-            f"is missing here{detail}; run it again, which keeps its runs: lab study run {self.name}"
+            f"is missing here{detail}; run it again, which keeps its runs: {self.run_command}"
         )
+
+    @property
+    def run_command(self) -> str:
+        """The command that runs the study again, from the file that ran last if it is known."""
+        origin, argument = self.read_state().origin, self.name
+        if origin:
+            argument = os.path.relpath(self.home.resolve() / origin)
+        elif self.is_stored:
+            with suppress(ValidationError):
+                record = StudyRecord.model_validate_json(self._newest(STUDY).read_bytes())
+                argument = self.name if record.is_of_catalog else f"{self.name}.toml"
+        return f"lab study run {shlex.quote(argument)} --scale {self.scale}"
 
     def write_study(self, record: StudyRecord) -> None:
         """Writes study.json."""
         self._write(STUDY, record.tree())
 
     def read_cells(self) -> list[CellRecord]:
-        """Returns the cells as last written. The ledger of a shard is later than that of the whole study."""
-        shards = sorted(self.path.glob(f"{SHARDS}/*/{LEDGER}"), key=lambda path: path.stat().st_mtime)
-        whole = [self.path / LEDGER] if (self.path / LEDGER).exists() else []
-        damaged = UserError(f"{self.path}: its ledger is damaged; run the study again, which rewrites it")
-        ledgers = [_parse(LedgerRecord, path, damaged) for path in [*whole, *shards]]
+        """Returns the cells as last written, whatever the study. The ledger of a shard is later than the whole one.
+
+        A ledger that another version of the study wrote, as that of a shard from before an edit, is left out.
+        """
+        damaged = UserError(f"{self.path}: its ledger is damaged; run the study again, which writes it anew")
+        version = self._version_in(self._newest(STUDY).parent) if self.is_stored else None
+        paths = [path for path in self._parts(LEDGER) if self._version_in(path.parent) == version]
+        ledgers = [_parse(LedgerRecord, path, damaged) for path in paths]
         return list({cell.label: cell for ledger in ledgers for cell in ledger.cells}.values())
 
-    def read_cells_of(self, study: "Study") -> list[CellRecord]:
-        """Returns the cells of a study's grid as last written, in the order of the grid."""
-        cells = {cell.label: cell for cell in self.read_cells()}
-        return [cells[cell.label] for cell in study.cells if cell.label in cells]
+    def _version_in(self, folder: Path) -> Tree | None:
+        path = folder / STUDY
+        return _parse(StudyRecord, path, self.of_another_version()).version if path.exists() else None
 
     def write_cells(self, cells: list[CellRecord]) -> None:
         """Writes ledger.json."""
         self._write(LEDGER, LedgerRecord(cells=cells).tree())
 
+    def read_state(self) -> StateRecord:
+        """Returns the state of the study. Where it was never written, its verdicts were written last."""
+        path = self.path / STATE
+        if not path.exists():
+            return StateRecord(origin=None, finished=(self.path / VERDICTS).exists())
+        try:
+            return StateRecord.model_validate_json(path.read_bytes())
+        except ValidationError:
+            return StateRecord(origin=None, finished=False)
+
+    def write_state(self, record: StateRecord) -> None:
+        """Writes state.json."""
+        self._write(STATE, record.tree())
+
     @property
     def has_verdicts(self) -> bool:
-        """True where the study was judged when it last ran."""
-        return (self.path / VERDICTS).exists()
+        """True where the study was judged when it last ran; False where stored verdicts are of an earlier run."""
+        return (self.path / VERDICTS).exists() and self.read_state().finished
+
+    @property
+    def standing(self) -> str:
+        """Says that the study is unfinished, and whether its verdicts are of an earlier run; empty once it ended."""
+        if self.has_verdicts:
+            return ""
+        earlier = "; the verdicts in verdicts.json are of an earlier run" if (self.path / VERDICTS).exists() else ""
+        return f"unfinished: it is running, or was stopped before its verdicts{earlier}"
+
+    def outdated_parts(self) -> list[str]:
+        """Returns the parts whose cells are left out because another version of the study wrote them."""
+        version = self._version_in(self._newest(STUDY).parent)
+        folders = [path.parent for path in self._parts(LEDGER) if self._version_in(path.parent) != version]
+        return ["the whole study" if folder == self.path else f"shard {folder.name}" for folder in folders]
 
     def read_verdicts(self) -> VerdictsRecord | None:
-        """Returns the verdicts of the last time the study ended; None where it has not ended since."""
+        """Returns the verdicts of the last run that ended, which `has_verdicts` tells apart; None where none did."""
         return self._read(VERDICTS, VerdictsRecord)
 
     def write_verdicts(self, record: VerdictsRecord) -> None:
         """Writes verdicts.json."""
         self._write(VERDICTS, record.tree())
-
-    def delete_verdicts(self) -> None:
-        """Discards the verdicts of an earlier end."""
-        (self.path / VERDICTS).unlink(missing_ok=True)
 
     def read_looks(self) -> dict[int, list[int] | None]:
         """Returns number of seeds -> the looks declared when the study was judged at it; empty if it never was."""
@@ -169,9 +234,14 @@ class StudyFolder:
         """Writes search.json."""
         self._write(SEARCH, record.tree())
 
+    def _parts(self, name: str) -> list[Path]:
+        """Returns a file of the whole study and of its shards, as far as it exists, in the order of their times."""
+        paths = [path for path in self.path.glob(f"{SHARDS}/*/{name}") if path.exists()]
+        whole = [self.path / name] if (self.path / name).exists() else []
+        return [*whole, *sorted(paths, key=lambda path: path.stat().st_mtime)]
+
     def _newest(self, name: str) -> Path:
-        paths = [path for path in (self.path / name, *self.path.glob(f"{SHARDS}/*/{name}")) if path.exists()]
-        return max(paths, key=lambda path: path.stat().st_mtime)
+        return max(self._parts(name), key=lambda path: path.stat().st_mtime)
 
     def _read(self, name: str, model: type[R]) -> R | None:
         path = self.path / name
@@ -182,6 +252,15 @@ class StudyFolder:
         from lab.run.files import json_bytes, write_atomically
 
         write_atomically(self.path / name, json_bytes(tree))
+
+
+def _folders_in(folder: Path, name: str | None) -> list[Path]:
+    """Returns the folders in a folder, or the one of a name, which is compared and never interpreted as a pattern."""
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [path for path in paths if name in (None, path.name) and path.is_dir()]
 
 
 def _parse(model: type[R], path: Path, damaged: UserError) -> R:

@@ -104,6 +104,11 @@ class DeclarationRecord(Record):
     tuning: TuningRecord
 
 
+def catalog_source(name: str) -> str:
+    """Returns the source of a study of the catalog as it is stored, wherever the lab is installed."""
+    return f"studies/catalog/{name}.toml"
+
+
 class StudyRecord(Record):
     """A study as it last ran: enough to read its runs and to run it again.
 
@@ -124,9 +129,32 @@ class StudyRecord(Record):
     runs: int
 
     @property
+    def is_of_catalog(self) -> bool:
+        """True where the source is the catalog's file of the study's name."""
+        return self.source == catalog_source(self.name)
+
+    @property
+    def version(self) -> Tree:
+        """Everything but where the study came from; equal for two writings of one version of a study."""
+        return self.model_dump(mode="json", exclude={"source", "assignments"})
+
+    @property
     def tuning_runs(self) -> int:
         """The maximum number of tuning runs of a cell."""
         return self.trials * DeclarationRecord.model_validate(self.declaration).tuning.seeds
+
+
+class StateRecord(Record):
+    """The state of a study's place in a home.
+
+    Attributes:
+        origin: the file that ran, relative to the home; None for a study of the catalog, and where it is unknown, as
+            for one that was unpacked.
+        finished: False from the moment a run of the study begins until its verdicts are written.
+    """
+
+    origin: str | None
+    finished: bool
 
 
 class VerdictRecord(Record):

@@ -1,7 +1,7 @@
 """Models of what a search keeps beside its runs, in one file."""
 
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -60,6 +60,9 @@ class SearchRecord(Record):
     """The current state of a search.
 
     Attributes:
+        origin: the file that ran, relative to the home; None for a search of the catalog.
+        content: everything that the file says at this scale, from which a later run tells what was edited; empty for a
+            search that an earlier version of the lab stored.
         budget: trials of the whole search.
         refused: proposals that could not run; they cost nothing.
         dominated: trials that are not on the front; None until the search is complete.
@@ -69,6 +72,8 @@ class SearchRecord(Record):
     name: str = Field(alias="search")
     scale: str
     source: str
+    origin: str | None = None
+    content: dict[str, Any] = Field(default_factory=dict)
     title: str
     question: str
     metric: str

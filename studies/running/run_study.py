@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from generators.foundation.options import note
 from generators.foundation.settings import Tree
 from studies.declared.study import Study
 from studies.judging.judgement import Judgement
+from studies.ledger.places import place_for
 from studies.ledger.scores import failures
 from studies.running.executors.executor import Executor
 from studies.running.progress import Reporter
@@ -19,12 +21,14 @@ class StudyResult:
     """The result of running a study or one shard of it.
 
     Attributes:
+        changed: the keys in which the study differs from the version that ran before.
         trained: runs that were trained, not taken from the store.
         ended: runs that ended, of `runs`.
         failures: a line for each failed run.
         judgements: the verdicts on the claims; a shard has none.
     """
 
+    changed: list[str]
     trained: int
     ended: int
     runs: int
@@ -34,17 +38,20 @@ class StudyResult:
     def tree(self) -> Tree:
         """Returns the result as JSON types."""
         verdicts = [judgement.record().tree() for judgement in self.judgements]
-        return {"trained": self.trained, "failed": self.failures, "verdicts": verdicts}
+        return {"changed": self.changed, "trained": self.trained, "failed": self.failures, "verdicts": verdicts}
 
 
 def run_study(study: Study, executor: Executor[Any], home: Path, shard: Shard = WHOLE) -> StudyResult:
     """Trains the missing runs of a study or shard and shows progress; judges the claims unless it ran only a shard.
 
     Raises:
-        UserError: another process is running the study.
+        UserError: the study's name belongs to another file in this home, or another process is running the study.
         Interrupted: Ctrl-C was pressed.
     """
+    place = place_for(home, study)
+    if place.remark:
+        note(place.remark)
     with Reporter(study, shard.of(study.cells), executor.count) as reporter:
         sweep = Sweep(study, home, reporter.show, shard)
         judgements = sweep.run(executor)
-    return StudyResult(sweep.trained, sweep.done, sweep.runs, failures(sweep.records), judgements)
+    return StudyResult(place.changed, sweep.trained, sweep.done, sweep.runs, failures(sweep.records), judgements)

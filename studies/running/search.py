@@ -12,11 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.run.store import TIMING, RunFolder
+from studies.declared.catalog import SEARCHES
 from studies.declared.ranges import Range
 from studies.declared.search import Search
 from studies.declared.study import TUNING_SEED
 from studies.ledger.folder import StudyFolder
+from studies.ledger.origins import origin_of
+from studies.ledger.search_places import remarks_on_search
 from studies.ledger.search_records import ProposalRecord, RangeRecord, SearchRecord, SearchRunRecord
+from studies.ledger.versions import search_content
 from studies.running.coordinator import Coordinator
 from studies.running.executors.executor import Outcome
 from studies.running.front import CAVEAT, front, proposal_line
@@ -53,7 +57,13 @@ class SearchCoordinator(Coordinator[RunOnSplit, SearchRecord]):
         return f"{ended} of {self.search.trials} trials"
 
     def begin(self) -> None:
-        """Needs nothing: optuna's state was created with this coordinator."""
+        """Checks that the search's name belongs to its file, and notes the keys that were edited since it last ran.
+
+        Raises:
+            UserError: the name belongs to another file.
+        """
+        for line in remarks_on_search(self.home, self.search):
+            self.notify(line)
 
     def work(self) -> None:
         while len(self.proposals) < self.search.trials and not self.interrupts.times:
@@ -130,6 +140,8 @@ class SearchCoordinator(Coordinator[RunOnSplit, SearchRecord]):
             name=search.name,
             scale=search.scale,
             source=search.source,
+            origin=origin_of(self.home, Path(search.source), SEARCHES),
+            content=search_content(search),
             title=declaration.title,
             question=declaration.question,
             metric=declaration.metric,

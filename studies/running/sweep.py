@@ -25,6 +25,7 @@ from studies.judging.judge import judge
 from studies.judging.judgement import Judgement
 from studies.ledger.declared_study import record_of
 from studies.ledger.folder import JOURNAL, StudyFolder
+from studies.ledger.places import mark_finished, place_for, take_place
 from studies.ledger.records import CellRecord, Phase, RunRecord, VerdictsRecord
 from studies.ledger.scores import scores_for
 from studies.running.coordinator import Coordinator
@@ -120,19 +121,23 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
             yield
 
     def begin(self) -> None:
-        """Writes the study with no run done yet, and discards earlier verdicts.
+        """Marks the study as unfinished and writes it. Earlier verdicts stay until there are new ones.
 
         Raises:
-            UserError: the study was judged before, and seeds were added that its looks did not declare.
+            UserError: the study's name belongs to another file; or the study was judged before, and seeds were added
+                that its looks did not declare.
         """
         study, declaration = self.study, self.study.declaration
+        place = place_for(self.home, study)
         if study.scale != SMOKE:
             level_at(declaration.level, study.seeds, declaration.looks, self.folder.read_looks(), study.source)
-        self.folder.delete_verdicts()
+        take_place(self.folder, study)
         storage = new_journal(self.part.path / JOURNAL)
         for cell in self.cells:
             record = CellRecord(label=cell.label, levels=dict(cell.levels))
             self.states.append(CellState(cell, tuning_of(study, cell, self.sign, storage), record))
+        if place.changed:
+            self.part.write_cells([])  # before the study, so that no ledger is read with another version of it
         self.part.write_study(record_of(study))
 
     def work(self) -> None:
@@ -165,6 +170,7 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         verdicts = [judgement.record() for judgement in judgements]
         self.folder.write_verdicts(VerdictsRecord(study=self.study.name, scale=self.study.scale, verdicts=verdicts))
         self.folder.delete_shards()
+        mark_finished(self.folder)
         return judgements
 
     def _next_trial(self, state: CellState) -> None:

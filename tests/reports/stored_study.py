@@ -18,7 +18,7 @@ from studies.declared.measures import main_measure, measure_of
 from studies.declared.study import TUNING_SEED, Study
 from studies.judging.judge import judge
 from studies.judging.judgement import Judgement
-from studies.ledger.declared_study import record_of
+from studies.ledger.declared_study import cells_of, record_of
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import CellRecord, RunRecord
 from studies.ledger.scores import scores_for
@@ -77,7 +77,7 @@ class StoredStudy:
 
     @property
     def cells(self) -> list[CellRecord]:
-        return self.folder.read_cells_of(self.study)
+        return cells_of(self.home, self.study)
 
     @property
     def judgements(self) -> list[Judgement]:

@@ -8,7 +8,7 @@ import pytest
 
 from studies.declared.loading import load
 from studies.declared.study import Study
-from studies.ledger.folder import StudyFolder
+from studies.ledger import declared_study
 from studies.ledger.records import CellRecord
 from tests.small_study import Replacement, write_small_study
 
@@ -33,7 +33,7 @@ def small(study_file: Edit) -> Study:
 
 def cells_of(home: Path, study: Study) -> list[CellRecord]:
     """Returns the cells of a study as its ledger has them."""
-    return StudyFolder(home, study.name, study.scale).read_cells_of(study)
+    return declared_study.cells_of(home, study)
 
 
 def scores_of(study: Study, by_cell: dict[str, list[float]]) -> dict[str, dict[int, Any]]:

@@ -1,0 +1,55 @@
+"""The names of studies and searches. A command takes a name, or the path of a file, which then gives the name.
+
+An argument that ends in .toml, in capitals or not, or that has a path separator, is a path; any other is a name. The
+name of a file, without that ending, is the name of its study: `a/lr0.01.toml` is the study `lr0.01`.
+"""
+
+import unicodedata
+from pathlib import Path
+
+ENDING = ".toml"
+SEPARATORS = ("/", "\\")
+UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode categories of control characters, of bytes that are no text, and of line ends."""
+
+
+def has_ending(text: str) -> bool:
+    """Tells whether a text ends in .toml, in capitals or not."""
+    return text.lower().endswith(ENDING)
+
+
+def is_path(argument: str) -> bool:
+    """Tells whether an argument of a command is the path of a file rather than a name."""
+    return has_ending(argument) or any(separator in argument for separator in SEPARATORS)
+
+
+def stem_of(path: Path) -> str:
+    """Returns the name of a file without the ending .toml, whether or not it is valid."""
+    return path.name[: -len(ENDING)] if has_ending(path.name) else path.name
+
+
+def split_scale(argument: str) -> tuple[str, str | None]:
+    """Splits `STUDY@SCALE`, where STUDY may be a path with such a sign in it; without a scale, returns None for it."""
+    study, sign, scale = argument.rpartition("@")
+    return (argument, None) if not (sign and study) or is_path(scale) else (study, scale or None)
+
+
+def refusal_of_name(name: str) -> str | None:
+    """Returns why a text cannot be the name of a study, a search or a scale; None where it can."""
+    if not name:
+        return "it is empty"
+    if name.startswith("."):
+        return "it begins with a dot"
+    for character, purpose in (("/", "paths"), ("\\", "paths"), ("@", "STUDY@SCALE")):
+        if character in name:
+            return f"it has {character!r}, which separates the parts of {purpose}"
+    if any(unicodedata.category(character) in UNPRINTABLE for character in name):
+        return "it has a character that cannot be printed"
+    if has_ending(name):
+        return f"it ends in {ENDING}, so it reads as a path"
+    return None
+
+
+def refusal_of_scale(name: str) -> str | None:
+    """Returns why a text cannot be the name of a scale; a page is named STUDY-SCALE, so it has no dash either."""
+    return "it has '-', which separates the parts of STUDY-SCALE" if "-" in name else refusal_of_name(name)

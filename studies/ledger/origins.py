@@ -1,0 +1,49 @@
+"""The file that a stored study came from. A name in a home belongs to one file."""
+
+import os
+import shlex
+from pathlib import Path
+
+from studies.declared.catalog import STUDIES, Catalog
+from studies.declared.names import stem_of
+from studies.ledger.folder import StudyFolder
+from studies.ledger.records import catalog_source
+
+
+def is_shipped(source: Path) -> bool:
+    """Tells whether the source of a study, loaded or stored, is a file of the catalog."""
+    return STUDIES.ships(source) or (source == Path(catalog_source(stem_of(source))) and not source.exists())
+
+
+def origin_of(home: Path, source: Path, catalog: Catalog = STUDIES) -> str | None:
+    """Returns the path of a file relative to the home, as state.json has it; None for one of the catalog."""
+    shipped = is_shipped(source) if catalog is STUDIES else catalog.ships(source)
+    return None if shipped else os.path.relpath(source.resolve(), home.resolve())
+
+
+def is_of_catalog(folder: StudyFolder) -> bool:
+    """Tells whether a stored study is the catalog's of its name."""
+    return folder.read_state().origin is None and folder.read_study().is_of_catalog
+
+
+def is_from(folder: StudyFolder, source: Path) -> bool:
+    """Tells whether a stored study is known to have come from a file."""
+    origin = origin_of(folder.home, source)
+    return is_of_catalog(folder) if origin is None else folder.read_state().origin == origin
+
+
+def origin_text(folder: StudyFolder) -> str:
+    """Returns where a stored study came from, as an error message names it."""
+    origin = folder.read_state().origin
+    if origin:
+        return os.path.relpath(folder.home.resolve() / origin)
+    return f"the catalog's {folder.name}" if is_of_catalog(folder) else "an archive, or an earlier version of the lab"
+
+
+def remedy(folder: StudyFolder, path: Path) -> str:
+    """Returns what to do where a file does not say what is stored under its name."""
+    by_name = f"read what is stored by its name, {folder.name}"
+    if is_from(folder, path):
+        command = f"lab study run {shlex.quote(str(path))} --scale {folder.scale}"
+        return f"it was edited since it ran: run it again ({command}), or {by_name}"
+    return f"that came from {origin_text(folder)}: rename the file or give another --home, or {by_name}"
