@@ -41,6 +41,8 @@ FORMAT = 2
 
 SPEC, ENVIRONMENT, RESULT = "spec.json", "environment.json", "result.json"
 METRICS, TIMING = "metrics.jsonl", "timing.jsonl"
+LOG_KEYS = {METRICS: {"step", "split"}, TIMING: {"step", "train_seconds", "evaluate_seconds"}}
+"""Keys that every line of a log has."""
 LAST, BEST = "last.safetensors", "best.safetensors"
 
 REWRITE = "delete it and train the run again, which writes it again"
@@ -70,16 +72,20 @@ class RunFolder:
             UserError: the folder has another format.
         """
         with lock_folder(self.path, "training this run"):
-            self._check_format()
+            self.check_format()
             # Written even if it exists, because it may be torn or name a corpus by an old path.
             write_atomically(self.path / SPEC, json_bytes(spec.tree()))
             yield
 
+    def stored_settings(self) -> Tree:
+        """Reads the settings of the run as they are stored, without validating them."""
+        return read_object(self.path / SPEC, REWRITE)
+
     def spec(self) -> RunSpec:
         """Reads the spec of the run."""
-        self._check_format()
+        self.check_format()
         path = self.path / SPEC
-        spec = parse_spec(_read_object(path, REWRITE), str(path))
+        spec = parse_spec(self.stored_settings(), str(path))
         if spec.identity != self.identity:
             raise UserError(
                 f"{path}: describes run {spec.identity}, not the run its folder is named after: it was edited, or "
@@ -92,8 +98,8 @@ class RunFolder:
         path = self.path / RESULT
         if not path.exists():
             return None
-        self._check_format()
-        result = _read_object(path, RESUME)
+        self.check_format()
+        result = read_object(path, RESUME)
         if (run := result.pop("run", None)) != self.identity or "status" not in result:
             content = f"the result of run {run}" if run not in (None, self.identity) else "not a run's result"
             raise UserError(f"{path}: {content}; {RESUME}")
@@ -112,11 +118,20 @@ class RunFolder:
         threads = {"threads": torch.get_num_threads()}
         write_atomically(self.path / ENVIRONMENT, json_bytes({"format": FORMAT, **packages, **machine, **threads}))
 
-    def _check_format(self) -> None:
+    def environment(self) -> Tree:
+        """Reads the versions and the machine of the run; empty where it never started."""
         path = self.path / ENVIRONMENT
-        if not path.exists():  # killed before anything was stored
+        return read_object(path, REWRITE) if path.exists() else {}
+
+    def check_format(self) -> None:
+        """Refuses a folder that another version of the lab wrote in another format.
+
+        Raises:
+            UserError: says what to do about it.
+        """
+        if not (self.path / ENVIRONMENT).exists():  # killed before anything was stored
             return
-        stored = _read_object(path, REWRITE).get("format", 1)
+        stored = self.environment().get("format", 1)
         if stored != FORMAT:
             age = "an earlier" if isinstance(stored, int) and stored < FORMAT else "a later"
             raise UserError(
@@ -174,9 +189,12 @@ class RunFolder:
         parsed = []
         for number, line in enumerate(lines, start=1):
             try:
-                parsed.append(json.loads(line))
+                entry: Any = json.loads(line)
             except ValueError:
                 raise self.damaged(log, f"line {number} is not JSON") from None
+            if not (isinstance(entry, dict) and entry.keys() >= LOG_KEYS[log]):
+                raise self.damaged(log, f"line {number} has not {', '.join(sorted(LOG_KEYS[log]))}")
+            parsed.append(entry)
         return parsed
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor], progress: Tree) -> None:
@@ -186,7 +204,7 @@ class RunFolder:
     def read_tensors(self, name: str) -> tuple[dict[str, Tensor], Tree] | None:
         """Reads the tensors and the progress of a checkpoint; None if no such checkpoint was written yet."""
         path = self.path / name
-        self._check_format()
+        self.check_format()
         if not path.exists():
             if name == BEST and (self.path / LAST).exists():
                 raise self.damaged(name, f"is missing, though {LAST} says it was written")
@@ -207,7 +225,7 @@ class RunFolder:
         )
 
 
-def _read_object(path: Path, remedy: str) -> Tree:
+def read_object(path: Path, remedy: str) -> Tree:
     """Reads a file with one JSON object; `remedy` ends the error message if it holds something else."""
     try:
         value: Any = json.loads(path.read_bytes())

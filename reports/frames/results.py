@@ -20,7 +20,6 @@ Columns of `runs`:
 Columns of `curves`: run, cell, phase, seed, status, step, seconds (of training up to that step), split, metric, value.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,13 +113,11 @@ def read_results(home: Path, study: Study) -> Results:
         trials = 0
         for run in cell.runs:
             tuned = run.phase == "tune"
-            folder = RunFolder(home, run.identity)
-            timing = folder.lines(TIMING)
-            row = _run_row(cell, run, folder, timing, trials if tuned else -1)
+            row, curve = _read_run(cell, run, RunFolder(home, run.identity), trials if tuned else -1)
             trials += tuned
             rows.append(row)
             shared = {name: row[name] for name in CURVE_COLUMNS if name in row}
-            points += [shared | point for point in _curve_points(folder, timing)]
+            points += [shared | point for point in curve]
     columns = [*RUN_COLUMNS, *(f"factor/{key}" for key in study.factors), "train_seconds", "evaluate_seconds"]
     for row in sorted(rows, key=len, reverse=True):  # the fullest row has its parts in their proper order
         columns += [name for name in row if name not in columns]
@@ -128,14 +125,34 @@ def read_results(home: Path, study: Study) -> Results:
     return Results(home, study, cells, runs, pd.DataFrame(points, columns=CURVE_COLUMNS))
 
 
-def _run_row(cell: CellRecord, run: RunRecord, folder: RunFolder, timing: list[Tree], trial: int) -> Tree:
-    """Returns one row of `runs`. As for verdicts, the ledger decides whether a run has a score."""
+def _read_run(cell: CellRecord, run: RunRecord, folder: RunFolder, trial: int) -> tuple[Tree, list[Tree]]:
+    """Returns the row of a run, and the points of its curves.
+
+    Of a run that failed, what can be read: a damaged file may be the reason of the failure.
+
+    Raises:
+        UserError: a file of a run that has a score, or has not ended, is damaged.
+    """
     try:
+        timing = folder.lines(TIMING)
         result = (folder.result() if run.ended else None) or {}
+        row = _run_row(cell, run, result, timing, trial)
+        row |= {f"environment/{key}": value for key, value in folder.environment().items()}
+        return row, list(_curve_points(folder, timing))
     except UserError:
         if run.failure is None:
             raise
-        result = {}  # a damaged result may be the reason of the failure
+    except (AttributeError, KeyError, TypeError):
+        if run.failure is None:
+            raise UserError(
+                f"{folder.path}: a file in it does not have the form that the lab writes; delete the folder and run "
+                "the study again, which trains the run anew"
+            ) from None
+    return _run_row(cell, run, {}, [], trial), []
+
+
+def _run_row(cell: CellRecord, run: RunRecord, result: Tree, timing: list[Tree], trial: int) -> Tree:
+    """Returns one row of `runs`. As for verdicts, the ledger decides whether a run has a score."""
     if not run.ended:
         status = UNFINISHED
     elif run.score is not None:
@@ -154,7 +171,7 @@ def _run_row(cell: CellRecord, run: RunRecord, folder: RunFolder, timing: list[T
     row |= {f"digest/{name}": digest for name, digest in result.get("seed_digests", {}).items()}
     for name in ("train_seconds", "evaluate_seconds"):
         row[name] = sum(line[name] for line in timing) if timing else float("nan")
-    return row | {f"environment/{key}": value for key, value in _environment(folder).items()}
+    return row
 
 
 def rows_of(frame: pd.DataFrame) -> list[Tree]:
@@ -166,13 +183,6 @@ def columns_under(frame: pd.DataFrame, prefix: str) -> dict[str, str]:
     """Returns name -> column for the columns `prefix/<name>` of a frame."""
     names = [str(column) for column in frame.columns]
     return {name.removeprefix(f"{prefix}/"): name for name in names if name.startswith(f"{prefix}/")}
-
-
-def _environment(folder: RunFolder) -> Tree:
-    """Returns versions and machine of a run; empty if it never started."""
-    path = folder.path / "environment.json"
-    environment: Tree = json.loads(path.read_bytes()) if path.exists() else {}
-    return environment
 
 
 def _curve_points(folder: RunFolder, timing: list[Tree]) -> Iterator[Tree]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generators.foundation.settings import Tree
-from lab.run.store import RunFolder
+from lab.run.store import SPEC, RunFolder
 from reports.frames.numbers import duration, plural
 from reports.frames.results import Results, rows_of
 from reports.frames.summaries import trials
 from reports.frames.text import listing, portable
 from reports.frames.wording import run_name
 from studies.declared.study import TUNING_SEED, Study
+from studies.ledger.records import catalog_source
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ def redraw_commands(study: Study) -> tuple[str, str]:
 def rerun_commands(study: Study, home: Path) -> list[str]:
     """Returns the commands that run, judge, report and export a study."""
     source = Path(study.source)
-    shipped = source.parent.parts[-2:] == ("studies", "catalog")
-    name = shlex.quote(source.stem if shipped else source.name)
+    name = shlex.quote(study.name if study.source == catalog_source(study.name) else source.name)
     sets = "".join(f" --set {shlex.quote(portable(assignment, home))}" for assignment in study.assignments)
     return [
         f"lab study run {name} --scale {study.scale}{sets}",
@@ -112,10 +112,10 @@ def _specs(results: Results) -> list[tuple[str, str]]:
     for cell in results.study.cells:
         runs = results.runs[results.runs["cell"] == cell.label].sort_values(["phase", "seed", "trial"], kind="stable")
         for run in rows_of(runs):
-            path = RunFolder(results.home, run["run"]).path / "spec.json"
-            if path.exists():
+            folder = RunFolder(results.home, run["run"])
+            if (folder.path / SPEC).exists():
                 title = f"{run_name(run)}: run {run['run']}"
-                specs.append((title, spec_toml(json.loads(path.read_bytes()), results.home)))
+                specs.append((title, spec_toml(folder.stored_settings(), results.home)))
                 break
     return specs
 

@@ -40,6 +40,8 @@ def refusal_of_name(name: str) -> str | None:
         return "it is empty"
     if name.startswith("."):
         return "it begins with a dot"
+    if name.startswith("-"):
+        return "it begins with '-', so it reads as an option"
     for character, purpose in (("/", "paths"), ("\\", "paths"), ("@", "STUDY@SCALE")):
         if character in name:
             return f"it has {character!r}, which separates the parts of {purpose}"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lab.run.store import RunFolder
 from studies.declared.study import Study
 from studies.judging.judge import judge
 from studies.judging.judgement import Judgement
@@ -14,5 +15,14 @@ def judge_stored(home: Path, study: Study) -> list[Judgement]:
 
     Args:
         home: the folder that the study ran under.
+
+    Raises:
+        UserError: the ledger is damaged or of another version of the study, or a run has another format than this
+            version of the lab reads.
     """
-    return judge(study, scores_for(study, cells_of(home, study)))
+    cells = cells_of(home, study)
+    for cell in cells:
+        for run in cell.runs:
+            if run.score is not None:
+                RunFolder(home, run.identity).check_format()
+    return judge(study, scores_for(study, cells))

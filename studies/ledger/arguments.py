@@ -43,7 +43,12 @@ def checked_name(home: Path, argument: str, scale: str | None) -> str:
 
 
 def note_on_stored_name(folder: StudyFolder) -> None:
-    """Notes where a stored study came from, if its name could mean something else."""
+    """Notes where a stored study came from, if its name could mean something else.
+
+    Raises:
+        UserError: the study cannot be read.
+    """
+    folder.read_study()
     files = [path for path in files_of_that_name(folder.name) if not is_from(folder, path)]
     if files:
         note(

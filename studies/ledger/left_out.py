@@ -52,7 +52,7 @@ class LeftOut:
 
     def add(self, name: str, reason: str) -> None:
         """Leaves a study out, and says so on standard error, once for the same reason."""
-        sentence = f"lab: {name} is left out: {reason}"
+        sentence = f"{name} is left out: {reason}"
         if sentence not in self.noted:
             note(sentence)
         self.noted.add(sentence)

@@ -15,7 +15,7 @@ from studies.declared.loading import read_study_file, study_at_scale
 from studies.declared.study import Study
 from studies.ledger.declared_study import study_in
 from studies.ledger.folder import StudyFolder
-from studies.ledger.origins import is_from, origin_of, origin_text
+from studies.ledger.origins import is_from, is_shipped, origin_of, origin_text
 from studies.ledger.records import StateRecord
 from studies.ledger.versions import differing_keys, listed, study_content
 
@@ -78,9 +78,10 @@ def keys_changed(stored: Study, study: Study) -> list[str]:
 
 def refusal(folder: StudyFolder, study: Study, difference: str) -> UserError:
     """Returns the error for a study whose name belongs to another file."""
+    shipped = is_shipped(Path(study.source))
     return UserError(
-        f"{study.source}: the name {study.name!r} belongs to {origin_text(folder)} under {folder.home}, {difference}; "
-        "rename the file or give another --home"
+        f"{study.name if shipped else study.source}: the name {study.name!r} belongs to {origin_text(folder)} under "
+        f"{folder.home}, {difference}; {'' if shipped else 'rename the file or '}give another --home"
     )
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from studies.declared.loading import load
 from studies.declared.study import Study
-from studies.ledger import declared_study
-from studies.ledger.records import CellRecord
+from tests.conftest import Lab
 from tests.small_study import Replacement, write_small_study
+from tests.stub_training import stub_attempt
+from tests.studies.workshop import Workshop
 
 Edit = Callable[..., Path]
 
@@ -31,9 +32,12 @@ def small(study_file: Edit) -> Study:
     return load(str(study_file()), "cpu", [])
 
 
-def cells_of(home: Path, study: Study) -> list[CellRecord]:
-    """Returns the cells of a study as its ledger has them."""
-    return declared_study.cells_of(home, study)
+@pytest.fixture
+def workshop(tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    monkeypatch.setattr("studies.running.executors.here.attempt", stub_attempt)
+    monkeypatch.setattr("reports.pages.study.render_study", lambda judged, *_: f"a page of {judged.study.source}")
+    monkeypatch.chdir(tmp_path)
+    return Workshop(tmp_path, lab)
 
 
 def scores_of(study: Study, by_cell: dict[str, list[float]]) -> dict[str, dict[int, Any]]:

@@ -15,6 +15,7 @@ from reports.frames.study_summary import StudySummary, summarise
 from reports.pages.index import IndexChapter, StudyIndex, render_index
 from reports.pages.study import page_name
 from studies.declared.collection import load_collection
+from studies.ledger.records import catalog_source
 from tests.conftest import Lab
 from tests.reports.figure_reader import FigureReader
 from tests.reports.pages.page_reader import PageReader
@@ -139,7 +140,9 @@ def test_a_collection_is_an_index_by_chapters_that_names_what_never_ran(
     store: StudyStore, tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reports.pages.study.render_study", lambda *_: "a page")
-    home = store(name="quick").home
+    stored = store(name="quick")
+    stored.folder.write_study(stored.folder.read_study().model_copy(update={"source": catalog_source("quick")}))
+    home = stored.home
     assert lab("report", "paper", "--home", home, "--out", tmp_path).returncode == 0
     text = PageReader((tmp_path / "index.html").read_text()).text
     declaration = load_collection("paper").declaration

@@ -57,7 +57,11 @@ def test_status_and_claims_accept_the_name_of_a_collection(files: Path, lab: Lab
     home = files / "home"
     lab("study", "run", "other", "--scale", "smoke", "--executor", "here", "--home", home)
     status = json.loads(lab("study", "status", "all", "--home", home, "--json").stdout)
-    assert status == {"small": None, "tales": None, "other": {"scale": "smoke", "runs": 12, "ended": 12}}
+    assert status == {
+        "small": None,
+        "tales": None,
+        "other": {"scale": "smoke", "runs": 12, "ended": 12, "finished": True},
+    }
     assert list(json.loads(lab("claims", "all", "--home", home, "--json").stdout)) == ["other"]
     assert expand_collections(["all", "other"], "smoke", home) == ["other"]
     with pytest.raises(UserError, match=r"no study of all ran at scale gpu .* start with: lab study run all"):

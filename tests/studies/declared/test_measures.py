@@ -16,13 +16,14 @@ from studies.declared.loading import load
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.declared.study import Study
 from studies.judging.judge import judge
+from studies.ledger.declared_study import cells_of
 from studies.ledger.records import CellRecord, RunRecord
 from studies.ledger.scores import confirmed, scores_for
 from studies.running.executors.executor import Outcome
 from studies.running.executors.here import InProcess
 from studies.running.scoring import score_of
 from studies.running.sweep import Sweep
-from tests.studies.conftest import Edit, cells_of
+from tests.studies.conftest import Edit
 
 OWN = ('name = "same"\n', 'name = "same"\nmetric = "loss_1"\n')
 SECONDS = ('name = "same"\n', 'name = "same"\nmetric = "seconds"\n')

@@ -106,7 +106,7 @@ def test_a_shard_that_wrote_later_than_the_whole_study_counts(folder: StudyFolde
 
 def test_the_scale_that_ran_last_is_found_also_where_only_a_shard_ran(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"study 'small' never ran at scale cpu under .* lab study run my/small.toml"):
-        StudyFolder.latest(tmp_path, "my/small.toml", "cpu")
+        StudyFolder.latest(tmp_path, "small", "cpu", "my/small.toml")
     for seconds, (scale, shard) in enumerate((("smoke", ""), ("cpu", "1-of-2"))):
         part = StudyFolder(tmp_path, "small", scale, shard)
         part.path.mkdir(parents=True)
@@ -116,7 +116,7 @@ def test_the_scale_that_ran_last_is_found_also_where_only_a_shard_ran(tmp_path: 
         )  # fmt: skip
         part.write_study(record)
         os.utime(part.path / "study.json", (seconds, seconds))
-    assert StudyFolder.latest(tmp_path, "my/small.toml", None).scale == "cpu"
+    assert StudyFolder.latest(tmp_path, "small", None).scale == "cpu"
     assert StudyFolder.latest(tmp_path, "small", "cpu").read_study().tuning_runs == 6
     assert [stored.scale for stored in StudyFolder.all_stored(tmp_path)] == ["cpu", "smoke"]
 

@@ -12,13 +12,13 @@ import pytest
 from generators.foundation.errors import UserError
 from lab.run.files import lock_folder
 from studies.declared.study import Study
-from studies.ledger.declared_study import find_study
+from studies.ledger.declared_study import cells_of, find_study
 from studies.ledger.folder import StudyFolder
 from studies.running.executors.here import InProcess
 from studies.running.shard import Shard
 from studies.running.sweep import RunEvent, Sweep
 from tests.conftest import Lab
-from tests.studies.conftest import Edit, cells_of
+from tests.studies.conftest import Edit
 
 
 def test_shards_divide_the_cells_and_the_whole_study_only_judges(small: Study, tmp_path: Path) -> None:

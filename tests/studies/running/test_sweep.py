@@ -15,7 +15,7 @@ from lab.run.store import RunFolder
 from lab.run.training import train
 from studies.declared.loading import load
 from studies.declared.study import TUNING_SEED, Study
-from studies.ledger.declared_study import find_study
+from studies.ledger.declared_study import cells_of, find_study
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import RunRecord
 from studies.ledger.scores import confirmed
@@ -25,7 +25,6 @@ from studies.running.executors.local import LocalWorkers
 from studies.running.scoring import score_of
 from studies.running.sweep import RunEvent, Sweep
 from tests.small_study import write_small_study
-from tests.studies.conftest import cells_of
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +122,7 @@ def test_optuna_sees_every_trial_with_its_run(swept: tuple[Path, Study]) -> None
 def test_a_stored_study_equals_the_one_that_ran(swept: tuple[Path, Study]) -> None:
     home, study = swept
     assert find_study(home, "small", None) == study
-    assert find_study(home, "some/where/small.toml", "cpu") == study
+    assert find_study(home, study.source, "cpu") == study
 
 
 def test_a_cell_whose_runs_diverge_has_failures_and_no_score_of_zero(

@@ -13,12 +13,13 @@ from optuna.storages import InMemoryStorage
 from generators.foundation.errors import UserError
 from studies.declared.loading import load
 from studies.declared.study import TUNING_SEED, Cell, Study
+from studies.ledger.declared_study import cells_of
 from studies.ledger.folder import StudyFolder
 from studies.running import tuning
 from studies.running.executors.executor import Outcome, RunRequest
 from studies.running.executors.here import InProcess
 from studies.running.sweep import RunEvent, Sweep
-from tests.studies.conftest import Edit, cells_of
+from tests.studies.conftest import Edit
 
 RATE = "training.learning_rate"
 BEST_RATE = 0.02
