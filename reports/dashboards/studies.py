@@ -70,7 +70,11 @@ class StudySource:
             attributes=attributes,
             version=(study, tuple(space)),
         )
-        return BoardEntry(header, self._trials(part, runs, space), study_note(part, cells, verdicts, finished=self.folder.has_verdicts))
+        return BoardEntry(
+            header,
+            self._trials(part, runs, space),
+            study_note(part, cells, verdicts, finished=self.folder.has_verdicts),
+        )
 
     def _trials(
         self, part: StudyPart, runs: dict[int, tuple[CellRecord, RunRecord]], space: dict[str, BaseDistribution]
@@ -135,9 +139,7 @@ def validation_curve(folder: RunFolder, metric: str) -> dict[int, float]:
     return {line["step"]: line[metric] for line in lines}
 
 
-def study_note(
-    part: StudyPart, cells: list[CellRecord], verdicts: list[VerdictRecord], *, finished: bool
-) -> str:
+def study_note(part: StudyPart, cells: list[CellRecord], verdicts: list[VerdictRecord], *, finished: bool) -> str:
     """Returns question, verdicts and a guide to the trials, in Markdown.
 
     Args:
