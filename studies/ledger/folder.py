@@ -10,8 +10,7 @@
         search.json      a search as it stands
         shards/i-of-k/   study.json, ledger.json and journal.log of a part of the cells, until the whole study runs
 
-Everything but the looks can be written again from the runs. A ledger is emptied before the study.json of another
-version is written next to it, so the two never disagree. Reading imports nothing that trains or judges.
+Everything but the looks can be written again from the runs. Reading imports nothing that trains or judges.
 """
 
 import os
@@ -154,7 +153,9 @@ class StudyFolder:
         return f"lab study run {shlex.quote(argument)} --scale {self.scale}"
 
     def write_study(self, record: StudyRecord) -> None:
-        """Writes study.json."""
+        """Writes study.json. A ledger of another version is emptied first, so that the two are never read together."""
+        if (self.path / LEDGER).exists() and not self._has_version(record):
+            self.write_cells([])
         self._write(STUDY, record.tree())
 
     def read_cells(self) -> list[CellRecord]:
@@ -167,6 +168,12 @@ class StudyFolder:
         paths = [path for path in self._parts(LEDGER) if self._version_in(path.parent) == version]
         ledgers = [_parse(LedgerRecord, path, damaged) for path in paths]
         return list({cell.label: cell for ledger in ledgers for cell in ledger.cells}.values())
+
+    def _has_version(self, record: StudyRecord) -> bool:
+        try:
+            return self._version_in(self.path) == record.version
+        except UserError:  # it is damaged
+            return False
 
     def _version_in(self, folder: Path) -> Tree | None:
         path = folder / STUDY

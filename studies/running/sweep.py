@@ -128,7 +128,7 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
                 that its looks did not declare.
         """
         study, declaration = self.study, self.study.declaration
-        place = place_for(self.home, study)
+        place_for(self.home, study)
         if study.scale != SMOKE:
             level_at(declaration.level, study.seeds, declaration.looks, self.folder.read_looks(), study.source)
         take_place(self.folder, study)
@@ -136,8 +136,6 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         for cell in self.cells:
             record = CellRecord(label=cell.label, levels=dict(cell.levels))
             self.states.append(CellState(cell, tuning_of(study, cell, self.sign, storage), record))
-        if place.changed:
-            self.part.write_cells([])  # before the study, so that no ledger is read with another version of it
         self.part.write_study(record_of(study))
 
     def work(self) -> None:

@@ -35,6 +35,7 @@ def small(study_file: Edit) -> Study:
 @pytest.fixture
 def workshop(tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     monkeypatch.setattr("studies.running.executors.here.attempt", stub_attempt)
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
     monkeypatch.setattr("reports.pages.study.render_study", lambda judged, *_: f"a page of {judged.study.source}")
     monkeypatch.chdir(tmp_path)
     return Workshop(tmp_path, lab)

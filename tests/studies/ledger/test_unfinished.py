@@ -154,6 +154,25 @@ def test_shards_of_two_versions_are_never_counted_together(
         judge_stored(home, old)
 
 
+def test_a_whole_study_killed_after_a_shard_of_it_does_not_take_up_the_ledger_of_before(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killer, home = Killer(monkeypatch), workshop.home
+    workshop.write("x.toml")
+    workshop.run("x.toml")
+    workshop.write("x.toml", STEPS)
+    new = load("x.toml", "smoke", [])
+    run_study(new, InProcess(home), home, Shard(1, 2))
+    for writes in range(4):
+        killer.kill_after(writes)
+        with pytest.raises(Killed):
+            run_study(new, InProcess(home), home)
+        killer.spare()
+        for record in cells_of(home, new):
+            cell = next(cell for cell in new.cells if cell.label == record.label)
+            assert all(run.identity == new.spec(cell, run.settings, run.seed).identity for run in record.runs)
+
+
 def test_a_shard_of_an_edited_study_is_not_counted_with_the_whole_one_of_before(workshop: Workshop) -> None:
     home = workshop.home
     workshop.write("x.toml")
