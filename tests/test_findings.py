@@ -16,9 +16,8 @@ from studies.declared.study import Study
 from studies.judging.judge import judge
 from studies.judging.judgement import Judgement
 from studies.ledger.archive import unpack
-from studies.ledger.declared_study import find_study
+from studies.ledger.declared_study import cells_of, find_study
 from studies.ledger.scores import scores_for
-from tests.studies.conftest import cells_of
 
 ROOT = Path(__file__).parent.parent
 FINDINGS = (ROOT / "FINDINGS.md").read_text(encoding="utf-8")

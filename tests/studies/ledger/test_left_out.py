@@ -1,4 +1,4 @@
-"""What cannot be read stops only the command that asks for it alone; commands over several studies name it and go on."""
+"""A damaged file stops only the command that asks for it alone; commands over several studies name it and go on."""
 
 import json
 from collections.abc import Callable

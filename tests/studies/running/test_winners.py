@@ -18,12 +18,12 @@ from optuna.storages.journal import JournalFileBackend
 from generators.foundation.settings import Tree
 from studies.declared.loading import load
 from studies.declared.study import TUNING_SEED, Study
+from studies.ledger.declared_study import cells_of
 from studies.ledger.folder import JOURNAL, StudyFolder
 from studies.ledger.records import CellRecord, RunRecord
 from studies.running import tuning
 from studies.running.sweep import RunEvent, Sweep
 from tests.small_study import write_small_study
-from tests.studies.conftest import cells_of
 from tests.studies.running.scored_runs import ScoredRuns, Scores
 
 RATE = "training.learning_rate"
