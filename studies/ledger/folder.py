@@ -163,7 +163,7 @@ class StudyFolder:
 
         A ledger that another version of the study wrote, as that of a shard from before an edit, is left out.
         """
-        damaged = UserError(f"{self.path}: its ledger is damaged; run the study again, which writes it anew")
+        damaged = UserError(f"{self.path}: its ledger is damaged; run the study again, which rewrites it")
         version = self._version_in(self._newest(STUDY).parent) if self.is_stored else None
         paths = [path for path in self._parts(LEDGER) if self._version_in(path.parent) == version]
         ledgers = [_parse(LedgerRecord, path, damaged) for path in paths]

@@ -115,7 +115,7 @@ def test_a_rate_that_never_varied_has_no_importance(tmp_path: Path) -> None:
 def half_done(study: Study, home: Path, runs: int) -> None:
     """Leaves in the ledger of a stored study only the first tuning runs of each cell."""
     folder = StudyFolder(home, study.name, study.scale)
-    cells = folder.read_cells_of(study)
+    cells = folder.read_cells()
     for number, cell in enumerate(cells):
         del cell.runs[runs if number else 1 :]
     folder.write_cells(cells)
@@ -124,7 +124,7 @@ def half_done(study: Study, home: Path, runs: int) -> None:
 def test_a_rate_becomes_a_parameter_once_it_varies_and_no_run_is_shown_twice(tmp_path: Path) -> None:
     study = small(tmp_path)
     forge(tmp_path, study, easier_if_shorter)
-    complete = StudyFolder(tmp_path, study.name, study.scale).read_cells_of(study)
+    complete = StudyFolder(tmp_path, study.name, study.scale).read_cells()
     half_done(study, tmp_path, 1)
     board = board_of(tmp_path)
     trials = parts_of(board)["tuning runs"].trials
@@ -141,7 +141,7 @@ def test_a_run_that_a_first_cell_gains_leaves_the_trials_of_other_cells_as_they_
     study = small(tmp_path)
     forge(tmp_path, study, easier_if_shorter)
     folder = StudyFolder(tmp_path, study.name, study.scale)
-    complete = folder.read_cells_of(study)
+    complete = folder.read_cells()
     half_done(study, tmp_path, 2)
     board = board_of(tmp_path)
     before = parts_of(board)["tuning runs"].trials

@@ -81,7 +81,10 @@ def test_seconds_are_those_of_training_on_no_split(study_file: Edit, tmp_path: P
     assert (measure, measure.name) == (Measure("seconds", None), "seconds")
     folder = RunFolder(tmp_path, "run")
     folder.path.mkdir(parents=True)
-    lines = [{"train_seconds": 1.5, "evaluate_seconds": 9.0}, {"train_seconds": 2.0, "evaluate_seconds": 9.0}]
+    lines = [
+        {"step": 1, "train_seconds": 1.5, "evaluate_seconds": 9.0},
+        {"step": 2, "train_seconds": 2.0, "evaluate_seconds": 9.0},
+    ]
     (folder.path / TIMING).write_text("".join(json.dumps(line) + "\n" for line in lines))
     result = {"status": "complete", "scores": {"best": {"test": {"accuracy": 0.5}}}}
     assert score_of(study, "confirm", Outcome(result), folder) == (0.5, None, {"seconds": 3.5})

@@ -136,7 +136,7 @@ def test_the_dashboard_shows_what_it_can_read(two: Workshop, monkeypatch: pytest
     monkeypatch.setattr("reports.commands.dashboard.serve", lambda *_: None)
     (StudyFolder(two.home, "y", "smoke").path / "ledger.json").write_text("{")
     value, errors = two.answer("dashboard", "--port", "0")
-    assert list(value["studies"]) == ["x, scale smoke"]
+    assert [name.partition(",")[0] for name in value["studies"]] == ["x", "x"]
     assert [reason for reason in value["left_out"] if "ledger.json: not valid JSON" in reason]
     assert "ledger.json: not valid JSON" in errors
 

@@ -112,13 +112,13 @@ def test_verdicts_stay_while_a_study_runs_again_and_every_reader_is_told(
         UserError, match=r"has not come to its verdicts; go on first: lab study run x.toml --scale smoke"
     ):
         pack(workshop.home, "x", None)
-    _, _, text = StudySource(workshop.home, "x", "smoke").read()
+    text = StudySource(workshop.home, "x", "smoke").read()[0].note
     assert "An earlier run of this study came to these verdicts:" in text
     assert "Verdicts follow when the study ends." in text
     workshop.run("x.toml")
     assert standing_of(workshop) == ""
     assert verdicts.read_bytes() != before
-    _, _, text = StudySource(workshop.home, "x", "smoke").read()
+    text = StudySource(workshop.home, "x", "smoke").read()[0].note
     assert "earlier run" not in text
 
 

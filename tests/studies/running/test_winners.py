@@ -18,7 +18,6 @@ from optuna.storages.journal import JournalFileBackend
 from generators.foundation.settings import Tree
 from studies.declared.loading import load
 from studies.declared.study import TUNING_SEED, Study
-from studies.ledger.declared_study import cells_of
 from studies.ledger.folder import JOURNAL, StudyFolder
 from studies.ledger.records import CellRecord, RunRecord
 from studies.running import tuning
@@ -125,7 +124,7 @@ def test_the_winner_has_the_best_mean_over_all_seeds_of_validation(
     score = random_scores(source, failed_share)
     with pruned_by(RandomPruner):
         sweep(study, tmp_path, score)
-    cells = cells_of(tmp_path, study)
+    cells = StudyFolder(tmp_path, study.name, study.scale).read_cells()
     for cell, declared in zip(cells, study.cells, strict=True):
         means = means_of(cell, seeds)
         winner = BEST[metric](means, key=lambda rate: means[rate]) if means else None
@@ -152,7 +151,7 @@ def test_a_pruned_trial_does_not_win_though_its_partial_mean_is_best(
 
     with pruned_by(SecondTrialPruner):
         sweep(study, tmp_path, score)
-    for cell in cells_of(tmp_path, study):
+    for cell in StudyFolder(tmp_path, study.name, study.scale).read_cells():
         assert [len(runs) for runs in trials_of(cell).values()] == [2, 1, 2]
         assert cell.winner == {RATE: middle}
 
@@ -165,7 +164,7 @@ def test_optuna_optimises_towards_the_better_side_of_the_metric(
     study = with_tuning(studies[metric], trials=4, seeds=2)
     sweep(study, tmp_path, random_scores(1))
     storage = JournalStorage(JournalFileBackend(str(StudyFolder(tmp_path, study.name, "cpu").path / JOURNAL)))
-    for cell in cells_of(tmp_path, study):
+    for cell in StudyFolder(tmp_path, study.name, study.scale).read_cells():
         best = optuna.load_study(study_name=cell.label, storage=storage).best_trial
         assert best.params == cell.winner
         assert best.value == BEST[metric](means_of(cell, 2).values())
@@ -186,7 +185,7 @@ def test_the_signed_rank_pruner_ends_trials_that_are_worse_and_no_better_one(
         return {split: {metric: 0.9 - value if metric == "accuracy" else value} for split in SPLITS}
 
     sweep(study, tmp_path, score)
-    for cell in cells_of(tmp_path, study):
+    for cell in StudyFolder(tmp_path, study.name, study.scale).read_cells():
         counts = {rate: len(runs) for rate, runs in trials_of(cell).items()}
         assert cell.winner == {RATE: middle}
         assert counts.pop(middle) == 8
