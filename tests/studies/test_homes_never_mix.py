@@ -4,7 +4,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.studies.home_machine import HomeMachine, stubbed
+from tests.studies.home_machine import HomeMachine
+from tests.studies.home_versions import stubbed
 
 
 @pytest.mark.parametrize(
