@@ -13,7 +13,7 @@ from generators.foundation.options import Json, answer, note
 from lab.commands.options import DEFAULT_HOME, Home
 from reports.dashboards.board import Board
 from reports.dashboards.server import dashboard, listen, serve
-from reports.dashboards.sources import shown_name, sources
+from reports.dashboards.sources import shown, sources
 from reports.frames.judged import read_judged
 from reports.frames.selection import nothing_ran
 from reports.pages.study import render_study
@@ -32,7 +32,7 @@ def dashboard_command(
 ) -> None:
     """Open optuna-dashboard on the runs of studies and searches. It only reads, and shows runs as they end."""
     drawing = threading.Lock()
-    name = name and shown_name(home, name, scale)
+    shown_name, kind = shown(home, name, scale)
 
     def page(name: str, scale: str) -> str:
         if ("study", name, scale) not in board.displayed:
@@ -41,10 +41,10 @@ def dashboard_command(
             return render_study(read_judged(home, study_in(StudyFolder(home, name, scale))))
 
     try:
-        board = Board(lambda: sources(home, name, scale))
+        board = Board(lambda: sources(home, shown_name, scale, kind))
         application = dashboard(board.storage)
         if not board.find_sources():
-            raise nothing_ran(home, scale, name)
+            raise nothing_ran(home, scale, shown_name)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the server as Ctrl-C does
         server = listen(application, page, port)
         started = time.monotonic()

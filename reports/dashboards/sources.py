@@ -1,6 +1,7 @@
 """All studies and searches that a board can display."""
 
 from pathlib import Path
+from typing import Literal
 
 from generators.foundation.settings import read_toml
 from reports.dashboards.board import TrialSource
@@ -12,34 +13,39 @@ from studies.ledger.arguments import checked_name
 from studies.ledger.folder import StudyFolder
 from studies.ledger.search_places import check_search_file
 
+Kind = Literal["study", "search"]
 
-def shown_name(home: Path, argument: str, scale: str | None) -> str:
-    """Returns the name that a command's argument shows: a name as it is, or that of a file that says what is stored.
+
+def shown(home: Path, argument: str | None, scale: str | None) -> tuple[str | None, Kind | None]:
+    """Returns the name that a command's argument shows, and for the path of a file the kind of what it declares.
 
     Raises:
-        UserError: the file says something else than what is stored under its name.
+        UserError: the file differs from what is stored under its name.
     """
-    path = Path(argument)
+    if argument is None:
+        return None, None
     if not is_path(argument):
-        return checked_name(home, argument, scale)
+        return checked_name(home, argument, scale), None
+    path = Path(argument)
     if "space" in read_toml(path):
         check_search_file(home, path, scale)
-    else:
-        for folder in StudyFolder.all_stored(home, name_of(path), scale):
-            checked_name(home, argument, folder.scale)
-    return name_of(path)
+        return name_of(path), "search"
+    for folder in StudyFolder.all_stored(home, name_of(path), scale):
+        checked_name(home, argument, folder.scale)
+    return name_of(path), "study"
 
 
-def sources(home: Path, name: str | None, scale: str | None) -> list[TrialSource]:
+def sources(home: Path, name: str | None, scale: str | None, kind: Kind | None = None) -> list[TrialSource]:
     """Returns the stored studies, then the stored searches, sorted by name.
 
     Args:
         home: the lab's home.
         name: of one study or search; None for all.
         scale: None for all.
+        kind: None for both.
     """
-    studies = StudyFolder.all_stored(home, name, scale)
-    searches = StudyFolder.all_searches(home, name, scale)
+    studies = StudyFolder.all_stored(home, name, scale) if kind != "search" else []
+    searches = StudyFolder.all_searches(home, name, scale) if kind != "study" else []
     return [
         *(StudySource(home, folder.name, folder.scale) for folder in studies),
         *(SearchSource(home, folder.name, folder.scale) for folder in searches),
