@@ -192,5 +192,5 @@ def test_a_validation_loss_that_is_not_a_number_is_a_divergence(
 
 
 def test_an_unknown_device_is_refused_with_a_sentence(tiny: Spec) -> None:
-    with pytest.raises(UserError, match=r'training\.device = "nonsense": not usable'):
+    with pytest.raises(UserError, match=r'training\.device = "nonsense": absent'):
         assemble(tiny(training__device="nonsense"))
