@@ -33,7 +33,7 @@ class LossBench(Settings):
     """Settings of the benchmark: parallel transformer heads on a trunk with the same layers for every n."""
 
     heads: tuple[int, ...] = (1, 2, 4, 8)
-    classes: int = 16384
+    vocabulary: int = 16384
     width: int = 256
     attention_heads: int = 8
     trunk_layers: int = 1
@@ -82,12 +82,12 @@ def build_network(bench: LossBench, n: int) -> tuple[Objective, TensorBatch]:
     """Builds the model with its gradients allocated, and a batch of random tokens that are all in the loss mask."""
     torch.set_num_threads(1)
     model = ModelConfig(width=bench.width, layers=bench.trunk_layers + 1, attention_heads=bench.attention_heads)
-    data = DataShape(bench.classes, bench.length_tokens + 1)
+    data = DataShape(bench.vocabulary, bench.length_tokens + 1)
     network = MultiToken(MultiTokenConfig(n=n, match="none"), model, data)
     initialise(network, model.shape.layers, torch.Generator().manual_seed(0))
     for parameter in network.parameters():
         parameter.grad = torch.empty_like(parameter).fill_(0)  # zeros would take memory only once they are written
-    tokens = np.random.default_rng(0).integers(bench.classes, size=(bench.samples, bench.length_tokens + 1))
+    tokens = np.random.default_rng(0).integers(bench.vocabulary, size=(bench.samples, bench.length_tokens + 1))
     mask = np.ones(tokens.shape, dtype=bool)
     batch = Batch(tokens=tokens, loss=mask, scored=mask)
     return network, TensorBatch.from_batch(batch, torch.device("cpu"), np.arange(bench.samples))

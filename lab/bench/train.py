@@ -38,7 +38,7 @@ class TrainBench(Settings):
     widths: tuple[int, ...] = (32, 64, 128)
     heads: tuple[int, ...] = (1, 2, 4)
     layers: int = 6
-    classes: int = 64
+    vocabulary: int = 64
     samples: int = 16
     length_tokens: int = 128
     turns: int = 15
@@ -52,14 +52,14 @@ def measure_training(bench: TrainBench) -> list[Tree]:
     rows = []
     for width in bench.widths:
         shape = ModelShape(width, bench.layers, max(1, width // 32))
-        tokens = np.random.default_rng(0).integers(bench.classes, size=(bench.samples, bench.length_tokens + 1))
+        tokens = np.random.default_rng(0).integers(bench.vocabulary, size=(bench.samples, bench.length_tokens + 1))
         steps: dict[str, Step] = {}
         for compiled in (False, True):
             kind = "compiled" if compiled else "eager"
             for n in bench.heads:
-                steps[f"ours n={n} {kind}"] = our_step(shape, n, bench.classes, tokens, compiled, device)
-            steps[f"transformers {kind}"] = transformers_step(shape, bench.classes, tokens, compiled, device)
-        steps["floor"] = floor_step(shape, bench.classes, bench.samples, bench.length_tokens, device)
+                steps[f"ours n={n} {kind}"] = our_step(shape, n, bench.vocabulary, tokens, compiled, device)
+            steps[f"transformers {kind}"] = transformers_step(shape, bench.vocabulary, tokens, compiled, device)
+        steps["floor"] = floor_step(shape, bench.vocabulary, bench.samples, bench.length_tokens, device)
         seconds = time_in_turns({name: waiting(step, device) for name, step in steps.items()}, bench.turns)
         rows.append(training_row(width, bench.heads, seconds))
     return rows
@@ -117,18 +117,18 @@ def unmasked_batch(tokens: "np.ndarray[Any, Any]", device: torch.device) -> Tens
 
 
 def our_step(
-    shape: ModelShape, n: int, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device
+    shape: ModelShape, n: int, vocabulary: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device
 ) -> Step:
     """Returns a step of our model with n parallel heads under match = layers."""
     model = ModelConfig(width=shape.width, layers=shape.layers, attention_heads=shape.attention_heads)
-    network = MultiToken(MultiTokenConfig(n=n), model, DataShape(classes, tokens.shape[1]))
+    network = MultiToken(MultiTokenConfig(n=n), model, DataShape(vocabulary, tokens.shape[1]))
     initialise(network, shape.layers, torch.Generator().manual_seed(0))
     network.to(device)
     return optimiser_step(network, unmasked_batch(tokens, device), compiled)
 
 
 def transformers_step(
-    shape: ModelShape, classes: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device
+    shape: ModelShape, vocabulary: int, tokens: "np.ndarray[Any, Any]", compiled: bool, device: torch.device
 ) -> Step:
     """Returns a step of transformers' Llama with the same shapes.
 
@@ -142,7 +142,7 @@ def transformers_step(
             "lab bench train compares with transformers, which is not installed; pip install 'mtp-lab[export]'"
         ) from None
     config = LlamaConfig(
-        vocab_size=classes,
+        vocab_size=vocabulary,
         hidden_size=shape.width,
         intermediate_size=shape.hidden,
         num_hidden_layers=shape.layers,
@@ -163,12 +163,12 @@ def transformers_step(
     return optimiser_step(llama, unmasked_batch(tokens, device), compiled=False, backward=backward)
 
 
-def floor_step(shape: ModelShape, classes: int, samples: int, length: int, device: torch.device) -> Step:
+def floor_step(shape: ModelShape, vocabulary: int, samples: int, length: int, device: torch.device) -> Step:
     """Returns a step of nothing but the matrix products and the attention of one forward and backward pass."""
     rows, width, hidden = samples * length, shape.width, shape.hidden
     linear = [(width, 3 * width), (width, width), (width, 2 * hidden), (hidden, width)] * shape.layers
     products: list[tuple[Tensor, ...]] = []
-    for inputs, outputs in [*linear, (width, classes)]:
+    for inputs, outputs in [*linear, (width, vocabulary)]:
         x, w, y = (torch.randn(size, device=device) for size in ((rows, inputs), (outputs, inputs), (rows, outputs)))
         products.append((x, w, y, torch.empty_like(x), torch.empty_like(w), torch.empty_like(y)))
     heads = (samples, shape.attention_heads, length, width // shape.attention_heads)

@@ -40,10 +40,10 @@ def loss_command(as_json: Json = False) -> None:
     rows = measure_losses(bench)
     tokens = bench.samples * bench.length_tokens
     lines = [
-        f"{bench.classes:,} classes, width {bench.width}, {tokens:,} tokens, {bench.trunk_layers} trunk layer and "
-        "n transformer heads, fp32, one thread.",
-        "peak: megabytes of a forward and backward pass above the model and its gradients, measured in its own",
-        f"process; time: median of {bench.turns} turns in one process, ratios within a turn.",
+        f"Vocabulary of {bench.vocabulary:,}, width {bench.width}, {tokens:,} tokens, {bench.trunk_layers} trunk layer "
+        "and n transformer heads, fp32, one thread.",
+        "Peaks are those of a forward and backward pass above the model and its gradients, in a separate process;",
+        f"seconds are medians of {bench.turns} turns in one process, and their ratios are taken within a turn.",
         "",
         f"{'n':>3} {'loss':<12}{'peak MB':>10}{'to n=1':>9}{'to joint':>10}{'seconds':>10}{'to joint':>10}",
     ]
@@ -61,8 +61,9 @@ def train_command(
     bench = TrainBench(device=device)
     rows = measure_training(bench)
     lines = [
-        f"{bench.layers} layers, {bench.classes} classes, {bench.samples} samples of {bench.length_tokens} tokens,",
-        f"fp32, {device}, one thread; medians of {bench.turns} turns, ratios within a turn; n under match = layers.",
+        f"{bench.layers} layers, a vocabulary of {bench.vocabulary}, {bench.samples} samples of "
+        f"{bench.length_tokens} tokens, fp32, {device}, one thread,",
+        f"match = layers; medians of {bench.turns} turns, ratios taken within a turn.",
         "",
         "                 ms/    faster than          of the   n=4 to",
         f"{'width':>5} {'ours':<9}{'step':>8}{'eager':>10}{'compiled':>10}{'floor':>8}{'n=1':>10}",

@@ -138,7 +138,7 @@ def test_the_realised_share_of_drafts_is_the_speed_up_over_tokens_per_forward() 
 @pytest.mark.slow
 def test_peak_memory_grows_with_n_for_the_joint_loss_and_not_for_the_chunked_one() -> None:
     """Logits are small here, and the allocator keeps freed ones, so the sequential loss is only compared with joint."""
-    bench = LossBench(heads=(1, 4), classes=8192, width=64, attention_heads=2, length_tokens=256, turns=1)
+    bench = LossBench(heads=(1, 4), vocabulary=8192, width=64, attention_heads=2, length_tokens=256, turns=1)
     rows = {(row["loss"], row["n"]): row for row in measure_losses(bench)}
     assert rows["joint", 4]["memory_to_first"] > 2
     assert rows["sequential", 4]["memory_to_joint"] < 0.85
