@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from generators.foundation.options import Json, answer
+from generators.foundation.outputs import check_output_folder
 from lab.commands.options import DEFAULT_HOME, Checkpoint, Home, RunName
 from lab.export import export
 from lab.run.stored_run import StoredRun
@@ -19,6 +20,7 @@ def export_command(
     as_json: Json = False,
 ) -> None:
     """Write a stored run as a Hugging Face folder: the next-token path as a Llama, other heads in their own file."""
+    check_output_folder("DIR", folder, empty=True)
     stored = StoredRun(home, run, checkpoint)
     files = export(stored, folder)
     value = {"run": stored.folder.identity, "folder": str(folder), "checkpoint": checkpoint, "step": stored.step}

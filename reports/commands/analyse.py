@@ -9,6 +9,7 @@ import typer
 
 from generators.foundation.errors import UserError
 from generators.foundation.options import Json, answer
+from generators.foundation.outputs import check_output_file, make_output_folder
 from lab.analysis.analysis import Row
 from lab.analysis.table import ANALYSES, analysis_of
 from lab.commands.options import DEFAULT_HOME, Checkpoint, Home, RunName
@@ -26,28 +27,38 @@ def analyse_command(
 ) -> None:
     """Analyse a stored run at one checkpoint; estimates come with confidence intervals."""
     torch.set_num_threads(1)
-    if figure is not None:
-        _check_figure(figure)
     analysis = analysis_of(name, "lab analyse")
+    if figure is not None:
+        _check_figure(figure, name)
     stored = StoredRun(home, run, checkpoint)
     result = analysis.analyse(stored)
     value = {"run": stored.folder.identity, "checkpoint": checkpoint, "step": stored.step, **result.tree()}
     if figure is not None:
-        write_atomically(figure, _figure_of(name, result.rows).encode())
+        content = _figure_of(name, result.rows).encode()
+        make_output_folder("--figure", figure, figure.absolute().parent)
+        write_atomically(figure, content)
         value["figure"] = str(figure)
     answer(value, as_json, "\n".join(result.lines))
 
 
-def _check_figure(path: Path) -> None:
-    if path.suffix != ".svg" or not path.absolute().parent.is_dir():
-        raise UserError(f"--figure {path}: should end in .svg and lie in a folder that exists")
+def _check_figure(path: Path, name: str) -> None:
+    """Checks that the figure of an analysis can be drawn and written.
+
+    Raises:
+        UserError: the path is not that of an SVG file that can be written, or no exhibit draws that analysis.
+    """
+    from reports.exhibits.table import EXHIBITS
+
+    check_output_file("--figure", path, (".svg",))
+    if not any((exhibit.page, exhibit.section) == ("analysis", name) for exhibit in EXHIBITS.classes().values()):
+        raise UserError(f"--figure {path}: no exhibit draws the analysis {name}; leave the option out")
 
 
 def _figure_of(name: str, rows: Sequence[Row]) -> str:
     """Returns the figure of an analysis as an SVG file.
 
     Raises:
-        UserError: no exhibit draws that analysis.
+        UserError: its exhibits draw nothing of these rows.
     """
     from reports.drawing.svg import standalone
     from reports.exhibits.table import exhibits_on
@@ -55,5 +66,5 @@ def _figure_of(name: str, rows: Sequence[Row]) -> str:
     exhibits = exhibits_on("analysis", rows).get(name, [])
     panels = [panel for exhibit in exhibits for panel in exhibit.figures()]
     if not panels:
-        raise UserError(f"--figure: no exhibit draws the analysis {name}; leave the option out")
+        raise UserError(f"--figure: the analysis {name} of this run has nothing to draw; leave the option out")
     return standalone(panels)

@@ -7,11 +7,12 @@ import typer
 
 from generators.foundation.errors import UserError
 from generators.foundation.options import Json, answer
+from generators.foundation.outputs import check_output_file, make_output_folder
 from lab.commands.options import DEFAULT_HOME, Home
 from lab.run.files import write_atomically
 from reports.frames.pairs import ComparedStudy, StudyPair
 from reports.pages.comparison import render_comparison, verdict_lines, verdicts_by_claim
-from reports.pages.writing import make_output_folder
+from reports.pages.writing import PAGE_ENDINGS
 from studies.declared.names import split_scale
 from studies.ledger.arguments import checked_name
 from studies.ledger.declared_study import find_study
@@ -34,17 +35,19 @@ def compare_command(
     as_json: Json = False,
 ) -> None:
     """Compare two studies on one page: verdicts, effects, and the settings that differ."""
-    if out is not None and out.suffix != ".html":
-        raise UserError(f"--out {out}: a page is HTML; give a file that ends in .html")
+    if out is not None:
+        check_output_file("--out", out, PAGE_ENDINGS)
     first, second = _study(home, first_name), _study(second_home or home, second_name)
     if (first.home.resolve(), first.name) == (second.home.resolve(), second.name):
         raise UserError(
             f"{first_name} and {second_name}: are the same study at the same scale; give another scale or --second-home"
         )
     path = (out or home / "reports" / f"{first.name}-{second.name}.html".replace("@", "-")).absolute()
-    make_output_folder(path.parent, out)
+    check_output_file("--out", path, PAGE_ENDINGS)
     pair = StudyPair(first, second)
-    write_atomically(path, render_comparison(pair).encode())
+    page = render_comparison(pair).encode()
+    make_output_folder("--out", path, path.parent)
+    write_atomically(path, page)
     value = {"comparison": str(path), "claims": verdicts_by_claim(pair)}
     answer(value, as_json, f"{verdict_lines(pair)}\npage: {path}")
 

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from generators.foundation.errors import UserError
 from generators.foundation.options import Json, answer
+from generators.foundation.outputs import check_output_folder, make_output_folder
 from lab.commands.options import DEFAULT_HOME, Home
-from lab.run.files import make_folder
-from reports.dashboards.tensorboard import write_events
+from reports.dashboards.tensorboard import event_writer, write_events
 from reports.frames.numbers import plural
 from reports.frames.results import read_results
 from reports.frames.selection import nothing_ran
@@ -31,20 +30,20 @@ def tensorboard_command(
     as_json: Json = False,
 ) -> None:
     """Write the learning curves of studies as TensorBoard event files, one folder per run."""
+    check_output_folder("--out", out, empty=True)
+    event_writer()
     checked = checked_names(home, names, scale)
     left_out = LeftOut.among(checked, scale, home)
     named = [StudyFolder.latest(home, name, scale) for name in expand_collections(checked, scale, home)]
     folders = named if checked else StudyFolder.all_stored(home, scale=scale)
     if not folders:
         raise nothing_ran(home, scale)
-    if out.exists() and any(out.iterdir()):
-        raise UserError(f"--out {out}: is not empty; give an empty folder, or one that does not exist")
     runs = {}
     for folder in folders:
         name = f"{folder.name}-{folder.scale}"
         with left_out.unless_readable(name):
             results = read_results(home, study_in(folder))
-            make_folder(out)
+            make_output_folder("--out", out, out)
             runs[name] = write_events(results, out / name)
     left_out.check_any(runs)
     lines = [f"{name}: {plural(count, 'run')}" for name, count in runs.items()]

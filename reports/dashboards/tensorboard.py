@@ -8,14 +8,15 @@ runs by their cost, not by the hour at which they ran.
 
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from generators.foundation.errors import UserError
 from reports.frames.results import Results, rows_of
 from reports.frames.wording import run_name
 
 
-def write_events(results: Results, folder: Path) -> int:
-    """Writes all curves of a study's runs, and returns the number of runs that have one.
+def event_writer() -> Any:
+    """Returns the class that writes event files.
 
     Raises:
         UserError: TensorBoard is not installed.
@@ -24,12 +25,21 @@ def write_events(results: Results, folder: Path) -> int:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise UserError("lab tensorboard needs tensorboard: pip install 'mtp-lab[tensorboard]'") from None
-    count = 0
+    return SummaryWriter
+
+
+def write_events(results: Results, folder: Path) -> int:
+    """Writes all curves of a study's runs, and returns the number of runs that have one.
+
+    Raises:
+        UserError: TensorBoard is not installed.
+    """
+    writer_class, count = event_writer(), 0
     for run in rows_of(results.runs):
         points = results.curves[(results.curves["run"] == run["run"]) & (results.curves["phase"] == run["phase"])]
         if points.empty:
             continue
-        with SummaryWriter(str(folder / run_name(run).replace("/", "-"))) as writer:
+        with writer_class(str(folder / run_name(run).replace("/", "-"))) as writer:
             for point in rows_of(points):
                 seconds = point["seconds"] if isfinite(point["seconds"]) else 0.0
                 writer.add_scalar(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from generators.foundation.errors import UserError
+from generators.foundation.outputs import check_output_file
 from lab.run.files import write_atomically
 from reports.frames.results import read_results
 from studies.declared.study import Study
@@ -44,10 +45,9 @@ def check_format(path: Path) -> None:
     """Checks that a table can be written to a file.
 
     Raises:
-        UserError: the ending is not a known format, or pyarrow is missing.
+        UserError: the ending is not a known format, pyarrow is missing, or the file cannot be written.
     """
-    if path.suffix not in FORMATS:
-        raise UserError(f"--out {path}: should end in {' or '.join(FORMATS)}")
+    check_output_file("--out", path, FORMATS)
     if path.suffix == ".parquet" and find_spec("pyarrow") is None:
         raise UserError(
             f"--out {path}: Parquet needs pyarrow (pip install 'mtp-lab[parquet]'); .csv needs no extra package"

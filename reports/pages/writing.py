@@ -1,11 +1,12 @@
 """Writes what `lab report` requests: a study's page, or the pages of several studies and their index."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from generators.foundation.errors import UserError
+from generators.foundation.outputs import check_output_file, check_output_folder, make_output_folder
 from generators.foundation.settings import Tree
 from reports.frames.numbers import plural
 from reports.frames.selection import stored_studies
@@ -21,6 +22,7 @@ from studies.ledger.collection_members import run_command_line
 from studies.ledger.folder import StudyFolder
 from studies.ledger.left_out import LeftOut
 
+PAGE_ENDINGS = (".html",)
 SummaryKey = tuple[str, str]
 """Name and scale of a study."""
 
@@ -46,6 +48,7 @@ class ReportWriter:
     """The studies that cannot be read."""
 
     def __post_init__(self) -> None:
+        self._check_out()
         self.checked = checked_names(self.home, self.names, self.scale)
         self.left_out = LeftOut.among(self.checked, self.scale, self.home)
 
@@ -71,20 +74,37 @@ class ReportWriter:
 
     @cached_property
     def target(self) -> Path:
-        """The file of one page, or the folder of several, created if it is missing.
+        """The file of one page, or the folder of several; the folder is created if it is missing.
 
         Raises:
             UserError: it cannot be created.
         """
-        target = (self.out or self.home / "reports").absolute()
-        if self.single and (self.out is None or target.is_dir() or not target.suffix):
+        target = self.place
+        if self.single and not self.names_file:
             target = target / page_name(self.studies[0])
-        elif self.single and target.suffix != ".html":
-            raise UserError(f"--out {self.out}: a page is HTML; give a file that ends in .html, or a folder")
-        elif not self.single and target.is_file():
-            raise UserError(f"--out {self.out}: is a file; for the pages of several studies give a folder")
-        make_output_folder(target.parent if self.single else target, self.out)
+        make_output_folder("--out", self.out or self.place, target.parent if self.single else target)
         return target
+
+    @property
+    def place(self) -> Path:
+        """The file or folder that the user gave, or the usual folder."""
+        return (self.out or self.home / "reports").absolute()
+
+    @property
+    def names_file(self) -> bool:
+        """True if the user gave the file of a page."""
+        return self.out is not None and bool(self.out.suffix) and not os.path.isdir(self.out)
+
+    def _check_out(self) -> None:
+        """Checks the output before anything is read.
+
+        Raises:
+            UserError: it has another ending than a page, or cannot be written to.
+        """
+        if self.single and self.names_file:
+            check_output_file("--out", self.out or self.place, PAGE_ENDINGS, ", or be a folder")
+        else:
+            check_output_folder("--out", self.out or self.place)
 
     def write(self, refresh_seconds: int | None = None) -> tuple[Tree, list[str]]:
         """Writes the pages.
@@ -154,15 +174,3 @@ class ReportWriter:
 
 def _verdicts(summary: StudySummary) -> list[Tree]:
     return [judgement.record().tree() for judgement in summary.judgements]
-
-
-def make_output_folder(folder: Path, out: Path | None) -> None:
-    """Creates the folder that an output goes to.
-
-    Raises:
-        UserError: it cannot be created.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out}: the folder cannot be created ({error.strerror}); give another path") from None

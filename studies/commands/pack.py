@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from generators.foundation.errors import UserError
 from generators.foundation.options import Json, answer
+from generators.foundation.outputs import check_output_folder, make_output_folder
 from lab.commands.options import DEFAULT_HOME, Home
 from studies.commands.options import StoredScale
 from studies.ledger.arguments import checked_names
@@ -24,11 +24,9 @@ def pack_command(
     from lab.run.files import write_atomically
     from studies.ledger.archive import pack
 
+    check_output_folder("--out", out)
     archives = [pack(home, name, scale) for name in expand_collections(checked_names(home, names, scale), scale, home)]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out}: the folder cannot be created ({error.strerror}); give another") from None
+    make_output_folder("--out", out, out)
     for name, content in archives:
         write_atomically(out / name, content)
     value = {str(out / name): len(content) for name, content in archives}
