@@ -81,7 +81,10 @@ def load_command(name: str, target: str) -> typer.Typer:
 
 
 def main() -> None:
-    """Runs one command. Exits with 0 if it is done, 1 if the work failed, 2 if the input was wrong."""
+    """Runs one command. Exits with 0 if it is done, 1 if the work failed, 2 if the input was wrong.
+
+    An error that came through the code of another package is work that failed.
+    """
     prepare_streams()
     try:
         build_app()()
@@ -92,6 +95,13 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except (Exception, SystemExit) as error:
+        from generators.foundation.outside import blame  # costs a tenth of a second
+
+        failure = blame(error)
+        if failure is None:
+            raise
+        sys.exit(report_error(failure, 1))
 
 
 def report_error(error: Exception, code: int) -> int:

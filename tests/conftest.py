@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from generators.foundation.settings import assign_value
 from lab.__main__ import main
 from lab.objectives.objective import Objective
 from lab.run.spec import RunSpec, parse_spec
+from tests.fake_package import Install, forget_packages, write_package
 
 torch.set_num_threads(1)
 
@@ -79,3 +81,19 @@ def lab(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         )
 
     return run
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """install("other", "[mtp_lab.tasks]\\nmine = other:Mine", code): a package of one module, for this process."""
+
+    def write(name: str, entry_points: str, code: str) -> Path:
+        site = write_package(tmp_path / "installed", name, entry_points, code)
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        forget_packages()
+        return site
+
+    yield write
+    monkeypatch.undo()
+    forget_packages()

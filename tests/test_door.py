@@ -5,10 +5,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import typer
 
 from lab.__main__ import COMMANDS, load_command
 from tests.conftest import Lab
+from tests.fake_package import Install
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,3 +54,37 @@ def test_every_command_loads_and_explains_itself(lab: Lab) -> None:
 
 def test_an_unknown_command_exits_with_2(lab: Lab) -> None:
     assert lab("trian").returncode == 2
+
+
+TASK = '''"""A task that breaks in one place."""
+from typing import Literal
+from generators import Task, TaskConfig
+
+class MineConfig(TaskConfig):
+    kind: Literal["mine"] = "mine"
+
+class Mine(Task):
+    config: MineConfig
+    def __init__(self, config): {creation}
+    def draw(self, stream, split): ...
+    def oracle(self, batch): ...
+'''
+
+
+@pytest.mark.parametrize(
+    ("creation", "text"), [("raise OSError('full')", "OSError: full"), ("raise SystemExit(0)", "SystemExit: 0")]
+)
+def test_an_error_from_another_package_is_one_sentence_that_names_it(
+    creation: str, text: str, install: Install, lab: Lab
+) -> None:
+    install("outside_door", "[mtp_lab.tasks]\nmine = outside_door:Mine", TASK.format(creation=creation))
+    done = lab("data", "show", "mine")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"outside_door 1.2 failed with {text} (outside_door.py, line 10)" in done.stderr
+
+
+def test_an_error_of_the_lab_itself_keeps_its_traceback(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("generators.commands.answer", None)
+    with pytest.raises(TypeError):
+        lab("data", "list")

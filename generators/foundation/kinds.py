@@ -3,23 +3,36 @@
 A row of a registry names a class of this lab as "module:Class"; the module is imported when the class is first asked
 for. Any installed package adds rows through the entry point group of the registry (`mtp_lab.tasks`,
 `mtp_lab.objectives`, `mtp_lab.analyses`, `mtp_lab.exhibits`, `mtp_lab.claims`, `mtp_lab.executors`). A package that
-is broken loses its own names and no others.
+is broken loses its own names and no others: a name of this lab stays with this lab.
 """
 
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import Distribution, EntryPoint, entry_points
-from inspect import getattr_static
-from typing import Any, get_args, get_type_hints
+from importlib.metadata import Distribution, EntryPoint
+from inspect import get_annotations, getattr_static
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from generators.foundation.errors import UserError
+from generators.foundation.outside import (
+    BREAKAGE,
+    GROUP_PREFIX,
+    error_text,
+    guarded,
+    note_once,
+    package_label,
+    package_name,
+    points_of,
+)
 from generators.foundation.settings import Settings, Tree, assign_value, split_assignment, suggestion, validate
 
 DISTRIBUTION = "mtp-lab"
-GROUP_PREFIX = "mtp_lab."
+CUTOFF = 0.2
+"""The similarity from which on a name is suggested: low, because a registry has few names."""
 
 
 class Registry:
@@ -30,7 +43,8 @@ class Registry:
         rows: name -> "module:Class", the classes of this lab.
         base: the class that every row must be a subclass of.
         plural: the noun in the name of the entry point group ("analyses" for `mtp_lab.analyses`).
-        key: the setting under which users give the name, for error messages ("task.kind"); by default the noun.
+        key: the setting under which users give the name ("task.kind"), or the option ("--executor"), for error
+            messages; by default the noun.
     """
 
     def __init__(self, noun: str, rows: Mapping[str, str], base: type[Any], *, plural: str, key: str = "") -> None:
@@ -44,7 +58,7 @@ class Registry:
     def outside(self) -> dict[str, list[EntryPoint]]:
         """Name -> the entry points of other packages that provide it. Imports nothing."""
         points: dict[str, list[EntryPoint]] = {}
-        for point in entry_points(group=self.group):
+        for point in points_of(self.group):
             points.setdefault(point.name, []).append(point)
         return dict(sorted(points.items()))
 
@@ -57,43 +71,76 @@ class Registry:
         """Returns the installed package that provides a name, None for a class of this lab."""
         return None if name in self.rows else self.outside[name][0].dist
 
+    def subject(self, name: str) -> str:
+        """Returns a part and its package as error messages begin: "analysis calibration of mtp-lab-example 0.1.0"."""
+        is_outside = name in self.outside and name not in self.rows
+        return f"{self.noun} {name} of {package_label(self.package(name)) if is_outside else DISTRIBUTION}"
+
     def find(self, name: object, source: str) -> type[Any]:
         """Imports and returns the class of a name.
+
+        A name of this lab leads to the class of this lab. If another package provides it too, a line on standard error
+        says so.
 
         Args:
             source: the file or command that asks, named in the error; may be empty.
 
         Raises:
-            UserError: the name is unknown (the message gives the nearest), two packages provide it, or its entry point
-                does not lead to a complete subclass of the base class.
+            UserError: the name is unknown (the message gives the nearest), two other packages provide it, or its entry
+                point does not lead to a complete subclass of the base class.
         """
         if not isinstance(name, str) or name not in self.names:
             raise UserError(
-                f"{self._request(name, source)}: no such {self.noun}; {suggestion(str(name), self.names)}, "
+                f"{self._request(name, source)}: no such {self.noun}; {suggestion(str(name), self.names, cutoff=CUTOFF)}, "
                 "and no other installed package provides that name"
             )
         points = self.outside.get(name, [])
-        providers = [*([DISTRIBUTION] if name in self.rows else []), *map(package_name, points)]
-        if len(providers) > 1:
-            raise UserError(
-                f"{self._request(name, source)}: provided by {' and by '.join(providers)}; "
-                "only one package may provide a name: rename one of the entry points or uninstall its package"
-            )
-        if points:
-            return self._load(points[0], source)
-        module, _, class_name = self.rows[name].partition(":")
-        row: type[Any] = getattr(import_module(module), class_name)
-        return row
+        if name in self.rows:
+            for point in points:
+                note_once(f"{self._request(name, source)}: {self._clash(point)}")
+            return self._own(name)
+        try:
+            return self.load(points[0])
+        except UserError as error:
+            raise UserError(f"{self._request(name, source)}: {error}") from error
+
+    def load(self, point: EntryPoint) -> type[Any]:
+        """Imports the class of an entry point and checks that it can be a row. What the import prints is no answer.
+
+        Raises:
+            UserError: it cannot be one; the message says why.
+        """
+        if clash := self._clash(point):
+            raise UserError(clash)
+        subject = f"entry point {point.value} of {package_name(point)}"
+        try:
+            with redirect_stdout(sys.stderr):
+                row = point.load()
+                defect = self.defect(row, point.name)
+        except BREAKAGE as error:
+            raise UserError(f"{subject} cannot be imported ({error_text(error)})") from error
+        if defect:
+            raise UserError(f"{subject} {defect}")
+        checked: type[Any] = row
+        return checked
 
     def classes(self) -> dict[str, type[Any]]:
-        """Imports and returns every class by name, without those that `find` refuses."""
-        classes = {}
-        for name in self.names:
+        """Imports and returns every class by name, without those that `left_out` names."""
+        return self.usable()[0]
+
+    def usable(self) -> tuple[dict[str, type[Any]], list[str]]:
+        """Imports every class.
+
+        Returns:
+            the classes by name; a sentence for each part of another package that cannot be used, with its reason.
+        """
+        classes, left_out = {name: self._own(name) for name in self.rows}, []
+        for point in (point for points in self.outside.values() for point in points):
             try:
-                classes[name] = self.find(name, self.group)
-            except UserError:
-                continue
-        return classes
+                classes[point.name] = self.load(point)
+            except UserError as error:
+                left_out.append(f"{self.noun} {point.name} is left out: {error}")
+        return classes, list(dict.fromkeys(left_out))
 
     def summaries(self) -> dict[str, str]:
         """Returns one line on every name, with its package if that is not this lab; a refused name gives the error.
@@ -107,30 +154,38 @@ class Registry:
             row = self.find(name, "cannot be used")
         except UserError as error:
             return str(error)
-        package = self.package(name)
-        origin = f" ({package.name} {package.version})" if package else ""
+        origin = "" if name in self.rows else f" ({package_label(self.package(name))})"
         summary = getattr(row, "summary", None)
         if not isinstance(summary, str):
-            summary = (import_module(row.__module__).__doc__ or "").strip().partition("\n")[0]
-        return summary + origin
+            summary = getattr(sys.modules.get(row.__module__), "__doc__", None) or ""
+        return str(summary).strip().partition("\n")[0] + origin
+
+    def _own(self, name: str) -> type[Any]:
+        """Imports a class of this lab."""
+        module, _, class_name = self.rows[name].partition(":")
+        row: type[Any] = getattr(import_module(module), class_name)
+        return row
 
     def _request(self, name: object, source: str) -> str:
         """Quotes the request at the start of an error message."""
-        return f"{source}: {self.key} = {name!r}" if source else f"{self.key} = {name!r}"
+        request = f"{self.key} {name}" if self.key.startswith("--") else f"{self.key} = {name!r}"
+        return f"{source}: {request}" if source else request
 
-    def _load(self, point: EntryPoint, source: str) -> type[Any]:
-        """Imports the class of an entry point and checks that it can be a row."""
-        subject = f"{self._request(point.name, source)}: entry point {point.value} of {package_name(point)}"
-        try:
-            row = point.load()
-            defect = self.defect(row, point.name)
-        except (Exception, SystemExit) as error:  # the import of another package's module can raise anything
-            first_line = (str(error).splitlines() or [""])[0]
-            raise UserError(f"{subject} cannot be imported ({type(error).__name__}: {first_line})") from error
-        if defect:
-            raise UserError(f"{subject} {defect}")
-        checked: type[Any] = row
-        return checked
+    def _clash(self, point: EntryPoint) -> str:
+        """Says which packages provide the name of an entry point; empty if it is the only one."""
+        points = self.outside.get(point.name, [])
+        if point.name in self.rows:
+            package = package_name(point)
+            return (
+                f"provided by {DISTRIBUTION} and by {package}; the name stays with {DISTRIBUTION}: rename the entry "
+                f"point of {package} or uninstall it"
+            )
+        if len(points) > 1:
+            return (
+                f"provided by {' and by '.join(map(package_name, points))}; "
+                "only one package may provide a name: rename one of the entry points or uninstall its package"
+            )
+        return ""
 
     def defect(self, row: object, name: str) -> str | None:
         """Says why an entry point's object cannot be a row of this table, None if it can."""
@@ -143,6 +198,8 @@ class Registry:
         ]
         if abstract:
             return f"does not implement {', '.join(abstract)}"
+        if defect := _attribute_defect(row, self.base):
+            return defect
         if issubclass(row, BaseModel) and "kind" in row.model_fields:
             return _kind_defect(row, name)
         label = getattr_static(row, "name", None)
@@ -185,7 +242,9 @@ class SettingsRegistry(Registry):
             raise UserError(
                 f'{source}: {self.noun} should be a table with a kind, for example kind = "{next(iter(self.rows))}"'
             )
-        return validate(self.config_of(data.get("kind"), source), data, source, self.noun)
+        kind, config = data.get("kind"), self.config_of(data.get("kind"), source)
+        with guarded(f"{source}: {self.subject(str(kind))}"):
+            return validate(config, data, source, self.noun)
 
     def configured(self, name: str, assignments: list[str] | None, source: str) -> Any:
         """Applies `--set` assignments to the default settings of a name.
@@ -206,11 +265,24 @@ class SettingsRegistry(Registry):
 
 
 def _kind_defect(settings: type[BaseModel], name: str) -> str | None:
+    settings.model_rebuild()  # a class with a type that nobody defines cannot be validated with
     if get_args(settings.model_fields["kind"].annotation) == (name,):
         return None
     return f'should have kind: Literal["{name}"] in {settings.__name__}, as its entry point is called {name}'
 
 
-def package_name(point: EntryPoint) -> str:
-    """Returns the name of the package that declares an entry point."""
-    return point.dist.name if point.dist else "a package without a name"
+def _attribute_defect(row: type[Any], base: type[Any]) -> str | None:
+    """Says which class attribute that the base class declares is missing in a row, or of another type."""
+    for attribute, hint in get_annotations(base).items():
+        origin: Any = get_origin(hint)
+        if origin is not ClassVar:
+            continue
+        if not hasattr(row, attribute):
+            return f"does not set {attribute}"
+        value = getattr(row, attribute)
+        try:
+            TypeAdapter(get_args(hint)[0]).validate_python(value, strict=True)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]["msg"].replace("Input should be", "should be")
+            return f"has {attribute} = {value!r}, which {problem}"
+    return None

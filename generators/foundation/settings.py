@@ -103,13 +103,14 @@ def _quoted(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def suggestion(word: str, names: list[str], stem: str = "") -> str:
+def suggestion(word: str, names: list[str], stem: str = "", cutoff: float = 0.4) -> str:
     """Returns the name nearest to a misspelt word, if one is near, and the list of all names.
 
     Args:
         stem: a prefix for the nearest name, for example the table that contains a key.
+        cutoff: how similar the nearest name has to be, from 0 to 1, as difflib measures it.
     """
-    near = get_close_matches(word, names, n=1, cutoff=0.4) if len(names) > 1 else names
+    near = get_close_matches(word, names, n=1, cutoff=cutoff) if len(names) > 1 else names
     listed = ", ".join(names)
     return f"the nearest is {stem}{near[0]} (there are: {listed})" if near else f"there are: {listed or 'none'}"
 

@@ -1,51 +1,41 @@
 """Parts of the lab that other installed packages provide through entry points."""
 
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from importlib import import_module
+from importlib.metadata import EntryPoint
 
 from generators.foundation.errors import UserError
-from generators.foundation.kinds import GROUP_PREFIX, Registry, package_name
+from generators.foundation.kinds import Registry
+from generators.foundation.outside import groups_of_the_lab, package_label, points_of
 from generators.foundation.settings import suggestion
-from generators.table import TASKS
-from lab.analysis.table import ANALYSES
 from lab.doctor.outcome import MachineCheck
-from lab.objectives.table import OBJECTIVES
 
-ANYTHING: type[Any] = object
-REGISTRIES = {
-    registry.group: registry
-    for registry in (
-        TASKS,
-        OBJECTIVES,
-        ANALYSES,
-        # Their tables belong to rooms above this one: whether the class can be imported is all that is checked.
-        Registry("claim", {}, ANYTHING, plural="claims"),
-        Registry("exhibit", {}, ANYTHING, plural="exhibits"),
-        Registry("executor", {}, ANYTHING, plural="executors"),
-    )
+TABLES = {
+    "mtp_lab.tasks": "generators.table:TASKS",
+    "mtp_lab.objectives": "lab.objectives.table:OBJECTIVES",
+    "mtp_lab.analyses": "lab.analysis.table:ANALYSES",
+    "mtp_lab.claims": "studies.declared.claims.table:CLAIMS",
+    "mtp_lab.exhibits": "reports.exhibits.table:EXHIBITS",
+    "mtp_lab.executors": "studies.running.executors.table:EXECUTORS",
 }
+"""Group of entry points -> its registry. Some are in rooms above this one: they are found by name, as commands are."""
 
 
 def check_parts() -> list[MachineCheck]:
     """Imports every part of another package and returns its package and version, or why it cannot be used."""
-    groups = sorted(group for group in entry_points().groups if group.startswith(GROUP_PREFIX))
-    return [
-        check_part(point)
-        for group in groups
-        for point in sorted(entry_points(group=group), key=lambda point: point.name)
-    ]
+    points = [point for group in groups_of_the_lab() for point in points_of(group)]
+    return [check_part(point) for point in sorted(points, key=lambda point: (point.group, point.name))]
 
 
 def check_part(point: EntryPoint) -> MachineCheck:
     """Checks one entry point; a part that cannot be used does not hinder the rest of the lab."""
-    name = f"{point.group} {point.name}"
-    version = point.dist.version if point.dist else "without a version"
-    origin = f"{package_name(point)} {version}"
-    if point.group not in REGISTRIES:
-        reason = f"there is no such group; {suggestion(point.group, list(REGISTRIES))}"
+    name, origin = f"{point.group} {point.name}", package_label(point.dist)
+    if point.group not in TABLES:
+        reason = f"there is no such group; {suggestion(point.group, list(TABLES))}"
         return MachineCheck(name, False, f"{origin}: {reason}", bad_mark="broken")
+    module, _, attribute = TABLES[point.group].partition(":")
+    registry: Registry = getattr(import_module(module), attribute)
     try:
-        REGISTRIES[point.group].find(point.name, "")
+        registry.load(point)
     except UserError as error:
         return MachineCheck(name, False, f"{origin}: {error}", bad_mark="broken")
     return MachineCheck(name, True, origin)

@@ -161,11 +161,9 @@ def test_an_unknown_name_is_answered_with_the_nearest_of_all_packages(package: P
 
 
 def test_a_name_that_two_packages_provide_is_refused_and_both_are_named(package: Package) -> None:
-    package("outside_first", "tasks", "mine = outside_first:Mine\nstar = outside_first:Mine", TASK_MODULE)
+    package("outside_first", "tasks", "mine = outside_first:Mine", TASK_MODULE)
     package("outside_second", "tasks", "mine = outside_second:Mine", TASK_MODULE)
     registry = tasks()
-    with pytest.raises(UserError, match="'star': provided by mtp-lab and by outside_first;"):
-        registry.find("star", "here")
     with pytest.raises(UserError, match=r"'mine': provided by outside_(first|second) and by outside_(first|second);"):
         registry.find("mine", "here")
     assert registry.find("text", "here").__name__ == "Text", "other names are unaffected"
@@ -178,6 +176,25 @@ def without(line: str) -> str:
     return TASK_MODULE.replace(line, "")
 
 
+def test_a_name_of_this_lab_stays_with_this_lab_and_the_other_package_is_named(
+    package: Package, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package("outside_thief", "tasks", "star = outside_thief:Mine", "raise OSError('imported for nothing')")
+    registry = tasks()
+    for _ in range(2):
+        assert registry.find("star", "spec.toml").__module__ == "generators.tasks.star"
+    assert capsys.readouterr().err == (
+        "spec.toml: task.kind = 'star': provided by mtp-lab and by outside_thief; the name stays with mtp-lab: "
+        "rename the entry point of outside_thief or uninstall it\n"
+    )
+    classes, left_out = registry.usable()
+    assert list(classes) == list(TASKS.rows)
+    assert [sentence.partition(";")[0] for sentence in left_out] == [
+        "task star is left out: provided by mtp-lab and by outside_thief"
+    ]
+    assert registry.summaries() == TASKS.summaries()
+
+
 DEFECTIVE_TASKS = {
     "missing module": ("mine = outside_nowhere:Mine", TASK_MODULE, "cannot be imported (ModuleNotFoundError: No module named 'outside_nowhere')"),
     "missing class": ("mine = {name}:Yours", TASK_MODULE, "cannot be imported (AttributeError: "),
@@ -188,6 +205,8 @@ DEFECTIVE_TASKS = {
     "no settings": ("mine = {name}:Mine", without("    config: MineConfig\n"), "should annotate `config` with its own settings, a subclass of TaskConfig"),
     "settings of another base": ("mine = {name}:Mine", TASK_MODULE.replace("config: MineConfig", "config: int"), "should annotate `config` with its own settings"),
     "settings of another kind": ("mine = {name}:Mine", TASK_MODULE.replace('Literal["mine"] = "mine"', 'Literal["yours"] = "yours"'), 'should have kind: Literal["mine"] in MineConfig'),
+    "undefined type in settings": ("mine = {name}:Mine", TASK_MODULE.replace("size: int = 3", 'size: "Absent" = 3'), "cannot be imported ("),
+    "error without text": ("mine = {name}:Mine", "class Mute(Exception):\n    def __str__(self): raise OSError\nraise Mute", "cannot be imported (Mute)"),
     "abstract method left": ("mine = {name}:Mine", without("    def oracle(self, batch): ...\n"), "does not implement oracle"),
 }  # fmt: skip
 
@@ -207,7 +226,11 @@ def test_a_defective_entry_point_is_refused_in_one_sentence_and_harms_no_other_n
     assert "\n" not in str(raised.value)
     assert sentence in registry.summaries()["mine"]
     assert registry.find("text", "here").__name__ == "Text"
-    assert list(registry.classes()) == list(TASKS.rows)
+    classes, left_out = registry.usable()
+    assert list(classes) == list(TASKS.rows)
+    assert [sentence.startswith("task mine is left out: ") and f"of {name}" in sentence for sentence in left_out] == [
+        True
+    ]
 
 
 DEFECTIVE_ANALYSES = {

@@ -1,20 +1,17 @@
 """`lab doctor` compares tiny runs with known losses and lists the parts of other packages, broken ones with the reason."""
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from generators.foundation.kinds import Registry
 from lab.doctor import figures
 from lab.doctor.figures import compare_figures
 from lab.doctor.machine import examine
-from lab.doctor.parts import REGISTRIES, check_parts
+from lab.doctor.parts import TABLES, check_parts
 from lab.model import network
 from tests.conftest import Lab
-
-Install = Callable[..., None]
+from tests.fake_package import Install
 
 ANALYSIS = '''"""An analysis from elsewhere."""
 from lab import Analysis
@@ -22,30 +19,16 @@ from lab import Analysis
 class Mine(Analysis):
     name = "mine"
     summary = "counts"
+    measures = {}
     def analyse(self, run): ...
 '''
+EXHIBIT = '''"""An exhibit from elsewhere."""
+from reports import StudyExhibit
 
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """install("package", "[mtp_lab.tasks]\\n...", code): a package of one module, on the path of this process."""
-
-    def write(package: str, entry_points: str, code: str) -> None:
-        site = tmp_path / package
-        info = site / f"{package}-1.2.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(entry_points)
-        (site / f"{package}.py").write_text(code)
-        monkeypatch.syspath_prepend(site)
-
-    def forget_packages() -> None:
-        for registry in REGISTRIES.values():
-            registry.__dict__.pop("outside", None)
-
-    forget_packages()
-    yield write
-    forget_packages()
+class Mine(StudyExhibit):
+    section = "cost"
+    def table(self): ...
+'''
 
 
 def test_doctor_finds_nothing_wrong_here(tmp_path: Path, lab: Lab) -> None:
@@ -89,9 +72,10 @@ def test_the_figures_are_off_where_norms_compute_something_else(monkeypatch: pyt
 
 
 def test_parts_are_listed_by_group_and_name_with_package_and_version(install: Install) -> None:
-    install("other", "[mtp_lab.analyses]\nmine = other:Mine\n[mtp_lab.exhibits]\nmine = other:Mine\n", ANALYSIS)
+    install("other", "[mtp_lab.analyses]\nmine = other:Mine\n", ANALYSIS)
+    install("third", "[mtp_lab.exhibits]\nmine = third:Mine\n", EXHIBIT)
     parts = {check.name: (check.mark, check.finding) for check in check_parts()}
-    assert parts == {"mtp_lab.analyses mine": ("ok", "other 1.2"), "mtp_lab.exhibits mine": ("ok", "other 1.2")}
+    assert parts == {"mtp_lab.analyses mine": ("ok", "other 1.2"), "mtp_lab.exhibits mine": ("ok", "third 1.2")}
 
 
 @pytest.mark.parametrize(
@@ -102,6 +86,8 @@ def test_parts_are_listed_by_group_and_name_with_package_and_version(install: In
         ("[mtp_lab.tasks]\nmine = broken:Mine", "Mine = 3", "is not a subclass of generators.task.Task"),
         ("[mtp_lab.executors]\nmine = broken:Absent", "Mine = 3", "AttributeError: module 'broken' has no attribute"),
         ("[mtp_lab.objectives]\ntoken_order = broken:Mine", "Mine = 3", "provided by mtp-lab and by broken"),
+        ("[mtp_lab.exhibits]\nscore = broken:Mine", "Mine = 3", "provided by mtp-lab and by broken"),
+        ("[mtp_lab.executors]\nlocal = broken:Mine", "Mine = 3", "provided by mtp-lab and by broken"),
         ("[mtp_lab.task]\nmine = broken:Mine", "Mine = 3", "no such group; the nearest is mtp_lab.tasks"),
     ],
 )
@@ -118,12 +104,15 @@ def test_a_part_that_cannot_be_used_is_listed_with_the_reason(
 
 
 def test_every_group_of_the_lab_is_known_to_doctor() -> None:
+    from generators.table import TASKS
+    from lab.analysis.table import ANALYSES
+    from lab.objectives.table import OBJECTIVES
     from reports.exhibits.table import EXHIBITS
     from studies.declared.claims.table import CLAIMS
     from studies.running.executors.table import EXECUTORS
 
-    registries: list[Registry] = [EXHIBITS, CLAIMS, EXECUTORS]
-    assert {registry.group for registry in registries} < REGISTRIES.keys()
+    tables = {EXHIBITS.group, CLAIMS.group, EXECUTORS.group, TASKS.group, OBJECTIVES.group, ANALYSES.group}
+    assert tables == TABLES.keys()
 
 
 def test_the_machine_lists_every_check_once(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ class Recording(InProcess):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("locl", {}, "--executor = 'locl': no such executor; the nearest is local"),
+        ("locl", {}, "--executor locl: no such executor; the nearest is local"),
+        ("lif0", {}, "--executor lif0: no such executor; the nearest is local"),
         ("here", {"workers": 2}, "--workers: --executor here has no such setting; executors that have it: local, ray"),
         ("here", {"run_limit": 2.0}, "--run-limit: .* has no such setting; executors that have it: local, ray"),
         ("local", {"address": "a:1"}, "--address: --executor local has no such setting; executors that have it: ray"),

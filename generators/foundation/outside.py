@@ -1,0 +1,144 @@
+"""The code of other packages: whatever it raises becomes one sentence that names the part and its package."""
+
+import multiprocessing
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+from pathlib import Path
+
+from generators.foundation.errors import UserError, WorkFailed
+
+GROUP_PREFIX = "mtp_lab."
+ROOMS = ("generators", "lab", "studies", "reports")
+"""The packages of the lab itself."""
+COMMAND_LINE = ("typer", "click", "__main__")
+"""The packages through which every command passes."""
+UNNAMED = "a package without a name"
+BREAKAGE = (Exception, SystemExit)
+"""Whatever broken code raises. Ctrl-C is not among it."""
+
+
+_noted: set[str] = set()
+
+
+class PartFailed(WorkFailed):
+    """A part of another package raised, or returned what its interface does not allow."""
+
+
+def note_once(line: str) -> None:
+    """Prints a line on standard error unless this process printed it before. Worker processes leave it to the first."""
+    if line not in _noted and multiprocessing.parent_process() is None:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+    _noted.add(line)
+
+
+@contextmanager
+def guarded(subject: str) -> Iterator[None]:
+    """Turns whatever a part raises into a PartFailed that names it. A sentence of the part itself stays as it is.
+
+    Args:
+        subject: the part and its package, as `Registry.subject` gives them.
+
+    Raises:
+        PartFailed: the part raised anything but a UserError, a WorkFailed or Ctrl-C.
+    """
+    try:
+        yield
+    except (UserError, WorkFailed):
+        raise
+    except BREAKAGE as error:
+        raise failure_of(subject, error) from error
+
+
+def failure_of(subject: str, error: BaseException) -> PartFailed:
+    """Returns the failure of a part that raised an error."""
+    return PartFailed(f"{subject} failed with {error_text(error)} ({error_place(error)})")
+
+
+def error_text(error: BaseException) -> str:
+    """Returns `ErrorType: message`, with the first line of the message."""
+    try:
+        message = str(error).strip().partition("\n")[0]
+    except Exception:  # an exception of another package may not even have a text
+        message = ""
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def error_place(error: BaseException) -> str:
+    """Returns the file and the line that raised an error."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"
+
+
+def points_of(group: str) -> list[EntryPoint]:
+    """Returns the entry points of a group. A package whose list of entry points is malformed loses its own."""
+    try:
+        return list(entry_points(group=group))
+    except Exception:  # one malformed line of one package spoils the list of all
+        return [point for point in _points_one_by_one() if point.group == group]
+
+
+def groups_of_the_lab() -> list[str]:
+    """Returns the groups of entry points that extend the lab, or mean to."""
+    try:
+        groups = set(entry_points().groups)
+    except Exception:
+        groups = {point.group for point in _points_one_by_one()}
+    return sorted(group for group in groups if group.startswith(GROUP_PREFIX))
+
+
+def _points_one_by_one() -> Iterator[EntryPoint]:
+    """Yields the entry points of every package that has a readable list; a package counts where it is found first."""
+    packages: dict[str, Distribution] = {}
+    for package in distributions():
+        packages.setdefault(distribution_name(package).lower().replace("_", "-"), package)
+    for package in packages.values():
+        try:
+            yield from package.entry_points
+        except Exception as error:
+            name = distribution_name(package)
+            note_once(f"package {name} brings no parts: its list of entry points is malformed ({error_text(error)})")
+
+
+def distribution_name(package: Distribution | None) -> str:
+    """Returns the name of an installed package."""
+    return _metadata(package, "Name") or UNNAMED
+
+
+def package_name(point: EntryPoint) -> str:
+    """Returns the name of the package that declares an entry point."""
+    return distribution_name(point.dist)
+
+
+def package_label(package: Distribution | None) -> str:
+    """Returns the name and the version of an installed package."""
+    return " ".join(part for part in (distribution_name(package), _metadata(package, "Version")) if part)
+
+
+def _metadata(package: Distribution | None, key: str) -> str:
+    try:
+        value = package.metadata[key] if package else None
+    except Exception:  # a damaged installation
+        value = None
+    return value if isinstance(value, str) else ""
+
+
+def blame(error: BaseException) -> PartFailed | None:
+    """Returns the failure of the package whose code raised an error or passed it on; None if no such package did."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    names = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame in reversed(frames)]
+    foreign = [name for name in names if name not in (*ROOMS, *COMMAND_LINE)]
+    if not foreign:
+        return None
+    packages = {
+        point.value.partition(":")[0].partition(".")[0].strip(): package_label(point.dist)
+        for group in groups_of_the_lab()
+        for point in points_of(group)
+    }
+    package = next((packages[name] for name in foreign if name in packages), None)
+    if package is None:
+        return None
+    return failure_of(f"a part of {package}", error)
