@@ -90,8 +90,9 @@ class Registry:
                 point does not lead to a complete subclass of the base class.
         """
         if not isinstance(name, str) or name not in self.names:
+            near = suggestion(str(name), self.names, cutoff=CUTOFF)
             raise UserError(
-                f"{self._request(name, source)}: no such {self.noun}; {suggestion(str(name), self.names, cutoff=CUTOFF)}, "
+                f"{self._request(name, source)}: no such {self.noun}; {near}, "
                 "and no other installed package provides that name"
             )
         points = self.outside.get(name, [])
