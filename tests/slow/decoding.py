@@ -127,7 +127,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"n = 4, {arguments.prompts} prompts, {COUNT} tokens each; k = 2, 3, 4, one at a time and 16, float64")
     print(
-        f"{'wiring':<36}{'compared':>9}{'differ':>7}{'ends in drafts':>15}{'float32 parts, ties':>20}  tokens a forward"
+        f"{'wiring':<36}{'compared':>9}{'differ':>7}{'ends in drafts':>15}{'float32 parts, ties':>20}  tokens/forward"
     )
     wrong = 0
     for wiring in WIRINGS:
