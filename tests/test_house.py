@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,22 @@ def test_no_two_classes_share_a_name() -> None:
             if isinstance(node, ast.ClassDef):
                 homes[node.name].append(str(path))
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
+
+
+def test_every_data_file_of_a_package_is_in_the_wheel() -> None:
+    """The wheel holds data files only where the package data names them; results that are published stay out."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *ROOMS]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    files = {name for name in listing if not name.endswith(".py") and not name.startswith("reports/published/")}
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    packaged = {
+        str(path.relative_to(ROOT))
+        for package, patterns in declared.items()
+        for pattern in patterns
+        for folder in ([ROOT / package.replace(".", "/")] if package != "*" else [ROOT / room for room in ROOMS])
+        for path in folder.glob(pattern)
+    }
+    assert files - packaged == set()
 
 
 def test_one_function_takes_the_optimiser_step() -> None:

@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 from generators.foundation.settings import Tree
 from lab.run.spec import RunSpec
@@ -48,7 +50,7 @@ RATES = (0.01, 0.004)
 Outcome = float | str | None
 """A score; the reason of a failure; or None for a run that has not ended."""
 Outcomes = Callable[[str, str, int], Outcome]
-"""Label of a cell, phase, trial or seed -> outcome."""
+"""Label of a cell, phase, number of a tuning run or a seed -> outcome."""
 
 
 def usual_outcome(cell: str, phase: str, number: int) -> Outcome:
@@ -134,14 +136,17 @@ class StudyStore:
         study, cell = stored.study, stored.study.cells[index]
         (key,) = study.declaration.tuning.search
         record = CellRecord(label=cell.label, levels=dict(cell.levels))
-        for trial in range(study.trials):
+        trials: dict[float, list[Any]] = {}
+        for number in range(study.tuning_runs):
+            trial, seed = divmod(number, study.declaration.tuning.seeds)
             settings = {key: RATES[trial]}
-            identity = study.spec(cell, settings, TUNING_SEED).identity
-            record.runs.append(RunRecord(phase="tune", seed=TUNING_SEED, settings=settings, identity=identity))
-            self._store_run(stored, record.runs[-1], index, outcomes(cell.label, "tune", trial))
-        scored = [run for run in record.runs if run.score is not None]
-        if scored and all(run.ended for run in record.runs):
-            record.winner = max(scored, key=lambda run: run.score or 0.0).settings
+            identity = study.spec(cell, settings, TUNING_SEED + seed).identity
+            record.runs.append(RunRecord(phase="tune", seed=TUNING_SEED + seed, settings=settings, identity=identity))
+            self._store_run(stored, record.runs[-1], index, outcomes(cell.label, "tune", number))
+            trials.setdefault(RATES[trial], []).append(record.runs[-1].score)
+        means = {rate: fmean(map(float, scores)) for rate, scores in trials.items() if None not in scores}
+        if means and all(run.ended for run in record.runs):
+            record.winner = {key: max(means, key=lambda rate: means[rate])}
             for seed in range(study.seeds):
                 identity = study.spec(cell, record.winner, seed).identity
                 run = RunRecord(phase="confirm", seed=seed, settings=record.winner, identity=identity)

@@ -1,5 +1,7 @@
 """The tuning budget of each cell, and the settings it chose."""
 
+from statistics import fmean
+
 from reports.drawing.tables import Table, Value, columns_of, number
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.exhibit import StudyExhibit
@@ -14,7 +16,7 @@ class TuningBudget(StudyExhibit):
     section = "method"
 
     def table(self) -> Table:
-        """Returns trials, failures, chosen settings and best validation score of each cell."""
+        """Returns trials, failures, chosen settings and their mean validation score for each cell."""
         keys = list(self.study.declaration.tuning.search)
         titles = ["trials", "failed", *(f"chosen {short(key)}" for key in keys), "validation score"]
         form = [*factor_columns(self.results), *columns_of("number", titles)]
@@ -26,6 +28,7 @@ class TuningBudget(StudyExhibit):
             failed = sum(run["status"] != COMPLETE for run in runs)
             counts = [Value(f"{len(runs)} of {self.study.tuning_runs}", len(runs)), number(failed, "d")]
             chosen = [number(winner.get(key), ".4g") for key in keys]
-            best = number(max((run["score"] for run in runs if run["winner"]), default=None))
+            scores = [run["score"] for run in runs if run["winner"]]
+            best = number(fmean(scores) if scores else None)
             table.rows.append([*factor_values(self.results, cell.label), *counts, *chosen, best])
         return table

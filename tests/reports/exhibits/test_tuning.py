@@ -1,12 +1,14 @@
-"""The tuning figure shows every trial, and which one each cell chose."""
+"""The tuning figure and the budget table show every trial, which ones failed, and which one each cell chose."""
 
 import numpy as np
 import pytest
 
+from reports.drawing.tables import MISSING_VALUE, Value
+from reports.exhibits.study.tuning_budget import TuningBudget
 from reports.exhibits.study.tuning_trials import TuningTrials
 from reports.frames.judged import read_judged
 from tests.reports.figure_reader import FigureReader
-from tests.reports.stored_study import RATES, StoredStudy
+from tests.reports.stored_study import RATES, STUDY_FILE, StoredStudy, StudyStore, usual_outcome
 
 PIXEL = 0.006
 
@@ -34,3 +36,38 @@ def test_a_failed_trial_is_a_cross_and_an_unfinished_one_is_absent(broken_store:
     texts = [text for svg in panels for text in FigureReader(svg).tooltips]
     assert "width=16 n=1, trial 0: failed at 0.01, no score" in texts
     assert not any(text.startswith("width=16 n=2, trial 1") for text in texts)
+
+
+def budget_rows(stored: StoredStudy) -> dict[tuple[str, ...], dict[str, Value]]:
+    """Returns the levels of each cell -> title -> value of its row in the budget table."""
+    table = TuningBudget(read_judged(stored.home, stored.study)).table()
+    titles = [column.title for column in table.columns]
+    rows = [dict(zip(titles, row, strict=True)) for row in table.rows]
+    return {(row["width"].text, row["n"].text): row for row in rows}
+
+
+def test_the_budget_counts_the_trials_that_ended_and_those_that_failed(broken_store: StoredStudy) -> None:
+    """One trial of a cell failed, and one of another has not ended."""
+    rows = budget_rows(broken_store)
+    counts = {cell: (row["trials"].text, row["failed"].text) for cell, row in rows.items()}
+    assert counts == {
+        ("8", "1"): ("2 of 2", "0"),
+        ("8", "2"): ("2 of 2", "0"),
+        ("16", "1"): ("2 of 2", "1"),
+        ("16", "2"): ("1 of 2", "0"),
+    }
+    assert rows["16", "1"]["validation score"].order == pytest.approx(usual_outcome("width=16 n=1", "tune", 1))
+    assert rows["16", "2"]["validation score"] == rows["16", "2"]["chosen learning_rate"] == MISSING_VALUE
+
+
+def test_the_validation_score_of_a_trial_of_two_seeds_is_their_mean(store: StudyStore) -> None:
+    """The first trial of a cell scores 0.3 and 0.9, the second one 0.5 and 0.6."""
+    scores = {"tune": (0.3, 0.9, 0.5, 0.6), "confirm": (0.7,) * 5}
+    stored = store(
+        lambda cell, phase, number: scores[phase][number],
+        text=STUDY_FILE.replace("trials = 2", "trials = 2\nseeds = 2"),
+    )
+    for row in budget_rows(stored).values():
+        assert row["trials"].text == "4 of 4"
+        assert row["chosen learning_rate"].order == RATES[0]
+        assert row["validation score"].order == pytest.approx(0.6)

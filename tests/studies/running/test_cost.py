@@ -17,7 +17,7 @@ from lab.run.spec import TrainingConfig
 from lab.run.step import OptimiserStep
 from studies.declared.catalog import STUDIES
 from studies.declared.loading import load
-from studies.declared.study import Study
+from studies.declared.study import TUNING_SEED, Study
 from studies.running.cost import (
     COUNTED_SAMPLES,
     PROBE_STEPS,
@@ -28,7 +28,9 @@ from studies.running.cost import (
     seconds_of_step,
 )
 from tests.conftest import Lab, Spec
+from tests.small_study import Replacement
 from tests.studies.conftest import Edit
+from tests.studies.declared.test_starts import INSIDE, WHOLE
 
 
 @pytest.mark.parametrize("n", [1, 4])
@@ -55,6 +57,48 @@ def test_counted_operations_equal_those_that_torch_counts_in_a_real_step(tiny: S
     assert flops_of_sample(spec)[0] == pytest.approx(counter.get_total_flops() / COUNTED_SAMPLES, rel=0.1)
 
 
+@pytest.mark.parametrize(("freeze", "lower", "upper"), [("trunk", 1.0, 2.0), ("none", 2.9, 3.1)])
+def test_a_frozen_trunk_costs_its_forward_pass_alone(tiny: Spec, freeze: str, lower: float, upper: float) -> None:
+    """Seven of eight layers are frozen, so a step costs little more than the forward pass."""
+    model = {"width": 16, "layers": 8, "attention_heads": 2}
+    spec = tiny(objective__n=1, model=model, start={"objective": {"kind": "multi_token", "n": 1}, "freeze": freeze})
+    parts = assemble(spec)
+    drawn = parts.task.batch("train", np.arange(COUNTED_SAMPLES), spec.seed).trimmed()
+    batch = TensorBatch.from_batch(drawn, torch.device("cpu"), np.arange(COUNTED_SAMPLES))
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        accumulate_gradient(parts.network, batch, "joint")
+    training, forward = flops_of_sample(spec)
+    assert training == pytest.approx(counter.get_total_flops() / COUNTED_SAMPLES, rel=0.1)
+    assert lower < training / forward < upper
+
+
+def identities_of_starts(study: Study) -> set[str]:
+    """Returns the runs that those of a study start from if no two cells try the same rates, and each chooses its
+    second."""
+    declaration, starts = study.declaration, set()
+    for number, cell in enumerate(study.cells):
+        rates = [0.001 * (1 + 10 * number + trial) for trial in range(study.trials)]
+        tuned = [(rate, TUNING_SEED + seed) for rate in rates for seed in range(declaration.tuning.seeds)]
+        for rate, seed in [*tuned, *((rates[1], seed) for seed in range(study.seeds))]:
+            start = study.spec(cell, {"training.learning_rate": rate}, seed).start
+            starts |= {start.run.identity} if start else set()
+    return starts
+
+
+@pytest.mark.parametrize(
+    ("replacements", "per_start"), [(INSIDE, 2 * (3 + 5)), (WHOLE, 2 * (2 * 3 + 5))], ids=["own rate", "tuned rate"]
+)
+def test_runs_to_start_from_are_counted_once_for_all_trials_unless_their_own_rate_is_tuned(
+    study_file: Edit, replacements: tuple[Replacement, ...], per_start: int
+) -> None:
+    """Two starts for four cells that each run their own trial; or two cells with starts, which are tuned with them."""
+    study = load(str(study_file(*replacements, ("trials = 2", "trials = 2\nseeds = 3"))), "cpu", [])
+    plan = plan_study(study)
+    assert plan.start_runs == per_start == len(identities_of_starts(study))
+    assert plan.runs == 4 * (2 * 3 + 5)
+    assert sum(group.count for group in plan.groups) == plan.runs + plan.start_runs
+
+
 def test_a_run_that_several_runs_start_from_counts_once() -> None:
     study = load(str(STUDIES.path("finetune")), "smoke", [])
     plan = plan_study(study)
@@ -72,11 +116,12 @@ def test_time_at_a_rate_is_operations_over_it(small: Study) -> None:
 
 
 def test_costs_of_steps_and_of_evaluations_are_those_worked_out_by_hand(study_file: Edit) -> None:
-    plans = [plan_study(load(str(study_file()), "cpu", [f"training.steps={steps}"])) for steps in (3, 6)]
-    three, six = (plan.groups[0].run for plan in plans)
-    assert three.step_flops == six.step_flops
+    plans = [plan_study(load(str(study_file()), "cpu", [f"training.steps={steps}"])) for steps in (3, 6, 7)]
+    three, six, seven = (plan.groups[0].run for plan in plans)
+    assert three.step_flops == six.step_flops == seven.step_flops
     assert three.evaluation_flops == pytest.approx(three.step_flops / 3 / 2 * (8 + 2 * 16))  # 8 + 8 samples held out
     assert six.evaluation_flops == pytest.approx(six.step_flops / 3 / 2 * (2 * 8 + 2 * 16))
+    assert seven.evaluation_flops == pytest.approx(six.step_flops / 3 / 2 * (3 * 8 + 2 * 16)), "steps 3, 6 and 7"
 
 
 def test_a_device_of_another_machine_is_planned_at_an_assumed_rate(study_file: Edit, lab: Lab) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from generators.foundation.errors import UserError
@@ -69,6 +70,25 @@ def test_proposals_do_not_depend_on_which_run_ended_first(load_small: Load, tmp_
     stored = StudyFolder(tmp_path / "LastFirst", "small", "cpu")
     assert stored.read_search() == records[0]
     assert json.loads((stored.path / "search.json").read_text()) == records[0].tree()
+
+
+@pytest.mark.parametrize("executor", [LastFirst, FirstFirst])
+def test_trials_are_reported_to_optuna_and_to_the_user_in_the_order_in_which_they_were_proposed(
+    load_small: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executor: type[LastFirst]
+) -> None:
+    lines: list[str] = []
+    coordinator = SearchCoordinator(load_small(), tmp_path, lines.append)
+    reported: list[tuple[dict[str, Any], tuple[float, float] | None]] = []
+    tell = coordinator.sampler.tell
+
+    def recorded(trial: optuna.Trial, values: tuple[float, float] | None) -> None:
+        reported.append((trial.params, values))
+        tell(trial, values)
+
+    monkeypatch.setattr(coordinator.sampler, "tell", recorded)
+    record = coordinator.run(executor(tmp_path))
+    assert reported == [(proposal.settings, proposal.values) for proposal in record.trials]
+    assert [line.partition(" ")[0] for line in lines] == [f"[{number}/6]" for number in range(1, 7)]
 
 
 @pytest.mark.parametrize("sampler", [pytest.param("gp", marks=pytest.mark.slow), "random"])

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -98,6 +99,50 @@ def test_no_more_workers_start_than_the_count_or_the_runs(tiny: Spec, tmp_path: 
         workers.submit(str(run), tiny(seed=0))
     assert len(outcomes_of(workers)) == runs
     assert len(workers.started) == min(count, runs)
+
+
+def test_workers_that_are_still_starting_count(tiny: Spec, tmp_path: Path) -> None:
+    class SlowStarters(ScriptedWorkers):
+        """Workers that are ready only after the executor has looked four times."""
+
+        looks = 0
+
+        def receive(self, seconds: float) -> list[tuple[int, Message]]:
+            self.looks += 1
+            return super().receive(seconds) if self.looks > 4 else []
+
+    workers = SlowStarters(tmp_path, 2)
+    for run in range(5):
+        workers.submit(str(run), tiny(seed=0))
+    assert len(outcomes_of(workers)) == 5
+    assert workers.started == [0, 1]
+    few_runs = SlowStarters(tmp_path, 8)
+    few_runs.submit("alone", tiny(seed=0))
+    assert len(outcomes_of(few_runs)) == 1
+    assert few_runs.started == [0]
+
+
+def test_the_limit_of_a_run_counts_from_when_a_worker_received_it(
+    tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a minute passes at every look, on a machine that has been up for an hour; the limit is one minute."""
+
+    class Clocked(ScriptedWorkers):
+        now = 3600.0
+        looks = 0
+
+        def receive(self, seconds: float) -> list[tuple[int, Message]]:
+            self.now, self.looks = self.now + 30.0, self.looks + 1
+            return super().receive(seconds)
+
+    workers = Clocked(tmp_path, 1, limit_seconds=60.0)
+    monkeypatch.setattr("studies.running.executors.workers.time", SimpleNamespace(monotonic=lambda: workers.now))
+    workers.submit("first", tiny())
+    workers.submit("hangs", tiny(training__steps=HANGING_STEPS))
+    outcomes = outcomes_of(workers)
+    assert outcomes["first"].result
+    assert outcomes["hangs"].failure == "it had not ended after 60 s, the limit of a run"
+    assert workers.looks == 5, "one until the worker is ready, one for the first run, three for the one that hangs"
 
 
 def test_a_run_past_its_limit_is_ended_with_its_worker_and_the_others_go_on(tiny: Spec, tmp_path: Path) -> None:
