@@ -48,8 +48,8 @@ def train_twice() -> str:
     spec = tiny_spec(MULTI_TOKEN)
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         if train(spec, Path(first)) != train(spec, Path(second)):
-            raise AssertionError("two equal runs differ on this machine")
-    return "a tiny run trained twice gives the same numbers"
+            raise AssertionError("two runs of one spec gave different results on this machine")
+    return "two runs of one tiny spec gave the same results"
 
 
 def compare_figures() -> str:
@@ -67,8 +67,8 @@ def compare_figures() -> str:
             loss = losses.get(name, float("nan"))
             if not abs(loss - value) <= TOLERANCE * value:
                 steps = TINY_RUN["training"]["steps"]
-                off.append(f"{name} of {objective['kind']} after {steps} steps is {loss:.6f}, not {value:.6f}")
+                off.append(f"{name} of {objective['kind']} after {steps} steps is {loss:.6f} instead of {value:.6f}")
     if off:
         raise AssertionError("; ".join(off))
     count = sum(len(expected) for _, expected in EXPECTED)
-    return f"{count} losses of tiny runs are those of other machines, to {TOLERANCE:g} of their value"
+    return f"{count} losses of tiny runs agree with the reference values to within {TOLERANCE:.2%}"

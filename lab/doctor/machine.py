@@ -24,7 +24,7 @@ def examine(home: Path) -> list[MachineCheck]:
     gpu = torch.cuda.get_device_name() if cuda else "none; runs use the CPU"
     return [
         MachineCheck("python", True, platform.python_version()),
-        MachineCheck("cores", True, f"{os.cpu_count()} (a run uses one thread, so use as many workers as cores)"),
+        MachineCheck("cores", True, f"{os.cpu_count()} (a run uses one thread, so start as many workers as cores)"),
         MachineCheck("gpu", cuda, gpu, bad_mark=ABSENT),
         *(check_package(name) for name in PACKAGES),
         check_torch_features(),
@@ -32,7 +32,7 @@ def examine(home: Path) -> list[MachineCheck]:
         *check_parts(),
         attempt("home", lambda: write_file(home)),
         attempt("training", train_twice),
-        attempt("figures", compare_figures),
+        attempt("reference losses", compare_figures),
     ]
 
 
@@ -49,7 +49,7 @@ def check_torch_features() -> MachineCheck:
     """Checks for features of newer torch versions that the lab uses but can do without."""
     if hasattr(nn, "LinearCrossEntropyOptions"):
         return MachineCheck("torch features", True, "all present")
-    finding = "no chunked cross-entropy before torch 2.13; training.loss = chunked recomputes pieces and is slower"
+    finding = "torch before 2.13 has no chunked cross-entropy: training.loss = chunked recomputes logits and is slower"
     return MachineCheck("torch features", False, finding, bad_mark=ABSENT)
 
 

@@ -9,7 +9,7 @@ class MachineCheck:
     """The outcome of one check.
 
     Attributes:
-        bad_mark: the mark if the check is not good; anything but WRONG lets the lab work.
+        bad_mark: the mark of a failed check; the lab works in spite of it unless it is WRONG.
     """
 
     name: str

@@ -89,7 +89,7 @@ def shared_memory_problem(module: nn.Module) -> str:
         if owner != name:
             return (
                 f"{owner} and {name} share memory, but a checkpoint stores each under its own name; "
-                "give each a parameter of its own"
+                "make them separate parameters"
             )
     return ""
 

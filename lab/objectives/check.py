@@ -27,20 +27,20 @@ from lab.objectives.checks.reading import check_losses, check_predictions
 from lab.objectives.objective import Objective, ObjectiveConfig
 
 CHECKS: dict[str, Callable[[Objective], str]] = {
-    "weights come from the seed alone": check_weights,
+    "weights depend only on the seed": check_weights,
     "parameters share no memory": check_memory,
     "terms have distinct names": check_term_names,
-    "sequential gives the gradient of joint": check_sequential,
-    "chunked gives the gradient of joint": check_chunked,
-    "micro-batches add up": check_micro_batches,
+    "the sequential loss gives the joint gradient": check_sequential,
+    "the chunked loss gives the joint gradient": check_chunked,
+    "micro-batches give the joint gradient": check_micro_batches,
     "every parameter is trained": check_trained_parameters,
-    "no prediction reads its target or later": check_predictions,
-    "no loss_i reads its target or later": check_losses,
-    "loss_i has the targets i ahead": check_targets,
-    "loss_i is the loss of the predictions": check_loss_values,
-    "heads predict differently": check_distinct_heads,
-    "next_token_path gives the same logits": check_next_token_path,
-    "parameters are counted by part": check_parameter_count,
+    "no prediction depends on its target or later tokens": check_predictions,
+    "no loss_i depends on its target or later tokens": check_losses,
+    "loss_i is computed on the targets i ahead": check_targets,
+    "loss_i equals the loss of the predictions": check_loss_values,
+    "no two heads make the same predictions": check_distinct_heads,
+    "next_token_path gives the logits of head 1": check_next_token_path,
+    "every parameter is counted in one part": check_parameter_count,
 }
 
 
@@ -63,7 +63,7 @@ def check_objective(config: ObjectiveConfig) -> list[CheckResult]:
 
 
 def run_check(check: Callable[[Objective], str], network: Objective) -> str:
-    """Returns the problem that a check finds; an exception is a problem too, reported with its line."""
+    """Runs one check and returns its problem, or ""; an exception is reported as a problem, with its file and line."""
     try:
         return check(network)
     except Exception as error:  # another package's objective can raise anything

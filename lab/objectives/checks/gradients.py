@@ -1,4 +1,4 @@
-"""Checks of the terms and of their gradient, which does not depend on how it is computed."""
+"""Checks that terms have distinct names and that all ways to compute their gradient agree."""
 
 import torch
 from torch import Tensor
@@ -13,26 +13,28 @@ NAMES_SHOWN = 3
 
 
 def check_term_names(network: Objective) -> str:
-    """Checks that no name of a term occurs twice and that one is loss_1."""
+    """Checks that terms have distinct names and that one of them is called loss_1."""
     batch = random_batch()
     names = [term.name for term in network.terms(network.latent(batch), batch, Graph())]
     if repeated := {name for name in names if names.count(name) > 1}:
-        return f"{', '.join(sorted(repeated))} occurs twice"
-    return "" if "loss_1" in names else f"there is no loss_1, the loss of the next token; there are: {', '.join(names)}"
+        return f"several terms have the same name: {', '.join(sorted(repeated))}"
+    if "loss_1" in names:
+        return ""
+    return f"no term is called loss_1, the next-token loss; the terms are: {', '.join(names)}"
 
 
 def check_sequential(network: Objective) -> str:
-    """Checks the gradient that is computed head by head."""
+    """Compares the gradient that is computed head by head with the joint gradient."""
     return compare_gradient(network, "sequential", 1)
 
 
 def check_chunked(network: Objective) -> str:
-    """Checks the gradient that is computed without all logits at once."""
+    """Compares the gradient that is computed without holding all logits at once with the joint gradient."""
     return compare_gradient(network, "chunked", 1)
 
 
 def check_micro_batches(network: Objective) -> str:
-    """Checks the gradient that is summed over pieces of the batch."""
+    """Compares the gradient that is summed over micro-batches with the joint gradient."""
     return compare_gradient(network, "joint", MICRO_BATCHES)
 
 
@@ -43,7 +45,7 @@ def compare_gradient(network: Objective, loss: str, pieces: int) -> str:
     for name, value in expected.items():
         distance, length = float((actual[name] - value).norm()), float(value.norm())
         if distance > TOLERANCE * max(length, 1e-3 * longest):
-            return f"the gradient of {name} is {distance:.2g} away from one of length {length:.2g}"
+            return f"the gradient of {name} differs by {distance:.2g} from the joint gradient, of norm {length:.2g}"
     return ""
 
 
@@ -72,4 +74,4 @@ def check_trained_parameters(network: Objective) -> str:
         return ""
     names = ", ".join(list(idle)[:NAMES_SHOWN])
     more = f" and {len(idle) - NAMES_SHOWN} more" if len(idle) > NAMES_SHOWN else ""
-    return f"no term depends on {names}{more}; perhaps another head or unembedding is used in its place"
+    return f"no term depends on {names}{more}; perhaps another head or unembedding is used instead"

@@ -33,23 +33,23 @@ def build_network(config: ObjectiveConfig, torch_seed: int) -> Objective:
     noise = torch.Generator().manual_seed(0)
     initialise(network, MODEL.shape.layers, noise)
     network.double()
-    with torch.no_grad():  # a closed gate would hide the module behind it, and a gain of one whether it is used
+    with torch.no_grad():  # the noise opens gates that start at zero, and moves gains away from 1
         for parameter in network.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=noise, dtype=torch.float64))
     return network
 
 
 def random_batch() -> TensorBatch:
-    """Draws a few samples in which an uneven share of the tokens carries loss."""
+    """Draws a few samples with different shares of their tokens in the loss mask."""
     random = np.random.default_rng(0)
     tokens = distinct_tokens(SAMPLES)
     return as_tensors(tokens, random.random(tokens.shape) < np.linspace(0.2, 0.9, SAMPLES)[:, None])
 
 
 def staggered_batch() -> tuple[TensorBatch, Tensor]:
-    """Draws samples in each of which one token carries loss; returns them with the position [B] of that token.
+    """Draws samples with one token each in the loss mask; returns them with the position [B] of that token.
 
-    Every position from 1 on is that of `SAMPLES` samples, because an objective may draw something for each sample.
+    `SAMPLES` samples have their token at each position from 1 on, because an objective may draw something per sample.
     """
     target_B = 1 + np.arange(SAMPLES * (DATA.length - 1)) % (DATA.length - 1)
     batch = as_tensors(distinct_tokens(len(target_B)), np.arange(DATA.length) == target_B[:, None])
@@ -57,7 +57,7 @@ def staggered_batch() -> tuple[TensorBatch, Tensor]:
 
 
 def distinct_tokens(samples: int) -> Integers:
-    """Draws tokens [samples, T] none of which occurs twice, neither in one sample nor in two."""
+    """Draws tokens [samples, T] of which none occurs twice, in the same sample or in different ones."""
     random = np.random.default_rng(0)
     return random.permutation(DATA.vocabulary)[: samples * DATA.length].reshape(samples, DATA.length)
 

@@ -12,8 +12,8 @@ def check_weights(network: Objective) -> str:
     other = build_network(network.config, 1).state_dict()
     if different := [name for name, value in network.state_dict().items() if not torch.equal(value, other[name])]:
         return (
-            f"{', '.join(different)}: not drawn by `initialise`, which draws embeddings and the matrices of linear "
-            "layers; let other parameters start from a constant"
+            f"`initialise` does not draw {', '.join(different)}: it draws embeddings and the matrices of linear "
+            "layers; initialise other parameters to a constant"
         )
     return ""
 
@@ -27,4 +27,6 @@ def check_parameter_count(network: Objective) -> str:
     """Checks that embedding, trunk and `head_parts` together hold every parameter once."""
     counted = sum(network.parameters_by_part().values())
     total = sum(parameter.numel() for _, parameter in network.named_parameters(remove_duplicate=False))
-    return "" if counted == total else f"by head_parts there are {counted:,}, but the network has {total:,}"
+    if counted == total:
+        return ""
+    return f"embedding, trunk and head_parts have {counted:,} parameters, but the network has {total:,}"

@@ -14,7 +14,7 @@ from lab.objectives.objective import Objective
 
 @torch.no_grad()
 def check_targets(network: Objective) -> str:
-    """Checks that each loss_i has the targets from position i on, and depends on their tokens."""
+    """Checks that each loss_i is computed on all targets from position i on, and depends on their tokens."""
     batch, target_B = staggered_batch()
     changed = with_changed_tokens(batch, torch.arange(batch.tokens_BxT.shape[1]) == target_B[:, None])
     after = {term.name: term.value for term in network.terms(network.latent(changed), changed, Graph())}
@@ -24,11 +24,11 @@ def check_targets(network: Objective) -> str:
         count = int((target_B >= lag).sum())
         if term.count != count:
             return (
-                f"{term.name} counts {term.count} targets, but {count} of the {len(target_B)} tokens with loss have a "
-                f"position {lag} before them"
+                f"{term.name} counts {term.count} targets instead of {count}, the tokens in the loss mask at position "
+                f"{lag} or later"
             )
         if torch.allclose(term.value, after[term.name], TOLERANCE):
-            return f"{term.name} does not change with its targets"
+            return f"{term.name} does not change when its targets change"
     return ""
 
 
@@ -38,7 +38,7 @@ def check_loss_values(network: Objective) -> str:
     batch = random_batch()
     latent = network.latent(batch)
     values = {term.name: term.value for term in network.terms(latent, batch, Graph())}
-    sources = [("latent", latent, lag) for lag in network.lags if f"loss_{lag}" in values]
+    sources = [("the latent", latent, lag) for lag in network.lags if f"loss_{lag}" in values]
     for source, z_BxSxD, lag in [*sources, ("the trunk", network.trunk(batch.inputs_BxP), 1)]:
         targets = batch.targets(lag)
         hidden_BxPxD = network.hidden(z_BxSxD, lag, batch.inputs_BxP)
@@ -46,15 +46,15 @@ def check_loss_values(network: Objective) -> str:
         trained = values[f"loss_{lag}"]
         if not torch.allclose(predicted, trained, TOLERANCE):
             return (
-                f"loss_{lag} is {trained.item():.6g}, but from {source} by `hidden` and `unembed` "
-                f"{predicted.item():.6g}"
+                f"loss_{lag} is {trained.item():.6g}, but the predictions of `hidden` and `unembed` from {source} have "
+                f"a loss of {predicted.item():.6g}"
             )
     return ""
 
 
 @torch.no_grad()
 def check_distinct_heads(network: Objective) -> str:
-    """Checks that no two heads predict the same."""
+    """Checks that no two heads make the same predictions."""
     batch = random_batch()
     latent = network.latent(batch)
     positions = batch.inputs_BxP.shape[1] - max(network.lags) + 1
@@ -63,7 +63,7 @@ def check_distinct_heads(network: Objective) -> str:
     }
     for first, second in combinations(network.lags, 2):
         if torch.allclose(logits[first], logits[second], TOLERANCE):
-            return f"the predictions {first} and {second} ahead are equal: both come from one head and one unembedding"
+            return f"the predictions at lags {first} and {second} are equal, so they share one head and one unembedding"
     return ""
 
 
@@ -78,4 +78,6 @@ def check_next_token_path(network: Objective) -> str:
         state_BxPxD = layer(state_BxPxD) if linear else layer(state_BxPxD, network.trunk.rotary(z_BxPxD.shape[1]))
     logits_BxPxV = path.unembedding(path.norm(state_BxPxD))
     expected_BxPxV = network.unembed(network.hidden(z_BxPxD, 1, batch.inputs_BxP), 1)
-    return "" if torch.allclose(logits_BxPxV, expected_BxPxV, TOLERANCE) else "they differ from those of `hidden`"
+    if torch.allclose(logits_BxPxV, expected_BxPxV, TOLERANCE):
+        return ""
+    return "the logits of next_token_path differ from those of `hidden` and `unembed`"

@@ -1,8 +1,8 @@
-"""Checks of what predictions and losses read, by two routes.
+"""Checks of which tokens predictions and losses depend on, by two routes.
 
-No token occurs twice in a batch, so each row that the embedding returns stands for one position of one sample. A
-prediction reads through the embedding exactly the positions at whose rows its gradient is not zero. Whatever it reads
-by another route shows where tokens are changed.
+No token occurs twice in a batch, so each row that the embedding returns belongs to one position of one sample. Through
+the embedding, a prediction depends on exactly the positions whose rows have a gradient that is not zero. A dependence
+by another route is found by changing tokens.
 """
 
 from collections.abc import Iterator
@@ -61,17 +61,20 @@ def reading_problem(subject: str, reads_BxT: Tensor, target_B: Tensor) -> str:
     """Returns the problem with predictions of the tokens at `target_B` that read these positions."""
     early_BxT = torch.arange(reads_BxT.shape[1]) < target_B[:, None]
     if not (reads_BxT & early_BxT).any():
-        return f"{subject} reads no token before its target"
+        return f"{subject} depends on no token before its target"
     late = (reads_BxT & ~early_BxT).nonzero().tolist()
-    return f"{subject} for the token at {target_B[late[0][0]]} reads that at {late[0][1]}" if late else ""
+    if not late:
+        return ""
+    sample, position = late[0]
+    return f"{subject} for the token at position {target_B[sample]} depends on the token at position {position}"
 
 
 def check_predictions(network: Objective) -> str:
-    """Checks that `hidden` and `unembed` predict the token `lag` ahead from tokens before it alone."""
+    """Checks that `hidden` and `unembed` predict the token `lag` ahead only from tokens before it."""
     batch, target_B = staggered_batch()
     changed = with_changed_tokens(batch, torch.arange(batch.tokens_BxT.shape[1]) >= target_B[:, None])
     for lag in network.lags:
-        subject = f"the prediction {lag} ahead"
+        subject = f"the prediction at lag {lag}"
         rows = (target_B >= lag).nonzero().flatten()
         with recorded_embeddings(network) as embedded:
             before_NxV = predicted(network, batch, lag, rows, target_B[rows] - lag)
@@ -83,7 +86,7 @@ def check_predictions(network: Objective) -> str:
         ).all(dim=1)
         if differs_N.any():
             target = target_B[rows[differs_N]].min()
-            return f"{subject} for the token at {target} changes with the tokens from there on"
+            return f"{subject} for the token at position {target} changes when that token and later ones change"
     return ""
 
 
@@ -94,7 +97,7 @@ def predicted(network: Objective, batch: TensorBatch, lag: int, rows_N: Tensor, 
 
 
 def check_losses(network: Objective) -> str:
-    """Checks what each loss_i reads, where every sample has one target."""
+    """Checks that no loss_i depends on its target or later tokens, in samples with one target each."""
     batch, target_B = staggered_batch()
     with recorded_embeddings(network) as embedded:
         before = list(network.terms(network.latent(batch), batch, Graph()))
@@ -105,7 +108,7 @@ def check_losses(network: Objective) -> str:
     after = {term.name: term.value for term in network.terms(network.latent(changed), changed, Graph())}
     for term in before:
         if token_distance(term) and not torch.allclose(term.value, after[term.name], TOLERANCE):
-            return f"{term.name} changes with tokens after its targets"
+            return f"{term.name} changes when tokens after its targets change"
     return ""
 
 

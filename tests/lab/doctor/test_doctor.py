@@ -36,9 +36,9 @@ def test_doctor_finds_nothing_wrong_here(tmp_path: Path, lab: Lab) -> None:
     assert done.returncode == 0
     value = json.loads(done.stdout)
     assert value["training"]["ok"]
-    assert value["figures"] == {
+    assert value["reference losses"] == {
         "ok": True,
-        "finding": "4 losses of tiny runs are those of other machines, to 0.0001 of their value",
+        "finding": "4 losses of tiny runs agree with the reference values to within 0.01%",
     }
 
 
@@ -48,9 +48,9 @@ def test_a_loss_that_is_off_is_named_with_both_values(
     monkeypatch.setitem(figures.EXPECTED[0][1], "loss_2", 4.5309)
     done = lab("doctor", "--home", tmp_path)
     assert done.returncode == 1
-    line = next(line for line in done.stdout.splitlines() if "figures" in line)
+    line = next(line for line in done.stdout.splitlines() if "reference losses" in line)
     assert line.startswith("WRONG")
-    assert line.endswith("loss_2 of multi_token after 12 steps is 4.531879, not 4.530900")
+    assert line.endswith("loss_2 of multi_token after 12 steps is 4.531879 instead of 4.530900")
     assert "the lines marked WRONG say why" in done.stderr
 
 

@@ -16,7 +16,7 @@ def test_the_doctor_finds_nothing_wrong_here(tmp_path: Path, lab: Lab) -> None:
     done = lab("doctor", "--json", "--home", tmp_path)
     assert done.returncode == 0
     checks = json.loads(done.stdout)
-    assert checks["training"]["finding"].startswith("a tiny run trained twice gives the same numbers")
+    assert checks["training"]["finding"].startswith("two runs of one tiny spec gave the same results")
     assert checks["home"]["finding"] == str(tmp_path.resolve())
 
 
@@ -24,7 +24,7 @@ def test_a_torch_without_chunked_cross_entropy_is_named_and_does_no_harm(monkeyp
     monkeypatch.delattr(nn, "LinearCrossEntropyOptions", raising=False)
     check = check_torch_features()
     assert check.mark == "absent"
-    assert "no chunked cross-entropy before torch 2.13" in check.finding
+    assert "torch before 2.13 has no chunked cross-entropy" in check.finding
 
 
 def test_a_missing_package_is_wrong_if_it_is_required_and_absent_if_it_belongs_to_an_extra(

@@ -119,35 +119,39 @@ class Raises(Correct):
 PROBLEMS = {
     Correct: {},
     DrawnElsewhere: {
-        "weights come from the seed alone": "head.mlp.drawn: not drawn by",
+        "weights depend only on the seed": "`initialise` does not draw head.mlp.drawn: ",
         "every parameter is trained": "no term depends on head.mlp.drawn; perhaps",
     },
     RepeatedName: {
-        "terms have distinct names": "loss_1 occurs twice",
-        "no loss_i reads its target or later": "loss_1 changes with tokens after its targets",
-        "loss_i has the targets i ahead": "loss_1 counts 24 targets, but 28 of the 28 tokens with loss have a position",
-        "loss_i is the loss of the predictions": "loss_1 is",
+        "terms have distinct names": "several terms have the same name: loss_1",
+        "no loss_i depends on its target or later tokens": "loss_1 changes when tokens after its targets change",
+        "loss_i is computed on the targets i ahead": "loss_1 counts 24 targets instead of 28, the tokens in the loss mask at position 1",
+        "loss_i equals the loss of the predictions": "loss_1 is",
     },
     Unshared: {
-        "sequential gives the gradient of joint": "RuntimeError: Trying to backward through the graph a second time",
-        "chunked gives the gradient of joint": "RuntimeError: Trying to backward through the graph a second time",
+        "the sequential loss gives the joint gradient": "RuntimeError: Trying to backward through the graph a second time",
+        "the chunked loss gives the joint gradient": "RuntimeError: Trying to backward through the graph a second time",
         "every parameter is trained": "no term depends on extra_heads.0.",
     },
-    OwnCount: {"micro-batches add up": "the gradient of"},
+    OwnCount: {"micro-batches give the joint gradient": "the gradient of"},
     Peeking: {
-        "no prediction reads its target or later": "the prediction 1 ahead for the token at 1 reads that at 1",
-        "no loss_i reads its target or later": "loss_1 for the token at 1 reads that at 1",
-        "loss_i is the loss of the predictions": "loss_2 is",
-        "next_token_path gives the same logits": "they differ from those of `hidden`",
+        "no prediction depends on its target or later tokens": "the prediction at lag 1 for the token at position 1 depends on the token at position 1",
+        "no loss_i depends on its target or later tokens": "loss_1 for the token at position 1 depends on the token at position 1",
+        "loss_i equals the loss of the predictions": "loss_2 is",
+        "next_token_path gives the logits of head 1": "the logits of next_token_path differ from those of `hidden` and `unembed`",
     },
     PeekingAtLossTwo: {
-        "no loss_i reads its target or later": "loss_2 for the token at 1 reads that at",
-        "loss_i is the loss of the predictions": "loss_2 is",
+        "no loss_i depends on its target or later tokens": "loss_2 for the token at position 1 depends on the token at",
+        "loss_i equals the loss of the predictions": "loss_2 is",
     },
-    PredictsOtherwise: {"loss_i is the loss of the predictions": "but from latent by `hidden` and `unembed`"},
-    PathWithoutHead: {"next_token_path gives the same logits": "they differ from those of `hidden`"},
-    Uncounted: {"parameters are counted by part": "by head_parts there are"},
-    Raises: {"next_token_path gives the same logits": "NotImplementedError: later (test_objective_check.py, line"},
+    PredictsOtherwise: {
+        "loss_i equals the loss of the predictions": "but the predictions of `hidden` and `unembed` from the latent have"
+    },
+    PathWithoutHead: {
+        "next_token_path gives the logits of head 1": "the logits of next_token_path differ from those of `hidden` and `unembed`"
+    },
+    Uncounted: {"every parameter is counted in one part": "embedding, trunk and head_parts have"},
+    Raises: {"next_token_path gives the logits of head 1": "NotImplementedError: later (test_objective_check.py, line"},
 }
 
 
@@ -177,7 +181,7 @@ def test_the_command_exits_with_1_if_a_check_fails(lab: Lab, monkeypatch: pytest
     monkeypatch.setitem(OBJECTIVES.rows, "multi_token", f"{__name__}:Uncounted")  # type: ignore[arg-type]
     done = lab("objective", "check", "multi_token")
     assert done.returncode == 1
-    assert "WRONG  parameters are counted by part: by head_parts there are" in done.stdout
+    assert "WRONG  every parameter is counted in one part: embedding, trunk and head_parts have" in done.stdout
     assert "1 of 14 checks failed" in done.stderr
 
 
@@ -212,4 +216,4 @@ def test_leaks_behind_a_closed_gate_or_around_the_embedding_are_found(
         "lab.objectives.checks.network.build_objective", lambda config, model, data: kind(config, model, data)
     )  # type: ignore[arg-type]
     problems = {result.name: result.problem for result in check_objective(MultiTokenConfig(n=1))}
-    assert problems["no prediction reads its target or later"]
+    assert problems["no prediction depends on its target or later tokens"]

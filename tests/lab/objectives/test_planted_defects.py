@@ -21,8 +21,8 @@ from tests.conftest import Lab
 pytestmark = pytest.mark.usefixtures("small")
 
 REPLICATED = {"kind": "multi_token", "n": 2, "unembedding": "replicated"}
-SHARE_MEMORY = "share memory, but a checkpoint stores each under its own name; give each a parameter of its own"
-EQUAL_HEADS = "the predictions 1 and 2 ahead are equal: both come from one head and one unembedding"
+SHARE_MEMORY = "share memory, but a checkpoint stores each under its own name; make them separate parameters"
+EQUAL_HEADS = "the predictions at lags 1 and 2 are equal, so they share one head and one unembedding"
 
 
 class OneModuleForTwoHeads(MultiToken):
@@ -120,7 +120,7 @@ DEFECTS: list[tuple[type, dict[str, Any], dict[str, str]]] = [
         {"kind": "multi_token", "n": 2},
         {
             "parameters share no memory": f"head.input_layernorm.weight and extra_heads.0.input_layernorm.weight {SHARE_MEMORY}",
-            "heads predict differently": EQUAL_HEADS,
+            "no two heads make the same predictions": EQUAL_HEADS,
         },
     ),
     (
@@ -128,7 +128,7 @@ DEFECTS: list[tuple[type, dict[str, Any], dict[str, str]]] = [
         {"kind": "multi_token", "n": 2},
         {
             "every parameter is trained": "no term depends on extra_heads.0.input_layernorm.weight, ",
-            "heads predict differently": EQUAL_HEADS,
+            "no two heads make the same predictions": EQUAL_HEADS,
         },
     ),
     (
@@ -148,7 +148,7 @@ DEFECTS: list[tuple[type, dict[str, Any], dict[str, str]]] = [
         REPLICATED,
         {
             "every parameter is trained": "no term depends on extra_lm_heads.0.weight; "
-            "perhaps another head or unembedding is used in its place"
+            "perhaps another head or unembedding is used instead"
         },
     ),
     (
@@ -165,7 +165,7 @@ DEFECTS: list[tuple[type, dict[str, Any], dict[str, str]]] = [
         (
             RegisterSeesTheNextToken,
             {"kind": "registers", "horizon": horizon},
-            {"no loss_i reads its target or later": "loss_registers for the token at "},
+            {"no loss_i depends on its target or later tokens": "loss_registers for the token at position "},
         )
         for horizon in (1, 4, 7)
     ),
@@ -173,24 +173,24 @@ DEFECTS: list[tuple[type, dict[str, Any], dict[str, str]]] = [
         LagTooFar,
         {"kind": "multi_token", "n": 2},
         {
-            "loss_i has the targets i ahead": "loss_2 counts 20 targets, but 24 of the 28 tokens with loss have a position 2 before them",
-            "loss_i is the loss of the predictions": "loss_2 is ",
+            "loss_i is computed on the targets i ahead": "loss_2 counts 20 targets instead of 24, the tokens in the loss mask at position 2 or later",
+            "loss_i equals the loss of the predictions": "loss_2 is ",
         },
     ),
     (
         LagTooNear,
         {"kind": "multi_token", "n": 2},
         {
-            "loss_i has the targets i ahead": "loss_2 counts 28 targets, but 24 of the 28 tokens with loss have a position 2 before them",
-            "loss_i is the loss of the predictions": "loss_2 is ",
+            "loss_i is computed on the targets i ahead": "loss_2 counts 28 targets instead of 24, the tokens in the loss mask at position 2 or later",
+            "loss_i equals the loss of the predictions": "loss_2 is ",
         },
     ),
     (
         SwappedNames,
         {"kind": "multi_token", "n": 3},
         {
-            "loss_i has the targets i ahead": "loss_3 counts 24 targets, but 20 of the 28 tokens with loss have a position 3 before them",
-            "loss_i is the loss of the predictions": "loss_2 is ",
+            "loss_i is computed on the targets i ahead": "loss_3 counts 24 targets instead of 20, the tokens in the loss mask at position 3 or later",
+            "loss_i equals the loss of the predictions": "loss_2 is ",
         },
     ),
 ]
