@@ -26,7 +26,7 @@ Split = Annotated[str, typer.Option(help="train, validation, test or another spl
 
 @data_app.command("list")
 def list_command(as_json: Json = False) -> None:
-    """List the tasks with one line on each."""
+    """List the tasks, one per line."""
     summaries = TASKS.summaries()
     rows = [f"{kind:<18}{summary}" for kind, summary in summaries.items()]
     answer(summaries, as_json, "\n".join([*rows, "", "next: lab data show induction --count 2"]))
@@ -37,7 +37,7 @@ def show_command(
     kind: Kind,
     assignments: TaskAssignments = None,
     split: Split = "train",
-    count: Annotated[int, typer.Option(min=1, max=10_000, help="samples to show")] = 3,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="number of samples to show")] = 3,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="the seed of the samples")] = 0,
     as_json: Json = False,
 ) -> None:
@@ -75,7 +75,9 @@ def sample_as_text(task: Task, batch: Batch, row: int) -> str:
 def check_command(
     kind: Kind,
     assignments: TaskAssignments = None,
-    count: Annotated[int, typer.Option(min=1, help="training samples; held-out splits are checked whole")] = 10_000,
+    count: Annotated[
+        int, typer.Option(min=1, help="number of training samples; held-out splits are checked in full")
+    ] = 10_000,
     as_json: Json = False,
 ) -> None:
     """Check a task's samples against its oracle and vocabulary, and that its splits share no sample."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="answer with one JSON object on standard output")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object to standard output")]
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="change a setting, for example objective.n=4; repeatable"),

@@ -158,9 +158,9 @@ def add_weights(task: ChoicePointTask, batch: Batch, heads: list[PredictionHead]
         if inner[at].any():
             findings.measures[f"implied_weight_{short_name(name)}"] = float(total[inner[at]].mean())
     findings.lines.append(
-        f"Away from the edges of its sample, a consequential choice counts "
-        f"{findings.measures.get('implied_weight_choice', float('nan')):g} times for {len(heads)} heads (theory "
-        f"{findings.measures['implied_weight_choice_theory']:g}), an inconsequential one {len(heads)} times."
+        f"Away from the edges of its sample, a consequential choice has an implied weight of "
+        f"{findings.measures.get('implied_weight_choice', float('nan')):g} for {len(heads)} heads (theory: "
+        f"{findings.measures['implied_weight_choice_theory']:g}), and an inconsequential one of {len(heads)}."
     )
 
 
@@ -254,7 +254,7 @@ def add_usefulness(parts: GradientParts, findings: Findings) -> None:
         return
     shares = {short_name(kind): (kind, values) for kind, values in parts.useful.items()}
     shares |= {
-        "counted": ("all that the implied weight counts", counted),
+        "counted": ("the n(n+1)/2 predictions per choice", counted),
         "further": ("heads after the first", further),
     }
     for short, (kind, values) in shares.items():
@@ -262,10 +262,11 @@ def add_usefulness(parts: GradientParts, findings: Findings) -> None:
         findings.measures[f"useful_share_{short}"] = float(values.mean() / total.mean())
     share, low, high = t_ratio(counted, total)
     findings.lines.append(
-        f"Of the fall of head 1's loss on other samples by a small step along the gradient, {share:.1%} ({low:.1%} to "
-        f"{high:.1%}) comes from predictions, made before a consequential choice, of the choice or of a "
-        f"token it decides, and {findings.measures['useful_share_choice']:.1%} from the consequential choices alone; "
-        "steps along parts with a negative share make head 1 worse."
+        "A small step along the gradient lowers head 1's loss on other samples. Of that decrease, "
+        f"{share:.1%} ({low:.1%} to {high:.1%}) comes from predictions of a consequential choice or of a token it "
+        "decides, made before the choice is read, and "
+        f"{findings.measures['useful_share_choice']:.1%} from predictions of the choices alone. A step along a part "
+        "with a negative share raises the loss."
     )
 
 

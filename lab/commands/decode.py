@@ -18,10 +18,10 @@ from lab.run.stored_run import StoredRun
 def decode_command(
     run: RunName,
     draft: Annotated[
-        int, typer.Option(min=1, metavar="K", help="tokens per forward pass at most; heads 2 to K draft")
+        int, typer.Option(min=1, metavar="K", help="maximum number of tokens per forward pass; heads 2 to K draft")
     ] = 1,
     split: Split = None,
-    samples: Annotated[int, typer.Option(min=1, help="number of prompts, the first of the split")] = 16,
+    samples: Annotated[int, typer.Option(min=1, help="number of prompts, taken from the start of the split")] = 16,
     count: Annotated[int | None, typer.Option(min=1, help="tokens to decode; by default all that fit")] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 decodes greedily; above 0, tokens are sampled")] = 0.0,
     seed: Annotated[int, typer.Option(help="seed of the samples")] = 0,
@@ -29,7 +29,7 @@ def decode_command(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Continue prompts of a held-out split; with --draft, the run's own heads draft and the time is compared."""
+    """Continue prompts of a held-out split. With --draft, the run's heads draft, and the speed-up is measured."""
     stored = StoredRun(home, run, checkpoint)
     task, network = stored.parts.task, stored.parts.network
     split = split or task.test_split

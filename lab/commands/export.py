@@ -19,7 +19,7 @@ def export_command(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Write a stored run as a Hugging Face folder: the next-token path as a Llama, other heads in their own file."""
+    """Write a stored run as a Hugging Face folder: the next-token path as a Llama, other heads in a separate file."""
     check_output_folder("DIR", folder, empty=True)
     stored = StoredRun(home, run, checkpoint)
     files = export(stored, folder)

@@ -20,7 +20,7 @@ ObjectiveAssignments = Annotated[
 
 @objective_app.command("list")
 def list_command(as_json: Json = False) -> None:
-    """List the objectives with one line on each."""
+    """List the objectives, one per line."""
     summaries = OBJECTIVES.summaries()
     rows = [f"{kind:<20}{summary}" for kind, summary in summaries.items()]
     answer(summaries, as_json, "\n".join([*rows, "", "next: lab objective show multi_token"]))
@@ -28,7 +28,7 @@ def list_command(as_json: Json = False) -> None:
 
 @objective_app.command("show")
 def show_command(kind: Kind, as_json: Json = False) -> None:
-    """Show the settings of an objective: defaults and meaning."""
+    """Show the settings of an objective, with their defaults and meanings."""
     fields = OBJECTIVES.config_of(kind, "lab objective").model_fields
     value = {
         name: {"default": None if field.is_required() else field.default, "description": field.description or ""}
@@ -49,7 +49,7 @@ def default_text(field: FieldInfo) -> str:
 
 @objective_app.command("check")
 def check_command(kind: Kind, assignments: ObjectiveAssignments = None, as_json: Json = False) -> None:
-    """Check an objective: every loss gives the same gradient, no position sees later tokens, and more."""
+    """Check an objective's gradients, causality, heads and parameter counts."""
     checks = check_objective(OBJECTIVES.configured(kind, assignments, f"lab objective, kind {kind}"))
     rows = [f"WRONG  {check.name}: {check.problem}" if check.problem else f"ok     {check.name}" for check in checks]
     answer({check.name: check.problem or "ok" for check in checks}, as_json, "\n".join(rows))

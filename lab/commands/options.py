@@ -14,7 +14,7 @@ Home = Annotated[
     Path, typer.Option("--home", envvar="LAB_HOME", help="folder for runs, studies and reports", file_okay=False)
 ]
 DEFAULT_HOME = Path("experiments")
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's identity, or its first characters")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's identity, or a unique prefix of it")]
 Checkpoint = Annotated[str, typer.Option(help="best, last, or a step whose weights were kept")]
 Split = Annotated[str | None, typer.Option(help="a held-out split of the run's task; by default its first test split")]
 

@@ -30,7 +30,7 @@ def dashboard_command(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Open optuna-dashboard on the runs of studies and searches. It only reads, and shows runs as they end."""
+    """Open optuna-dashboard on the runs of studies and searches. It is read-only and shows runs as they end."""
     drawing = threading.Lock()
     shown_name, kind = shown(home, name, scale)
 

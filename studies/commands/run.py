@@ -44,7 +44,7 @@ def run_command(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Train the runs of a study that are not yet complete, then judge its claims. Runs a collection study by study."""
+    """Train the runs of a study that are not yet complete, then judge its claims. A collection runs study by study."""
     choice = executor_choice(executor, home, workers, run_limit, address, gpus_per_run, executor_set)
     if is_collection(name):
         if shard:

@@ -37,7 +37,7 @@ def search_command(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Search for the settings with the best trade-off of quality and cost. A search explores; it decides no claim."""
+    """Search for the settings with the best trade-off of quality and cost. A search explores; it judges no claim."""
     if shard:
         raise UserError(
             f"--shard {shard}: a search has no shards, since each batch of proposals depends on the results of all "

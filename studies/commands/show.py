@@ -20,7 +20,8 @@ def show_command(
     flops_rate: Annotated[
         float | None,
         typer.Option(
-            min=1.0, help="operations per second, used instead of timed steps; 1e14 if this machine lacks the device"
+            min=1.0,
+            help="operations per second to assume instead of timed steps; 1e14 if this machine lacks the device",
         ),
     ] = None,
     as_json: Json = False,

@@ -11,7 +11,7 @@ from studies.commands.status import status_command
 from studies.commands.unpack import unpack_command
 
 study_app = typer.Typer(
-    no_args_is_help=True, help="Show, run and follow studies: questions that a sweep of runs answers."
+    no_args_is_help=True, help="Show, run and follow studies. A study is a question that a sweep of runs answers."
 )
 study_app.command("list")(list_command)
 study_app.command("show")(show_command)

@@ -14,7 +14,7 @@ def unpack_command(
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Put archived studies into this home; existing files are never overwritten."""
+    """Unpack archived studies into this home; existing files are never overwritten."""
     from studies.ledger.archive import unpack
 
     unpacked = [(path, *unpack(path, home)) for path in files]

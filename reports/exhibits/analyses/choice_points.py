@@ -1,4 +1,4 @@
-"""Figure of `choice-points`: the loss at each kind of token, its use to head 1, and its consequence for later loss."""
+"""Figure of `choice-points`: loss, usefulness for head 1 and consequence of each class of token."""
 
 from lab.analysis.analysis import Row
 from reports.drawing.marks import EstimateRow, draw_estimates
@@ -7,7 +7,7 @@ from reports.drawing.sheet import open_sheet
 from reports.exhibits.exhibit import AnalysisExhibit
 
 PANELS = (
-    ("useful", "fall of head 1's loss by a step", "Use to head 1, nats per learning rate"),
+    ("useful", "fall of head 1's loss by a step", "Decrease in head 1's loss, nats per unit of learning rate"),
     ("loss", "mean loss", "Loss of each head, nats"),
     ("found", "mean consequence", "Mean consequence of a token, nats"),
 )
@@ -27,7 +27,7 @@ class ChoicePointsFigure(AnalysisExhibit):
         ]
 
     def caption(self) -> str:
-        return "Dots are estimates, bars 95% intervals, hollow marks what the theory predicts."
+        return "Dots are estimates with 95% intervals; hollow marks are the values that theory predicts."
 
     def _rows(self, part: str, quantity: str) -> list[Row]:
         """Returns the rows of a panel, with the rows of one class together."""

@@ -42,8 +42,8 @@ class InductionHeadsFigure(AnalysisExhibit):
 
     def caption(self) -> str:
         return (
-            "Bars are 95% intervals; a tick is the score of uniform attention. The shaded steps are those between "
-            "which accuracy passed half-way from the best shortcut's to its final value."
+            "Bars are 95% intervals; a tick is the score of uniform attention. Within the shaded steps, accuracy rose "
+            "past the midpoint between the best shortcut's accuracy and the final one."
         )
 
     def _draw_heads(self, sheet: Sheet, heads: list[tuple[int, int]]) -> None:

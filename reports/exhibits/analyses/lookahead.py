@@ -1,4 +1,4 @@
-"""Figure of `lookahead`: how much each layer reveals of later tokens, by distance."""
+"""Figure of `lookahead`: how well a probe reads later tokens from each layer, by distance."""
 
 from generators.foundation.settings import Tree
 from reports.drawing.palette import DASHES, MARKERS, MUTED, PAPER, SERIES
@@ -39,4 +39,4 @@ class LookaheadFigure(AnalysisExhibit):
             return [sheet.svg(TITLE, text)]
 
     def caption(self) -> str:
-        return "Bars are 95% intervals over test samples. Zero is what a probe of the current token alone reads."
+        return "Bars are 95% intervals over test samples. A probe of the current token alone has a gain of zero."

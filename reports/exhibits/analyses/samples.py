@@ -34,7 +34,7 @@ class SamplesFigure(AnalysisExhibit):
         return drawn
 
     def caption(self) -> str:
-        return "The number behind a token is that of the head that proposed it; tokens of head 1 have none."
+        return "The number behind a token names the head that proposed it; tokens from head 1 have no number."
 
 
 def _panel(rows: list[Row], key: str, heading: str) -> str:

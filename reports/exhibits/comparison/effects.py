@@ -15,10 +15,10 @@ class ComparedEffects(ComparisonExhibit):
 
     def caption(self) -> str:
         return (
-            "Claims of one name stand one below the other: the effect and its interval, divided by the standard "
-            "deviation of that effect over the seeds of its own study; the scale is stretched near zero. Right of zero "
-            "is what the claim states. Where the two differ in size, check the table, which has the effects in their "
-            "own units. Colour and shape show the verdict."
+            "Claims of the same name are next to each other. Each row shows an effect and its interval, divided by the "
+            "standard deviation of the effect over the seeds of its own study; the scale is stretched near zero. "
+            "Effects to the right of zero agree with the claim. If two effects differ in size, check the table, which "
+            "has them in their own units. Colour and shape show the verdict."
         )
 
     def table(self) -> Table:

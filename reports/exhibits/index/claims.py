@@ -13,11 +13,11 @@ COLUMNS = (
     Column("study", "word"),
     Column("claim", "text"),
     Column("the paper's figure", "name"),
-    Column("measured"),
-    Column("of", "name"),
+    Column("effect"),
+    Column("measure", "name"),
     Column("interval"),
     Column("seeds"),
-    Column("core minutes"),
+    Column("core-minutes"),
 )
 
 

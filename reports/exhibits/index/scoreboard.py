@@ -15,11 +15,11 @@ class Scoreboard(IndexExhibit):
 
     def caption(self) -> str:
         return (
-            "Every claim of the table, by its number: the effect and its interval, divided by the standard deviation "
-            "of that effect over seeds, so that effects on different measures share one scale, which is stretched near "
-            "zero. Right of zero is what the claim states. A claim is supported where the whole interval is right of "
-            "zero, or of its dashed margin, and contradicted where all of it is left; a claim of equivalence is "
-            "supported where the whole interval lies in its shaded margin. Colour and shape show the verdict."
+            "Each row is a claim of the table, by its number: its effect and interval, divided by the standard "
+            "deviation of the effect over seeds. Effects on different measures therefore share one scale, which is "
+            "stretched near zero. A claim is supported if its whole interval lies to the right of zero, or of its "
+            "dashed margin, and contradicted if the whole interval lies to the left; a claim of equivalence is "
+            "supported if the whole interval lies within its shaded margin. Colour and shape show the verdict."
         )
 
     def table(self) -> Table:

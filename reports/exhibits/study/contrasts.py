@@ -37,13 +37,13 @@ class Contrasts(StudyExhibit):
 
     def caption(self) -> str:
         return (
-            "The effect of each claim: treatment minus control, the difference of two such gains, the slope over the "
-            "levels of a factor, or the best level claimed minus the best other. Effects are sign-flipped so that "
-            "positive always means better. Each measure has its own axis. Each dot is a seed that all arms of the "
-            "claim ran; the diamond is the effect on the means. Its bar is the interval from inverting the exact "
-            f"permutation test ({self.study.declaration.test} form) at the level the claim was judged at, which "
-            "Holm's method corrects over the study's claims; an interval and its verdict therefore agree. A claim of "
-            "equivalence is supported where the whole interval lies in the shaded margin."
+            "The figure shows the effect of each claim: treatment minus control, the difference of two such gains, the "
+            "slope over the levels of a factor, or the best of the claimed levels minus the best of the others. "
+            "Effects are sign-flipped so that positive always means better. Each measure has its own axis. Each dot is "
+            "a seed that has run in all arms of the claim; the diamond is the effect on the means. Its bar is the "
+            f"interval that inverts the exact permutation test ({self.study.declaration.test} form) at the level at "
+            "which the claim was judged (corrected by Holm's method over the study's claims), so interval and verdict "
+            "always agree. A claim of equivalence is supported if the whole interval lies within the shaded margin."
         )
 
     def table(self) -> Table:

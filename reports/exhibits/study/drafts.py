@@ -39,9 +39,9 @@ class Drafts(StudyExhibit):
     def introduction(self) -> str:
         samples = self.samples
         return (
-            f"{run_name(samples.run)} (run {samples.run['run']}) continues prompts with its own heads as drafters. A "
-            f"frame holds the tokens of one forward pass, {samples.tokens_per_forward:.2f} on average over the prompts "
-            "decoded. These samples illustrate; they prove nothing."
+            f"{run_name(samples.run)} (run {samples.run['run']}) continues prompts with its own heads as drafters. "
+            f"Each frame holds the tokens of one forward pass, {samples.tokens_per_forward:.2f} on average over all "
+            "decoded prompts. The samples are an illustration, not evidence."
         )
 
     def figures(self) -> list[str]:

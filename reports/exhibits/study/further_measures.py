@@ -34,8 +34,9 @@ class FurtherMeasure(MeasureExhibit):
 
     def caption(self) -> str:
         return (
-            "A measure of the same runs that a claim is about. Each small mark is a seed, each large one the mean of a "
-            f"cell with its {self.confidence()} interval; one seed or equal seeds give none.{drawn_note(self.results)}"
+            "A claim is about this measure of the same runs. Each small mark is a seed; each large mark is the mean of "
+            f"a cell with its {self.confidence()} interval. Cells with one seed, or with equal values in all seeds, "
+            f"have none.{drawn_note(self.results)}"
         )
 
     def summary(self) -> Table:

@@ -18,8 +18,8 @@ class LearningSeconds(CurveExhibit):
 
     def caption(self) -> str:
         return (
-            "The same runs against seconds of training, without evaluation. The mean of a step is drawn at its "
-            "mean time. Seconds are those of this machine, and longer if it also did other work."
+            "The figure shows the same runs against seconds of training, without evaluation. The mean score at a step "
+            "is drawn at the mean time of that step. Seconds depend on the machine and on what else it did."
         )
 
     def table(self) -> Table:

@@ -131,8 +131,8 @@ def _mean_text(row: CellScore) -> str:
 
 
 def drawn_note(results: Results) -> str:
-    """Returns the sentence that tells which cells figures leave out; empty if they show all."""
+    """Returns a sentence on how many cells the figures leave out; empty if they show all."""
     cells, drawn = len(results.study.cells), len(drawn_cells(results.study))
     return (
-        "" if cells == drawn else f" Of {cells} cells, figures show the {drawn} that claims compare; tables have all."
+        "" if cells == drawn else f" Of {cells} cells, figures show the {drawn} that claims compare; tables show all."
     )

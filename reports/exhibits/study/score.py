@@ -28,10 +28,10 @@ class Score(MeasureExhibit):
         shortcut = self.study.declaration.shortcut
         line = f" The dotted line is the shortcut {shortcut} on the same test samples." if shortcut else ""
         return (
-            "Each small mark is a seed, each large one the mean of a cell; its bar is the "
-            f"{self.confidence()} t interval of the mean over seeds, as far as the metric can reach; one seed or equal "
-            f"seeds give none.{drawn_note(self.results)}{line} "
-            "A cross on the axis is a failed run, which has no score."
+            "Each small mark is a seed; each large mark is the mean of a cell with its "
+            f"{self.confidence()} t interval over seeds, clipped to the range of the metric. Cells with one seed, or "
+            f"with equal scores in all seeds, have no interval.{drawn_note(self.results)}{line} "
+            "A cross on the axis marks a failed run, which has no score."
         )
 
     def table_title(self) -> str:

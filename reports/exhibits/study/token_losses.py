@@ -12,6 +12,7 @@ from reports.drawing.tables import Column, Table, columns_of, number, word
 from reports.drawing.tokens import SHADES, TokenMark, tokens_html
 from reports.exhibits.exhibit import StudyExhibit
 from reports.frames.judged import JudgedStudy
+from reports.frames.numbers import plural
 from reports.frames.samples import StoredSamples, by_sample, read_samples
 from reports.frames.wording import run_name
 
@@ -42,14 +43,14 @@ class TokenLosses(StudyExhibit):
     def introduction(self) -> str:
         run = self.samples.run
         text = (
-            f"{run_name(run)} (run {run['run']}) reads held-out samples. The greater the loss of a head at a token, "
-            "the darker its shade and the thicker its line; a head that looks further ahead predicts it from earlier "
-            "tokens."
+            f"{run_name(run)} (run {run['run']}) reads held-out samples. Darker shades and thicker lines mark tokens "
+            "on which a head has a greater loss; heads that look further ahead predict a token from earlier positions."
         )
         if any(row["class"] in CHOICE_SIGNS for row in self.rows):
             text += (
-                " ◆ is a consequential choice, ◇ an inconsequential one; the number behind it counts the predictions "
-                "of all heads, made before it, of the token or of a token that it decides."
+                " ◆ is a consequential choice, ◇ an inconsequential one. The number behind it is the number of "
+                "predictions, by all heads and from positions before the choice, of the choice or of a token it "
+                "decides."
             )
         return text
 
@@ -109,7 +110,7 @@ class TokenLosses(StudyExhibit):
     def _token(self, row: Row, lag: int) -> TokenMark:
         loss, weight = row[f"loss_{lag}"], row["weight"]
         tooltip = row["class"] if loss is None else f"{loss:.3f} nats; {row['class']}"
-        tooltip += "" if weight is None else f", counted {weight} times"
+        tooltip += "" if weight is None else f", {plural(weight, 'prediction')}"
         look = "none" if loss is None else f"l{min(SHADES - 1, int(SHADES * loss / self.top))}"
         look = f"{look} scored" if row["scored"] else look
         after = "" if weight is None else str(weight)
