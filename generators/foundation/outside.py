@@ -4,9 +4,10 @@ import multiprocessing
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from pathlib import Path
+from types import FrameType
 
 from generators.foundation.errors import UserError, WorkFailed
 
@@ -39,6 +40,8 @@ def note_once(line: str) -> None:
 def guarded(subject: str) -> Iterator[None]:
     """Turns whatever a part raises into a PartFailed that names it. A sentence of the part itself stays as it is.
 
+    What the part prints goes to standard error, because standard output is for answers.
+
     Args:
         subject: the part and its package, as `Registry.subject` gives them.
 
@@ -46,7 +49,8 @@ def guarded(subject: str) -> Iterator[None]:
         PartFailed: the part raised anything but a UserError, a WorkFailed or Ctrl-C.
     """
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except (UserError, WorkFailed):
         raise
     except BREAKAGE as error:
@@ -68,9 +72,23 @@ def error_text(error: BaseException) -> str:
 
 
 def error_place(error: BaseException) -> str:
-    """Returns the file and the line that raised an error."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{Path(last.filename).name}, line {last.lineno}"
+    """Returns the file and the line at which an error arose: in the code of another package, if it came through any."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    packages = outside_packages()
+    frame, line = next((pair for pair in reversed(frames) if _package_of(pair[0]) in packages), frames[-1])
+    return f"{Path(frame.f_code.co_filename).name}, line {line}"
+
+
+def _package_of(frame: FrameType) -> str:
+    """Returns the top-level package whose code a frame runs."""
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def outside_packages() -> dict[str, str]:
+    """Returns top-level module -> name and version, for every package that brings parts."""
+    points = (point for group in groups_of_the_lab() for point in points_of(group))
+    modules = {point.value.partition(":")[0].partition(".")[0].strip(): package_label(point.dist) for point in points}
+    return {module: package for module, package in modules.items() if module not in ROOMS}
 
 
 def points_of(group: str) -> list[EntryPoint]:
@@ -128,17 +146,8 @@ def _metadata(package: Distribution | None, key: str) -> str:
 
 def blame(error: BaseException) -> PartFailed | None:
     """Returns the failure of the package whose code raised an error or passed it on; None if no such package did."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    names = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame in reversed(frames)]
-    foreign = [name for name in names if name not in (*ROOMS, *COMMAND_LINE)]
-    if not foreign:
-        return None
-    packages = {
-        point.value.partition(":")[0].partition(".")[0].strip(): package_label(point.dist)
-        for group in groups_of_the_lab()
-        for point in points_of(group)
-    }
+    names = [_package_of(frame) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    foreign = [name for name in reversed(names) if name not in (*ROOMS, *COMMAND_LINE)]
+    packages = outside_packages() if foreign else {}
     package = next((packages[name] for name in foreign if name in packages), None)
-    if package is None:
-        return None
-    return failure_of(f"a part of {package}", error)
+    return None if package is None else failure_of(f"a part of {package}", error)

@@ -7,9 +7,10 @@ from typing import Annotated
 import torch
 import typer
 
-from generators.foundation.errors import UserError
+from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.options import Json, answer
 from generators.foundation.outputs import check_output_file, make_output_folder
+from generators.foundation.outside import note_once
 from lab.analysis.analysis import Row
 from lab.analysis.table import ANALYSES, analysis_of
 from lab.commands.options import DEFAULT_HOME, Checkpoint, Home, RunName
@@ -33,12 +34,16 @@ def analyse_command(
     stored = StoredRun(home, run, checkpoint)
     result = analysis.analyse(stored)
     value = {"run": stored.folder.identity, "checkpoint": checkpoint, "step": stored.step, **result.tree()}
+    failures: list[str] = []
     if figure is not None:
-        content = _figure_of(name, result.rows).encode()
-        make_output_folder("--figure", figure, figure.absolute().parent)
-        write_atomically(figure, content)
-        value["figure"] = str(figure)
+        content, failures = _figure_of(name, result.rows)
+        if content:
+            make_output_folder("--figure", figure, figure.absolute().parent)
+            write_atomically(figure, content.encode())
+            value["figure"] = str(figure)
     answer(value, as_json, "\n".join(result.lines))
+    if failures:
+        raise WorkFailed(f"--figure {figure}: it lacks what could not be drawn, as said above")
 
 
 def _check_figure(path: Path, name: str) -> None:
@@ -50,21 +55,28 @@ def _check_figure(path: Path, name: str) -> None:
     from reports.exhibits.table import EXHIBITS
 
     check_output_file("--figure", path, (".svg",))
-    if not any((exhibit.page, exhibit.section) == ("analysis", name) for exhibit in EXHIBITS.classes().values()):
+    classes, left_out = EXHIBITS.usable()
+    for sentence in left_out:
+        note_once(sentence)
+    if not any((exhibit.page, exhibit.section) == ("analysis", name) for exhibit in classes.values()):
         raise UserError(f"--figure {path}: no exhibit draws the analysis {name}; leave the option out")
 
 
-def _figure_of(name: str, rows: Sequence[Row]) -> str:
-    """Returns the figure of an analysis as an SVG file.
+def _figure_of(name: str, rows: Sequence[Row]) -> tuple[str, list[str]]:
+    """Draws an analysis.
+
+    Returns:
+        its figure as an SVG file, empty if nothing could be drawn; a sentence for each exhibit that could not be drawn.
 
     Raises:
         UserError: its exhibits draw nothing of these rows.
     """
     from reports.drawing.svg import standalone
-    from reports.exhibits.table import exhibits_on
+    from reports.exhibits.drawn import ExhibitProblems, drawn_on
 
-    exhibits = exhibits_on("analysis", rows).get(name, [])
-    panels = [panel for exhibit in exhibits for panel in exhibit.figures()]
-    if not panels:
+    problems = ExhibitProblems()
+    exhibits = drawn_on("analysis", rows, problems, section=name).get(name, [])
+    panels = [panel for exhibit in exhibits for panel in exhibit.figures]
+    if not (panels or problems.failures):
         raise UserError(f"--figure: the analysis {name} of this run has nothing to draw; leave the option out")
-    return standalone(panels)
+    return standalone(panels) if panels else "", problems.failures

@@ -10,6 +10,7 @@ from generators.foundation.options import Json, answer
 from generators.foundation.outputs import check_output_file, make_output_folder
 from lab.commands.options import DEFAULT_HOME, Home
 from lab.run.files import write_atomically
+from reports.exhibits.drawn import ExhibitProblems, check_drawn
 from reports.frames.pairs import ComparedStudy, StudyPair
 from reports.pages.comparison import render_comparison, verdict_lines, verdicts_by_claim
 from reports.pages.writing import PAGE_ENDINGS
@@ -44,12 +45,13 @@ def compare_command(
         )
     path = (out or home / "reports" / f"{first.name}-{second.name}.html".replace("@", "-")).absolute()
     check_output_file("--out", path, PAGE_ENDINGS)
-    pair = StudyPair(first, second)
-    page = render_comparison(pair).encode()
+    pair, problems = StudyPair(first, second), ExhibitProblems()
+    page = render_comparison(pair, problems).encode()
     make_output_folder("--out", path, path.parent)
     write_atomically(path, page)
-    value = {"comparison": str(path), "claims": verdicts_by_claim(pair)}
+    value = {"comparison": str(path), "claims": verdicts_by_claim(pair), "failed_exhibits": problems.failures}
     answer(value, as_json, f"{verdict_lines(pair)}\npage: {path}")
+    check_drawn(problems.failures)
 
 
 def _study(home: Path, name: str) -> ComparedStudy:

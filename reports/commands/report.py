@@ -8,6 +8,7 @@ import typer
 from generators.foundation.options import Json, answer
 from lab.commands.options import DEFAULT_HOME, Home
 from reports.commands.options import Studies
+from reports.exhibits.drawn import check_drawn
 from reports.pages.watching import watch
 from reports.pages.writing import ReportWriter
 from studies.commands.options import StoredScale
@@ -33,3 +34,4 @@ def report_command(
         watch(writer)
     value, lines = writer.write()
     answer(value, as_json, "\n".join(lines))
+    check_drawn(writer.failed_exhibits)

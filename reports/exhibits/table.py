@@ -7,9 +7,25 @@ A new exhibit is a class in a file and a row here, or an entry point of another 
 from typing import Any
 
 from generators.foundation.kinds import Registry
+from generators.foundation.outside import note_once
+from generators.foundation.settings import suggestion
+from lab.analysis.table import ANALYSES
 from reports.exhibits.exhibit import Exhibit
 
-EXHIBITS = Registry(
+
+class ExhibitRegistry(Registry):
+    """The registry of exhibits: one of an analysis has to name an analysis, or nothing would ever show it."""
+
+    def defect(self, row: object, name: str) -> str | None:
+        if defect := super().defect(row, name):
+            return defect
+        page, section = getattr(row, "page", ""), getattr(row, "section", "")
+        if page == "analysis" and section not in ANALYSES.names:
+            return f"has section = {section!r}, which is no analysis; {suggestion(section, ANALYSES.names)}"
+        return None
+
+
+EXHIBITS = ExhibitRegistry(
     "exhibit",
     {
         "score": "reports.exhibits.study.score:Score",
@@ -46,14 +62,17 @@ EXHIBITS = Registry(
 def exhibits_on(page: str, source: Any) -> dict[str, list[Exhibit[Any]]]:
     """Returns section -> its exhibits, for every section of a page that has any.
 
-    Exhibits of other packages that cannot be loaded are left out.
+    Exhibits of other packages that cannot be used are left out, and named on standard error.
 
     Args:
         page: the page, such as `study`.
         source: the data that the page shows.
     """
+    classes, left_out = EXHIBITS.usable()
+    for sentence in left_out:
+        note_once(sentence)
     sections: dict[str, list[Exhibit[Any]]] = {}
-    for exhibit in EXHIBITS.classes().values():
+    for exhibit in classes.values():
         if exhibit.page == page and (instances := exhibit.instances(source)):
             sections.setdefault(exhibit.section, []).extend(instances)
     return sections

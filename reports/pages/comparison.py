@@ -2,20 +2,27 @@
 
 import shlex
 
-from reports.exhibits.table import exhibits_on
+from reports.exhibits.drawn import ExhibitProblems, drawn_on
 from reports.frames.numbers import MISSING, plural
 from reports.frames.pairs import StudyPair
 from reports.pages.html import fill_template
 
 
-def render_comparison(pair: StudyPair) -> str:
-    """Returns the page of two studies."""
-    sections = exhibits_on("comparison", pair)
+def render_comparison(pair: StudyPair, problems: ExhibitProblems | None = None) -> str:
+    """Returns the page of two studies.
+
+    Args:
+        pair: the studies.
+        problems: is given the exhibits of other packages that the page cannot show, and says why.
+    """
+    problems = problems or ExhibitProblems()
+    sections = drawn_on("comparison", pair, problems)
     return fill_template(
         "comparison.html",
         f"{pair.labels[0]} and {pair.labels[1]}",
         sides=[(label, side.summary) for label, side in zip(pair.labels, pair.sides, strict=True)],
         answer=agreement(pair),
+        left_out=problems.left_out,
         exhibits_by_section={name: sections.pop(name, []) for name in ("claims", "differences")},
         further_sections=sections,
         commands=_commands(pair),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.run.files import write_atomically
-from reports.exhibits.table import exhibits_on
+from reports.exhibits.drawn import ExhibitProblems, drawn_on
 from reports.frames.claim_lines import ClaimLine
 from reports.frames.numbers import signed
 from reports.frames.study_summary import StudySummary
@@ -77,20 +77,25 @@ class ClaimEntry:
     details: str
 
 
-def write_index(folder: Path, index: StudyIndex, refresh_seconds: int | None = None) -> None:
-    """Writes an index into the folder of its studies' pages."""
-    write_atomically(folder / INDEX, render_index(index, refresh_seconds).encode())
+def write_index(
+    folder: Path, index: StudyIndex, refresh_seconds: int | None = None, problems: ExhibitProblems | None = None
+) -> None:
+    """Writes an index into the folder of its studies' pages. Its arguments are those of `render_index`."""
+    write_atomically(folder / INDEX, render_index(index, refresh_seconds, problems).encode())
 
 
-def render_index(index: StudyIndex, refresh_seconds: int | None = None) -> str:
+def render_index(index: StudyIndex, refresh_seconds: int | None = None, problems: ExhibitProblems | None = None) -> str:
     """Returns an index.
 
     Args:
         index: the studies.
         refresh_seconds: interval after which a browser loads the page again, while studies are still running.
+        problems: is given the exhibits of other packages that the page cannot show, and says why.
     """
+    problems = problems or ExhibitProblems()
     lines = index.lines
     verdicts = [standing(line.judgement) for line in lines]
+    sections = drawn_on("index", lines, problems) if lines else {}
     return fill_template(
         "index.html",
         index.title,
@@ -102,7 +107,8 @@ def render_index(index: StudyIndex, refresh_seconds: int | None = None) -> str:
         ],
         cautions=_cautions(index.summaries.values()),
         left_out=index.left_out,
-        sections=exhibits_on("index", lines) if lines else {},
+        left_out_exhibits=problems.left_out,
+        sections=sections,
         chapters=[(chapter, _studies(index, chapter, lines)) for chapter in index.chapters],
         commands=_commands(index),
     )

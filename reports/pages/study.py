@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lab.run.files import write_atomically
-from reports.exhibits.table import exhibits_on
+from reports.exhibits.drawn import ExhibitProblems, drawn_on
 from reports.frames.judged import JudgedStudy, read_judged
 from reports.frames.study_summary import StudySummary, summarise
 from reports.frames.wording import METRICS, answer, cautions
@@ -16,15 +16,19 @@ SECTIONS = ("scores", "contrasts", "learning", "samples", "method")
 """Sections with a fixed place in the template; others follow before the last."""
 
 
-def render_study(judged: JudgedStudy, refresh_seconds: int | None = None) -> str:
+def render_study(
+    judged: JudgedStudy, refresh_seconds: int | None = None, problems: ExhibitProblems | None = None
+) -> str:
     """Returns a study's page.
 
     Args:
         judged: the study.
         refresh_seconds: interval after which a browser loads the page again, for a study that is still running.
+        problems: is given the exhibits of other packages that the page cannot show, and says why.
     """
+    problems = problems or ExhibitProblems()
     results, study, declaration = judged.results, judged.study, judged.study.declaration
-    exhibits = exhibits_on("study", judged)
+    exhibits = drawn_on("study", judged, problems)
     return fill_template(
         "study.html",
         declaration.title,
@@ -34,6 +38,7 @@ def render_study(judged: JudgedStudy, refresh_seconds: int | None = None) -> str
         scale=study.declaration.scales[study.scale],
         answer=answer(results, judged.judgements),
         cautions=cautions(results),
+        left_out=problems.left_out,
         cards=claim_cards(judged),
         metric=METRICS.get(declaration.metric, f"the metric {declaration.metric} of a run"),
         exhibits_by_section={name: exhibits.pop(name, []) for name in SECTIONS},
@@ -48,12 +53,18 @@ def page_name(study: Study) -> str:
     return f"{study.name}-{study.scale}.html"
 
 
-def write_page(home: Path, study: Study, path: Path, refresh_seconds: int | None = None) -> StudySummary:
-    """Writes a study's page, and returns what an index says about it.
+def write_page(
+    home: Path,
+    study: Study,
+    path: Path,
+    refresh_seconds: int | None = None,
+    problems: ExhibitProblems | None = None,
+) -> StudySummary:
+    """Writes a study's page, and returns what an index says about it. Its arguments are those of `render_study`.
 
     Raises:
         UserError: a stored file is damaged.
     """
     judged = read_judged(home, study)
-    write_atomically(path, render_study(judged, refresh_seconds).encode())
+    write_atomically(path, render_study(judged, refresh_seconds, problems).encode())
     return summarise(judged, path.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from generators.foundation.outputs import check_output_file, check_output_folder, make_output_folder
 from generators.foundation.settings import Tree
+from reports.exhibits.drawn import ExhibitProblems
 from reports.frames.numbers import plural
 from reports.frames.selection import stored_studies
 from reports.frames.study_summary import StudySummary
@@ -44,6 +45,8 @@ class ReportWriter:
     out: Path | None
     written: dict[SummaryKey, tuple[list[int], StudySummary]] = field(default_factory=dict)
     """Summaries of the pages written so far, with the times of the files they were written from."""
+    failures: dict[Path, list[str]] = field(default_factory=dict)
+    """Page -> the exhibits of other packages that could not be drawn when it was last written."""
     left_out: LeftOut = field(init=False)
     """The studies that cannot be read."""
 
@@ -95,6 +98,11 @@ class ReportWriter:
         """True if the user gave the file of a page."""
         return self.out is not None and bool(self.out.suffix) and not os.path.isdir(self.out)
 
+    @property
+    def failed_exhibits(self) -> list[str]:
+        """A sentence for each exhibit of another package that could not be drawn on the pages as last written."""
+        return [sentence for sentences in self.failures.values() for sentence in sentences]
+
     def _check_out(self) -> None:
         """Checks the output before anything is read.
 
@@ -119,11 +127,17 @@ class ReportWriter:
 
     def _write_one(self, refresh_seconds: int | None) -> tuple[Tree, list[str]]:
         study, path = self.studies[0], self.target
-        summary = write_page(self.home, study, path, refresh_seconds)
+        summary = self._write_page(study, path, refresh_seconds)
         value = {"report": str(path), "study": study.name, "scale": study.scale, "runs": summary.complete}
         runs = f"{summary.complete} of {study.runs} runs complete"
         lines = [*map(sentence, summary.judgements), runs, f"page: {path}"]
-        return value | {"verdicts": _verdicts(summary)}, lines
+        return value | {"verdicts": _verdicts(summary), "failed_exhibits": self.failed_exhibits}, lines
+
+    def _write_page(self, study: Study, path: Path, refresh_seconds: int | None) -> StudySummary:
+        problems = ExhibitProblems()
+        summary = write_page(self.home, study, path, refresh_seconds, problems)
+        self.failures[path] = problems.failures
+        return summary
 
     def _write_several(self, refresh_seconds: int | None) -> tuple[Tree, list[str]]:
         summaries: dict[SummaryKey, StudySummary] = {}
@@ -133,14 +147,14 @@ class ReportWriter:
             with self.left_out.unless_readable(study.name):
                 if self.written.get(key, ([], None))[0] != times or refresh_seconds is None:
                     path = self.target / page_name(study)
-                    self.written[key] = times, write_page(self.home, study, path, refresh_seconds)
+                    self.written[key] = times, self._write_page(study, path, refresh_seconds)
                 summaries[key] = self.written[key][1]
         self.left_out.check_any(summaries)
-        index = self._index(summaries)
-        write_index(self.target, index, refresh_seconds)
-        path = self.target / INDEX
+        index, problems, path = self._index(summaries), ExhibitProblems(), self.target / INDEX
+        write_index(self.target, index, refresh_seconds, problems)
+        self.failures[path] = problems.failures
         value = {"index": str(path), "pages": {summary.page: _verdicts(summary) for summary in summaries.values()}}
-        value |= {"left_out": self.left_out.reasons}
+        value |= {"left_out": self.left_out.reasons, "failed_exhibits": self.failed_exhibits}
         lines = [f"{summary.study.name:<22}{summary.answer}" for summary in summaries.values()]
         runs = plural(sum(summary.complete for summary in summaries.values()), "run")
         total = f"{plural(len(summaries), 'study')}, {runs}, {plural(len(index.lines), 'claim')}"

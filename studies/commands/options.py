@@ -25,7 +25,7 @@ Workers = Annotated[
 ]
 RunLimit = Annotated[
     float | None,
-    typer.Option(min=0, metavar="SECONDS", help="a run that takes longer is terminated and counts as failed"),
+    typer.Option(metavar="SECONDS", help="above 0; a run that takes longer is terminated and counts as failed"),
 ]
 Address = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="the head of an existing Ray cluster")]
 GpusPerRun = Annotated[float | None, typer.Option(min=0, help="on Ray: 0.25 lets four runs share a GPU")]

@@ -6,7 +6,7 @@ The name of any other file is made here too, because it must not be that of a co
 from pathlib import Path
 
 from generators.foundation.errors import UserError
-from generators.foundation.settings import suggestion
+from generators.foundation.settings import Tree, suggestion
 from studies.declared.names import is_path, refusal_of_name, stem_of
 
 FOLDER = Path(__file__).parents[1] / "catalog"
@@ -18,12 +18,14 @@ class Catalog:
     Args:
         noun: what a file declares, for error messages ("study").
         folder: where the files are.
+        run_command: the command that runs what a file declares.
         alternatives: another catalog whose names an error message suggests too.
     """
 
-    def __init__(self, noun: str, folder: Path, alternatives: "Catalog | None" = None) -> None:
+    def __init__(self, noun: str, folder: Path, run_command: str, alternatives: "Catalog | None" = None) -> None:
         self.noun = noun
         self.folder = folder
+        self.run_command = run_command
         self.alternatives = alternatives
 
     @property
@@ -44,6 +46,8 @@ class Catalog:
         if is_path(name):
             return Path(name)
         if name not in self.names:
+            if hint := hint_at_command(name, self.run_command):
+                raise UserError(f"{self.noun} {name!r}: {hint}")
             names = [*self.names, *(self.alternatives.names if self.alternatives else ())]
             near = suggestion(name, names)
             raise UserError(f"{self.noun} {name!r}: not in the catalog; {near}, or give the path of a .toml file")
@@ -54,9 +58,27 @@ class Catalog:
         return path.resolve().parent == self.folder.resolve()
 
 
-COLLECTIONS = Catalog("collection", FOLDER / "collections")
-SEARCHES = Catalog("search", FOLDER / "searches")
-STUDIES = Catalog("study", FOLDER, alternatives=COLLECTIONS)
+COLLECTIONS = Catalog("collection", FOLDER / "collections", "lab study run")
+SEARCHES = Catalog("search", FOLDER / "searches", "lab study search")
+STUDIES = Catalog("study", FOLDER, "lab study run", alternatives=COLLECTIONS)
+
+
+def hint_at_command(name: str, run_command: str) -> str:
+    """Returns what a name of the catalog means to another command than the one given; empty for any other name."""
+    for catalog in (STUDIES, COLLECTIONS, SEARCHES):
+        if name in catalog.names and catalog.run_command != run_command:
+            return f"is a {catalog.noun} of the catalog; its command is: {catalog.run_command} {name}"
+    return ""
+
+
+def check_is_not(other: Catalog, key: str, tree: Tree, path: Path) -> None:
+    """Checks that a file is not one of another kind, which has a key that this kind lacks.
+
+    Raises:
+        UserError: it is; names the command for it.
+    """
+    if key in tree:
+        raise UserError(f"{path}: {key}: is the file of a {other.noun}; its command is: {other.run_command} {path}")
 
 
 def name_of(path: Path) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import read_toml, suggestion, validate
-from studies.declared.catalog import STUDIES, name_of
+from studies.declared.catalog import SEARCHES, STUDIES, check_is_not, name_of
 from studies.declared.checks.claims import check_claims
 from studies.declared.checks.grid import check_exclusions, check_settings
 from studies.declared.checks.runs import check_runs, check_specs, covering
@@ -19,7 +19,9 @@ def read_study_file(path: Path) -> StudyDeclaration:
     Raises:
         UserError: names the file, the key, its value and what would be right.
     """
-    return validate(StudyDeclaration, read_toml(path), str(path))
+    tree = read_toml(path)
+    check_is_not(SEARCHES, "space", tree, path)
+    return validate(StudyDeclaration, tree, str(path))
 
 
 def load(name: str, scale: str, assignments: list[str]) -> Study:

@@ -11,7 +11,7 @@ from generators.foundation.settings import Settings, Tree, read_toml, suggestion
 from lab.run.evaluation import SCORES
 from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec, parse_spec
-from studies.declared.catalog import SEARCHES, name_of
+from studies.declared.catalog import SEARCHES, STUDIES, check_is_not, name_of
 from studies.declared.levels import changed, short
 from studies.declared.ranges import Range
 from studies.declared.scales import base_at_scale, scale_named
@@ -79,7 +79,9 @@ def load_search(name: str, scale: str, assignments: list[str]) -> Search:
         UserError: names the file, the key, its value and what would be right.
     """
     path = SEARCHES.locate(name)
-    declaration = validate(SearchDeclaration, read_toml(path), str(path))
+    tree = read_toml(path)
+    check_is_not(STUDIES, "factors", tree, path)
+    declaration = validate(SearchDeclaration, tree, str(path))
     file_name, chosen = name_of(path), scale_named(declaration.scales, scale, path)
     for key in chosen.space:
         if key not in declaration.space:

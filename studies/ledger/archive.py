@@ -154,6 +154,9 @@ def read(path: Path) -> dict[PurePosixPath, bytes]:
                 files[PurePosixPath(member.name)] = file.read()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; give an archive that lab study pack wrote") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; give an archive that lab study pack wrote") from None
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read as an archive of a study ({error})") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UserError(f"{path}: cannot be read as an archive of a study ({reason})") from None
     return files

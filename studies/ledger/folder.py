@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
+from studies.declared.catalog import SEARCHES, STUDIES, hint_at_command
 from studies.ledger.records import (
     CellRecord,
     LedgerRecord,
@@ -94,6 +95,12 @@ class StudyFolder:
         """
         folders = cls.all_stored(home, name, scale)
         if not folders:
+            hint = hint_at_command(name, STUDIES.run_command)
+            if not hint and cls.all_searches(home, name):
+                file = shlex.quote(argument or f"{name}.toml")
+                hint = f"is a search that ran under {home}; its command is: {SEARCHES.run_command} {file}"
+            if hint:
+                raise UserError(f"study {name!r}: {hint}")
             at_scale = f" at scale {scale}" if scale else ""
             command = f"lab study run {shlex.quote(argument or name)}"
             raise UserError(f"study {name!r} never ran{at_scale} under {home}; run it first: {command}")

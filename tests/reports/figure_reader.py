@@ -87,6 +87,13 @@ class FigureReader:
         return [(self.data(*path[0]), self.data(*path[1])) for path in paths if len(path) == 2]
 
     @property
+    def box_sides(self) -> list[tuple[float, float]]:
+        """The left and the right side of every rectangle, in data units."""
+        paths = [path_points(path.get("d") or "") for path in self.root.iter(f"{SPACE}path") if not path.get("id")]
+        corners = [[self.data(*point)[0] for point in path] for path in paths if len(path) in (4, 5)]
+        return [(min(sides), max(sides)) for sides in corners if len(set(sides)) == 2]
+
+    @property
     def text(self) -> str:
         """All visible text."""
         return " ".join("".join(element.itertext()) for element in self.root.iter(f"{SPACE}text"))

@@ -1,5 +1,7 @@
 """The contrast figure shows the effects and intervals of the verdicts."""
 
+from dataclasses import replace
+
 import pytest
 
 from reports.exhibits.study.contrasts import Contrasts
@@ -27,6 +29,20 @@ def test_effects_and_intervals_are_those_of_the_verdicts(usual_store: StoredStud
             mark = figure.mark(f"{name}, seed {seed}:")
             assert mark.points[0][0] == pytest.approx(difference, abs=PIXEL)
     assert "margin of equivalence" in figure.text
+
+
+def test_a_margin_is_drawn_as_the_kind_of_claim_means_it(usual_store: StoredStudy) -> None:
+    judged = read_judged(usual_store.home, usual_store.study)
+    helps, same = judged.judgements
+    (svg,) = Contrasts(judged).figures()
+    box = pytest.approx((-0.1, 0.1), abs=PIXEL)
+    assert sum(sides == box for sides in FigureReader(svg).box_sides) == 1, "an equivalence: within it on both sides"
+    claim = helps.claim.model_copy(update={"margin": 0.3})
+    (svg,) = Contrasts(replace(judged, judgements=[replace(helps, claim=claim), same])).figures()
+    figure = FigureReader(svg)
+    lines = [start[0] for start, end in figure.segments if start[0] == end[0]]
+    assert [line for line in lines if abs(abs(line) - 0.3) < PIXEL] == [pytest.approx(0.3, abs=PIXEL)], "to exceed"
+    assert sum(sides == box for sides in figure.box_sides) == 1
 
 
 def test_a_claim_that_was_not_tested_has_no_interval(broken_store: StoredStudy) -> None:

@@ -9,6 +9,7 @@ from studies.declared.catalog import SEARCHES
 from studies.declared.search import load_search
 from tests.conftest import Lab
 from tests.small_search import write_small_search
+from tests.small_study import write_small_study
 
 
 def test_a_search_runs_on_the_executor_that_the_command_names(tmp_path: Path, lab: Lab) -> None:
@@ -81,3 +82,47 @@ def test_an_unknown_name_or_a_searched_setting_is_refused(
 def test_every_search_of_the_catalog_can_run_at_every_scale(scale: str) -> None:
     for name in SEARCHES.names:
         load_search(name, scale, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["study", "run", "best-n"], "study 'best-n': is a search of the catalog; its command is: lab study search best-n"),
+        (["study", "show", "best-n"], "its command is: lab study search best-n"),
+        (["study", "status", "best-n"], "its command is: lab study search best-n"),
+        (["report", "best-n"], "its command is: lab study search best-n"),
+        (["study", "search", "quick"], "search 'quick': is a study of the catalog; its command is: lab study run quick"),
+        (["study", "search", "paper"], "is a collection of the catalog; its command is: lab study run paper"),
+        (["study", "run", "{folder}/small.toml"], "is the file of a search; its command is: lab study search {folder}/small.toml"),
+        (["study", "status", "found"], "is a search that ran under {home}; its command is: lab study search found.toml"),
+        (["study", "search", "{folder}/study.toml"], "is the file of a study; its command is: lab study run {folder}/study.toml"),
+    ],
+)  # fmt: skip
+def test_a_search_given_as_a_study_or_the_reverse_is_answered_with_its_own_command(
+    arguments: list[str], message: str, tmp_path: Path, lab: Lab
+) -> None:
+    write_small_search(tmp_path)
+    write_small_study(tmp_path, name="study")
+    home = tmp_path / "home"
+    stored = home / "studies" / "found" / "cpu" / "search.json"
+    stored.parent.mkdir(parents=True)
+    stored.write_text("{}")
+    place = {"folder": tmp_path, "home": home}
+    option = [] if arguments[1] == "show" else ["--home", home]
+    done = lab(*(argument.format(**place) for argument in arguments), *option)
+    assert done.returncode == 2
+    assert message.format(**place) in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("command", "name"), [("run", "quick"), ("search", "best-n")])
+def test_a_limit_of_a_run_is_above_zero_and_its_help_says_so(
+    command: str, name: str, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    help_lines = lab("study", command, "--help").stdout.splitlines()
+    (line,) = (line for line in help_lines if "above 0; a run that takes longer is terminated" in line)
+    assert "x>=0" not in line
+    refused = lab("study", command, name, "--run-limit", "0", "--home", tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr == "lab: --executor local: run_limit = 0.0: should be greater than 0\n"

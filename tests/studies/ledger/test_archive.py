@@ -132,3 +132,15 @@ def test_commands_refuse_a_damaged_ledger(home: Path, lab: Lab) -> None:
         done = lab(*words, "--home", home)
         assert done.returncode == 2
         assert "its ledger is damaged; run the study again" in done.stderr
+
+
+def test_what_is_no_file_is_refused_in_one_sentence(tmp_path: Path, lab: Lab) -> None:
+    done = lab("study", "unpack", tmp_path, "--home", tmp_path / "home")
+    assert done.returncode == 2
+    assert done.stderr == f"lab: {tmp_path}: is a folder; give an archive that lab study pack wrote\n"
+    (tmp_path / "text").write_text("nothing")
+    done = lab("study", "unpack", tmp_path / "text" / "below", "--home", tmp_path / "home")
+    assert (
+        done.stderr
+        == f"lab: {tmp_path / 'text' / 'below'}: cannot be read as an archive of a study (Not a directory)\n"
+    )
