@@ -32,10 +32,12 @@ def pack_checkpoint(tensors: Mapping[str, Tensor], run: str, progress: Tree) -> 
         run: the identity of the run.
         progress: JSON types, without the keys `run` and `sha256`.
     """
-    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    copies = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()
+    }  # no two share memory
     header = {"run": run, **progress}
-    metadata = {METADATA_KEY: json.dumps({**header, "sha256": content_digest(contiguous, header)})}
-    return save(contiguous, metadata=metadata)
+    metadata = {METADATA_KEY: json.dumps({**header, "sha256": content_digest(copies, header)})}
+    return save(copies, metadata=metadata)
 
 
 def read_checkpoint(path: Path, run: str) -> tuple[dict[str, Tensor], Tree]:

@@ -13,6 +13,7 @@ from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.model.network import compile_blocks
 from lab.objectives.objective import Objective
+from lab.run.flat_adamw import FlatAdamW
 from lab.run.spec import TrainingConfig
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # otherwise cuBLAS may add in a different order each time
@@ -47,15 +48,6 @@ def learning_rate(training: TrainingConfig, step: int) -> float:
     return training.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
 
 
-def build_optimiser(network: nn.Module, training: TrainingConfig) -> torch.optim.AdamW:
-    """Builds AdamW for the parameters that require a gradient, with weight decay on matrices only."""
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in trained if parameter.dim() >= 2]
-    vectors = [parameter for parameter in trained if parameter.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": training.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=(training.beta1, training.beta2), fused=True)
-
-
 def update_parameters(optimiser: torch.optim.Optimizer, closure: Callable[[], Tensor] | None = None) -> None:
     """Updates the parameters of an optimiser and clears their gradients.
 
@@ -84,7 +76,7 @@ class OptimiserStep:
         self.backward = backward
         if training.compile:
             compile_blocks(network, training.cuda_graphs)
-        self.optimiser = build_optimiser(network, training)
+        self.optimiser = FlatAdamW(network, training)
 
     def release_outputs(self) -> None:
         """Lets CUDA graphs reuse their output buffers."""
@@ -111,9 +103,6 @@ class OptimiserStep:
             The value of each loss term by name, in nats.
         """
         self.release_outputs()
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.training, step)
         values = self.add_gradient(batch)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.training.clip_norm)
-        update_parameters(self.optimiser)
+        self.optimiser.update(learning_rate(self.training, step))
         return values

@@ -23,6 +23,7 @@ from lab.run.checkpoints import select_prefix
 from lab.run.evaluation import Evaluator, selection_score
 from lab.run.files import FolderInUse
 from lab.run.finetuning import load_start_weights
+from lab.run.flat_adamw import SLOTS
 from lab.run.seed_digests import seed_digests
 from lab.run.spec import RunSpec, Start
 from lab.run.step import OptimiserStep, deterministic, learning_rate
@@ -152,9 +153,8 @@ class TrainingRun:
     def write_checkpoint(self) -> None:
         """Writes everything that the run needs to resume, in one file."""
         tensors = {f"model.{name}": value for name, value in self.network.state_dict().items()}
-        state = self.optimiser_step.optimiser.state
-        for name, parameter in self.network.named_parameters():
-            tensors |= {f"adam.{slot}.{name}": value for slot, value in state.get(parameter, {}).items()}
+        for name, state in self.optimiser_step.optimiser.state.items():
+            tensors |= {f"adam.{slot}.{name}": value for slot, value in state.items()}
         progress = {"step": self.step, "best_step": self.best_step, "best_score": self.best_score}
         progress |= self.logged_lines
         self.folder.write_tensors(LAST, tensors, progress)
@@ -175,11 +175,11 @@ class TrainingRun:
         except RuntimeError:  # torch's message lists every name
             kind = self.spec.objective.kind
             raise self.folder.damaged(LAST, f"the weights do not fit objective {kind} as it is now") from None
-        slots = {slot: select_prefix(tensors, f"adam.{slot}.") for slot in ("step", "exp_avg", "exp_avg_sq")}
-        state = self.optimiser_step.optimiser.state
-        for name, parameter in self.network.named_parameters():
-            if name in slots["step"]:  # a head that has not been trained yet has no state
-                state[parameter] = {slot: values[name].to(parameter.device) for slot, values in slots.items()}
+        slots = {slot: select_prefix(tensors, f"adam.{slot}.") for slot in SLOTS}
+        updated = slots["step"]  # a head that has not been trained yet has no state
+        self.optimiser_step.optimiser.load(
+            {name: {slot: values[name] for slot, values in slots.items()} for name in updated}
+        )
 
     def read_best_weights(self) -> dict[str, Tensor]:
         """Reads the weights of the best checkpoint.

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from lab.model.batches import TensorBatch
 from lab.objectives.table import OBJECTIVES
+from lab.run import flat_adamw
 from lab.run.assembly import assemble
+from lab.run.flat_adamw import FlatAdamW
 from lab.run.spec import RunSpec
 from lab.run.step import OptimiserStep
 from lab.run.training import train, training_batches
@@ -72,15 +73,22 @@ def test_steps_without_a_gradient_leave_every_vector_unchanged_and_decay_every_m
 
 @contextmanager
 def recorded_rates() -> Iterator[list[set[float]]]:
-    """Records the rates of all groups of an optimiser, as each of its steps begins."""
+    """Records the rates at which each step updates its groups of parameters."""
     rates: list[set[float]] = []
-    hook = register_optimizer_step_pre_hook(
-        lambda optimiser, *_: rates.append({group["lr"] for group in optimiser.param_groups})
-    )
-    try:
+    update_groups, update = FlatAdamW.update, flat_adamw.adamw
+
+    def begin_step(optimiser: FlatAdamW, rate: float) -> None:
+        rates.append(set())
+        update_groups(optimiser, rate)
+
+    def record(*tensors: Any, lr: float, **settings: Any) -> None:
+        rates[-1].add(lr)
+        update(*tensors, lr=lr, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FlatAdamW, "update", begin_step)
+        patch.setattr(flat_adamw, "adamw", record)
         yield rates
-    finally:
-        hook.remove()
 
 
 def nine_steps(tiny: Spec, **changes: Any) -> RunSpec:

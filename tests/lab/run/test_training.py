@@ -10,9 +10,9 @@ import torch
 
 from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
-from lab.run import step as step_module
 from lab.run.assembly import assemble
 from lab.run.checkpoints import select_prefix
+from lab.run.flat_adamw import FlatAdamW
 from lab.run.spec import RunSpec, TrainingConfig
 from lab.run.store import LAST, METRICS, TIMING, RunFolder
 from lab.run.training import TrainingRun, train, training_batches
@@ -132,13 +132,13 @@ def test_the_frequency_of_evaluations_does_not_change_the_weights(tiny: Spec, tm
 def test_the_logged_rate_is_the_one_of_the_last_optimiser_step(
     tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    update, rates = step_module.update_parameters, []
+    update, rates = FlatAdamW.update, []
 
-    def record(optimiser: torch.optim.Optimizer) -> None:
-        rates.append(optimiser.param_groups[0]["lr"])
-        update(optimiser)
+    def record(optimiser: FlatAdamW, rate: float) -> None:
+        rates.append(rate)
+        update(optimiser, rate)
 
-    monkeypatch.setattr(step_module, "update_parameters", record)
+    monkeypatch.setattr(FlatAdamW, "update", record)
     train(tiny(), tmp_path)
     lines = [line for line in RunFolder(tmp_path, tiny().identity).lines(METRICS) if line["split"] == "train"]
     assert len(rates) == len(set(rates)) == 12
