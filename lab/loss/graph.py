@@ -33,7 +33,8 @@ Readout = Callable[[Tensor, nn.RMSNorm | None, Tensor, Tensor], Tensor]
 def readout_loss(hidden_NxD: Tensor, norm: nn.RMSNorm | None, unembedding_VxD: Tensor, tokens_N: Tensor) -> Tensor:
     """Computes norm, unembedding and the sum of the cross-entropies, in nats."""
     normed_NxD = hidden_NxD if norm is None else norm(hidden_NxD)
-    return F.cross_entropy(F.linear(normed_NxD, unembedding_VxD), tokens_N, reduction="sum")
+    logits_NxV = F.linear(normed_NxD, unembedding_VxD).to(unembedding_VxD.dtype)  # the loss is not rounded to bfloat16
+    return F.cross_entropy(logits_NxV, tokens_N, reduction="sum")
 
 
 @cache

@@ -30,6 +30,9 @@ class Term:
 class TermSource(Protocol):
     """The part of an objective that the losses need."""
 
+    def prepare(self, batch: TensorBatch) -> None:
+        """Computes what `latent` and `terms` read from the numpy arrays of a batch, before compiled code runs."""
+
     def latent(self, batch: TensorBatch) -> Tensor:
         """Computes the latent z [B, S, D] from which all terms are computed."""
 

@@ -1,7 +1,8 @@
 """Samples of a task as tensors, and the positions of the latent that predict their targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from generators.foundation.randomness import Integers
 from generators.task import Batch, Mask
+
+Value = TypeVar("Value")
 
 
 def to_device(device: torch.device, array: NDArray[np.int64]) -> Tensor:
@@ -48,6 +51,7 @@ class TensorBatch:
         indices: index of each sample in its split [B]; an objective that draws at random draws by these.
         step: the optimiser step that the batch is trained at; None in evaluation.
         part_of: the whole batch, if this is a micro-batch.
+        uneven: whether the batches of the run differ in length or in their number of targets.
     """
 
     tokens_BxT: Tensor
@@ -55,14 +59,15 @@ class TensorBatch:
     indices: Integers
     step: int | None = None
     part_of: "TensorBatch | None" = None
-    _targets: dict[int, Targets] = field(default_factory=dict)
+    uneven: bool = False
+    _computed: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
     def from_batch(
-        cls, batch: Batch, device: torch.device, indices: Integers, step: int | None = None
+        cls, batch: Batch, device: torch.device, indices: Integers, step: int | None = None, uneven: bool = False
     ) -> "TensorBatch":
         """Copies the tokens and the loss mask of a numpy batch to a device."""
-        return cls(to_device(device, batch.tokens), batch.loss, indices, step)
+        return cls(to_device(device, batch.tokens), batch.loss, indices, step, uneven=uneven)
 
     @property
     def inputs_BxP(self) -> Tensor:
@@ -81,25 +86,33 @@ class TensorBatch:
         rows = np.array_split(np.arange(len(self.loss)), pieces)
         tokens = self.tokens_BxT.tensor_split(pieces)
         return [
-            TensorBatch(tokens_piece, self.loss[row], self.indices[row], self.step, self)
+            TensorBatch(tokens_piece, self.loss[row], self.indices[row], self.step, self, self.uneven)
             for tokens_piece, row in zip(tokens, rows, strict=True)
         ]
+
+    def once(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """Returns what `compute` returned when it was first called for this key."""
+        if key not in self._computed:
+            self._computed[key] = compute()
+        value: Value = self._computed[key]
+        return value
 
     def targets(self, lag: int) -> Targets:
         """Returns the targets `lag` tokens ahead of each of the first T - lag positions.
 
         They are selected on the CPU, so that no step waits for the device.
         """
-        if lag not in self._targets:
+
+        def compute() -> Targets:
             mask = self.loss[:, lag:]
             tokens = self.tokens_BxT[:, lag:].reshape(-1)
             count = int(np.count_nonzero(self.whole.loss[:, lag:]))
             if mask.all():
-                self._targets[lag] = Targets(None, tokens, count)
-            else:
-                positions = to_device(tokens.device, np.flatnonzero(mask))
-                self._targets[lag] = Targets(positions, tokens[positions], count)
-        return self._targets[lag]
+                return Targets(None, tokens, count)
+            positions = to_device(tokens.device, np.flatnonzero(mask))
+            return Targets(positions, tokens[positions], count)
+
+        return self.once(("targets", lag), compute)
 
     def targets_ahead(self, distances: Callable[[Integers], Integers]) -> Targets:
         """Returns the targets at a distance that differs between samples, predicted from all P = T - 1 positions.

@@ -75,7 +75,7 @@ class MultiTokenConfig(ObjectiveConfig):
 
     def trains(self, head: int, step: int | None) -> bool:
         """Returns whether a head is trained at an optimiser step; in evaluation (None) all heads have a loss."""
-        if step is None or self.stage_steps is None:
+        if self.stage_steps is None or step is None:  # compiled code does not read the step of a run without stages
             return True
         stage = step // self.stage_steps
         return head <= max(1, stage + 1 if self.curriculum == "forward" else self.n - stage)

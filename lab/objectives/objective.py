@@ -74,6 +74,16 @@ class Objective(nn.Module, ABC):
         self.config = config
         self.trunk = Trunk(model.shape, trunk_layers, data.vocabulary, data.length, model.rotary_base)
 
+    def prepare(self, batch: TensorBatch) -> None:
+        """Computes what `latent` and `terms` read from the numpy arrays of a batch, which compiled code cannot trace.
+
+        By default these are the targets of all lags. What else an objective computes with numpy belongs in
+        `batch.once`, and is called here.
+        """
+        for lag in self.lags:
+            if lag < batch.tokens_BxT.shape[1]:
+                batch.targets(lag)
+
     def latent(self, batch: TensorBatch) -> Tensor:
         """Computes the latent z [B, S, D] of all terms; its first P positions are those of the batch's inputs."""
         z_BxSxD: Tensor = self.trunk(batch.inputs_BxP)

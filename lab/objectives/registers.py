@@ -18,7 +18,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream, sample_keys
 from lab.loss.graph import Graph
 from lab.loss.term import Term
-from lab.model.batches import TensorBatch
+from lab.model.batches import Targets, TensorBatch, to_device
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON
 from lab.objectives.next_token import NextTokenModel
@@ -54,6 +54,22 @@ class Registers(NextTokenModel):
         """Draws the distance d of each sample [B] from its index in the split."""
         return 1 + Stream(sample_keys("registers", indices)).integers("distance", self.config.horizon, 1)[:, 0]
 
+    def prepare(self, batch: TensorBatch) -> None:
+        super().prepare(batch)
+        self.distances_ahead(batch)
+        self.targets_ahead(batch)
+
+    def distances_ahead(self, batch: TensorBatch) -> Tensor:
+        """Returns the distance of each sample of a batch [B]."""
+        return batch.once(
+            ("distances", self.config.horizon),
+            lambda: to_device(batch.tokens_BxT.device, self.distances(batch.indices)),
+        )
+
+    def targets_ahead(self, batch: TensorBatch) -> Targets:
+        """Returns the targets of the registers of a batch."""
+        return batch.once(("targets of registers", self.config.horizon), lambda: batch.targets_ahead(self.distances))
+
     def latent(self, batch: TensorBatch) -> Tensor:
         """Computes the hidden states of P tokens, followed by those of their P registers [B, 2P, D]."""
         tokens_BxP = batch.inputs_BxP
@@ -62,8 +78,8 @@ class Registers(NextTokenModel):
         embedded_BxPxD = self.trunk.embed_tokens(tokens_BxP)
         registers_BxPxD = self.register_embedding.weight.expand(size, positions, -1)
         place_P = torch.arange(positions, device=device)
-        distance_Bx1 = torch.from_numpy(self.distances(batch.indices)).to(device)[:, None]
-        ahead_BxP = (place_P + distance_Bx1 - 1).clamp(max=positions - 1)  # a register that is clamped has no target
+        ahead_BxP = place_P + self.distances_ahead(batch)[:, None] - 1
+        ahead_BxP = ahead_BxP.clamp(max=positions - 1)  # a register that is clamped has no target
         place_BxS = torch.cat((place_P.expand(size, -1), ahead_BxP), dim=1)
         rotary_2xBx1xSxK = self.trunk.rotary(positions)[:, place_BxS].unsqueeze(2)
         x_BxSxD = torch.cat((embedded_BxPxD, registers_BxPxD), dim=1)
@@ -76,7 +92,7 @@ class Registers(NextTokenModel):
         value = graph.cross_entropy(latent_BxSxD[:, :positions], self.lm_head.weight, targets, self.norm)
         yield Term("loss_1", value, targets.count, 1 - self.config.weight)
         del value
-        targets = batch.targets_ahead(self.distances)
+        targets = self.targets_ahead(batch)
         value = graph.cross_entropy(latent_BxSxD[:, positions:], self.lm_head.weight, targets, self.norm)
         yield Term("loss_registers", value, targets.count, self.config.weight)
 

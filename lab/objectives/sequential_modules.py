@@ -50,7 +50,7 @@ class SequentialModulesConfig(ObjectiveConfig):
 
     def weight_at(self, step: int | None) -> float:
         """Returns lambda at an optimiser step; evaluation (None) uses that of the first step."""
-        if step is None or self.final_weight_from_step is None or step < self.final_weight_from_step:
+        if self.final_weight_from_step is None or step is None or step < self.final_weight_from_step:
             return self.weight
         assert self.final_weight is not None
         return self.final_weight

@@ -11,6 +11,7 @@ more than W before the first of them.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ from generators.foundation.randomness import Integers
 from generators.task import Mask
 from lab.loss.graph import Graph
 from lab.loss.term import Term
-from lab.model.batches import TensorBatch
+from lab.model.batches import TensorBatch, to_device
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON
 from lab.objectives.next_token import NextTokenModel
@@ -43,6 +44,23 @@ class TokenOrderConfig(ObjectiveConfig):
     weight: float = Field(default=1.0, ge=0, description="weight of the ranking loss")
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """The upcoming tokens of the N positions that have any to rank.
+
+    Attributes:
+        positions_N: indices into the flattened positions B x P.
+        tokens_NxW: the tokens 1 .. W ahead.
+        first_NxW: which of them are ranked.
+        count: ranked positions of the whole batch; more than N in a micro-batch.
+    """
+
+    positions_N: Tensor
+    tokens_NxW: Tensor
+    first_NxW: Tensor
+    count: int
+
+
 class TokenOrder(NextTokenModel):
     """A next-token model with a second unembedding that ranks the upcoming tokens."""
 
@@ -60,13 +78,26 @@ class TokenOrder(NextTokenModel):
         value = graph.cross_entropy(hidden_BxPxD, self.lm_head.weight, targets)
         yield Term("loss_1", value, targets.count)
         del value  # lets a cut graph free it before the next term is built
-        window = min(self.config.window, batch.tokens_BxT.shape[1] - 1)
-        rows = np.flatnonzero(ranked_positions(batch.loss, window))
-        tokens_NxW, first_NxW = upcoming_tokens(batch.tokens_BxT, batch.loss, rows, window)
-        hidden_NxD = hidden_BxPxD.flatten(0, 1)[torch.from_numpy(rows).to(hidden_BxPxD.device)]
-        count = int(np.count_nonzero(ranked_positions(batch.whole.loss, window)))
-        total = graph.sum_over_rows(self.ranking_loss, hidden_NxD, tokens_NxW, first_NxW)
-        yield Term("loss_order", total / max(1, count), count, self.config.weight)
+        ranking = self.ranking(batch)
+        hidden_NxD = hidden_BxPxD.flatten(0, 1)[ranking.positions_N]
+        total = graph.sum_over_rows(self.ranking_loss, hidden_NxD, ranking.tokens_NxW, ranking.first_NxW)
+        yield Term("loss_order", total / max(1, ranking.count), ranking.count, self.config.weight)
+
+    def prepare(self, batch: TensorBatch) -> None:
+        super().prepare(batch)
+        self.ranking(batch)
+
+    def ranking(self, batch: TensorBatch) -> Ranking:
+        """Returns which tokens of a batch are ranked."""
+
+        def compute() -> Ranking:
+            window = min(self.config.window, batch.tokens_BxT.shape[1] - 1)
+            rows = np.flatnonzero(ranked_positions(batch.loss, window))
+            tokens_NxW, first_NxW = upcoming_tokens(batch.tokens_BxT, batch.loss, rows, window)
+            count = int(np.count_nonzero(ranked_positions(batch.whole.loss, window)))
+            return Ranking(to_device(batch.tokens_BxT.device, rows), tokens_NxW, first_NxW, count)
+
+        return batch.once(("ranking", self.config.window), compute)
 
     def ranking_loss(self, hidden_NxD: Tensor, tokens_NxW: Tensor, first_NxW: Tensor) -> Tensor:
         """Computes the ListNet loss summed over N positions: cross-entropy between softmax of scores and of logits."""

@@ -38,7 +38,7 @@ class FlatGroup:
         self.state: dict[str, dict[str, Tensor]] = {}
         """Name -> the state of a parameter, as views of the flat tensors."""
         sizes = [parameter.numel() for parameter in self.parameters]
-        pieces = (flat.split(sizes) for flat in (self.values, self.means, self.squares))
+        pieces = (torch.split(flat, sizes) for flat in (self.values, self.means, self.squares))
         for (name, parameter), value, mean, square in zip(named.items(), *pieces, strict=True):
             shape = parameter.shape
             parameter.data = value.view(shape)

@@ -60,7 +60,10 @@ class TrainingConfig(Settings):
     cuda_graphs: bool = Field(
         default=False, description="with compile on a CUDA device: record the kernels of a layer once and replay them"
     )
-    precision: Literal["fp32", "bf16"] = Field(default="fp32", description="bf16: autocast over fp32 weights")
+    precision: Literal["fp32", "bf16"] = Field(
+        default="fp32",
+        description="bf16: matrix products in bfloat16 over fp32 weights; attention too, but on a GPU only",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lab.loss.compiler import Compiler, NotTraceable, require_compiler
 from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.model.network import compile_blocks
@@ -62,7 +63,7 @@ class OptimiserStep:
     """A network and its optimiser, which take optimiser steps together.
 
     Args:
-        network: the module to train; `training.compile` compiles its transformer layers in place.
+        network: the module to train; `training.compile` compiles its loss, as one piece where that is possible.
         training: the settings of loss, precision, clipping, optimiser and schedule.
         backward: the backward pass, by default that of `training.loss` through `network`, which is then an Objective.
 
@@ -74,8 +75,9 @@ class OptimiserStep:
         self.network, self.training = network, training
         self.device = next(network.parameters()).device
         self.backward = backward
+        self.compiler: Compiler | None = None
         if training.compile:
-            compile_blocks(network, training.cuda_graphs)
+            require_compiler()
         self.optimiser = FlatAdamW(network, training)
 
     def release_outputs(self) -> None:
@@ -93,8 +95,25 @@ class OptimiserStep:
             if self.backward is not None:
                 return self.backward(batch)
             assert isinstance(self.network, Objective)
-            training = self.training
-            return accumulate_gradient(self.network, batch, training.loss, training.micro_batches, training.compile)
+            if self.training.compile and self.compiler is None:
+                self.compile(whole=not batch.uneven)
+            try:
+                return self.own_gradient(self.network, batch)
+            except NotTraceable:  # before anything was added: the first piece of the first batch raises it
+                self.compile(whole=False)
+                return self.own_gradient(self.network, batch)
+
+    def compile(self, whole: bool) -> None:
+        """Compiles the loss as one piece, or else its layers and read-outs, for all later batches."""
+        self.compiler = Compiler(whole, self.training.cuda_graphs)
+        if not whole or self.training.loss != "joint":
+            compile_blocks(self.network, self.training.cuda_graphs)
+
+    def own_gradient(self, objective: Objective, batch: TensorBatch) -> dict[str, Tensor]:
+        """Adds the gradient of the objective's own loss and returns the value of each term by name."""
+        training = self.training
+        values = accumulate_gradient(objective, batch, training.loss, training.micro_batches, self.compiler)
+        return {name: value.clone() for name, value in values.items()} if training.cuda_graphs else values
 
     def take(self, batch: TensorBatch, step: int) -> dict[str, Tensor]:
         """Takes optimiser step `step`, counted from 0, on a batch.

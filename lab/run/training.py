@@ -54,12 +54,22 @@ class Diverged(WorkFailed):
 def training_batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iterator[TensorBatch]:
     """Yields the training batches from step `start` on. Step s reads samples s * B to (s + 1) * B - 1."""
     size, steps = spec.training.batch_size, spec.training.steps
+    uneven = spec.training.compile and batches_are_uneven(task, spec)
     for first in range(start, steps, STEPS_DRAWN_AT_ONCE):
         count = min(STEPS_DRAWN_AT_ONCE, steps - first)
         drawn = task.batch("train", np.arange(first * size, (first + count) * size), spec.seed)
         for step in range(first, first + count):
             indices = np.arange(step * size, (step + 1) * size)
-            yield TensorBatch.from_batch(drawn.take(indices - first * size).trimmed(), device, indices, step)
+            batch = drawn.take(indices - first * size).trimmed()
+            yield TensorBatch.from_batch(batch, device, indices, step, uneven)
+
+
+def batches_are_uneven(task: Task, spec: RunSpec) -> bool:
+    """Returns whether the first batches of a run differ in length or in their number of targets."""
+    size, count = spec.training.batch_size, min(STEPS_DRAWN_AT_ONCE, spec.training.steps)
+    drawn = task.batch("train", np.arange(count * size), spec.seed)
+    batches = (drawn.take(np.arange(step * size, (step + 1) * size)).trimmed() for step in range(count))
+    return len({(batch.loss.shape[1], int(batch.loss.sum())) for batch in batches}) > 1
 
 
 class TrainingRun:
