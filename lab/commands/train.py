@@ -28,9 +28,8 @@ def train_command(
     """Train one run, or resume it from its last checkpoint. A complete run is not trained again."""
     changes = [*(assignments or []), *([f"seed={seed}"] if seed is not None else [])]
     spec = read_spec(spec_file, changes)
-    network = meta_network(spec, str(spec_file))
     if dry_run:
-        counts = network.parameters_by_part()
+        counts = meta_network(spec, str(spec_file)).parameters_by_part()
         non_embedding = sum(count for name, count in counts.items() if "embedding" not in name)
         rows = [f"{name:<14}{count:>14,}" for name, count in [*counts.items(), ("non-embedding", non_embedding)]]
         value = {"run": spec.identity, "parameters": counts, "non_embedding": non_embedding, "spec": spec.tree()}
@@ -41,7 +40,7 @@ def train_command(
         return lambda step: note(f"{prefix}step {step} of {run.training.steps}")
 
     start_progress = progress(f"start {spec.start.run.identity}, ", spec.start.run) if spec.start else no_progress
-    result = train(spec, home, progress("", spec), start_progress)
+    result = train(spec, home, progress("", spec), start_progress, str(spec_file))
     if result["status"] != "complete":
         raise WorkFailed(f"run {spec.identity} {result['status']}: {result['reason']}")
     folder = home / "runs" / spec.identity

@@ -25,17 +25,23 @@ class RunParts:
     device: torch.device
 
 
-def assemble(spec: RunSpec) -> RunParts:
+def assemble(spec: RunSpec, source: str = "") -> RunParts:
     """Builds the parts of a run.
 
     The weights depend on the seed and the shapes of the spec alone, never on the device. Weights of the run that a
     finetuning run starts from are not loaded here.
 
+    Args:
+        source: the file that the spec comes from, named first in errors.
+
     Raises:
         UserError: the task, the objective with this model, the run to start from, or the device is not usable.
     """
     device = usable_device(spec.training.device)
-    network = build_network(spec)
+    try:
+        network = build_network(spec)
+    except UserError as error:
+        raise UserError(f"{source}: {error}" if source else str(error)) from None
     initialise(network, spec.model.shape.layers, torch.Generator().manual_seed(spec.seed))
     return RunParts(build_task(spec.task), network.to(device), device)
 

@@ -4,6 +4,8 @@ Scored tokens are predicted from the true tokens before them, by the next-token 
 scored tokens of a sample are right in this way exactly if greedy decoding would produce the whole answer.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -80,6 +82,12 @@ class Evaluator:
             scores["above_shortcuts"] = scores["accuracy"] - max(of_shortcuts.values())
             scores |= of_shortcuts
         return scores
+
+
+@lru_cache(maxsize=8)
+def shared_evaluator(task: Task, split: str, device: torch.device) -> Evaluator:
+    """Returns the evaluator of a split, which all runs of one process on the same task share."""
+    return Evaluator(task, split, device)
 
 
 def selection_score(metrics: dict[str, float]) -> float:

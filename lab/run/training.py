@@ -20,7 +20,7 @@ from generators.task import Task
 from lab.model.batches import TensorBatch
 from lab.run.assembly import RunParts, assemble
 from lab.run.checkpoints import select_prefix
-from lab.run.evaluation import Evaluator, selection_score
+from lab.run.evaluation import Evaluator, selection_score, shared_evaluator
 from lab.run.files import FolderInUse
 from lab.run.finetuning import load_start_weights
 from lab.run.flat_adamw import SLOTS
@@ -86,7 +86,7 @@ class TrainingRun:
         self.optimiser_step = OptimiserStep(self.network, spec.training)
         self.step = 0
         self.best_step, self.best_score = 0, -math.inf
-        self.validation = Evaluator(parts.task, "validation", parts.device)
+        self.validation = shared_evaluator(parts.task, "validation", parts.device)
         self.loss_sums: dict[str, tuple[Tensor, int]] = {}
         self.logged_lines = {METRICS: 0, TIMING: 0}
         self.clock = time.perf_counter()
@@ -211,7 +211,7 @@ class TrainingRun:
             Diverged: a metric is not a finite number.
         """
         tests = {
-            split: Evaluator(self.parts.task, split, self.parts.device)
+            split: shared_evaluator(self.parts.task, split, self.parts.device)
             for split, size in self.parts.task.splits.items()
             if size is not None and split not in ("train", "validation")
         }
@@ -239,7 +239,11 @@ class TrainingRun:
 
 
 def train(
-    spec: RunSpec, home: Path | str, progress: Progress = no_progress, start_progress: Progress = no_progress
+    spec: RunSpec,
+    home: Path | str,
+    progress: Progress = no_progress,
+    start_progress: Progress = no_progress,
+    source: str = "",
 ) -> Tree:
     """Trains a run, resumes it, or returns its result if it is complete.
 
@@ -247,6 +251,7 @@ def train(
         home: the folder that holds `runs`.
         progress: called with the step after each evaluation.
         start_progress: the same for the run that a finetuning run starts from.
+        source: the file that the spec comes from, named first in errors about it.
 
     Returns:
         The result of the run; if it diverges, {"status": "diverged", ...}.
@@ -259,7 +264,7 @@ def train(
     folder = RunFolder(Path(home), spec.identity)
     if (result := folder.result()) is not None:
         return result
-    parts = assemble(spec)
+    parts = assemble(spec, source)
     with folder.locked(spec), deterministic(parts.device):
         folder.write_environment(spec)
         digests = seed_digests(parts.network, next(training_batches(parts.task, spec, parts.device, 0)))

@@ -1,22 +1,83 @@
-"""Compiled layers, CUDA graphs and a GPU train nearly as eager layers on a CPU do."""
+"""A compiled loss, CUDA graphs and a GPU train nearly as eager code on a CPU does."""
 
 from pathlib import Path
 
 import pytest
 
 from generators.foundation.errors import UserError
+from generators.foundation.settings import Tree
+from lab.loss.compiler import Compiler
+from lab.run.assembly import assemble
+from lab.run.spec import RunSpec
+from lab.run.step import OptimiserStep
 from lab.run.store import LAST, RunFolder
-from lab.run.training import train
+from lab.run.training import train, training_batches
 from tests.conftest import Spec
+from tests.lab.killed_runs import contents, train_until_killed
+
+OBJECTIVE_TABLES = [
+    {"kind": "multi_token", "n": 2, "match": "none"},
+    {"kind": "multi_token", "n": 3, "match": "none", "topology": "causal"},
+    {"kind": "multi_token", "n": 2, "head": "linear", "unembedding": "replicated"},
+    {"kind": "multi_token", "n": 2, "match": "none", "curriculum": "forward", "stage_steps": 5},
+    {"kind": "sequential_modules", "n": 3},
+    {"kind": "token_order"},
+    {"kind": "registers"},
+]
+
+
+def trained_steps(spec: RunSpec) -> tuple[list[dict[str, float]], Compiler | None]:
+    """Trains a run without storing it; returns the losses of each step, and the compiler that was used at the end."""
+    parts = assemble(spec)
+    optimiser_step = OptimiserStep(parts.network, spec.training)
+    losses = []
+    for step, batch in enumerate(training_batches(parts.task, spec, parts.device, 0)):
+        values = optimiser_step.take(batch, step)
+        losses.append({name: float(value) for name, value in values.items()})
+    return losses, optimiser_step.compiler
 
 
 @pytest.mark.slow
-def test_compiled_layers_train_to_nearly_the_same_loss_under_the_same_names(tiny: Spec, tmp_path: Path) -> None:
-    specs = [tiny(training__compile=compiled) for compiled in (False, True)]
-    assert specs[0].identity != specs[1].identity
-    losses = [train(spec, tmp_path)["scores"]["last"]["test"]["loss_1"] for spec in specs]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-    eager, compiled = (RunFolder(tmp_path, spec.identity).read_tensors(LAST) for spec in specs)
+@pytest.mark.parametrize("loss", ["joint", "sequential", "chunked"])
+@pytest.mark.parametrize("objective", OBJECTIVE_TABLES, ids=lambda table: "-".join(map(str, table.values())))
+def test_every_objective_compiles_as_one_piece_and_trains_as_it_does_eagerly(
+    tiny: Spec, objective: Tree, loss: str
+) -> None:
+    if loss != "joint" and objective != OBJECTIVE_TABLES[1]:
+        pytest.skip("the trunk is compiled in the same way for every objective")
+    task = {"kind": "star"}
+    compiled, compiler = trained_steps(
+        tiny(task=task, objective=objective, training__compile=True, training__loss=loss)
+    )
+    eager, _ = trained_steps(tiny(task=task, objective=objective, training__loss=loss))
+    assert compiler == Compiler(whole=True)
+    for fast, slow in zip(compiled, eager, strict=True):
+        assert fast == pytest.approx(slow, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_batches_of_several_lengths_are_compiled_layer_by_layer(tiny: Spec) -> None:
+    compiled, compiler = trained_steps(tiny(task={"kind": "polynomial"}, training__compile=True))
+    eager, _ = trained_steps(tiny(task={"kind": "polynomial"}))
+    assert compiler == Compiler(whole=False)
+    for fast, slow in zip(compiled, eager, strict=True):
+        assert fast == pytest.approx(slow, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_compiled_run_that_was_killed_ends_with_the_same_bytes_and_names(tiny: Spec, tmp_path: Path) -> None:
+    spec = tiny(task={"kind": "star"}, training__compile=True)
+    assert spec.identity != tiny(task={"kind": "star"}).identity
+    train(spec, tmp_path / "whole")
+    train_until_killed(spec, tmp_path / "killed", "take_step", 8)
+    train(spec, tmp_path / "killed")
+    whole, resumed = (contents(tmp_path / home / "runs" / spec.identity) for home in ("whole", "killed"))
+    assert whole == resumed
+    train(tiny(task={"kind": "star"}), tmp_path / "eager")
+    eager, compiled = (
+        RunFolder(tmp_path / home, identity).read_tensors(LAST)
+        for home, identity in (("eager", tiny(task={"kind": "star"}).identity), ("whole", spec.identity))
+    )
     assert eager is not None
     assert compiled is not None
     assert eager[0].keys() == compiled[0].keys()

@@ -11,7 +11,7 @@ from generators.task import Batch, Task
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
 from lab.run.assembly import RunParts, assemble
-from lab.run.evaluation import Evaluator, selection_score
+from lab.run.evaluation import Evaluator, selection_score, shared_evaluator
 from tests.conftest import Spec, logits_of
 
 CPU = torch.device("cpu")
@@ -127,3 +127,13 @@ def term_values(parts: RunParts, batch: Batch) -> list[float]:
     with torch.no_grad():
         terms = parts.network.terms(parts.network.latent(tensors), tensors, Graph())
         return [float(term.value) for term in terms]
+
+
+def test_all_runs_of_a_process_on_one_task_share_their_held_out_splits(tiny: Spec) -> None:
+    first, other = assemble(tiny()), assemble(tiny(objective__n=3, seed=1))
+    shared = shared_evaluator(first.task, "validation", first.device)
+    assert shared_evaluator(other.task, "validation", other.device) is shared
+    assert shared_evaluator(first.task, "test", first.device) is not shared
+    alone = Evaluator(other.task, "validation", other.device)
+    shared(first.network)  # leaves nothing behind that another network would read
+    assert shared(other.network) == alone(other.network)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lab.loss.compiler import Compiler
 from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.run import flat_adamw
@@ -64,7 +65,7 @@ def test_compiler_micro_batches_loss_and_cuda_graphs_reach_the_step(
     monkeypatch.setattr(step_module, "accumulate_gradient", accumulate_gradient)
     monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: calls.append("outputs released"))
     OptimiserStep(parts.network, spec.training).take(next(training_batches(parts.task, cpu, parts.device, 0)), 0)
-    assert calls == ["graphs True", "outputs released", ("chunked", 2, True)]
+    assert calls == ["outputs released", "graphs True", ("chunked", 2, Compiler(whole=True, cuda_graphs=True))]
 
 
 def test_another_backward_pass_takes_the_same_step(tiny: Spec) -> None:
