@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from lab.run.step import OptimiserStep
     from lab.run.store import RunFolder
     from lab.run.stored_run import StoredRun
-    from lab.run.training import train, training_batches
+    from lab.run.training import train
+    from lab.run.training_data import training_batches
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -58,7 +59,8 @@ else:
             "lab.run.step": ("OptimiserStep",),
             "lab.run.store": ("RunFolder",),
             "lab.run.stored_run": ("StoredRun",),
-            "lab.run.training": ("train", "training_batches"),
+            "lab.run.training": ("train",),
+            "lab.run.training_data": ("training_batches",),
         },
     )
 

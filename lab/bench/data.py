@@ -13,7 +13,7 @@ from lab.model.batches import TensorBatch
 from lab.run.assembly import assemble
 from lab.run.spec import parse_spec
 from lab.run.step import OptimiserStep
-from lab.run.training import STEPS_DRAWN_AT_ONCE
+from lab.run.training_data import STEPS_DRAWN_AT_ONCE
 
 BATCH_SIZE = 16
 TURNS = 7

@@ -7,16 +7,14 @@ evaluation. A finetuning run begins with the weights of the run it starts from, 
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from generators.foundation.errors import WorkFailed
 from generators.foundation.settings import Tree
-from generators.task import Task
 from lab.model.batches import TensorBatch
 from lab.run.assembly import RunParts, assemble
 from lab.run.checkpoints import select_prefix
@@ -24,14 +22,12 @@ from lab.run.evaluation import Evaluator, selection_score, shared_evaluator
 from lab.run.files import FolderInUse
 from lab.run.finetuning import load_start_weights
 from lab.run.flat_adamw import SLOTS
-from lab.run.seed_digests import seed_digests
 from lab.run.spec import RunSpec, Start
 from lab.run.step import OptimiserStep, deterministic, learning_rate
 from lab.run.store import BEST, LAST, METRICS, TIMING, RunFolder
 from lab.run.stored_run import kept_weights_file, load_weights
+from lab.run.training_data import seed_digests, training_batches
 
-STEPS_DRAWN_AT_ONCE = 32
-"""Steps whose data is drawn in one call, which makes numpy's cost per call small beside that of the steps."""
 WAIT_SECONDS = 0.5
 """Time between attempts to train a start that another process is training."""
 
@@ -49,27 +45,6 @@ class Diverged(WorkFailed):
     def __init__(self, step: int) -> None:
         super().__init__(f"the loss was not a finite number by step {step}; a smaller learning rate may do")
         self.step = step
-
-
-def training_batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iterator[TensorBatch]:
-    """Yields the training batches from step `start` on. Step s reads samples s * B to (s + 1) * B - 1."""
-    size, steps = spec.training.batch_size, spec.training.steps
-    uneven = spec.training.compile and batches_are_uneven(task, spec)
-    for first in range(start, steps, STEPS_DRAWN_AT_ONCE):
-        count = min(STEPS_DRAWN_AT_ONCE, steps - first)
-        drawn = task.batch("train", np.arange(first * size, (first + count) * size), spec.seed)
-        for step in range(first, first + count):
-            indices = np.arange(step * size, (step + 1) * size)
-            batch = drawn.take(indices - first * size).trimmed()
-            yield TensorBatch.from_batch(batch, device, indices, step, uneven)
-
-
-def batches_are_uneven(task: Task, spec: RunSpec) -> bool:
-    """Returns whether the first batches of a run differ in length or in their number of targets."""
-    size, count = spec.training.batch_size, min(STEPS_DRAWN_AT_ONCE, spec.training.steps)
-    drawn = task.batch("train", np.arange(count * size), spec.seed)
-    batches = (drawn.take(np.arange(step * size, (step + 1) * size)).trimmed() for step in range(count))
-    return len({(batch.loss.shape[1], int(batch.loss.sum())) for batch in batches}) > 1
 
 
 class TrainingRun:

@@ -30,7 +30,7 @@ from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec
 from lab.run.step import OptimiserStep, deterministic
 from lab.run.timing import wait_for
-from lab.run.training import training_batches
+from lab.run.training_data import training_batches
 from studies.declared.study import Cell, Study
 
 FLOPS_RATE = 1e14

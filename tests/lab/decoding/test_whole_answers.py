@@ -18,7 +18,7 @@ from lab.run.assembly import RunParts, assemble
 from lab.run.evaluation import Evaluator
 from lab.run.spec import parse_spec
 from lab.run.step import OptimiserStep
-from lab.run.training import training_batches
+from lab.run.training_data import training_batches
 from tests.conftest import logits_of, tiny_tree
 
 TASKS: dict[str, dict[str, Any]] = {

@@ -13,7 +13,7 @@ from lab.run.assembly import assemble
 from lab.run.evaluation import Evaluator
 from lab.run.spec import parse_spec
 from lab.run.step import OptimiserStep
-from lab.run.training import training_batches
+from lab.run.training_data import training_batches
 from tests.lab.objectives.variants import VARIANTS, name_of
 
 

@@ -17,7 +17,8 @@ from lab.run.assembly import assemble
 from lab.run.flat_adamw import FlatAdamW
 from lab.run.spec import RunSpec
 from lab.run.step import OptimiserStep
-from lab.run.training import train, training_batches
+from lab.run.training import train
+from lab.run.training_data import training_batches
 from tests.conftest import Spec
 from tests.lab.killed_runs import train_until_killed
 

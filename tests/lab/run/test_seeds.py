@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lab.run.assembly import assemble
 from lab.run.spec import RunSpec
-from lab.run.training import training_batches
+from lab.run.training_data import training_batches
 from tests.conftest import Spec
 
 SEEDS = (0, 1, 2, 3, 255, 256, 257, 65536, 2**30, 2**31 - 1)

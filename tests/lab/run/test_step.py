@@ -15,7 +15,7 @@ from lab.run import step as step_module
 from lab.run.assembly import assemble
 from lab.run.spec import TrainingConfig
 from lab.run.step import OptimiserStep, learning_rate
-from lab.run.training import training_batches
+from lab.run.training_data import training_batches
 from tests.conftest import Spec
 
 

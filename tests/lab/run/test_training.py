@@ -15,7 +15,8 @@ from lab.run.checkpoints import select_prefix
 from lab.run.flat_adamw import FlatAdamW
 from lab.run.spec import RunSpec, TrainingConfig
 from lab.run.store import LAST, METRICS, TIMING, RunFolder
-from lab.run.training import TrainingRun, train, training_batches
+from lab.run.training import TrainingRun, train
+from lab.run.training_data import training_batches
 from tests.conftest import Spec
 from tests.lab.killed_runs import contents_at
 

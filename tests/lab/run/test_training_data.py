@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lab.run.assembly import assemble
-from lab.run.training import training_batches
+from lab.run.training_data import training_batches
 from tests.conftest import Spec
 
 
