@@ -1,6 +1,6 @@
 """The laboratory: models, objectives, training, stored runs, decoding and analyses.
 
-The names below are the public ones: what a notebook or another package's objective or analysis imports.
+The names below are public, for notebooks and for objectives and analyses of other packages.
 
     from lab import Objective, ObjectiveConfig, Term
 

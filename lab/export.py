@@ -89,7 +89,9 @@ def export(stored: StoredRun, folder: Path) -> list[str]:
 
 
 def write_checked(stored: StoredRun, folder: Path, files: Mapping[str, bytes]) -> None:
-    """Moves files into a folder through the folder inside of it, or none if they do not describe the run's network.
+    """Moves exported files into a folder, or none of them if they do not describe the run's network.
+
+    The files are first written to a temporary folder inside it.
 
     Raises:
         UserError: the exported Llama gives other logits than the run.
@@ -129,7 +131,7 @@ def llama_modules(network: Objective, subject: str) -> dict[str, nn.Module]:
     """Returns the modules of the next-token path by their names in a Llama, in the order of the forward pass.
 
     Args:
-        subject: what the network belongs to, for the error message.
+        subject: the run or objective that an error message names.
 
     Raises:
         UserError: the path has a module that no Llama has.

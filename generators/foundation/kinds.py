@@ -213,7 +213,7 @@ class SettingsRegistry(Registry):
     """A registry of classes that annotate `config` with their settings, such as tasks and objectives.
 
     The settings have a field `kind: Literal[...]` with the name of the class, so that a TOML table with that kind
-    becomes the right settings.
+    is parsed as these settings.
     """
 
     def __init__(self, noun: str, rows: Mapping[str, str], base: type[Any], *, plural: str) -> None:

@@ -7,15 +7,16 @@ it decides. On tasks with labelled choice points, such as `choice`, four parts f
     weight       these predictions, counted one by one, with the theory (`implied_weight`)
     loss         the loss of each head at each kind of target, in nats, with the closed-form optimum
     gradient     by head and kind: norm, and cosine to head 1's gradient on other samples (`choice_gradients`)
-    useful       by kind: the fall of head 1's loss on other samples by a small step along the gradient of the kind
+    useful       by kind: the decrease in head 1's loss on other samples after a small step along the kind's gradient
 
 A fifth part works on every task. It finds choice points without labels (`consequences`); where there are labels it
 gives precision and recall.
 
-Kinds of targets are the position classes of the task. Decided tokens are split by whether the head is before the choice
-("decided, choice unseen") or not. The implied weight counts the choices and the unseen. A share is the part of one kind
-in the sum over all kinds. It is negative if a step along the gradient of the kind makes the next token worse; the
-others then add up to more than one. Shares are given only if the interval of the sum is above zero.
+Kinds of targets are the position classes of the task. Decided tokens are split by whether the head's position is
+before the choice ("decided, choice unseen") or not. The implied weight is the number of predictions of choices and of
+unseen decided tokens. A share is the part of one kind in the sum over all kinds. It is negative if a step along the
+gradient of the kind raises the next-token loss; the others then add up to more than one. Shares are given only if the
+interval of the sum is above zero.
 
 Intervals are 95%. For losses, precision, recall and shares of positions: over samples, normal, from the linearised
 ratio of two sums; that of a share is no narrower than the exact binomial interval, which has a width even at 0 and 1.

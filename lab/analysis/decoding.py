@@ -8,10 +8,10 @@ the tokens are those of plain decoding. For every k up to the number of heads th
                        largest k
     by chance          the acceptance rate of drafts that are the decoded tokens in random order: the share of pairs of
                        tokens, from two samples, that are equal
-    times faster       wall seconds of plain decoding over those with drafts, for a few prompts one by one, taking
-                       turns; the median turn, reading the prompt included. Only this number differs between machines
-                       and between repetitions. A pass over k tokens takes as long as one over a single token only if
-                       the machine waits for weights or for calls and not for arithmetic.
+    times faster       wall seconds of plain decoding divided by those with drafts, for a few prompts one by one, the
+                       two alternating; the median over turns, including the time to read the prompt. Only this number
+                       differs between machines and between repetitions. A pass over k tokens takes as long as one
+                       over a single token only if memory or kernel launches, not arithmetic, limit the speed.
 
 Intervals are 95% over test samples, by the normal approximation of a ratio of two sums; times have none. Prompts are
 cut as `lab decode` cuts them: at the first scored token of a sample, or in the middle.

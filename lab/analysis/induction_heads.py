@@ -152,7 +152,7 @@ def repeated_blocks(vocabulary: int, size: int, seed: int = SEED) -> Integers:
 
 
 def after_earlier_occurrences(tokens_BxT: Tensor, looks_BxT: Tensor) -> Tensor:
-    """Returns the positions after earlier occurrences of the token that looks [B, T, T]."""
+    """Returns a mask [B, T, T], True for keys that directly follow an earlier occurrence of the query's token."""
     same_BxTxT = (tokens_BxT[:, :, None] == tokens_BxT[:, None, :]).tril(-1)
     return same_BxTxT.roll(1, dims=2) & looks_BxT[:, :, None]
 

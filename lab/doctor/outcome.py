@@ -19,7 +19,7 @@ class MachineCheck:
 
     @property
     def mark(self) -> str:
-        """The word ok, or the bad mark."""
+        """`ok` if the check passed, otherwise `bad_mark`."""
         return "ok" if self.good else self.bad_mark
 
     @property

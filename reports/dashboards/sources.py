@@ -17,10 +17,10 @@ Kind = Literal["study", "search"]
 
 
 def shown(home: Path, argument: str | None, scale: str | None) -> tuple[str | None, Kind | None]:
-    """Returns the name that a command's argument shows, and for the path of a file the kind of what it declares.
+    """Returns the name of the study or search that an argument means, and for a path which of the two it declares.
 
     Raises:
-        UserError: the file differs from what is stored under its name.
+        UserError: the content of the file differs from what is stored under its name.
     """
     if argument is None:
         return None, None

@@ -24,7 +24,7 @@ def every_run(home: Path, studies: Sequence[Study], left_out: LeftOut | None = N
     """Returns the runs of studies, one study below the other.
 
     Args:
-        left_out: is given the studies of which a run cannot be read.
+        left_out: collects the studies of which a run cannot be read.
 
     Raises:
         UserError: a run cannot be read and no `left_out` is given, or no study can be read.

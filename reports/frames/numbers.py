@@ -13,7 +13,7 @@ def signed(value: float, *others: float) -> str:
     At least three and at most nine decimals are shown.
 
     Args:
-        others: the values it stands next to, such as the ends of its interval.
+        others: the values shown next to it, such as the ends of its interval.
     """
     if np.isnan(value):
         return MISSING

@@ -12,14 +12,14 @@ from studies.ledger.left_out import LeftOut
 
 
 def stored_studies(home: Path, names: list[str], scale: str | None, left_out: LeftOut) -> list[Study]:
-    """Returns the studies of these names as they last ran, or all that ran; a collection stands for its studies.
+    """Returns the named studies as they last ran, or all stored studies; a collection is replaced by its studies.
 
     Args:
         names: as `checked_names` returns them.
-        left_out: is given those that cannot be read.
+        left_out: collects the studies that cannot be read.
 
     Raises:
-        UserError: one of them never ran, or none did, or none can be read.
+        UserError: a named study never ran, no study ran, or no study can be read.
     """
     ran = sorted({folder.name for folder in StudyFolder.all_stored(home, scale=scale)})
     if not (names or ran):

@@ -67,11 +67,11 @@ class LuckyTrial:
 
 @dataclass(frozen=True)
 class EqualSeeds:
-    """Seeds of a cell that began equally, so that their runs are not independent.
+    """Seeds of a cell with the same initial weights or first batch, so that their runs are not independent.
 
     Attributes:
         cell: label of the cell.
-        digest: what is equal: `initial_weights` or `first_batch`.
+        digest: the equal digest, `initial_weights` or `first_batch`.
         seeds: the seeds, at least two.
     """
 

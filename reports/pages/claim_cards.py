@@ -22,9 +22,9 @@ class ClaimCard:
         effect_name: the kind of effect.
         effect: the measured effect, or `not tested`.
         interval: its interval and the margin; for an unfinished study the difference so far.
-        reason: how the verdict came about, and what would decide an inconclusive claim.
+        reason: the reason for the verdict, and the number of seeds that would decide an inconclusive claim.
         measure: the measure that the claim is about.
-        direction: which direction is better, where that is not more.
+        direction: a note that lower is better; empty if higher is better.
         arms: label and mean of each cell.
         shortcut: the arms relative to the shortcut, or empty.
     """

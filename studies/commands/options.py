@@ -1,6 +1,7 @@
 """Arguments and options that several study commands share.
 
-Command modules import what trains or judges only when a command is called, so that `lab study status` loads no torch.
+Command modules import the code that trains and judges only when a command is called, so that `lab study status` does
+not load torch.
 """
 
 from pathlib import Path

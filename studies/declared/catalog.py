@@ -1,6 +1,6 @@
 """The files that the lab ships: studies, searches and collections, each in a folder of its own and found by name.
 
-The name of any other file is made here too, because it must not be that of a collection.
+This module also derives the names of other files, which must not be those of collections.
 """
 
 from pathlib import Path

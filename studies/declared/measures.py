@@ -22,7 +22,7 @@ ANALYSIS = "analysis/[a-z_]+/[a-z0-9_]+"
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric and the split it is read on; None for a metric that no split has."""
+    """A metric and the split on which it is read; the split is None for a metric that has none."""
 
     metric: str
     split: str | None
@@ -64,7 +64,7 @@ class Measure:
         return measure(self.metric, split)
 
     def read(self, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
-        """Reads its value from a complete run; None if the run does not have it."""
+        """Returns the value of the measure in a complete run, or None if the run does not have it."""
         return family_of(self.metric).read(self, result, folder, checkpoint)
 
 

@@ -1,6 +1,6 @@
 """The names of studies and searches. A command takes a name, or the path of a file, which then gives the name.
 
-An argument that ends in .toml, in capitals or not, or that has a path separator, is a path; any other is a name. The
+An argument is a path if it ends in .toml (in upper or lower case) or has a path separator; otherwise it is a name. The
 name of a file, without that ending, is the name of its study: `a/lr0.01.toml` is the study `lr0.01`.
 """
 
@@ -14,7 +14,7 @@ UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 
 
 def has_ending(text: str) -> bool:
-    """Tells whether a text ends in .toml, in capitals or not."""
+    """Tells whether a text ends in .toml, in upper or lower case."""
     return text.lower().endswith(ENDING)
 
 

@@ -1,4 +1,4 @@
-"""A study as one file: its own files and those of its runs, without weights, to be read elsewhere.
+"""Archives of studies: a study's files and those of its runs, without weights, in one file for other homes.
 
 The archive (tar, xz) has the layout of a home, and the same study gives the same bytes. Once unpacked it is read,
 reported and judged as if it had run in that home; existing files are never overwritten.
@@ -42,7 +42,7 @@ def pack(home: Path, name: str, scale: str | None) -> tuple[str, bytes]:
     folder = StudyFolder.latest(home, name, scale)
     if not folder.has_verdicts:
         raise UserError(
-            f"{folder.name}, scale {folder.scale}: has not come to its verdicts; go on first: {folder.run_command}"
+            f"{folder.name}, scale {folder.scale}: has no verdicts yet; finish it first: {folder.run_command}"
         )
     runs = sorted({run.identity for cell in folder.read_cells() for run in cell.runs})
     paths = [folder.path / file for file in STUDY_FILES]

@@ -13,13 +13,13 @@ from studies.ledger.origins import is_from, is_of_catalog, origin_text
 
 
 def checked_names(home: Path, arguments: list[str] | None, scale: str | None) -> list[str]:
-    """Returns arguments with the name of the study in place of every path; collections stay.
+    """Replaces every path among the arguments by the name of its study; names and collections are unchanged.
 
-    Notes on standard error say what else an argument could have meant: a name may be that of a file in this folder or
-    of a study of the catalog, but it reads what is stored.
+    A name always reads what is stored. If it is also the name of a file in this folder or of a study of the catalog, a
+    note on standard error says so.
 
     Raises:
-        UserError: a file says something else than what is stored under its name.
+        UserError: the content of a file differs from what is stored under its name.
     """
     return [checked_name(home, argument, scale) for argument in arguments or []]
 
@@ -52,11 +52,11 @@ def note_on_stored_name(folder: StudyFolder) -> None:
     files = [path for path in files_of_that_name(folder.name) if not is_from(folder, path)]
     if files:
         note(
-            f"{folder.name}: is read as it is stored, from {origin_text(folder)}; for the file of that name in this "
-            f"folder give {files[0]}"
+            f"{folder.name}: means the stored study, which came from {origin_text(folder)}; for the file of that name "
+            f"in this folder, give {files[0]}"
         )
     elif folder.name in STUDIES.names and not is_of_catalog(folder):
-        note(f"{folder.name}: is stored from {origin_text(folder)}, not from the catalog")
+        note(f"{folder.name}: the stored study came from {origin_text(folder)}, not from the catalog")
 
 
 def note_on_catalog_name(argument: str, catalog: Catalog) -> None:
@@ -69,7 +69,7 @@ def note_file_of_that_name(name: str, meaning: str) -> None:
     """Notes what a name means, if a file in this folder has it too."""
     files = [path for path in files_of_that_name(name) if not STUDIES.ships(path)]
     if files:
-        note(f"{name}: means {meaning}; for the file of that name in this folder give {files[0]}")
+        note(f"{name}: means {meaning}; for the file of that name in this folder, give {files[0]}")
 
 
 def files_of_that_name(name: str) -> list[Path]:

@@ -12,7 +12,7 @@ from studies.ledger.origins import is_of_catalog, origin_text
 
 
 def stored_members(name: str, scale: str | None, home: Path) -> list[str]:
-    """Returns the studies of a collection that ran. A study of another file with a member's name is none of them.
+    """Returns the members of a collection that ran, without studies of other files that have a member's name.
 
     Raises:
         UserError: no study of the collection has run.
@@ -28,7 +28,7 @@ def stored_members(name: str, scale: str | None, home: Path) -> list[str]:
 
 
 def foreign_members(names: list[str], scale: str | None, home: Path) -> dict[str, str]:
-    """Returns the members of collections whose name belongs to another file in a home -> where that one came from."""
+    """Returns the members of collections whose names belong to other files in a home -> where those came from."""
     foreign = {}
     for name in filter(is_collection, names):
         for member in load_collection(name).members:

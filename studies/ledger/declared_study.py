@@ -29,11 +29,11 @@ def find_study(home: Path, argument: str, scale: str | None) -> Study:
     """Returns a study as it last ran; without a scale, at the scale that ran last.
 
     Args:
-        argument: the study's name, or the path of its file, whose content must then be what is stored.
+        argument: the study's name, or the path of its file, which must have the stored content.
 
     Raises:
         UserError: the study never ran; or neither this version of the lab nor an installed package can read it; or the
-            file says something else than what is stored.
+            content of the file differs from the stored one.
     """
     if not is_path(argument):
         return study_in(StudyFolder.latest(home, argument, scale))
@@ -80,7 +80,7 @@ def cells_of(home: Path, study: Study) -> list[CellRecord]:
     # Afterwards, because a ledger is emptied before another version is written.
     if keys := differing_keys(study_content(study_in(folder)), study_content(study)):
         raise UserError(
-            f"{study.source}: differs from what is stored in {folder.path} ({listed(keys)}); read what is stored by "
-            f"its name, {study.name}, or run the study as it is now"
+            f"{study.source}: differs from what is stored in {folder.path} ({listed(keys)}); give the name "
+            f"{study.name} to read what is stored, or run the study as it is now"
         )
     return [cells[cell.label] for cell in study.cells if cell.label in cells]

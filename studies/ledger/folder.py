@@ -88,7 +88,7 @@ class StudyFolder:
         """Returns the folder of a study; without a scale, of the scale that ran last.
 
         Args:
-            argument: what a command was given for the name, if it was a path.
+            argument: the argument of the command, if it was a path; an error message repeats it.
 
         Raises:
             UserError: the study never ran.
@@ -224,7 +224,7 @@ class StudyFolder:
         return ["the whole study" if folder == self.path else f"shard {folder.name}" for folder in folders]
 
     def read_verdicts(self) -> VerdictsRecord | None:
-        """Returns the verdicts of the last run that ended, which `has_verdicts` tells apart; None where none did."""
+        """Returns the verdicts of the last run that ended, or None; `has_verdicts` says whether they are current."""
         return self._read(VERDICTS, VerdictsRecord)
 
     def write_verdicts(self, record: VerdictsRecord) -> None:
@@ -281,7 +281,7 @@ def _parse(model: type[R], path: Path, damaged: UserError) -> R:
     """Returns the record in a file, which is written whole or not at all.
 
     Raises:
-        UserError: the file is not valid JSON, or `damaged` where it does not have the form of the record.
+        UserError: the file is not valid JSON; or `damaged`, if its content does not fit the record.
     """
     try:
         return model.model_validate_json(path.read_bytes())

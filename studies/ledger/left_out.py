@@ -1,4 +1,4 @@
-"""Studies that a command over several cannot read: it names them and goes on with the others."""
+"""Studies that a command leaves out because it cannot read them; it names them and continues with the others."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +17,9 @@ class LeftOut:
     """The studies that a command leaves out.
 
     Attributes:
-        single: True where the command names one study, which is then an error as it would be anywhere.
-        reasons: name of a study -> the sentence that says why.
-        noted: what was already said on standard error.
+        single: True if the command names a single study; if that study cannot be read, the command fails.
+        reasons: name of a study -> the reason, as a sentence.
+        noted: the sentences that were printed to standard error.
     """
 
     single: bool = False
@@ -28,7 +28,7 @@ class LeftOut:
 
     @classmethod
     def among(cls, names: list[str], scale: str | None, home: Path) -> Self:
-        """Returns the beginning for the checked arguments of a command: members of collections that other files are."""
+        """Creates the list for a command's arguments, with the members of collections that came from other files."""
         left_out = cls(single=len(names) == 1 and not is_collection(names[0]))
         for name, reason in foreign_members(names, scale, home).items():
             left_out.add(name, reason)
@@ -36,10 +36,10 @@ class LeftOut:
 
     @contextmanager
     def unless_readable(self, name: str) -> Iterator[None]:
-        """Leaves a study out if what the block reads of it is damaged, of another format or of another version.
+        """Leaves a study out if the block cannot read it: damaged, of another format, or of another version of the lab.
 
         Raises:
-            UserError: it cannot be read, and is the only one asked for.
+            UserError: the study cannot be read, and the command names no other.
         """
         try:
             yield
@@ -51,7 +51,7 @@ class LeftOut:
             self.reasons.pop(name, None)
 
     def add(self, name: str, reason: str) -> None:
-        """Leaves a study out, and says so on standard error, once for the same reason."""
+        """Leaves a study out and prints the reason to standard error, once."""
         sentence = f"{name} is left out: {reason}"
         if sentence not in self.noted:
             note(sentence)
@@ -59,7 +59,7 @@ class LeftOut:
         self.reasons[name] = reason
 
     def check_any(self, readable: object) -> None:
-        """Checks that a command has something left to answer with.
+        """Checks that a command could read at least one study.
 
         Raises:
             UserError: nothing could be read.

@@ -16,7 +16,7 @@ def is_shipped(source: Path) -> bool:
 
 
 def origin_of(home: Path, source: Path, catalog: Catalog = STUDIES) -> str | None:
-    """Returns the path of a file relative to the home, as state.json has it; None for one of the catalog."""
+    """Returns the path of a file relative to the home, as in state.json; None for a file of the catalog."""
     shipped = is_shipped(source) if catalog is STUDIES else catalog.ships(source)
     return None if shipped else os.path.relpath(source.resolve(), home.resolve())
 
@@ -41,9 +41,9 @@ def origin_text(folder: StudyFolder) -> str:
 
 
 def remedy(folder: StudyFolder, path: Path) -> str:
-    """Returns what to do where a file does not say what is stored under its name."""
-    by_name = f"read what is stored by its name, {folder.name}"
+    """Returns what a user can do if the content of a file differs from what is stored under its name."""
+    by_name = f"give the name {folder.name} to read what is stored"
     if is_from(folder, path):
         command = f"lab study run {shlex.quote(str(path))} --scale {folder.scale}"
         return f"it was edited since it ran: run it again ({command}), or {by_name}"
-    return f"that came from {origin_text(folder)}: rename the file or give another --home, or {by_name}"
+    return f"the stored study came from {origin_text(folder)}: rename the file or give another --home, or {by_name}"

@@ -1,8 +1,7 @@
 """The place of a study in a home, studies/NAME/SCALE, and the rule of who may write there.
 
-A name belongs to one file. A file that was edited goes on in its place, and the command names the keys that changed.
-Another file of the same name goes on there only while its content is what is stored, as that of a moved file is;
-otherwise it is refused.
+A name belongs to one file. An edited file keeps its place, and the command names the keys that changed. Another file
+of the same name takes the place over only if it has the stored content, as a moved file does; otherwise it is refused.
 """
 
 from contextlib import suppress
@@ -25,8 +24,8 @@ class Place:
     """The place of a study that is going to run.
 
     Attributes:
-        changed: the keys in which the study differs from the version that ran before; empty where none did.
-        remark: a sentence on that version, or empty.
+        changed: the keys in which the study differs from the version that ran before; empty if no version ran.
+        remark: a sentence about that version, or empty.
     """
 
     changed: list[str]
@@ -34,7 +33,7 @@ class Place:
 
 
 def place_for(home: Path, study: Study) -> Place:
-    """Returns what is stored in the place of a study that is going to run.
+    """Returns the place of a study that is about to run, compared with the version stored there.
 
     Raises:
         UserError: the name belongs to another file, at this scale or at another.
@@ -48,13 +47,13 @@ def place_for(home: Path, study: Study) -> Place:
             if is_known_to_be_other(folder, study):
                 raise refusal(folder, study, "which cannot be read here") from None
             if here:
-                place = Place(["all of it"], f"what is stored in {folder.path} is written anew: {error}")
+                place = Place(["all of it"], f"{folder.path} is overwritten, because it cannot be read: {error}")
             continue
         if keys and not same_file:
             raise refusal(folder, study, f"which differs ({listed(keys)})")
         if keys and here:
             remark = f"{study.source}: was edited since it last ran ({listed(keys)})"
-            place = Place(keys, f"{remark}; the verdicts of then stay until this run ends")
+            place = Place(keys, f"{remark}; the earlier verdicts are kept until this run ends")
     return place
 
 

@@ -1,7 +1,7 @@
 """Models of what a study keeps beside its runs: its declaration, its ledger, its verdicts and its looks.
 
 Each model reads and writes one JSON file. Field aliases are the keys on disk where the attribute has a clearer name.
-This module imports neither torch nor the declarations of studies, so that asking how far a study is stays quick.
+This module imports neither torch nor the declarations of studies, so that reading the progress of a study stays fast.
 """
 
 from typing import Any, Literal, TypeVar
@@ -148,8 +148,8 @@ class StateRecord(Record):
     """The state of a study's place in a home.
 
     Attributes:
-        origin: the file that ran, relative to the home; None for a study of the catalog, and where it is unknown, as
-            for one that was unpacked.
+        origin: the file that ran, relative to the home; None for a study of the catalog, and if the file is unknown, as
+            for an unpacked study.
         finished: False from the moment a run of the study begins until its verdicts are written.
     """
 

@@ -1,4 +1,4 @@
-"""The rule of places for searches: that of studies, on the one file that a search keeps."""
+"""The place of a search in a home, with the same rule as for studies (`places.py`)."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from studies.ledger.versions import differing_keys, listed, search_content
 
 
 def remarks_on_search(home: Path, search: Search) -> Iterator[str]:
-    """Yields what to know about the search that is stored in the place of one that is going to run.
+    """Yields notes on the search that is stored in the place of a search that is about to run.
 
     Raises:
         UserError: the name belongs to another file.
@@ -31,7 +31,7 @@ def remarks_on_search(home: Path, search: Search) -> Iterator[str]:
             keys = differing_keys(record.content, search_content(other))
         except UserError as error:
             if here:
-                yield f"{search.source}: what is stored in {folder.path} is written anew: {error}"
+                yield f"{search.source}: {folder.path} is overwritten, because it cannot be read: {error}"
             continue
         if keys and not same_file:
             raise UserError(
@@ -55,7 +55,7 @@ def read_record(folder: StudyFolder) -> SearchRecord:
 
 
 def check_search_file(home: Path, path: Path, scale: str | None) -> None:
-    """Checks that the searches stored under a file's name, at one scale or all, are what the file says.
+    """Checks that the searches stored under a file's name, at one scale or all, have the content of the file.
 
     Raises:
         UserError: one differs.
@@ -66,7 +66,7 @@ def check_search_file(home: Path, path: Path, scale: str | None) -> None:
         if keys:
             raise UserError(
                 f"{path}: differs from what is stored in {folder.path} ({listed(keys)}), from "
-                f"{origin_text(home, record)}; search again, or show what is stored by its name, {folder.name}"
+                f"{origin_text(home, record)}; search again, or give the name {folder.name} to show it"
             )
 
 

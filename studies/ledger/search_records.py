@@ -61,8 +61,8 @@ class SearchRecord(Record):
 
     Attributes:
         origin: the file that ran, relative to the home; None for a search of the catalog.
-        content: everything that the file says at this scale, from which a later run tells what was edited; empty for a
-            search that an earlier version of the lab stored.
+        content: the content of the file at this scale, with which a later run finds edits; empty for a search that an
+            earlier version of the lab stored.
         budget: trials of the whole search.
         refused: proposals that could not run; they cost nothing.
         dominated: trials that are not on the front; None until the search is complete.

@@ -1,7 +1,7 @@
 """The content of a study or a search as it runs at its scale, and the keys in which two contents differ.
 
-Comments, the order of keys and the other scales of a file are no part of its content; everything else is, down to the
-wording of a claim, because a page shows it. Values given with `--set` count like those in the file.
+The content of a study does not include the comments, the order of keys and the other scales of its file. It includes
+everything else, even the wording of a claim, because a page shows it. Values of `--set` count like those in the file.
 """
 
 import json

@@ -35,7 +35,7 @@ class Interrupted(WorkFailed):
 
 
 class Coordinator(ABC, Generic[Request, Result]):
-    """Runs what is missing of a study or a search; `Request` says what a run is for.
+    """Trains the missing runs of a study or a search; `Request` is the purpose of a run.
 
     Attributes:
         trained: runs trained so far, without those taken from the store.
@@ -72,7 +72,7 @@ class Coordinator(ABC, Generic[Request, Result]):
             if self.interrupts.times and not self.complete:
                 raise Interrupted(
                     f"interrupted after {self.progress}; runs that ended are kept, "
-                    "and the same command goes on from here"
+                    "and the same command continues from here"
                 )
             return self.finish()
 

@@ -7,7 +7,7 @@ from generators.foundation.settings import Tree
 from studies.declared.search import label
 from studies.ledger.search_records import ProposalRecord, SearchRecord
 
-CAVEAT = "A search explores and decides no claim: its front is the best of many. A study with a claim decides one."
+CAVEAT = "A search explores and judges no claim, because its front is the best of many trials. A study judges claims."
 
 
 def front(proposals: Sequence[ProposalRecord]) -> Iterator[ProposalRecord]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import FrameType
 
 FIRST_MESSAGE = (
-    b"\nno further run is started; those that are running go on to their end\n"
-    b"Ctrl-C again stops them now; each continues from its last checkpoint when the same command is given\n"
+    b"\nno further run is started; running ones will finish\n"
+    b"Ctrl-C again stops them now; the same command continues each from its last checkpoint\n"
 )
 
 

@@ -15,7 +15,7 @@ from studies.running.run_study import StudyResult, run_study
 
 @dataclass
 class CollectionResult:
-    """The result of each study of a collection, and the reasons of those that failed, by name."""
+    """The result of each study of a collection, or the reason why it failed, by name."""
 
     studies: dict[str, StudyResult] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 Proposals are requested in batches, whose size the file declares, and reported to optuna in the order of the requests.
 They therefore depend on the file and on the results, never on the number of workers or on which run ends first.
 Optuna's state is in memory and the store decides which runs exist, so running a finished search again trains nothing.
-Quality is measured on validation while searching, and on test for the front. A search explores; it decides no claim.
+Quality is measured on validation while searching, and on test for the front. A search explores; it judges no claim.
 
 A search has no shards: each batch depends on the results of all earlier batches.
 """

@@ -11,7 +11,7 @@ One idea serves every claim (Pitman 1937; Hartigan 1969, "Using subsample values
 
 Which scores may be exchanged is the form of the test (`forms/`). Arms that share their data are positively correlated
 by seed; the independent form is then conservative, never liberal. It is the default because five seeds can decide up
-to six claims with it. benchmarks/verdicts.py measures what is promised here.
+to six claims with it. benchmarks/verdicts.py measures the error rates.
 """
 
 from collections.abc import Sequence
@@ -101,11 +101,11 @@ def holm(p_values: Scores) -> tuple[Scores, NDArray[np.int64]]:
 
 
 def mean_interval(scores: Scores, level: float) -> tuple[float, float]:
-    """Returns Student's t interval of an arm's mean over seeds; nan twice where there is no scatter to derive it from.
+    """Returns Student's t interval of an arm's mean over seeds, or (nan, nan) for a single score and for equal scores.
 
-    That is so for one score and for equal scores: a spread of zero over a few seeds does not show that there is none.
-    Its coverage is as promised where scores are near normal. benchmarks/verdicts.py measures it, and docs/statistics.md
-    lists where it falls short: no interval of five scores can account for the one seed in ten that does not learn.
+    Equal scores in a few seeds do not show that the variance is zero. The interval has its nominal coverage if scores
+    are nearly normal. benchmarks/verdicts.py measures the coverage, and docs/statistics.md lists where it is too low:
+    no interval of five scores can account for the one seed in ten that does not learn.
     """
     if len(scores) < 2 or np.ptp(scores) < TOLERANCE:
         return np.nan, np.nan

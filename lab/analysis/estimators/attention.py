@@ -68,10 +68,10 @@ def attention_by_block(network: Objective, tokens_BxT: Tensor) -> Iterator[tuple
 def copying_shares(network: Objective, tokens_N: Tensor) -> list[Tensor]:
     """Computes the copying score of each head [A], block by block.
 
-    The score is the share of these tokens whose own logit a head raises above the mean of all logits when it attends to
-    them: the diagonal of embedding -> values -> output -> unembedding against the means of its rows. It follows the
-    residual stream past the attention layers in between, and takes the embedding of a token for the token. Norms count
-    by their gains; their divisors are positive and change no comparison.
+    The score is the share of the given tokens whose own logit a head raises above the mean of all logits when it
+    attends to them: the diagonal of embedding -> values -> output -> unembedding, compared with the means of its rows.
+    The computation follows the residual stream, without the attention layers in between, and represents a token by its
+    embedding. Norms are reduced to their gains; their divisors are positive and change no comparison.
     """
     path, layers = network.next_token_path(), next_token_layers(network)
     unembedding_VxD = path.unembedding.weight * path.norm.weight

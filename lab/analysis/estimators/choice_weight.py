@@ -17,8 +17,8 @@ class PredictionHead:
     """A head, described by the distance of its target.
 
     Attributes:
-        lag: how far ahead of its position its target is.
-        unseen: how far ahead of the last token that it knows its target is. This equals the lag, unless the head also
+        lag: distance from its position to its target, in tokens.
+        unseen: distance from the last token that the head knows to its target. It equals the lag, unless the head also
             reads the true tokens in between, as sequential modules do; then it is 1.
     """
 
@@ -84,7 +84,7 @@ def theoretical_weight(
 
     Args:
         decides, spacing: D and S in tokens; D = 0 for an inconsequential choice.
-        before, after: tokens of the sample before and after the choice; None for enough of them.
+        before, after: number of tokens of the sample before and after the choice; None if there are enough of them.
     """
     last_offset = min(decides, spacing - 1) if after is None else min(decides, spacing - 1, after)
     counts = [

@@ -6,9 +6,9 @@ The consequence of token t, in nats, is
 
 with q the model's next-token head, l its loss at the true token, and W = `WINDOW`. It is large if the model considers
 other tokens possible and would expect a different continuation after them. It is zero for a token that is certain, one
-on which nothing depends, and one that can be read off elsewhere. It describes what the model reads off the token and
-not what the source decided by it: a token that merely shows an earlier decision counts as far as the model relies on
-it. D_t is negative if the true token misleads. A position is called a choice point if D_t is more than `THRESHOLD`:
+on which nothing depends, and one that can be read off elsewhere. It describes how much the model relies on the token,
+not what the source decided by it: a token that merely reveals an earlier decision has a consequence if the model relies
+on it. D_t is negative if the true token misleads. A position is called a choice point if D_t is more than `THRESHOLD`:
 swapping the token then costs the continuation a factor of e in probability, on average over what the model would have
 put there.
 

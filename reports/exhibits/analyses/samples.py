@@ -1,4 +1,4 @@
-"""Figure of `samples`: tokens in reading order, shaded by the head that proposed each or by what a head lost at it."""
+"""Figure of `samples`: tokens in reading order, shaded by the head that proposed each, or by a head's loss on each."""
 
 import re
 

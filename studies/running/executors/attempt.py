@@ -41,7 +41,7 @@ def attempt(request: RunRequest, home: Path) -> Outcome:
 def take_analyses(analyses: Analyses, home: Path, run: str) -> None:
     """Takes analyses of a complete run.
 
-    Samples are only shown: where they cannot be taken the run has not failed, and `lab analyse` says why.
+    The analysis `samples` is only for display. If it fails, the run does not fail, and `lab analyse` shows why.
     """
     for name, checkpoint in analyses:
         with suppress(Exception) if name == SAMPLES else nullcontext():

@@ -78,7 +78,7 @@ def test_existing_files_are_never_overwritten(home: Path, tmp_path: Path) -> Non
 def test_a_study_without_verdicts_is_not_packed(home: Path) -> None:
     (home / "studies" / "small" / "smoke" / "verdicts.json").unlink()
     with pytest.raises(
-        UserError, match=r"has not come to its verdicts; go on first: lab study run .*small.toml --scale smoke"
+        UserError, match=r"has no verdicts yet; finish it first: lab study run .*small.toml --scale smoke"
     ):
         pack(home, "small", "smoke")
 

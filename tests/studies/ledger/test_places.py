@@ -36,8 +36,10 @@ def test_a_file_is_never_answered_with_what_another_file_of_its_name_left(worksh
     workshop.write("b/x.toml", STEPS)
     sentence = workshop.refused(*(word.format(file="b/x.toml") for word in READERS[reader]))
     assert "b/x.toml: differs from what is stored in" in sentence
-    assert "(base.training.steps); that came from a/x.toml: rename the file or give another --home" in sentence
-    assert "or read what is stored by its name, x" in sentence
+    assert (
+        "(base.training.steps); the stored study came from a/x.toml: rename the file or give another --home" in sentence
+    )
+    assert "or give the name x to read what is stored" in sentence
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -140,13 +142,16 @@ def test_a_name_says_where_what_it_reads_came_from(workshop: Workshop) -> None:
     assert workshop.answer("claims", "x")[1] == ""
     workshop.write("x.toml", STEPS)
     note = workshop.answer("claims", "x")[1]
-    assert "x: is read as it is stored, from a/x.toml; for the file of that name in this folder give x.toml" in note
+    assert (
+        "x: means the stored study, which came from a/x.toml; for the file of that name in this folder, give x.toml"
+        in note
+    )
 
 
 def test_a_catalog_study_and_a_file_of_its_name_are_told_apart(workshop: Workshop) -> None:
     workshop.write("quick.toml")
     shown = workshop.lab("study", "show", "quick", "--no-probe")
-    assert "quick: means the catalog's study; for the file of that name in this folder give quick.toml" in shown.stderr
+    assert "quick: means the catalog's study; for the file of that name in this folder, give quick.toml" in shown.stderr
     assert "quick: means the catalog's study" in workshop.run("quick")
     assert "from the catalog's quick" in workshop.answer("claims", "quick")[1]
     assert "came from the catalog's quick" in workshop.refused("claims", "quick.toml")
@@ -155,7 +160,7 @@ def test_a_catalog_study_and_a_file_of_its_name_are_told_apart(workshop: Worksho
     )
     workshop.home = workshop.folder / "second"
     workshop.run("quick.toml")
-    assert "quick: is stored from quick.toml, not from the catalog" in workshop.answer("claims", "quick")[1]
+    assert "quick: the stored study came from quick.toml, not from the catalog" in workshop.answer("claims", "quick")[1]
     assert "'quick' belongs to quick.toml" in workshop.refused("study", "run", "quick", "--scale", "smoke")
 
 

@@ -58,7 +58,7 @@ def test_a_search_from_an_earlier_version_of_the_lab_is_run_again_and_says_so(wo
     folder.write_search(SearchRecord.model_validate(record.model_dump(exclude={"origin", "content"})))
     with pytest.raises(UserError, match="an earlier version of the lab stored this search"):
         shown(workshop.home, path, None)
-    assert "is written anew: " in run(path, workshop.home)[0]
+    assert "is overwritten, because it cannot be read: " in run(path, workshop.home)[0]
 
 
 def test_the_dashboard_shows_a_file_only_what_it_says(workshop: Workshop) -> None:
@@ -80,5 +80,5 @@ def test_a_search_of_the_catalog_and_a_file_of_its_name_are_told_apart(workshop:
     Path("best-n.toml").write_text(SEARCHES.path("best-n").read_text())
     done = workshop.lab("study", "search", "best-n", "--scale", "nosuch", "--home", workshop.home)
     assert (
-        "best-n: means the catalog's search; for the file of that name in this folder give best-n.toml" in done.stderr
+        "best-n: means the catalog's search; for the file of that name in this folder, give best-n.toml" in done.stderr
     )

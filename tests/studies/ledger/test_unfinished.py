@@ -108,9 +108,7 @@ def test_verdicts_stay_while_a_study_runs_again_and_every_reader_is_told(
         assert earlier in done.stdout
         value = json.loads(workshop.lab(*command, "--home", workshop.home, "--json").stdout)
         assert value.get("x", value)["finished"] is False
-    with pytest.raises(
-        UserError, match=r"has not come to its verdicts; go on first: lab study run x.toml --scale smoke"
-    ):
+    with pytest.raises(UserError, match=r"has no verdicts yet; finish it first: lab study run x.toml --scale smoke"):
         pack(workshop.home, "x", None)
     text = StudySource(workshop.home, "x", "smoke").read()[0].note
     assert "An earlier run of this study came to these verdicts:" in text

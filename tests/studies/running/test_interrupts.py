@@ -39,7 +39,7 @@ def test_ctrl_c_once_lets_the_run_end_and_keeps_it(
         return attempt(request, home)
 
     monkeypatch.setattr("studies.running.executors.here.attempt", interrupt_fourth_run)
-    with pytest.raises(WorkFailed, match=r"interrupted after 4 of 28 runs; .* goes on"):
+    with pytest.raises(WorkFailed, match=r"interrupted after 4 of 28 runs; .* continues"):
         Sweep(small, tmp_path, lambda event: None).run(InProcess(tmp_path))
     assert "Ctrl-C again stops them now" in capfd.readouterr().err
     assert len(list(tmp_path.glob("runs/*/result.json"))) == 4

@@ -127,7 +127,7 @@ def test_trials_are_scored_on_validation_and_the_front_on_test_and_fresh_seeds(
     best_of_each_width = {max(pairs)[1] for pairs in qualities.values()}  # a wider one is better here and costs more
     assert set(record.front) == best_of_each_width
     assert record.dominated == 6 - len(best_of_each_width)
-    assert any("decides no claim" in line for line in front_lines(record))
+    assert any("judges no claim" in line for line in front_lines(record))
 
 
 def test_the_front_of_seven_trials_worked_out_by_hand() -> None:
@@ -186,7 +186,7 @@ def test_ctrl_c_ends_a_search_after_the_runs_that_are_running(load_small: Load, 
     search = load_small()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(Interrupted, match=r"interrupted after 3 of 6 trials; .* goes on from here"):
+        with pytest.raises(Interrupted, match=r"interrupted after 3 of 6 trials; .* continues from here"):
             run_search(search, tmp_path, InterruptedBatch(tmp_path))
     finally:
         signal.signal(signal.SIGINT, before)
