@@ -219,11 +219,16 @@ class SettingsRegistry(Registry):
     def __init__(self, noun: str, rows: Mapping[str, str], base: type[Any], *, plural: str) -> None:
         super().__init__(noun, rows, base, plural=plural, key=f"{noun}.kind")
 
+    @property
+    def config_base(self) -> type[Settings]:
+        """The class that the settings of every row extend."""
+        base: type[Settings] = get_type_hints(self.base)["config"]
+        return base
+
     def defect(self, row: object, name: str) -> str | None:
         if defect := super().defect(row, name):
             return defect
-        general: type[Settings] = get_type_hints(self.base)["config"]
-        settings = get_type_hints(row).get("config")
+        general, settings = self.config_base, get_type_hints(row).get("config")
         if not (isinstance(settings, type) and issubclass(settings, general)) or settings is general:
             return f"should annotate `config` with its own settings, a subclass of {general.__name__}"
         return _kind_defect(settings, name)

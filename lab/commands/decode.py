@@ -10,9 +10,9 @@ import typer
 from generators.foundation.errors import UserError
 from generators.foundation.options import Json, answer
 from lab.commands.options import DEFAULT_HOME, Checkpoint, Home, RunName, Split, held_out_size
+from lab.commands.stored import open_run
 from lab.decoding.prompts import continuation_classes, prompts_of
 from lab.decoding.speculation import time_drafts
-from lab.run.stored_run import StoredRun
 
 
 def decode_command(
@@ -30,7 +30,7 @@ def decode_command(
     as_json: Json = False,
 ) -> None:
     """Continue prompts of a held-out split. With --draft, the run's heads draft, and the speed-up is measured."""
-    stored = StoredRun(home, run, checkpoint)
+    stored = open_run(home, run, checkpoint)
     task, network = stored.parts.task, stored.parts.network
     split = split or task.test_split
     batch = task.batch(split, np.arange(min(samples, held_out_size(task, split))))
@@ -51,6 +51,7 @@ def decode_command(
         "run": stored.folder.identity,
         "checkpoint": checkpoint,
         "step": stored.step,
+        "changed_code": stored.folder.changed_code(),
         "split": split,
         "samples": len(prompts),
         "tokens_each": count or room,

@@ -8,8 +8,8 @@ import typer
 from generators.foundation.options import Json, answer
 from generators.foundation.outputs import check_output_folder
 from lab.commands.options import DEFAULT_HOME, Checkpoint, Home, RunName
+from lab.commands.stored import open_run
 from lab.export import export
-from lab.run.stored_run import StoredRun
 
 
 def export_command(
@@ -21,9 +21,10 @@ def export_command(
 ) -> None:
     """Write a stored run as a Hugging Face folder: the next-token path as a Llama, other heads in a separate file."""
     check_output_folder("DIR", folder, empty=True)
-    stored = StoredRun(home, run, checkpoint)
+    stored = open_run(home, run, checkpoint)
     files = export(stored, folder)
     value = {"run": stored.folder.identity, "folder": str(folder), "checkpoint": checkpoint, "step": stored.step}
+    value["changed_code"] = stored.folder.changed_code()
     lines = [
         f"run {stored.folder.identity}, {checkpoint} checkpoint (step {stored.step}): {folder}",
         f"files: {', '.join(files)}",

@@ -7,9 +7,9 @@ import typer
 from generators.foundation.options import Json, answer
 from generators.material.items import items
 from lab.commands.options import DEFAULT_HOME, Checkpoint, Home, RunName, Split, held_out_size
+from lab.commands.stored import open_run
 from lab.decoding.item_scores import score_items
 from lab.run.evaluation import Evaluator
-from lab.run.stored_run import StoredRun
 
 
 def score_command(
@@ -24,7 +24,7 @@ def score_command(
     as_json: Json = False,
 ) -> None:
     """Score a stored run on a split of its task, next to the task's shortcuts."""
-    stored = StoredRun(home, run, checkpoint)
+    stored = open_run(home, run, checkpoint)
     parts = stored.parts
     split = split or parts.task.test_split
     held_out_size(parts.task, split)
@@ -38,6 +38,7 @@ def score_command(
         "split": split,
         "checkpoint": checkpoint,
         "step": stored.step,
+        "changed_code": stored.folder.changed_code(),
         "scores": scores,
     }
     answer(value, as_json, "\n".join(f"{name:<24}{score:.4f}" for name, score in scores.items()))

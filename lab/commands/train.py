@@ -9,7 +9,9 @@ from generators.foundation.errors import WorkFailed
 from generators.foundation.options import Assignments, Json, answer, note
 from lab.commands.options import DEFAULT_HOME, Home
 from lab.run.finetuning import meta_network
+from lab.run.retraining import changed_packages
 from lab.run.spec import RunSpec, read_spec
+from lab.run.store import RunFolder
 from lab.run.training import Progress, no_progress, train
 
 
@@ -22,10 +24,16 @@ def train_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the run's identity and its parameters by part; train nothing")
     ] = False,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="train a run that has ended again; its results are kept until then")
+    ] = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
-    """Train one run, or resume it from its last checkpoint. A complete run is not trained again."""
+    """Train one run, or resume it from its last checkpoint. A complete run is not trained again.
+
+    A run that other code made than is installed is refused, unless it is to be trained again.
+    """
     changes = [*(assignments or []), *([f"seed={seed}"] if seed is not None else [])]
     spec = read_spec(spec_file, changes)
     if dry_run:
@@ -40,7 +48,10 @@ def train_command(
         return lambda step: note(f"{prefix}step {step} of {run.training.steps}")
 
     start_progress = progress(f"start {spec.start.run.identity}, ", spec.start.run) if spec.start else no_progress
-    result = train(spec, home, progress("", spec), start_progress, str(spec_file))
+    other_code: OtherCode = "retrain" if retrain else "refuse"
+    result = train(spec, home, progress("", spec), start_progress, str(spec_file), other_code)
+    for package, (then, now) in changed_packages(RunFolder(home, spec.identity)).items():
+        note(f"{package} was {then} and is {now}; the code that makes this run is the same")
     if result["status"] != "complete":
         raise WorkFailed(f"run {spec.identity} {result['status']}: {result['reason']}")
     folder = home / "runs" / spec.identity

@@ -2,13 +2,14 @@
 
     runs/<identity>/
         spec.json            the settings, every default written out
-        environment.json     format of the folder, package versions and machine of the latest start
+        environment.json     format of the folder; the code, package versions and machine of the latest start
         metrics.jsonl        one line per measurement, without clock times, so that equal runs have equal bytes
         timing.jsonl         seconds of each stretch of training and of evaluation
         last.safetensors     weights, optimiser and progress after the latest evaluation
         best.safetensors     weights at the best validation score
         weights-*.safetensors  weights kept at the steps that `training.keep_every_steps` names
         result.json          written last: the run is complete
+        anew/                the same files of the run while it is trained again, until they replace those above
 
 Whole files are written under a temporary name, flushed and renamed. The two logs are appended to and flushed before
 the checkpoint that counts their lines; when a run resumes, lines after that count are cut off. Every file says to
@@ -28,9 +29,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from generators.foundation.code_version import CodeVersion, changed_parts
 from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.settings import Tree
 from generators.table import TASKS
+from lab.code.coverage import code_of_kinds
 from lab.objectives.table import OBJECTIVES
 from lab.run.checkpoints import InvalidCheckpoint, pack_checkpoint, read_checkpoint
 from lab.run.files import json_bytes, lock_folder, write_atomically
@@ -44,6 +47,9 @@ METRICS, TIMING = "metrics.jsonl", "timing.jsonl"
 LOG_KEYS = {METRICS: {"step", "split"}, TIMING: {"step", "train_seconds", "evaluate_seconds"}}
 """Keys that every line of a log has."""
 LAST, BEST = "last.safetensors", "best.safetensors"
+ANEW = "anew"
+CODE = "code"
+"""The key of the code in environment.json."""
 
 REWRITE = "delete it and train the run again, which writes it again"
 RESUME = "delete it and train the run again, which resumes from the last checkpoint"
@@ -55,13 +61,19 @@ class RunFolder:
     Args:
         home: the folder that holds `runs`.
         identity: the run's identity, the name of its folder.
+        part: a folder within that folder, by default itself.
 
     Every method that reads raises a UserError if the file is damaged, or of another run or format.
     """
 
-    def __init__(self, home: Path, identity: str) -> None:
-        self.path = home / "runs" / identity
-        self.identity = identity
+    def __init__(self, home: Path, identity: str, part: str = "") -> None:
+        self.home, self.identity = home, identity
+        self.path = home / "runs" / identity / part
+
+    @property
+    def anew(self) -> "RunFolder":
+        """The folder in which the run is trained again while its results are kept."""
+        return RunFolder(self.home, self.identity, ANEW)
 
     @contextmanager
     def locked(self, spec: RunSpec) -> Iterator[None]:
@@ -110,16 +122,39 @@ class RunFolder:
         write_atomically(self.path / RESULT, json_bytes({"run": self.identity, **result}))
 
     def write_environment(self, spec: RunSpec) -> None:
-        """Writes the versions of all packages that the numbers depend on, and the machine."""
+        """Writes the code, the versions of all packages that the numbers depend on, and the machine.
+
+        A run that resumes keeps the code that it began with.
+        """
+        resumes = (self.path / LAST).exists()
+        code = self.code() if resumes else code_of(spec)
         packages = {name: version(name) for name in ("torch", "numpy")}
         origins = (TASKS.package(spec.task.kind), OBJECTIVES.package(spec.objective.kind))
         packages |= {package.name: package.version for package in origins if package}
         machine = {"python": platform.python_version(), "system": platform.platform(), "processor": platform.machine()}
-        threads = {"threads": torch.get_num_threads()}
-        write_atomically(self.path / ENVIRONMENT, json_bytes({"format": FORMAT, **packages, **machine, **threads}))
+        environment: Tree = {"format": FORMAT, **packages, **machine, "threads": torch.get_num_threads()}
+        environment |= {} if code is None else {CODE: dict(code)}
+        write_atomically(self.path / ENVIRONMENT, json_bytes(environment))
 
     def environment(self) -> Tree:
         """Reads the versions and the machine of the run; empty where it never started."""
+        return {key: value for key, value in self._read_environment().items() if key != CODE}
+
+    def code(self) -> CodeVersion | None:
+        """Reads the version of the code that makes the run.
+
+        Returns:
+            None where it is unknown: the run never started, or an earlier version of the lab began it.
+        """
+        code = self._read_environment().get(CODE)
+        whole = isinstance(code, dict) and all(isinstance(digest, str) for digest in code.values())
+        return code if whole else None
+
+    def changed_code(self) -> list[str]:
+        """Returns the parts of the code that are not installed as they were when the run was trained."""
+        return changed_parts(self.code() or {})
+
+    def _read_environment(self) -> Tree:
         path = self.path / ENVIRONMENT
         return read_object(path, REWRITE) if path.exists() else {}
 
@@ -131,7 +166,7 @@ class RunFolder:
         """
         if not (self.path / ENVIRONMENT).exists():  # killed before anything was stored
             return
-        stored = self.environment().get("format", 1)
+        stored = self._read_environment().get("format", 1)
         if stored != FORMAT:
             age = "an earlier" if isinstance(stored, int) and stored < FORMAT else "a later"
             raise UserError(
@@ -223,6 +258,13 @@ class RunFolder:
         return UserError(
             f"{path}: {reason}; delete {' and '.join(stored)} there and train the run again from its start"
         )
+
+
+def code_of(spec: RunSpec) -> CodeVersion:
+    """Returns the version of the code that would make a run now."""
+    runs = [spec, *([spec.start.run] if spec.start else [])]
+    tasks, objectives = ({getattr(run, noun).kind for run in runs} for noun in ("task", "objective"))
+    return code_of_kinds(frozenset(tasks), frozenset(objectives), finetuned=spec.start is not None)
 
 
 def read_object(path: Path, remedy: str) -> Tree:

@@ -22,6 +22,7 @@ from lab.run.evaluation import Evaluator, selection_score, shared_evaluator
 from lab.run.files import FolderInUse
 from lab.run.finetuning import load_start_weights
 from lab.run.flat_adamw import SLOTS
+from lab.run.retraining import OtherCode, check_code, put_in_place, standing_result, training_folder
 from lab.run.spec import RunSpec, Start
 from lab.run.step import OptimiserStep, deterministic, learning_rate
 from lab.run.store import BEST, LAST, METRICS, TIMING, RunFolder
@@ -219,6 +220,7 @@ def train(
     progress: Progress = no_progress,
     start_progress: Progress = no_progress,
     source: str = "",
+    other_code: OtherCode = "refuse",
 ) -> Tree:
     """Trains a run, resumes it, or returns its result if it is complete.
 
@@ -227,24 +229,29 @@ def train(
         progress: called with the step after each evaluation.
         start_progress: the same for the run that a finetuning run starts from.
         source: the file that the spec comes from, named first in errors about it.
+        other_code: what to do with a stored run that other code made than is installed.
 
     Returns:
         The result of the run; if it diverges, {"status": "diverged", ...}.
 
     Raises:
+        OtherCodeError: other code made the stored run, and `other_code` is "refuse", or it made the run to start from.
         UserError: the spec cannot be built, or another process is training the run.
         WorkFailed: the disk is full, or the run to start from diverged.
     """
     torch.set_num_threads(1)
-    folder = RunFolder(Path(home), spec.identity)
-    if (result := folder.result()) is not None:
+    run = RunFolder(Path(home), spec.identity)
+    if (result := standing_result(run, other_code)) is not None:
         return result
     parts = assemble(spec, source)
-    with folder.locked(spec), deterministic(parts.device):
+    with run.locked(spec), deterministic(parts.device):
+        folder = training_folder(run, other_code)
         folder.write_environment(spec)
         digests = seed_digests(parts.network, next(training_batches(parts.task, spec, parts.device, 0)))
         if spec.start is not None and not (folder.path / LAST).exists():
-            load_start_weights(spec, parts.network, train_start(spec.start, Path(home), start_progress))
+            kept = folder is run and other_code in ("refuse", "keep")
+            start_weights = train_start(spec.start, Path(home), start_progress, other_code if kept else "renew")
+            load_start_weights(spec, parts.network, start_weights)
         try:
             result = TrainingRun(spec, folder, parts).train(progress)
         except Diverged as error:
@@ -253,24 +260,27 @@ def train(
         if spec.start is not None:
             result["start"] = spec.start.run.identity
         folder.write_result(result)
+        put_in_place(run)
     return result
 
 
-def train_start(start: Start, home: Path, progress: Progress) -> dict[str, Tensor]:
+def train_start(start: Start, home: Path, progress: Progress, other_code: OtherCode) -> dict[str, Tensor]:
     """Returns the weights that a finetuning run starts from.
 
     Their run is trained if it is not complete; if another process is training it, this one waits.
 
     Raises:
+        OtherCodeError: other code made the run, and `other_code` is "refuse" or "keep".
         WorkFailed: the run diverged.
     """
     while True:
         try:
-            result = train(start.run, home, progress)
+            result = train(start.run, home, progress, other_code=other_code)
             break
         except FolderInUse:
             time.sleep(WAIT_SECONDS)
     folder = RunFolder(home, start.run.identity)
+    check_code(folder)
     if result["status"] != "complete":
         raise WorkFailed(f"{folder.path}: the run to start from {result['status']}: {result['reason']}")
     return load_weights(folder, start.checkpoint)[0]

@@ -14,8 +14,8 @@ from generators.foundation.outside import note_once
 from lab.analysis.analysis import Row
 from lab.analysis.table import ANALYSES, analysis_of
 from lab.commands.options import DEFAULT_HOME, Checkpoint, Home, RunName
+from lab.commands.stored import open_run
 from lab.run.files import write_atomically
-from lab.run.stored_run import StoredRun
 
 
 def analyse_command(
@@ -31,9 +31,10 @@ def analyse_command(
     analysis = analysis_of(name, "lab analyse")
     if figure is not None:
         _check_figure(figure, name)
-    stored = StoredRun(home, run, checkpoint)
+    stored = open_run(home, run, checkpoint)
     result = analysis.analyse(stored)
     value = {"run": stored.folder.identity, "checkpoint": checkpoint, "step": stored.step, **result.tree()}
+    value["changed_code"] = stored.folder.changed_code()
     failures: list[str] = []
     if figure is not None:
         content, failures = _figure_of(name, result.rows)

@@ -1,0 +1,72 @@
+"""The version of the code that made a result: the digest of each part of it, compared with the code of today.
+
+A part is a module, with its digest, or a name that another package provides, with the class that its entry point leads
+to: {"lab.model.layers": "3f2a.../90c1...", "objective next_latent": "next_latent:NextLatent"}. Two results whose
+versions agree in every part that both have can have been made by one state of the code.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import entry_points
+
+from generators.foundation.kinds import GROUP_PREFIX
+from generators.foundation.source_code import find_source
+from generators.foundation.syntax import DIGITS
+
+CodeVersion = Mapping[str, str]
+"""Part -> its digest."""
+PARTS_LISTED = 4
+
+
+def module_versions(modules: Iterable[str]) -> dict[str, str]:
+    """Returns the version of modules as they are installed; those without a file are left out."""
+    sources = {name: find_source(name) for name in modules}
+    return {name: source.digest for name, source in sources.items() if source is not None}
+
+
+def provided_part(group: str, name: str) -> str:
+    """Returns the part for a name that another package provides through an entry point."""
+    return f"{group.removeprefix(GROUP_PREFIX)} {name}"
+
+
+def changed_parts(code: CodeVersion) -> list[str]:
+    """Returns the parts that are not installed as they were, in alphabetical order."""
+    return sorted(part for part, digest in code.items() if _is_changed(part, digest))
+
+
+def conflicting_parts(codes: Iterable[CodeVersion]) -> list[str]:
+    """Returns the parts that are not the same in all versions that have them, in alphabetical order."""
+    digests: dict[str, set[str]] = {}
+    for code in codes:
+        for part, digest in code.items():
+            digests.setdefault(part, set()).add(_meaning(digest))
+    return sorted(part for part, different in digests.items() if len(different) > 1)
+
+
+def version_digest(code: CodeVersion) -> str:
+    """Returns one digest of a whole version. Versions that differ in comments alone have the same."""
+    meanings = {part: _meaning(digest) for part, digest in code.items()}
+    return sha256(json.dumps(meanings, sort_keys=True).encode()).hexdigest()[:DIGITS]
+
+
+def parts_text(parts: list[str]) -> str:
+    """Returns the first few parts as text."""
+    more = len(parts) - PARTS_LISTED
+    return ", ".join(parts[:PARTS_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _meaning(digest: str) -> str:
+    """Returns the digest without that of the content, which comments change."""
+    return digest.rpartition("/")[2]
+
+
+@cache
+def _is_changed(part: str, digest: str) -> bool:
+    plural, space, name = part.partition(" ")
+    if space:
+        return digest not in [point.value for point in entry_points(group=f"{GROUP_PREFIX}{plural}", name=name)]
+    content, _, syntax = digest.partition("/")
+    source = find_source(part)
+    return source is None or (source.content_digest != content and source.syntax.digest != syntax)

@@ -1,0 +1,84 @@
+"""The code that makes a run: the modules that can change a number of it.
+
+The modules are those that the classes of the task and of the objective rest on through their imports, and those of the
+training loop, the optimiser step and the evaluation. Of this lab, only the folders and files below count: what reads,
+stores, reports or checks runs changes none of them. Of another package, all of its own modules count.
+"""
+
+from functools import cache
+from importlib.metadata import Distribution
+from typing import Any
+
+from generators.foundation.code_version import module_versions, provided_part
+from generators.foundation.kinds import SettingsRegistry
+from generators.foundation.source_code import import_closure
+from generators.table import TASKS
+from lab.objectives.table import OBJECTIVES
+
+ROOMS = ("generators", "lab")
+LOOP = "lab.run.training"
+COVERED = (
+    "generators.foundation.randomness",
+    "generators.material",
+    "generators.task",
+    "generators.tasks",
+    "lab.loss",
+    "lab.model",
+    "lab.objectives",
+    LOOP,
+    "lab.run.assembly",
+    "lab.run.evaluation",
+    "lab.run.step",
+)
+COVERED_IN_FINETUNING = "lab.run.finetuning"
+LEFT_OUT = ("lab.objectives.check", "lab.objectives.checks", "lab.objectives.table")
+"""Files among the covered that no run depends on."""
+
+
+@cache
+def code_of_kinds(tasks: frozenset[str], objectives: frozenset[str], *, finetuned: bool = False) -> dict[str, str]:
+    """Returns the version of the code that makes a run, as it is installed.
+
+    Args:
+        tasks: the kinds of its task, and of that of the run that it starts from.
+        objectives: the kinds of the objectives, likewise.
+        finetuned: whether the run starts from the weights of another one.
+    """
+    covered = (*COVERED, *([COVERED_IN_FINETUNING] if finetuned else []))
+    roots, packages, provided = {LOOP}, set(ROOMS), {}
+    for registry, kind in [*((TASKS, kind) for kind in tasks), *((OBJECTIVES, kind) for kind in objectives)]:
+        modules = defining_modules(registry, kind)
+        roots |= modules
+        packages |= {module.partition(".")[0] for module in modules}
+        if (package := registry.package(kind)) is not None:
+            packages |= top_level_names(package)
+            provided[provided_part(registry.group, kind)] = registry.outside[kind][0].value
+
+    def covers(module: str) -> bool:
+        if module.partition(".")[0] not in ROOMS:
+            return True
+        return is_under(module, covered) and not is_under(module, LEFT_OUT)
+
+    return module_versions(import_closure(roots, frozenset(packages), covers)) | provided
+
+
+def defining_modules(registry: SettingsRegistry, kind: str) -> set[str]:
+    """Returns the modules that define the class of a kind, its settings, and the classes that they extend."""
+    kinds: tuple[type[Any], ...] = (registry.find(kind, ""), registry.config_of(kind, ""))
+    general: tuple[type[Any], ...] = (registry.base, registry.config_base)
+    return {
+        ancestor.__module__
+        for extended, base in zip(kinds, general, strict=True)
+        for ancestor in extended.__mro__
+        if issubclass(ancestor, base)
+    }
+
+
+def top_level_names(package: Distribution) -> set[str]:
+    """Returns the names under which an installed package is imported, as far as it lists them."""
+    return set((package.read_text("top_level.txt") or "").split())
+
+
+def is_under(module: str, folders: tuple[str, ...]) -> bool:
+    """Tells whether a module is one of some modules, or in one of some packages."""
+    return any(module == folder or module.startswith(f"{folder}.") for folder in folders)

@@ -1,0 +1,23 @@
+"""Opens a stored run for a command that computes something from its weights."""
+
+from pathlib import Path
+
+from generators.foundation.options import note
+from lab.run.retraining import difference_text
+from lab.run.stored_run import StoredRun
+
+
+def open_run(home: Path, name: str, checkpoint: str) -> StoredRun:
+    """Returns a stored run; notes on standard error if other code trained it than computes with it now.
+
+    Raises:
+        UserError: no such run or checkpoint exists, or a file of it is damaged.
+    """
+    stored = StoredRun(home, name, checkpoint)
+    if changed := stored.folder.changed_code():
+        note(
+            f"run {stored.folder.identity} was trained by other code than is installed now "
+            f"({difference_text(stored.folder, changed)}): its weights are of the old code, and what is computed from "
+            "them of the new one; lab train --retrain trains it again"
+        )
+    return stored
