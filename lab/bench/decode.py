@@ -84,7 +84,7 @@ def measure_decoding(home: Path, progress: Progress) -> tuple[list[Tree], list[T
     speculation_rows, greedy_rows = [], []
     for name, (tree, drafts, split) in RUNS.items():
         spec = parse_spec({"seed": 0, **tree}, f"lab bench decode, {name}")
-        train(spec, home, training_progress(name, spec, progress))
+        train(spec, home, training_progress(name, spec, progress), other_code="renew")
         stored = StoredRun(home, spec.identity, "best")
         batch = stored.parts.task.batch(split, np.arange(SAMPLES))
         prompts, lengths, room = prompts_of(batch)

@@ -26,7 +26,7 @@ def attempt(request: RunRequest, home: Path) -> Outcome:
     while True:
         try:
             spec = parse_spec(request.tree, "the study's run")
-            result = train(spec, home)
+            result = train(spec, home, other_code="keep")
             if result["status"] == "complete":
                 take_analyses(request.analyses, home, spec.identity)
             return Outcome(result)
