@@ -9,9 +9,8 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
-from importlib.metadata import entry_points
 
-from generators.foundation.kinds import GROUP_PREFIX
+from generators.foundation.outside import GROUP_PREFIX, points_of
 from generators.foundation.source_code import find_source
 from generators.foundation.syntax import DIGITS
 
@@ -66,7 +65,8 @@ def _meaning(digest: str) -> str:
 def _is_changed(part: str, digest: str) -> bool:
     plural, space, name = part.partition(" ")
     if space:
-        return digest not in [point.value for point in entry_points(group=f"{GROUP_PREFIX}{plural}", name=name)]
+        points = points_of(f"{GROUP_PREFIX}{plural}")
+        return digest not in [point.value for point in points if point.name == name]
     content, _, syntax = digest.partition("/")
     source = find_source(part)
     return source is None or (source.content_digest != content and source.syntax.digest != syntax)

@@ -50,8 +50,8 @@ def code_of_kinds(tasks: frozenset[str], objectives: frozenset[str], *, finetune
         modules = defining_modules(registry, kind)
         roots |= modules
         packages |= {module.partition(".")[0] for module in modules}
-        if (package := registry.package(kind)) is not None:
-            packages |= top_level_names(package)
+        if kind not in registry.rows:
+            packages |= top_level_names(registry.package(kind))
             provided[provided_part(registry.group, kind)] = registry.outside[kind][0].value
 
     def covers(module: str) -> bool:
@@ -74,9 +74,12 @@ def defining_modules(registry: SettingsRegistry, kind: str) -> set[str]:
     }
 
 
-def top_level_names(package: Distribution) -> set[str]:
+def top_level_names(package: Distribution | None) -> set[str]:
     """Returns the names under which an installed package is imported, as far as it lists them."""
-    return set((package.read_text("top_level.txt") or "").split())
+    try:
+        return set((package and package.read_text("top_level.txt") or "").split())
+    except Exception:  # a damaged installation
+        return set()
 
 
 def is_under(module: str, folders: tuple[str, ...]) -> bool:
