@@ -77,7 +77,8 @@ def defining_modules(registry: SettingsRegistry, kind: str) -> set[str]:
 def top_level_names(package: Distribution | None) -> set[str]:
     """Returns the names under which an installed package is imported, as far as it lists them."""
     try:
-        return set((package and package.read_text("top_level.txt") or "").split())
+        listed = package.read_text("top_level.txt") if package else None
+        return set((listed or "").split())
     except Exception:  # a damaged installation
         return set()
 
