@@ -28,7 +28,9 @@ COVERED = (
     LOOP,
     "lab.run.assembly",
     "lab.run.evaluation",
+    "lab.run.flat_adamw",
     "lab.run.step",
+    "lab.run.training_data",
 )
 COVERED_IN_FINETUNING = "lab.run.finetuning"
 LEFT_OUT = ("lab.objectives.check", "lab.objectives.checks", "lab.objectives.table")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from generators.foundation.options import note
-from lab.run.retraining import difference_text
+from lab.run.other_code.standing import difference_text
 from lab.run.stored_run import StoredRun
 
 

@@ -9,7 +9,7 @@ from generators.foundation.errors import WorkFailed
 from generators.foundation.options import Assignments, Json, answer, note
 from lab.commands.options import DEFAULT_HOME, Home
 from lab.run.finetuning import meta_network
-from lab.run.retraining import changed_packages
+from lab.run.other_code.standing import OtherCode, changed_packages
 from lab.run.spec import RunSpec, read_spec
 from lab.run.store import RunFolder
 from lab.run.training import Progress, no_progress, train

@@ -22,7 +22,8 @@ from lab.run.evaluation import Evaluator, selection_score, shared_evaluator
 from lab.run.files import FolderInUse
 from lab.run.finetuning import load_start_weights
 from lab.run.flat_adamw import SLOTS
-from lab.run.retraining import OtherCode, check_code, put_in_place, standing_result, training_folder
+from lab.run.other_code.replacing import put_in_place, training_folder
+from lab.run.other_code.standing import OtherCode, check_code, standing_result
 from lab.run.spec import RunSpec, Start
 from lab.run.step import OptimiserStep, deterministic, learning_rate
 from lab.run.store import BEST, LAST, METRICS, TIMING, RunFolder

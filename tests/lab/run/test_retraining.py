@@ -10,7 +10,8 @@ import pytest
 
 from generators.foundation.errors import UserError
 from lab.run.files import json_bytes
-from lab.run.retraining import OtherCode, OtherCodeError, put_in_place, standing_result
+from lab.run.other_code.replacing import put_in_place
+from lab.run.other_code.standing import OtherCode, OtherCodeError, standing_result
 from lab.run.store import BEST, CODE, ENVIRONMENT, LAST, RESULT, RunFolder
 from lab.run.training import TrainingRun, train
 from tests.conftest import Lab, Spec

@@ -1,21 +1,13 @@
-"""Runs whose code changed after they were trained: whether their results stand, and how they are trained again.
+"""Whether the result of a stored run stands, or other code made it than is installed now, and the sentence for that."""
 
-A run that is trained again is trained in a folder within its own, `anew`. Its results stay readable until those of the
-new training are whole, and are then replaced: a kill at any moment leaves either of the two, or neither and `anew`,
-from which the next training puts the new ones in place.
-"""
-
-import shutil
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Literal
 
 from generators.foundation.code_version import changed_parts, parts_text
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
-from lab.run.files import make_folder
-from lab.run.store import BEST, ENVIRONMENT, LAST, METRICS, RESULT, TIMING, RunFolder
+from lab.run.store import LAST, RESULT, RunFolder
 
 OtherCode = Literal["refuse", "keep", "renew", "retrain"]
 """What training does with a stored run that other code made than is installed.
@@ -24,8 +16,6 @@ refuse: raises OtherCodeError. keep: a result stands, and what has not ended beg
 where the code is unknown. retrain: trains again even if the code is the same. Except by the last two, a run of unknown
 code is read and resumed like one of the same code.
 """
-DERIVED = ("analysis-*.json", "weights-*.safetensors")
-"""Files that follow from the weights of a run."""
 
 
 class OtherCodeError(UserError):
@@ -89,49 +79,3 @@ def changed_packages(folder: RunFolder) -> dict[str, tuple[str, str]]:
 
 OWN_KEYS = {"format", "torch", "numpy", "python", "system", "processor", "threads"}
 """Keys of environment.json that are not packages of a task or an objective."""
-
-
-def training_folder(folder: RunFolder, other_code: OtherCode) -> RunFolder:
-    """Returns the folder in which a run is trained: its own, or `anew` while it has a result of other code.
-
-    The caller holds the lock of the run's folder. Checkpoints of other code are deleted.
-    """
-    if folder.anew.result() is not None:
-        put_in_place(folder)
-    elif (folder.path / RESULT).exists() and standing_result(folder, other_code) is None:
-        make_folder(folder.anew.path)
-        clear_unless_resumable(folder.anew, other_code)
-        return folder.anew
-    clear_unless_resumable(folder, other_code)
-    return folder
-
-
-def clear_unless_resumable(folder: RunFolder, other_code: OtherCode) -> None:
-    """Deletes the checkpoints and logs of a run that has not ended, if other code began it."""
-    if (folder.path / RESULT).exists() or not (folder.path / LAST).exists():
-        return
-    unknown = folder.code() is None and other_code in ("renew", "retrain")
-    if unknown or folder.changed_code():
-        delete(folder, LAST, BEST, *DERIVED, METRICS, TIMING, ENVIRONMENT)
-
-
-def put_in_place(folder: RunFolder) -> None:
-    """Replaces the results of a run by those of the training that ended in `anew`, if any did.
-
-    What follows from the old weights goes first, then the old result, and the new result comes last.
-    """
-    anew = folder.anew
-    if not (anew.path / RESULT).exists():
-        return
-    if (folder.path / RESULT).exists():
-        delete(folder, *DERIVED, LAST, BEST, RESULT)
-    for path in sorted(anew.path.iterdir(), key=lambda path: path.name == RESULT):
-        path.replace(folder.path / path.name)
-    shutil.rmtree(anew.path)
-
-
-def delete(folder: RunFolder, *patterns: str) -> None:
-    """Deletes the files of a run that match patterns, in their order."""
-    for pattern in patterns:
-        for path in sorted(Path(folder.path).glob(pattern)):
-            path.unlink()
