@@ -1,4 +1,4 @@
-"""Whether the result of a stored run stands, or other code made it than is installed now, and the sentence for that."""
+"""Decides whether the result of a stored run stands, or other code made it than is installed now, and words it."""
 
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -10,7 +10,7 @@ from generators.foundation.settings import Tree
 from lab.run.store import LAST, RESULT, RunFolder
 
 OtherCode = Literal["refuse", "keep", "renew", "retrain"]
-"""What training does with a stored run that other code made than is installed.
+"""The treatment of a stored run that other code made than is installed.
 
 refuse: raises OtherCodeError. keep: a result stands, and what has not ended begins again. renew: trains again, also
 where the code is unknown. retrain: trains again even if the code is the same. Except by the last two, a run of unknown
