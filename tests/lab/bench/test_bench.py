@@ -17,7 +17,7 @@ from lab.bench import decode
 from lab.bench.data import measure_task
 from lab.bench.decode import measure_decoding, speculation_row
 from lab.bench.loss import LossBench, loss_rows, measure_losses
-from lab.bench.train import TrainBench, measure_training, training_row
+from lab.bench.train import DenseShape, TrainBench, dense_rows, measure_training
 from lab.decoding.decoder import Decoded
 from lab.run.step import OptimiserStep
 from lab.run.training import STEPS_DRAWN_AT_ONCE
@@ -90,31 +90,30 @@ def test_losses_are_compared_with_joint_at_the_same_n_and_with_themselves_at_the
     assert rows[1, "chunked"]["time_to_joint"] == 2
 
 
-def test_steps_are_compared_in_the_direction_that_each_ratio_names() -> None:
+def test_a_step_is_compared_with_others_of_the_same_turn_and_below_1_is_faster() -> None:
     seconds = {
-        "ours n=1 eager": [0.010],
-        "ours n=1 compiled": [0.008],
-        "ours n=4 eager": [0.012],
-        "ours n=4 compiled": [0.010],
-        "transformers eager": [0.020],
-        "transformers compiled": [0.006],
-        "floor": [0.004],
+        "ours n=1 fp32 eager": [0.010, 0.1],
+        "ours n=4 fp32 eager": [0.012, 0.13],
+        "ours n=1 fp32 compiled": [0.008, 0.08],
+        "transformers eager": [0.020, 0.2],
+        "transformers compiled": [0.006, 0.06],
+        "plain GPT compiled": [0.016, 0.16],
+        "floor": [0.004, 0.04],
     }
-    row = training_row(64, (1, 2, 4), seconds)
-    milliseconds = row.pop("milliseconds")
-    assert milliseconds == pytest.approx({name: 1e3 * turns[0] for name, turns in seconds.items()})
-    assert row == pytest.approx(
+    rows = {row.pop("step"): row for row in dense_rows(DenseShape(width=64), seconds)}
+    assert rows["ours n=1 fp32 compiled"] == pytest.approx(
         {
             "width": 64,
-            "faster_than_transformers_eager": 2.5,
-            "eager_faster_than_transformers_eager": 2.0,
-            "faster_than_transformers_compiled": 0.75,
-            "share_of_floor": 0.5,
-            "eager_share_of_floor": 0.4,
-            "cost_of_heads": 1.25,
-            "eager_cost_of_heads": 1.2,
+            "milliseconds": 44,
+            "to_transformers_eager": 0.4,
+            "to_transformers_compiled": 4 / 3,
+            "to_plain_gpt_compiled": 0.5,
+            "to_floor": 2,
+            "to_first_n": 1,
         }
     )
+    assert rows["ours n=4 fp32 eager"]["to_first_n"] == pytest.approx(1.25)
+    assert "to_first_n" not in rows["transformers eager"]
 
 
 def test_the_realised_share_of_drafts_is_the_speed_up_over_tokens_per_forward() -> None:
@@ -148,15 +147,14 @@ def test_peak_memory_grows_with_n_for_the_joint_loss_and_not_for_the_chunked_one
 
 @pytest.mark.slow
 def test_bench_train_times_every_contender() -> None:
-    bench = TrainBench(widths=(16,), heads=(1, 2), layers=3, samples=2, length_tokens=16, turns=2)
-    (row,) = measure_training(bench)
-    assert set(row["milliseconds"]) == {
-        *(f"ours n={n} {kind}" for n in (1, 2) for kind in ("eager", "compiled")),
-        "transformers eager",
-        "transformers compiled",
+    shape = DenseShape(width=16, heads=(1, 2), layers=3, length_tokens=16)
+    rows = measure_training(TrainBench(shapes=(shape,), precisions=("fp32",), samples=2, turns=2))
+    assert {row["step"] for row in rows} == {
+        *(f"ours n={n} fp32 {kind}" for n in (1, 2) for kind in ("eager", "compiled")),
+        *(f"{peer} {kind}" for peer in ("transformers", "plain GPT") for kind in ("eager", "compiled")),
         "floor",
     }
-    assert all(value > 0 for value in row["milliseconds"].values())
+    assert all(row["milliseconds"] > 0 for row in rows)
 
 
 @pytest.mark.slow
