@@ -20,7 +20,7 @@ from lab.bench.loss import LossBench, loss_rows, measure_losses
 from lab.bench.train import DenseShape, TrainBench, dense_rows, measure_training
 from lab.decoding.decoder import Decoded
 from lab.run.step import OptimiserStep
-from lab.run.training import STEPS_DRAWN_AT_ONCE
+from lab.run.training_data import STEPS_DRAWN_AT_ONCE
 from tests.conftest import Lab
 
 
