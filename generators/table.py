@@ -27,6 +27,6 @@ def build_task(config: TaskConfig) -> Task:
     """Builds the task of a configuration. A task never changes, so all runs of one process share it.
 
     Raises:
-        UserError: the settings, or a file that they name, do not give a task.
+        UserError: the task cannot be built from these settings, or from a file that they name.
     """
     return cast(Task, TASKS.find(config.kind, "settings")(config))

@@ -38,7 +38,7 @@ COMMANDS = {
     "analyse": ("reports.commands.analyse:analyse_command", "analyse a stored run: attention, probes, decoding, cost"),
     "export": ("lab.commands.export:export_command", "write a stored run as a Hugging Face transformers folder"),
     "bench": ("lab.commands.bench:bench_app", "measure speed and memory against baselines"),
-    "doctor": ("lab.commands.doctor:doctor_command", "show what this machine has and test that the lab works on it"),
+    "doctor": ("lab.commands.doctor:doctor_command", "show this machine's hardware and packages, test the lab on it"),
 }
 """Name -> "module:function" or, with subcommands, "module:group" of a typer app; and one line of help."""
 PASS_THROUGH = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}

@@ -204,7 +204,7 @@ def llama_config(network: Objective, model: ModelConfig, vocabulary_size: int, l
 
 
 def tokenizer_files(task: Task) -> dict[str, bytes]:
-    """Returns the files of a tokenizer of bytes, or of one that splits at spaces; none if it could not read a sample.
+    """Returns the files of a tokenizer of bytes, or of one that splits at spaces if that one can encode a sample.
 
     A tokenizer that splits at spaces is written only if it encodes a sample, as the task prints it, to the sample's
     tokens. It gives unknown words an id after the vocabulary, for which the model has no embedding.

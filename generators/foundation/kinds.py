@@ -39,7 +39,7 @@ class Registry:
     """A table of classes by name: the rows of this lab and the entry points of other packages.
 
     Args:
-        noun: what a row is, for error messages ("analysis").
+        noun: the word for a row in error messages ("analysis").
         rows: name -> "module:Class", the classes of this lab.
         base: the class that every row must be a subclass of.
         plural: the noun in the name of the entry point group ("analyses" for `mtp_lab.analyses`).

@@ -1,13 +1,13 @@
 """Memory and time of a training step of a run, compared with the next-token model of the same size.
 
 Paper, section 2 and table S5: forward and backward passes head by head keep peak memory at that of one head, O(V + d)
-instead of O(nV + d), and n = 2 and 4 take 1.07 and 1.22 times as long as n = 1 at 0.3B parameters, and less in
-larger models.
+instead of O(nV + d), and n = 2 and 4 take 1.07 and 1.22 times as long as n = 1 at 0.3B parameters, with smaller
+factors for larger models.
 
-    peak      the most bytes held at once during a forward and backward pass on the run's first batch, beyond the model
-              and its gradients; for the run's own loss and for each of the three losses. On a CPU, torch's profiler
-              records every allocation, so the count is exact and repeatable; elsewhere it is the device's own. The
-              optimiser's two moments are not included.
+    peak      the maximum number of bytes held during a forward and backward pass on the run's first batch, above the
+              model and its gradients; for the run's own loss and for each of the three losses. On a CPU, torch's
+              profiler records every allocation, so the count is exact and repeatable; elsewhere it is the device's
+              own. The optimiser's two moments are not included.
     time      wall seconds of a whole optimiser step with the run's own loss. The two models alternate, and the ratio
               is the median over turns of the ratio within a turn. It differs between machines, and a little between
               repetitions.

@@ -40,13 +40,13 @@ def time_drafts(
     temperature: float = 0.0,
     seed: int = 0,
 ) -> dict[int, TimedDecoding]:
-    """Continues each prompt by `count` tokens with every draft length k in `drafts` and with 1, taking turns.
+    """Continues each prompt by `count` tokens with every draft length k in `drafts` and with 1, in alternation.
 
     Returns:
         k -> the continuations and their time.
 
     Raises:
-        UserError: as `decode` does.
+        UserError: for the reasons of `decode`.
     """
     require_cacheable(network, prompts[:, : int(lengths.max())], max(drafts))
     device = network.trunk.embed_tokens.weight.device

@@ -12,7 +12,7 @@ try:
     import fcntl
 except ImportError:
     raise UserError(
-        "the lab trains on Linux and macOS, because it locks files and stops workers by POSIX calls; "
+        "the lab trains on Linux and macOS, because it uses POSIX calls to lock files and to stop workers; "
         "on Windows run it in WSL"
     ) from None
 

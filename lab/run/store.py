@@ -137,14 +137,14 @@ class RunFolder:
         write_atomically(self.path / ENVIRONMENT, json_bytes(environment))
 
     def environment(self) -> Tree:
-        """Reads the versions and the machine of the run; empty where it never started."""
+        """Reads the versions and the machine of the run; returns an empty dictionary if the run never started."""
         return {key: value for key, value in self._read_environment().items() if key != CODE}
 
     def code(self) -> CodeVersion | None:
         """Reads the version of the code that makes the run.
 
         Returns:
-            None where it is unknown: the run never started, or an earlier version of the lab began it.
+            None if it is unknown, because the run never started or an earlier version of the lab began it.
         """
         code = self._read_environment().get(CODE)
         whole = isinstance(code, dict) and all(isinstance(digest, str) for digest in code.values())

@@ -44,7 +44,7 @@ def analyse_command(
             value["figure"] = str(figure)
     answer(value, as_json, "\n".join(result.lines))
     if failures:
-        raise WorkFailed(f"--figure {figure}: it lacks what could not be drawn, as said above")
+        raise WorkFailed(f"--figure {figure}: the figure lacks the parts that could not be drawn (see above)")
 
 
 def _check_figure(path: Path, name: str) -> None:

@@ -3,8 +3,8 @@
 import re
 
 READ_ONLY = (
-    "This page only shows what is stored: nothing can be created, renamed, edited or deleted here. Settings that do "
-    "not vary are user attributes of a trial, since a setting that never varied has no importance."
+    "This dashboard is read-only: nothing can be created, renamed, edited or deleted here. Settings that do not vary "
+    "are user attributes of a trial, because they have no importance that could be computed."
 )
 
 

@@ -92,7 +92,7 @@ def read_only(application: WSGIApplication, render_report: RenderReport) -> WSGI
         if urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname not in (HOST, "localhost"):
             return refuse(start, "403 Forbidden", f"request this page as http://{HOST}")
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return refuse(start, "405 Method Not Allowed", "this dashboard only reads; it changes nothing stored")
+            return refuse(start, "405 Method Not Allowed", "this dashboard is read-only")
         if path.startswith(PAGES_PATH):
             return without_controls(application, environ, start)
         if not path.startswith(REPORTS_PATH):

@@ -73,7 +73,7 @@ def check_drawn(failures: list[str]) -> None:
     """
     if failures:
         count = plural(len(failures), "exhibit")
-        raise WorkFailed(f"{count} of other packages could not be drawn, as said above; everything else was written")
+        raise WorkFailed(f"{count} of other packages could not be drawn (see above); everything else was written")
 
 
 def drawn_on(

@@ -88,7 +88,7 @@ def cautions(results: Results) -> list[str]:
     if study.scale == SMOKE:
         sentences.append("Scale smoke only shows that the study runs. Its numbers mean nothing.")
     if study.seeds < SEEDS_MINIMUM:
-        sentences.append(f"{plural(study.seeds, 'seed')} per cell. A verdict needs at least {SEEDS_MINIMUM}.")
+        sentences.append(f"Each cell has {plural(study.seeds, 'seed')}; a verdict needs at least {SEEDS_MINIMUM}.")
     if results.ended < study.runs:
         sentences.append(_progress(results))
     gone = int(results.runs.loc[results.runs["status"] == COMPLETE, "train_seconds"].isna().sum())
@@ -113,8 +113,8 @@ def cautions(results: Results) -> list[str]:
     if SEEDS_MINIMUM <= study.seeds < SEEDS_PLENTY:
         sentences.append(f"{study.seeds} seeds per cell detect only effects larger than the scatter between seeds.")
     sentences += [
-        f"In {trial.cell} the chosen trial scored {trial.score:.3f} on validation, the confirming seeds "
-        f"{trial.low:.3f} to {trial.high:.3f}: its setting may have been chosen by luck."
+        f"In {trial.cell}, the chosen trial scored {trial.score:.3f} on validation and the confirming seeds "
+        f"{trial.low:.3f} to {trial.high:.3f}, so its setting may have been chosen by luck."
         for trial in lucky_trials(results)
     ]
     return sentences

@@ -29,7 +29,7 @@ RunLimit = Annotated[
     typer.Option(metavar="SECONDS", help="above 0; a run that takes longer is terminated and counts as failed"),
 ]
 Address = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="the head of an existing Ray cluster")]
-GpusPerRun = Annotated[float | None, typer.Option(min=0, help="on Ray: 0.25 lets four runs share a GPU")]
+GpusPerRun = Annotated[float | None, typer.Option(min=0, help="GPUs per run on Ray; 0.25 lets four runs share one")]
 ExecutorSettings = Annotated[
     list[str] | None,
     typer.Option("--executor-set", metavar="KEY=VALUE", help="a setting of an executor from another package"),

@@ -82,7 +82,7 @@ def run_study(
 
 
 def run_collection(name: str, scale: str, assignments: list[str], choice: ExecutorChoice, as_json: bool) -> None:
-    """Runs every study of a collection and prints how many claims have which verdict."""
+    """Runs every study of a collection and prints the number of claims with each verdict."""
     from studies.judging.judgement import sentence
     from studies.running import run_collection as running
     from studies.running.run_study import StudyResult

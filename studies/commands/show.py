@@ -16,7 +16,7 @@ def show_command(
     name: StudyName,
     scale: Scale = "cpu",
     assignments: Assignments = None,
-    probe: Annotated[bool, typer.Option(help="time a few steps here, to estimate how long the study takes")] = True,
+    probe: Annotated[bool, typer.Option(help="time a few steps here to estimate the duration of the study")] = True,
     flops_rate: Annotated[
         float | None,
         typer.Option(

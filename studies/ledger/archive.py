@@ -110,7 +110,7 @@ def examine(path: Path, files: dict[PurePosixPath, bytes], study: str, scale: st
                 continue
             result = _record(path, ResultRecord, contents, f"runs/{run.identity}/{RESULT}")
             if result.run != run.identity or f"runs/{run.identity}/{SPEC}" not in contents:
-                raise UserError(f"{path}: runs/{run.identity}: is not the run it should be; nothing is unpacked")
+                raise UserError(f"{path}: runs/{run.identity}: does not hold the run of that name; nothing is unpacked")
 
 
 class ResultRecord(Record):

@@ -33,7 +33,7 @@ def is_from(folder: StudyFolder, source: Path) -> bool:
 
 
 def origin_text(folder: StudyFolder) -> str:
-    """Returns where a stored study came from, as an error message names it."""
+    """Returns the origin of a stored study, worded for error messages."""
     origin = folder.read_state().origin
     if origin:
         return os.path.relpath(folder.home.resolve() / origin)

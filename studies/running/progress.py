@@ -60,7 +60,7 @@ class Reporter:
         note(f"{self.trained} runs trained in {time.monotonic() - self.started:.0f} s")
 
     def show(self, event: RunEvent) -> None:
-        """Shows a run that ended; outside a terminal, only one that was trained."""
+        """Shows a run that ended; outside a terminal, it does not show runs that were taken from the store."""
         self.trained += event.trained
         left = self.time_left(event)
         description = describe(event.run)

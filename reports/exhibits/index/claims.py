@@ -29,7 +29,7 @@ class AllClaims(IndexExhibit):
 
     def table(self) -> Table:
         """Returns the claims in the order of the chapters."""
-        table = Table("Every claim: the paper's figure and the one measured here", list(COLUMNS))
+        table = Table("Every claim, with the paper's figure and the effect measured here", list(COLUMNS))
         for line in self.source:
             judgement, planned = line.judgement, line.study.seeds
             seeds = len(judgement.by_seed)

@@ -82,6 +82,6 @@ def covering(cells: list[Cell], together: int) -> list[Cell]:
 
 
 def network_settings(spec: RunSpec) -> str:
-    """Returns the settings that decide a run's network: two specs that share them differ in training alone."""
+    """Returns the settings that determine a run's network; specs with the same ones differ only in training."""
     start = spec.start and (spec.start.freeze, network_settings(spec.start.run))
     return repr((spec.task, spec.model, spec.objective, start))

@@ -117,7 +117,7 @@ def test_the_note_has_question_verdicts_and_report_with_all_markup_escaped(store
     assert f"**SUPPORTED** {claim}" in note
     assert "28 of 28 runs of the whole study ended, 0 failed." in note
     assert "its value is accuracy on test; only these runs count for a verdict" in note
-    assert "This page only shows what is stored: nothing can be created, renamed, edited or deleted here." in note
+    assert "This dashboard is read-only: nothing can be created, renamed, edited or deleted here." in note
     assert "](/reports/small/cpu)" in note
     assert study.user_attrs["report"] == "/reports/small/cpu"
 

@@ -134,7 +134,7 @@ def test_a_command_writes_everything_else_names_what_failed_and_exits_with_1(
     assert json.loads(done.stdout)["failed_exhibits"] == [sentence]
     assert done.stderr.splitlines() == [
         sentence,
-        "lab: 1 exhibit of other packages could not be drawn, as said above; everything else was written",
+        "lab: 1 exhibit of other packages could not be drawn (see above); everything else was written",
     ]
     text = PageReader(path.read_text()).text
     assert f"Mine {sentence}" in text

@@ -56,7 +56,7 @@ def test_runs_whose_folders_are_gone_keep_their_scores_and_are_counted(store: St
 def test_thin_evidence_is_named_only_where_it_is_thin(store: StudyStore, usual_store: StoredStudy) -> None:
     assert cautions_of(store(scale="smoke")) == [
         "Scale smoke only shows that the study runs. Its numbers mean nothing.",
-        "2 seeds per cell. A verdict needs at least 5.",
+        "Each cell has 2 seeds; a verdict needs at least 5.",
     ]
     text = text_of(usual_store)
     assert "5 seeds per cell detect only effects larger than the scatter between seeds." in text
@@ -70,7 +70,7 @@ def test_a_trial_that_no_seed_reproduces_may_be_luck(store: StudyStore) -> None:
         return usual_outcome(cell, phase, number)
 
     (caution,) = [caution for caution in cautions_of(store(outcomes)) if "by luck" in caution]
-    assert "In width=8 n=2 the chosen trial scored" in caution
+    assert "In width=8 n=2, the chosen trial scored" in caution
 
 
 def test_arms_that_do_not_exceed_the_shortcut_are_named(store: StudyStore, usual_store: StoredStudy) -> None:

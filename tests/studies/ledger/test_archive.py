@@ -116,7 +116,7 @@ def test_an_archive_that_is_not_a_whole_study_is_refused(home: Path, tmp_path: P
         ({study: elsewhere}, "is of another study"),
         ({ledger: b'{"cells": 3}'}, "is not a whole study"),
         ({result: None}, "is not a whole study"),
-        ({result: b'{"run": "0123456789abcdef"}'}, "is not the run it should be"),
+        ({result: b'{"run": "0123456789abcdef"}'}, "does not hold the run of that name"),
         ({result: b"{"}, "result.json: not valid JSON"),
     ):
         members = {member: data for member, data in (whole | changed).items() if data is not None}
