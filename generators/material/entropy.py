@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generators.foundation.randomness import Floats as Floats
+from generators.foundation.randomness import Floats
 
 
 @dataclass(frozen=True)

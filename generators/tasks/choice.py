@@ -35,8 +35,8 @@ import numpy as np
 from pydantic import Field
 
 from generators.foundation.errors import UserError
-from generators.foundation.randomness import Integers, Stream, sample_keys
-from generators.material.entropy import EntropyEstimate, Floats, entropy, exactly
+from generators.foundation.randomness import Floats, Integers, Stream, sample_keys
+from generators.material.entropy import EntropyEstimate, entropy, exactly
 from generators.protocols import ChoicePoints
 from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples
 

@@ -35,8 +35,8 @@ import numpy as np
 from pydantic import Field
 
 from generators.foundation.errors import UserError
-from generators.foundation.randomness import Integers, Stream, sample_keys
-from generators.material.entropy import EntropyEstimate, Floats, averaged, entropy, exactly, pair_entropies
+from generators.foundation.randomness import Floats, Integers, Stream, sample_keys
+from generators.material.entropy import EntropyEstimate, averaged, entropy, exactly, pair_entropies
 from generators.protocols import Information
 from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples
 

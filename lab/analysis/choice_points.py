@@ -43,7 +43,7 @@ from lab.analysis.estimators.choice_weight import (
     prediction_heads,
     theoretical_weight,
 )
-from lab.analysis.estimators.intervals import ratio_of_sums, t_interval, t_ratio
+from lab.analysis.estimators.intervals import ratio_of_sums, t_interval
 from lab.analysis.estimators.unlabelled_choice_points import CHOICE, add_unlabelled_choice_points
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
@@ -259,9 +259,9 @@ def add_usefulness(parts: GradientParts, findings: Findings) -> None:
         "further": ("heads after the first", further),
     }
     for short, (kind, values) in shares.items():
-        findings.add("share", "share of the useful gradient", t_ratio(values, total), **{"class": kind})
+        findings.add("share", "share of the useful gradient", ratio_of_sums(values, total, few=True), **{"class": kind})
         findings.measures[f"useful_share_{short}"] = float(values.mean() / total.mean())
-    share, low, high = t_ratio(counted, total)
+    share, low, high = ratio_of_sums(counted, total, few=True)
     findings.lines.append(
         "A small step along the gradient lowers head 1's loss on other samples. Of that decrease, "
         f"{share:.1%} ({low:.1%} to {high:.1%}) comes from predictions of a consequential choice or of a token it "

@@ -23,8 +23,7 @@ from typing import ClassVar
 import numpy as np
 
 from generators.foundation.errors import UserError
-from generators.foundation.randomness import Integers
-from generators.material.entropy import Floats
+from generators.foundation.randomness import Floats, Integers
 from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo
 from lab.analysis.estimators.intervals import ratio_of_sums
 from lab.analysis.findings import Interval, interval_text

@@ -34,9 +34,8 @@ import torch
 from torch import Tensor
 
 from generators.foundation.errors import UserError
-from generators.foundation.randomness import Integers
+from generators.foundation.randomness import Floats, Integers
 from generators.foundation.settings import Tree
-from generators.material.entropy import Floats
 from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo, Row
 from lab.analysis.estimators.attention import (
     attention_blocks,
@@ -46,6 +45,7 @@ from lab.analysis.estimators.attention import (
     count_hits_without_each_head,
     samples_at_once,
 )
+from lab.analysis.estimators.intervals import ratio_of_sums
 from lab.analysis.estimators.skill_formation import FORMED_ABOVE, find_formation
 from lab.model.batches import to_device
 from lab.objectives.llama_path import require_layer_by_layer
@@ -59,7 +59,6 @@ BLOCK_MINIMUM = 4
 """The fewest tokens in a block that leave something to attend to."""
 SAMPLES = 256
 """The most validation samples."""
-NORMAL_95 = 1.959964
 SEED = 20220924
 
 Aim = Callable[[Tensor, Tensor], Tensor]
@@ -257,12 +256,9 @@ def formation_findings(log: list[Tree]) -> tuple[list[Row], list[str]]:
 
 def share_of(totals_B: Floats, counts_B: Floats) -> Row:
     """Returns the ratio of the sums of two numbers of each sample, with its interval if there are several samples."""
-    samples, counted = len(counts_B), float(counts_B.sum())
-    value = float(totals_B.sum()) / counted
-    if samples < 2:
-        return {"value": value}
-    half = NORMAL_95 * float((totals_B - value * counts_B).std(ddof=1)) * samples**0.5 / counted
-    return {"value": value, "low": value - half, "high": value + half}
+    if len(counts_B) < 2:
+        return {"value": float(totals_B.sum() / counts_B.sum())}
+    return dict(zip(("value", "low", "high"), ratio_of_sums(totals_B, counts_B), strict=True))
 
 
 def share_text(row: Row) -> str:

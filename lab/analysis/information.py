@@ -32,8 +32,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from generators.foundation.randomness import Integers
-from generators.material.entropy import Floats
+from generators.foundation.randomness import Floats, Integers
 from generators.protocols import KnownInformation
 from generators.task import Task
 from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo, Row
@@ -49,6 +48,7 @@ from lab.analysis.estimators.entropies import (
     estimate_source,
     excess_over_source,
 )
+from lab.analysis.estimators.intervals import NORMAL_95
 from lab.analysis.estimators.pair_contexts import (
     HeldOutPlaces,
     PairTerms,
@@ -66,7 +66,6 @@ SAMPLES_AT_ONCE = 64
 TOKENS_LISTED = 8
 TOKEN_COUNT_MINIMUM = 20
 """The fewest pairs that contain a token for it to be listed."""
-NORMAL_95 = 1.96
 NAMES = ("entropy_next", "entropy_after", "entropy_next_given_after", "entropy_after_given_next", "mutual_information")
 RELATIVE_NAMES = ("cross_entropy_next", "cross_entropy_after", "cross_entropy_next_given_after",
                   "cross_entropy_after_given_next", "relative_information")  # fmt: skip

@@ -31,7 +31,8 @@ from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from generators.task import Batch, Task
 from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo, Row
-from lab.analysis.estimators.linear_probes import ProbeData, clustered_mean, fit_probe
+from lab.analysis.estimators.intervals import mean_over_samples
+from lab.analysis.estimators.linear_probes import ProbeData, fit_probe
 from lab.analysis.findings import interval_text
 from lab.model.layers import Block
 from lab.objectives.llama_path import require_layer_by_layer
@@ -44,6 +45,8 @@ SAMPLES = 512
 POSITIONS = 8192
 """Positions of these samples to fit to, and to score on."""
 POSITIONS_MINIMUM = 64
+SCORED_SAMPLES_MINIMUM = 2
+"""An interval needs more than one sample."""
 VOCABULARY_MAXIMUM = 260
 """Bytes, and a few more tokens."""
 SAMPLES_AT_ONCE = 64
@@ -91,8 +94,8 @@ class LookaheadAnalysis(Analysis):
         if not measures:
             raise UserError(
                 f"run {run.folder.identity}: analysis lookahead needs {POSITIONS_MINIMUM} targets two tokens ahead in "
-                f"{SAMPLES} samples, and task {task.config.kind} has fewer; raise task.validation_samples and "
-                "task.test_samples"
+                f"{SAMPLES} samples, and {SCORED_SAMPLES_MINIMUM} test samples that have any; task {task.config.kind} "
+                "has fewer; raise task.validation_samples and task.test_samples"
             )
         return self.result(Findings(rows, measures, sentences(rows, list(fitting.latents), last)))
 
@@ -209,7 +212,9 @@ def probe_places(fitting: LatentPositions, scoring: LatentPositions, classes: in
 
     for lag in LAGS:
         sample_N = probe_data(scoring, lag, None, token=False).sample_N
-        if min(len(sample_N), len(probe_data(fitting, lag, None, token=False).sample_N)) < POSITIONS_MINIMUM:
+        samples, sample = np.unique(sample_N.cpu().numpy(), return_inverse=True)
+        targets = min(len(sample), len(probe_data(fitting, lag, None, token=False).sample_N))
+        if targets < POSITIONS_MINIMUM or len(samples) < SCORED_SAMPLES_MINIMUM:
             continue
         token_nats_N, token_hits_N = scores(lag, None, token=True)
         values = {CURRENT_TOKEN: {"nats": token_nats_N, "accuracy": token_hits_N}}
@@ -222,7 +227,8 @@ def probe_places(fitting: LatentPositions, scoring: LatentPositions, classes: in
                 values[place] |= {"plain": plain_N, "control": control_N, "selectivity": plain_N - control_N}
         for place, quantities in values.items():
             for quantity, values_N in quantities.items():
-                value, low, high = clustered_mean(values_N, sample_N)
+                scores_N = values_N.double().cpu().numpy()
+                value, low, high = mean_over_samples(scores_N, np.ones(len(sample), bool), sample)
                 rows.append(
                     {"place": place, "lag": lag, "quantity": quantity, "value": value, "low": low, "high": high}
                 )

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators.foundation.randomness import Integers
-from generators.material.entropy import Floats
+from generators.foundation.randomness import Floats, Integers
 from generators.material.items import Items, choice_accuracy, exact_match, rouge_l
 from lab.decoding.decoder import decode
 from lab.run.assembly import RunParts

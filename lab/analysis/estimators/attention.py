@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generators.material.entropy import Floats
+from generators.foundation.randomness import Floats
 from lab.model.layers import Block, rotate
 from lab.objectives.objective import Objective
 from lab.run.evaluation import SAMPLES_AT_ONCE

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from generators.material.entropy import Floats
+from generators.foundation.randomness import Floats
 from generators.task import Batch, Mask
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective

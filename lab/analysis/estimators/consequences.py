@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from generators.foundation.randomness import Integers
-from generators.material.entropy import Floats
+from generators.foundation.randomness import Floats, Integers
 from generators.task import Batch, Mask
 from lab.objectives.objective import Objective
 

@@ -9,22 +9,20 @@ I_p||q = H(p_X,q_X) + H(p_Y,q_Y) - H(p,q) as the last. For both, and token by to
     H(X) + H(Y) = H(X|Y) + 2 I(X;Y) + H(Y|X).
 
 A mean over contexts is weighted. Its 95% interval is Student's t on the sums of whole samples, whose contexts are not
-independent (the ratio estimator with its linearised variance; Cochran 1977, section 6.3).
+independent.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp, stdtrit
+from scipy.special import logsumexp
 
-from generators.foundation.randomness import Integers
-from generators.material.entropy import Floats
+from generators.foundation.randomness import Floats, Integers
+from lab.analysis.estimators.intervals import ratio_of_sums
 
 TERMS = ("H(X)", "H(Y)", "H(X|Y)", "H(Y|X)", "I(X;Y)")
 NEXT, AFTER, NEXT_GIVEN_AFTER, AFTER_GIVEN_NEXT, MUTUAL = range(len(TERMS))
-TAIL = 0.025
-"""The probability outside of an interval at each end."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,11 @@ class WeightedContexts:
     def mean(self, values: Floats, where: NDArray[np.bool_] | slice = slice(None)) -> ContextMean:
         """Returns the weighted mean of values [N], or of those that a mask [N] selects."""
         values, weights = values[where], self.weights[where]
-        total = weights.sum()
-        value = float(weights @ values / total)
         _, sample = np.unique(self.samples[where], return_inverse=True)
-        sums = np.bincount(sample, weights * (values - value)) / total
-        if (size := len(sums)) < 2:
-            return ContextMean(value, None, None, len(values))
-        half = float(stdtrit(size - 1, 1 - TAIL) * np.sqrt(size / (size - 1) * (sums @ sums)))
-        return ContextMean(value, value - half, value + half, len(values))
+        sums, totals = (np.bincount(sample, weighted).astype(np.float64) for weighted in (weights * values, weights))
+        if len(sums) < 2:
+            return ContextMean(float(sums[0] / totals[0]), None, None, len(values))
+        return ContextMean(*ratio_of_sums(sums, totals, few=True), len(values))
 
 
 @dataclass(frozen=True)

@@ -3,32 +3,36 @@
 import numpy as np
 from scipy import stats
 
-from generators.foundation.randomness import Integers
-from generators.material.entropy import Floats
+from generators.foundation.randomness import Floats, Integers
 from generators.task import Mask
 from lab.analysis.findings import Interval
+
+NORMAL_95 = float(stats.norm.ppf(0.975))
+"""Standard errors from an estimate to each end of its 95% interval."""
+
+
+def student_95(values: int) -> float:
+    """Returns the same number where the standard error comes from a few independent values."""
+    return float(stats.t.ppf(0.975, values - 1))
+
+
+def ratio_of_sums(sums: Floats, counts: Floats, *, few: bool = False) -> Interval:
+    """Returns the sum of sums [B] over the sum of counts [B] of B > 1 independent samples, with its interval.
+
+    The standard error is that of the linearised ratio (Cochran 1977, section 6.3).
+
+    Args:
+        few: whether the interval is Student's instead of the normal one.
+    """
+    value, size = float(sums.sum() / counts.sum()), len(sums)
+    error = np.sqrt(size) * np.std(sums - value * counts, ddof=1) / abs(counts.sum())
+    half = float((student_95(size) if few else NORMAL_95) * error)
+    return value, value - half, value + half
 
 
 def t_interval(values: Floats) -> Interval:
     """Returns the mean of independent values [n] and Student's interval."""
-    mean = values.mean()
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(mean), float(mean - half), float(mean + half)
-
-
-def t_ratio(part: Floats, whole: Floats) -> Interval:
-    """Returns mean(part) / mean(whole) of independent pairs [n], with Student's t interval of the linearised ratio."""
-    ratio = float(part.mean() / whole.mean())
-    _, low, high = t_interval((part - ratio * whole) / abs(whole.mean()))
-    return ratio, ratio + low, ratio + high
-
-
-def ratio_of_sums(sums: Floats, counts: Floats) -> Interval:
-    """Returns the sum of sums [B] over the sum of counts [B] of B > 1 independent samples, and the normal interval of
-    the linearised ratio."""
-    value = float(sums.sum() / counts.sum())
-    half = 1.96 * np.sqrt(len(sums)) * np.std(sums - value * counts, ddof=1) / counts.sum()
-    return value, float(value - half), float(value + half)
+    return ratio_of_sums(values, np.ones(len(values)), few=True)
 
 
 def mean_over_samples(values: Floats | Mask, counted: Mask, sample: Integers) -> Interval:

@@ -1,4 +1,4 @@
-"""Linear probes: softmax regressions on a latent, given a context, and the error of their scores.
+"""Linear probes: softmax regressions on a latent, given a context.
 
     P(y | z, c) = softmax(table[c] + weight (z - E[z | c]))
 
@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lab.analysis.findings import Interval
 from lab.run.step import update_parameters
 
 RIDGES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
@@ -36,7 +35,6 @@ FLOOR = 1e-6
 """Directions of the latent with a smaller share of the largest variance are rounding errors and are dropped."""
 CHOOSING = 4
 """One in this many samples chooses smoothing and ridge."""
-NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -148,19 +146,3 @@ def minimise(start: LinearProbe, table_0_CxV: Tensor, data: ProbeData, ridge: fl
 
     update_parameters(optimiser, closure)
     return replace(start, table_CxV=table_0_CxV + change_CxV.detach(), weight_KxV=weight_KxV.detach())
-
-
-def clustered_mean(values_N: Tensor, sample_N: Tensor) -> Interval:
-    """Returns the mean of N positions and its 95% interval over samples.
-
-    The interval is the normal approximation of a ratio of two means over samples, the total of a sample and its number
-    of positions; positions of the same sample may depend on each other.
-    """
-    count_S = torch.bincount(sample_N).double()
-    total_S = torch.bincount(sample_N, weights=values_N.double())
-    nonempty = count_S > 0
-    count_S, total_S = count_S[nonempty], total_S[nonempty]
-    samples, mean = len(count_S), float(total_S.sum() / count_S.sum())
-    spread = float((total_S - mean * count_S).square().sum().sqrt() / count_S.sum())
-    half = NORMAL_95 * spread * (samples / max(1, samples - 1)) ** 0.5
-    return mean, mean - half, mean + half

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from generators.foundation.errors import UserError
-from generators.foundation.randomness import Integers
-from generators.material.entropy import Floats, pair_entropies
+from generators.foundation.randomness import Floats, Integers
+from generators.material.entropy import pair_entropies
 from generators.protocols import KnownDistribution
 from generators.task import Batch, Mask, Task
 from lab.analysis.estimators.entropies import AFTER, PairSurprises, WeightedContexts

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators.foundation.randomness import Integers
-from generators.material.entropy import Floats
+from generators.foundation.randomness import Floats, Integers
 from generators.protocols import KnownDistribution, KnownPairs
 from generators.task import Batch, Mask
 from lab.model.layers import Block

@@ -1,13 +1,17 @@
 """Choice points found without labels, by the consequences of tokens; and, on tasks with labels, how many are right."""
 
 import numpy as np
-from scipy import stats
 
 from generators.foundation.errors import UserError
 from generators.protocols import ChoicePointTask
 from generators.task import Batch, Mask
 from lab.analysis.estimators.consequences import ALTERNATIVES, THRESHOLD, WINDOW, Consequences, measure_consequences
-from lab.analysis.estimators.intervals import average_precision, mean_over_samples, share_over_samples
+from lab.analysis.estimators.intervals import (
+    average_precision,
+    mean_over_samples,
+    share_over_samples,
+    student_95,
+)
 from lab.analysis.findings import Findings
 from lab.run.stored_run import StoredRun
 
@@ -44,7 +48,7 @@ def add_unlabelled_choice_points(run: StoredRun, batch: Batch, findings: Finding
             mean = mean_over_samples(consequences.nats, mask, sample)
             findings.add("found", "mean consequence", mean, **{"class": name})
             findings.add("found", "share found", share_over_samples(points, mask, sample), **{"class": name})
-    half = stats.t.ppf(0.975, ALTERNATIVES - 1) * consequences.error
+    half = student_95(ALTERNATIVES) * consequences.error
     for rank in np.argsort(-consequences.nats, kind="stable")[:POSITIONS_LISTED].tolist():
         row, place, nats = int(sample[rank]), int(consequences.place[rank]), float(consequences.nats[rank])
         tokens = batch.tokens[row]

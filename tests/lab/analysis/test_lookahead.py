@@ -199,3 +199,11 @@ def test_a_vocabulary_that_is_too_large_is_refused(tiny: Spec) -> None:
     run = cast(StoredRun, SimpleNamespace(folder=SimpleNamespace(identity="x"), parts=assemble(tiny(task=task))))
     with pytest.raises(UserError, match=r"at most 260; task choice has 510$"):
         LookaheadAnalysis().analyse(run)
+
+
+def test_a_single_test_sample_is_refused_because_it_gives_no_interval(tiny: Spec) -> None:
+    parts = assemble(tiny(task={"kind": "text", "length_tokens": 256, "test_samples": 1}))
+    run = cast(StoredRun, SimpleNamespace(folder=SimpleNamespace(identity="x"), parts=parts, network=parts.network,
+                                          device=parts.device))  # fmt: skip
+    with pytest.raises(UserError, match="and 2 test samples that have any; task text has fewer"):
+        LookaheadAnalysis().analyse(run)
