@@ -1,4 +1,7 @@
-"""Checks of a task's samples against its oracle, its vocabulary and the separation of its splits, with their speed."""
+"""Checks of a task's samples against its oracle, its vocabulary and the separation of its splits, with their speed.
+
+The result also has the scores that a model's are read against: those of shortcuts, ceilings and optimal losses.
+"""
 
 import time
 from collections.abc import Iterator
@@ -7,11 +10,14 @@ from itertools import combinations
 
 import numpy as np
 
-from generators.task import Batch, Task
+from generators.protocols import KnownLosses
+from generators.task import Batch, Mask, Task
 
 AT_ONCE = 500
 EXAMPLES_MAXIMUM = 10
 REPEATED_SHARE_MAXIMUM = 0.1
+HEADS = 4
+"""Heads whose optimal losses are given, as many as the paper's largest models have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +36,9 @@ class TaskCheck:
         vocabulary: tokens of the vocabulary.
         tokens_a_sample: tokens of a sample, padding included.
         scored_share: scored tokens of the held-out splits, as a share of those in the loss mask.
+        shortcuts: accuracy of each shortcut on the first test split; none if it scores no token, or some are foreign.
+        ceilings: as the task declares them.
+        optimal_losses: the loss of the first heads of a perfect model in nats, by term, where the task knows it.
         samples_per_second, tokens_per_second: speed of generating samples.
     """
 
@@ -44,6 +53,9 @@ class TaskCheck:
     vocabulary: int
     tokens_a_sample: int
     scored_share: float
+    shortcuts: dict[str, float]
+    ceilings: dict[str, dict[str, float]]
+    optimal_losses: dict[str, float]
     samples_per_second: float
     tokens_per_second: float
 
@@ -99,6 +111,9 @@ def check_task(task: Task, count: int) -> TaskCheck:
         vocabulary=len(task.vocabulary),
         tokens_a_sample=task.length,
         scored_share=scored / max(1, targets),
+        shortcuts={} if outside else shortcut_accuracies(task, count),
+        ceilings={score: dict(best) for score, best in task.ceilings.items()},
+        optimal_losses=optimal_losses(task),
         samples_per_second=samples / drawing_seconds,
         tokens_per_second=tokens / drawing_seconds,
     )
@@ -109,3 +124,21 @@ def batches(task: Task, split: str, count: int) -> Iterator[Batch]:
     size = count if split == "train" else (task.splits[split] or count)
     for start in range(0, size, AT_ONCE):
         yield task.batch(split, np.arange(start, min(start + AT_ONCE, size)))
+
+
+def shortcut_accuracies(task: Task, count: int) -> dict[str, float]:
+    """Returns the accuracy of each shortcut on the scored tokens of the first test split."""
+    hits: dict[str, list[Mask]] = {}
+    for batch in batches(task, task.test_split, count):
+        for name, right in task.shortcut_scores(batch).items():
+            hits.setdefault(name, []).append(right)
+    joined = {name: np.concatenate(parts) for name, parts in hits.items()}
+    return {name: float(right.mean()) for name, right in joined.items() if len(right)}
+
+
+def optimal_losses(task: Task) -> dict[str, float]:
+    """Returns the loss of each of the first heads of a perfect model, in nats; nothing where the task does not know."""
+    if not isinstance(task, KnownLosses):
+        return {}
+    lags = range(1, min(HEADS, task.length - 1) + 1)
+    return {f"loss_{lag}": float(nats) for lag, nats in zip(lags, task.optimal_losses(lags).nats, strict=True)}

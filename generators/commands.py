@@ -80,12 +80,24 @@ def check_command(
     ] = 10_000,
     as_json: Json = False,
 ) -> None:
-    """Check a task's samples against its oracle and vocabulary, and that its splits share no sample."""
+    """Check a task's samples against its oracle and vocabulary, and that its splits share no sample; give the scores of
+    its shortcuts and the best that is possible."""
     result = check_task(task_from_options(kind, assignments), count)
     values = asdict(result)
-    answer(values, as_json, "\n".join(f"{name:<28}{formatted(value)}" for name, value in values.items()))
+    rows = dict(flattened(values))
+    width = 2 + max(map(len, rows))
+    answer(values, as_json, "\n".join(f"{name:<{width}}{formatted(value)}" for name, value in rows.items()))
     if not result.passed:
         raise WorkFailed(f"task {kind}: its samples failed the check; the numbers above say how")
+
+
+def flattened(values: Tree, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yields the values of a tree under their paths: `shortcuts/latest_name`."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from flattened(value, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def formatted(value: object) -> str:

@@ -5,11 +5,13 @@ A task need not inherit from anything here: code that needs a protocol tests, fo
     ItemTask            its samples can be posed as items, to be generated and to be chosen among options
     ChoicePointTask     it labels which choices decide later tokens, and knows the optimal losses
     KnownDistribution   it knows its own next-token distribution
+    KnownLosses         it knows the mean loss of each head of a perfect model
     KnownPairs          it knows the joint distribution of two tokens in closed form
     KnownInformation    it knows the entropies of the two tokens after a sample
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -137,6 +139,23 @@ class KnownDistribution(Protocol):
 
     def distribution(self, batch: Batch, lag: int = 1) -> Floats:
         """Returns P(x_t | x_0..x_t-lag) float64 [B, T, V]."""
+
+
+@dataclass(frozen=True)
+class EntropyEstimate:
+    """Numbers [n] in nats and the standard error of each, which is 0 for an exact number."""
+
+    nats: Floats
+    error: Floats
+
+
+@runtime_checkable
+class KnownLosses(Protocol):
+    """A task that knows the mean loss of each head of a perfect model."""
+
+    def optimal_losses(self, lags: Sequence[int]) -> EntropyEstimate:
+        """Returns the mean loss in nats of head i of a perfect model over its targets, i..T-1 of each sample, for each
+        lag i below T."""
 
 
 @runtime_checkable

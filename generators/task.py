@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +31,23 @@ TrainingSamples = Annotated[
 """The type of `training_samples`; None makes training endless."""
 HeldOutSamples = Annotated[int, Field(ge=1, le=10**7)]
 """The type of `validation_samples` and `test_samples`."""
+
+
+class SplitSizes(Protocol):
+    """Settings with a size for each of the three usual splits."""
+
+    @property
+    def training_samples(self) -> int | None: ...
+    @property
+    def validation_samples(self) -> int: ...
+    @property
+    def test_samples(self) -> int: ...
+
+
+def usual_splits(config: SplitSizes) -> dict[str, int | None]:
+    """Returns the sizes of the splits train, validation and test."""
+    return {"train": config.training_samples, "validation": config.validation_samples, "test": config.test_samples}
+
 
 # The hash of a sample's own tokens decides which group of splits may have it, so no two groups share a sample.
 SHARES = 16
@@ -120,6 +137,7 @@ class Task(ABC):
         splits: the number of samples in each split; None is endless. The name up to the first slash is the group of a
             split ("test/m=1" belongs to "test"); no two groups share a sample.
         shortcuts: name -> simple rule that a score is compared with.
+        ceilings: score, `accuracy` or `exact` -> kind of rule -> the best score that any such rule can reach.
     """
 
     config: TaskConfig
@@ -127,6 +145,7 @@ class Task(ABC):
     length: int
     splits: Mapping[str, int | None]
     shortcuts: Mapping[str, Rule] = {}
+    ceilings: Mapping[str, Mapping[str, float]] = {}
 
     def __init__(self, config: TaskConfig) -> None:
         self.config = config

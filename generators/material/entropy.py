@@ -1,19 +1,11 @@
 """Entropies of known distributions, in nats."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from generators.foundation.randomness import Floats
-
-
-@dataclass(frozen=True)
-class EntropyEstimate:
-    """Numbers [n] in nats and the standard error of each, which is 0 for an exact number."""
-
-    nats: Floats
-    error: Floats
+from generators.protocols import EntropyEstimate
 
 
 def exactly(nats: Sequence[float] | Floats) -> EntropyEstimate:

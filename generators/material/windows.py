@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from generators.foundation.errors import UserError
 from generators.foundation.randomness import GOLDEN, Integers, Words, mix
 from generators.material.bpe import PADDING, byte_letters, train_bpe, vocabulary_of
 from generators.material.documents import Documents
@@ -159,3 +160,17 @@ def occurs(windows: Codes, row: Codes) -> Mask:
 def _random_words(codes: Codes) -> Words:
     """Hashes each token to a 64-bit word."""
     return mix((codes.astype(np.uint64) + np.uint64(1)) * GOLDEN)
+
+
+def check_window_length(length_tokens: int, longest: int, documents: str) -> None:
+    """Refuses windows that no document fills.
+
+    Args:
+        longest: tokens of the longest document.
+        documents: the kind of document and its corpus, for the error.
+
+    Raises:
+        UserError: windows are longer than every document.
+    """
+    if length_tokens > longest:
+        raise UserError(f"task.length_tokens = {length_tokens}: longer than every {documents}; give at most {longest}")

@@ -22,9 +22,10 @@ All optimal losses are known. With A the alphabet, b = `branching` and q = `nois
     a decided token at offset k < i           h(b times (1 - q)/b + q/A, and A - b times q/A)   it is not seen
     a fixed token                             h(1 - q + q/A, and A - 1 times q/A)
 
-where h is the entropy (`distribution`, `optimal_loss`). The best accuracy is 1 - q (A - 1)/A if the choice is seen
-(`ceiling`) and (1 - q)/b + q/A if it is not (`blind_ceiling`). Without noise the tokens of a block lose log b
-`implied_weight` times, summed over n heads: the paper's n(n+1)/2 if D >= n - 1, but n for an inconsequential choice.
+where h is the entropy (`distribution`, `optimal_loss`). The best accuracy is 1 - q (A - 1)/A if the choice is seen and
+(1 - q)/b + q/A to a rule that sees neither the choice nor its decided tokens (`ceilings`). Without noise the tokens of
+a block lose log b as often as n heads predict the choice, or a token that it decides, from before the choice: the
+paper's n(n+1)/2 times if D >= n - 1, but n times for an inconsequential choice.
 """
 
 from collections.abc import Sequence
@@ -36,9 +37,9 @@ from pydantic import Field
 
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Floats, Integers, Stream, sample_keys
-from generators.material.entropy import EntropyEstimate, entropy, exactly
-from generators.protocols import ChoicePoints
-from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples
+from generators.material.entropy import entropy, exactly
+from generators.protocols import ChoicePoints, EntropyEstimate
+from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples, usual_splits
 
 CLASSES = FILLER, CONSEQUENTIAL, INCONSEQUENTIAL, DECIDED, FIXED = range(5)
 """Values of the label `class`."""
@@ -110,13 +111,12 @@ class Choice(Task):
         names = [f"{letters[j]}{j}+{offset}" if offset else f"{letters[j]}{j}" for j, offset in np.argwhere(filler)]
         self.vocabulary = (*(f"a{token}" for token in range(self.alphabet)), *names)
         self.length = config.length_tokens
-        self.splits = {
-            "train": config.training_samples,
-            "validation": config.validation_samples,
-            "test": config.test_samples,
-        }
+        self.splits = usual_splits(config)
         self.table = self._table()
         self.shortcuts = {"blind": self.blind, "previous_token": self.previous_token}
+        noise, noisy_hit = config.noise, config.noise / self.alphabet
+        seen, unseen = 1 - noise + noisy_hit, (1 - noise) / config.branching + noisy_hit
+        self.ceilings = {"accuracy": {"choice_seen": seen, "choice_unseen": unseen}}
 
     def _table(self) -> Integers:
         config = self.config
@@ -124,16 +124,6 @@ class Choice(Task):
         columns = [stream.choose(f"offset {k}", self.alphabet, config.branching) for k in range(config.decides_tokens)]
         fixed = stream.integers("fixed", self.alphabet, config.decides_tokens)
         return np.concatenate((np.stack(columns, axis=2)[0], fixed))
-
-    @property
-    def ceiling(self) -> float:
-        """The best accuracy at a decided token if the choice is seen."""
-        return 1 - self.config.noise * (self.alphabet - 1) / self.alphabet
-
-    @property
-    def blind_ceiling(self) -> float:
-        """The best accuracy at a decided token of any rule that sees neither the choice nor its decided tokens."""
-        return (1 - self.config.noise) / self.config.branching + self.config.noise / self.alphabet
 
     def draw(self, stream: Stream, split: str) -> Batch:
         config, rows = self.config, len(stream)
@@ -286,15 +276,3 @@ def _round(config: ChoiceConfig) -> Mask:
     """Returns which blocks [K] of a round are consequential, spread as evenly as possible."""
     size = config.consequential_points + config.inconsequential_points
     return np.diff(-(np.arange(size + 1) * -config.consequential_points // size)) > 0
-
-
-def implied_weight(n: int, decides_tokens: int) -> int:
-    """Returns how often n heads predict a choice, or a token that it decides, from positions before the choice.
-
-    With D = `decides_tokens`, heads k+1..n predict the target k = 0..D positions after the choice from a position
-    before the choice, so the count is the sum of n - k over k = 0..min(D, n - 1). With m = min(D + 1, n), where
-    the 1 counts the choice itself, that is m n - m (m - 1)/2: the paper's n(n+1)/2 if D >= n - 1, and its n for a
-    choice that decides nothing, D = 0.
-    """
-    fixed = min(decides_tokens + 1, n)
-    return fixed * n - fixed * (fixed - 1) // 2

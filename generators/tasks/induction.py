@@ -9,7 +9,7 @@ token of a name is scored at every mention after the first.
 The filler is a grammar with agreement (he/she, his/her, was/were) and with objects and places that recur within a
 story. The character named last is never named next (the text says "he" or "she" instead), and all characters appear in
 the first sentence. So a rule that ignores the first token of a name, such as "repeat the latest name", cannot be right
-more often than 1/(characters - 1). That is `blind_ceiling`: an accuracy above it has used the first token.
+more often than 1/(characters - 1), one of its `ceilings`: an accuracy above it has used the first token.
 
 Appendix J mixes nine parts of other text with one of stories. Here (`other_share`) the other text comes from the same
 grammar with things as characters, "the lamp saw the ring". With 0.9, names and induction occur in one training sample
@@ -25,7 +25,7 @@ from pydantic import Field
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream
 from generators.material.item_sources import NameItems
-from generators.task import Batch, HeldOutSamples, Rule, Task, TaskConfig, TrainingSamples
+from generators.task import Batch, HeldOutSamples, Rule, Task, TaskConfig, TrainingSamples, usual_splits
 
 ONSETS = ("B", "D", "F", "G", "H", "J", "K", "L", "M", "N", "P", "R", "S", "T", "V", "Z")
 VOWELS = ("a", "e", "i", "o", "u")
@@ -104,11 +104,7 @@ class Induction(Task):
         plain = sorted(words | literals | {"once", "there", COMMA})
         self.vocabulary = (START, *plain, *firsts, *seconds[: config.name_parts])
         self.length = config.length_tokens
-        self.splits = {
-            "train": config.training_samples,
-            "validation": config.validation_samples,
-            "test": config.test_samples,
-        }
+        self.splits = usual_splits(config)
         self.first = 1 + len(plain)
         self.second = self.first + config.name_parts
         self.token = {word: token for token, word in enumerate(self.vocabulary)}
@@ -120,11 +116,7 @@ class Induction(Task):
                 f"tokens, and nothing is scored in it; give at least {len(self.opening) + ROOM_TOKENS}"
             )
         self.shortcuts = {"latest_name": recent_name(1), "name_before": recent_name(2)}
-
-    @property
-    def blind_ceiling(self) -> float:
-        """The best accuracy of any rule that ignores the first token of the name it completes."""
-        return 1 / (self.config.characters - 1)
+        self.ceilings = {"accuracy": {"first_token_ignored": 1 / (config.characters - 1)}}
 
     # A sentence is a row of codes: a token, or -1 - slot for a word that the story fills in; PAD after its end.
     PAD = -1000

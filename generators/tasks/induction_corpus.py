@@ -34,7 +34,8 @@ from generators.foundation.settings import Tree
 from generators.material.documents import Documents, read_documents
 from generators.material.item_sources import NameItems
 from generators.material.tales import prepare_tales, read_corpus
-from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples
+from generators.material.windows import check_window_length
+from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples, usual_splits
 from generators.tasks.induction import recent_name
 
 
@@ -93,18 +94,10 @@ class InductionCorpus(Task):
         self.vocabulary = prepared.vocabulary
         self.padding = len(self.vocabulary) - 1
         self.length = config.length_tokens
-        self.splits = {
-            "train": config.training_samples,
-            "validation": config.validation_samples,
-            "test": config.test_samples,
-        }
+        self.splits = usual_splits(config)
         self.shortcuts = {"latest_name": recent_name(1), "name_before": recent_name(2), "frequent_name": frequent_name}
         longest = max(map(len, prepared.codes["train"]))
-        if self.length > longest:
-            raise UserError(
-                f"task.length_tokens = {self.length}: longer than every training tale of {config.corpus}; "
-                f"give at most {longest}"
-            )
+        check_window_length(self.length, longest, f"training tale of {config.corpus}")
         self.windows = {split: self._find_windows(split) for split in self.splits}
         self.other_text = self._encode_other_corpus()
 

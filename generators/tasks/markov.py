@@ -36,9 +36,9 @@ from pydantic import Field
 
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Floats, Integers, Stream, sample_keys
-from generators.material.entropy import EntropyEstimate, averaged, entropy, exactly, pair_entropies
-from generators.protocols import Information
-from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples
+from generators.material.entropy import averaged, entropy, exactly, pair_entropies
+from generators.protocols import EntropyEstimate, Information
+from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples, usual_splits
 
 LENGTH_MAXIMUM = 4096
 # The hash of whole samples separates the splits. If two samples are equal with probability c, this shifts the mean of
@@ -97,11 +97,7 @@ class Markov(Task):
         super().__init__(config)
         self.vocabulary = tuple(str(token) for token in range(tokens))
         self.length = config.length_tokens
-        self.splits = {
-            "train": config.training_samples,
-            "validation": config.validation_samples,
-            "test": config.test_samples,
-        }
+        self.splits = usual_splits(config)
         weights = -np.log1p(-Stream(sample_keys("markov source", [config.source_seed])).uniform("fresh", states)[0])
         self.fresh: Floats = weights / weights.sum()
         successor = np.roll(np.eye(states), 1, axis=1)

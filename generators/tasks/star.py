@@ -11,7 +11,7 @@ The paper trains on all tokens after "=" (`loss_on = "answer"`). The first of th
 `length` - 1 are scored. Read from the goal, each step of the path is the only edge into its node. Read from the start,
 only the first step is a choice, and which arm is right depends on the goal at its end. Given the true tokens before it,
 a model can learn every later step as "follow the edge", and then the first step gets no useful gradient: such a model
-guesses a branch and solves 1/`degree` of the samples (`guess_ceiling`), whatever its size. The paper finds this for
+guesses a branch and solves 1/`degree` of the samples (`ceilings`), whatever its size. The paper finds this for
 next-token prediction (50 names, 200,000 training samples), and that next-token prediction learns `reversed` paths.
 """
 
@@ -23,7 +23,7 @@ from pydantic import Field
 
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream
-from generators.task import GROUPS, Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples, shares
+from generators.task import GROUPS, Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples, shares, usual_splits
 
 EDGE, QUESTION, ANSWER = "|", "/", "="
 MARKS = (EDGE, QUESTION, ANSWER)
@@ -69,18 +69,10 @@ class Star(Task):
         self.question = 3 * edges - 1
         self.answer = self.question + 4
         self.length = self.answer + config.length
-        self.splits = {
-            "train": config.training_samples,
-            "validation": config.validation_samples,
-            "test": config.test_samples,
-        }
+        self.splits = usual_splits(config)
         self.shortcuts = {"guess_a_branch": self.guess_a_branch, "follow_an_edge": self.follow_an_edge}
         self.shortcuts["goal"] = self.goal
-
-    @property
-    def guess_ceiling(self) -> float:
-        """The share of samples that are solved by guessing the first step."""
-        return 1 / self.config.degree
+        self.ceilings = {"exact": {"branch_guessed": 1 / config.degree}}
 
     def belongs(self, batch: Batch, split: str) -> Mask:
         """Hashes graph and question only, so that both directions of the answer are in the same split."""

@@ -28,8 +28,8 @@ from generators.foundation.randomness import Integers, Stream, epochs
 from generators.foundation.settings import Tree
 from generators.material.documents import read_documents
 from generators.material.item_sources import WindowItems
-from generators.material.windows import fixed_windows, tiles, tokenize_documents
-from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig
+from generators.material.windows import check_window_length, fixed_windows, tiles, tokenize_documents
+from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig, usual_splits
 
 
 class TextConfig(TaskConfig):
@@ -92,18 +92,10 @@ class Text(Task):
         self.vocabulary = corpus.vocabulary
         self.padding = len(self.vocabulary) - 1
         self.length = config.length_tokens
-        self.splits = {
-            "train": config.training_samples,
-            "validation": config.validation_samples,
-            "test": config.test_samples,
-        }
+        self.splits = usual_splits(config)
         self.shortcuts = {"unigram": self.unigram, "bigram": self.bigram}
         longest = int(corpus.splits["train"].sizes.max())
-        if self.length > longest:
-            raise UserError(
-                f"task.length_tokens = {self.length}: longer than every training document of {config.corpus}; "
-                f"give at most {longest}"
-            )
+        check_window_length(self.length, longest, f"training document of {config.corpus}")
         self.windows = {
             split: self._choose_windows(split, size) for split, size in self.splits.items() if size is not None
         }

@@ -4,7 +4,7 @@ The paper argues that a consequential choice has the weight n(n+1)/2 in the loss
 the weight n. The weight is the number of predictions, made before the choice, of the choice itself or of a token that
 it decides. On tasks with labelled choice points, such as `choice`, four parts follow this up:
 
-    weight       these predictions, counted one by one, with the theory (`implied_weight`)
+    weight       these predictions, counted one by one, with the theory
     loss         the loss of each head at each kind of target, in nats, with the closed-form optimum
     gradient     by head and kind: norm, and cosine to head 1's gradient on other samples (`choice_gradients`)
     useful       by kind: the decrease in head 1's loss on other samples after a small step along the kind's gradient

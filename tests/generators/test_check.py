@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from generators.check import check_task
 from generators.foundation.randomness import Integers, Stream
 from generators.task import Batch
+from generators.tasks.choice import Choice, ChoiceConfig
 from generators.tasks.induction import Induction, InductionConfig
+from generators.tasks.markov import Markov, MarkovConfig
 from generators.tasks.star import Star, StarConfig
 
 SMALL = InductionConfig(test_samples=50, validation_samples=50)
@@ -64,6 +67,27 @@ def test_a_source_with_too_few_distinct_samples_repeats_itself_and_fails() -> No
     result = check_task(Star(StarConfig(nodes=5, length=3)), 500)
     assert result.repeated_within_held_out > 0.5 * result.held_out_samples
     assert not result.passed
+
+
+def test_the_accuracies_of_shortcuts_are_their_shares_of_right_answers_and_stay_below_the_ceiling() -> None:
+    task = Induction(InductionConfig(characters=4, test_samples=600, validation_samples=50))
+    result = check_task(task, 20)
+    right = task.shortcut_scores(task.batch("test", np.arange(600)))
+    assert result.shortcuts == {name: pytest.approx(hits.mean()) for name, hits in right.items()}
+    assert result.ceilings == {"accuracy": {"first_token_ignored": pytest.approx(1 / 3)}}
+    assert 0.2 < max(result.shortcuts.values()) < 1 / 3 + 0.03
+    assert result.optimal_losses == {}
+
+
+def test_optimal_losses_are_those_worked_out_by_hand() -> None:
+    """The states of the Markov source are fresh draws alone, so every head loses their entropy."""
+    task = Markov(MarkovConfig(memory=0.0, test_samples=20, validation_samples=20))
+    entropy = float(-(task.stationary * np.log(task.stationary)).sum())
+    expected = {f"loss_{head}": pytest.approx(entropy) for head in range(1, 5)}
+    assert check_task(task, 20).optimal_losses == expected
+    config = ChoiceConfig(branching=2, alphabet_tokens=2, decides_tokens=1, spacing_tokens=4, length_tokens=24)
+    choice = check_task(Choice(config), 20)
+    assert choice.optimal_losses["loss_1"] == pytest.approx(np.log(2) * 6 / 23), "six choices among 23 targets"
 
 
 def test_a_sound_task_passes_and_its_scored_share_is_that_of_its_held_out_targets() -> None:

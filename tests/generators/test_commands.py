@@ -66,6 +66,19 @@ def test_check_reports_a_sound_task_and_exits_with_0(lab: Lab) -> None:
     assert 0.1 < result["scored_share"] < 0.3
 
 
+def test_check_gives_the_scores_that_those_of_a_model_are_read_against(lab: Lab) -> None:
+    done = lab("data", "check", "choice", "--count", "20", "--set", "noise=0.5", "--set", "test_samples=50")
+    rows = dict(line.rsplit(maxsplit=1) for line in done.stdout.splitlines() if "/" in line)
+    assert rows.keys() >= {
+        "shortcuts/blind",
+        "shortcuts/previous_token",
+        "optimal_losses/loss_1",
+        "optimal_losses/loss_4",
+    }
+    assert rows["ceilings/accuracy/choice_seen"] == "0.5625"
+    assert rows["ceilings/accuracy/choice_unseen"] == "0.125"
+
+
 def test_check_of_an_unsound_task_prints_its_numbers_and_exits_with_1(lab: Lab) -> None:
     done = lab("data", "check", "star", "--set", "nodes=5", "--set", "length=3", "--count", "100")
     assert done.returncode == 1

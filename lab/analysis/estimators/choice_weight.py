@@ -76,11 +76,10 @@ def theoretical_weight(
 
         weight = sum over i of min(i, m) = m n - m (m - 1) / 2,    m = min(D + 1, S, n)
 
-    predictions. If D < S, as in the task `choice`, the next choice does not reduce the weight, which is then
-    `implied_weight(n, D)` at any spacing: windows of two choices nearer than n overlap, but no token counts for both.
-    If D >= S, `implied_weight` would count a token once for each choice that it depends on; here it counts for the last
-    one only, so m = S. A choice near the start of its sample has fewer positions before it, one near the end fewer
-    tokens after it.
+    predictions: the paper's n (n + 1) / 2 if D >= n - 1, and n if it decides nothing. If D < S, as in the task
+    `choice`, the next choice does not reduce the weight: windows of two choices nearer than n overlap, but no token
+    counts for both. If D >= S, a token that depends on several choices counts for the last one only, so m = S. A choice
+    near the start of its sample has fewer positions before it, one near the end fewer tokens after it.
 
     Args:
         decides, spacing: D and S in tokens; D = 0 for an inconsequential choice.

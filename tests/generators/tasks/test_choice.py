@@ -44,7 +44,8 @@ def test_the_oracle_confirms_samples_and_is_right_at_the_ceiling(task: Choice, b
     right = (answers == batch.tokens)[batch.scored]
     assert ((answers >= 0) == batch.scored).all()
     assert len(right) > 20_000
-    assert abs(right.mean() - task.ceiling) <= 4 * np.sqrt(task.ceiling * (1 - task.ceiling) / len(right))
+    ceiling = task.ceilings["accuracy"]["choice_seen"]
+    assert abs(right.mean() - ceiling) <= 4 * np.sqrt(ceiling * (1 - ceiling) / len(right))
     assert task.confirmed(batch).all()
 
 
@@ -112,7 +113,7 @@ def test_shortcuts_score_as_the_table_predicts(config: ChoiceConfig) -> None:
     letters = range(task.alphabet)
     best = sum(max(pairs.count((before, after)) for after in letters) for before in letters) / len(pairs)
     scores = task.shortcut_scores(batch)
-    for name, expected in {"blind": task.blind_ceiling, "previous_token": best}.items():
+    for name, expected in {"blind": task.ceilings["accuracy"]["choice_unseen"], "previous_token": best}.items():
         choices = 4 * len(batch)
         assert 0.1 < expected < 0.9
         assert abs(scores[name].mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / choices)

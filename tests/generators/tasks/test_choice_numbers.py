@@ -17,8 +17,8 @@ from generators.tasks.choice import (
     INCONSEQUENTIAL,
     Choice,
     ChoiceConfig,
-    implied_weight,
 )
+from tests.paper_weight import implied_weight
 
 CONFIGS = [
     ChoiceConfig(),
@@ -107,9 +107,9 @@ def test_losses_and_ceilings_worked_out_by_hand() -> None:
     losses = task.optimal_loss_at(classes, np.array([-1, 0, 0, 1, 3, 1]), lag=2)
     quarter = 2 * np.log(2) - 0.75 * np.log(3)  # h(3/4, 1/4)
     assert np.allclose(losses, [0, np.log(2), np.log(2), np.log(2), quarter, quarter], atol=1e-12)
-    assert (task.ceiling, task.blind_ceiling) == (0.75, 0.5)
+    assert task.ceilings == {"accuracy": {"choice_seen": 0.75, "choice_unseen": 0.5}}
     wide = Choice(ChoiceConfig(branching=4, alphabet_tokens=16, noise=0.5))
-    assert (wide.ceiling, wide.blind_ceiling) == (1 - 0.5 * 15 / 16, 0.5 / 4 + 0.5 / 16)
+    assert wide.ceilings == {"accuracy": {"choice_seen": 1 - 0.5 * 15 / 16, "choice_unseen": 0.5 / 4 + 0.5 / 16}}
 
 
 def test_both_kinds_of_choice_have_the_same_next_token_loss_at_every_offset() -> None:

@@ -134,19 +134,20 @@ def test_names_are_drawn_uniformly(task: Star, graphs: Batch) -> None:
 def test_guessing_a_branch_solves_one_sample_in_degree(task: Star, graphs: Batch) -> None:
     steps = task.config.length - 1
     right = task.shortcut_scores(graphs)["guess_a_branch"].reshape(SAMPLES, steps).all(axis=1)
-    error = np.sqrt(task.guess_ceiling * (1 - task.guess_ceiling) / SAMPLES)
-    assert task.guess_ceiling == 1 / task.config.degree
-    assert abs(right.mean() - task.guess_ceiling) < 4 * error
+    ceiling = 1 / task.config.degree
+    assert task.ceilings == {"exact": {"branch_guessed": ceiling}}
+    assert abs(right.mean() - ceiling) < 4 * np.sqrt(ceiling * (1 - ceiling) / SAMPLES)
 
 
 def test_following_the_true_edges_leaves_only_the_first_step_to_a_guess(task: Star, graphs: Batch) -> None:
     right = task.shortcut_scores(graphs)["follow_an_edge"].reshape(SAMPLES, -1)
-    error = np.sqrt(task.guess_ceiling * (1 - task.guess_ceiling) / SAMPLES)
+    ceiling = 1 / task.config.degree
+    error = np.sqrt(ceiling * (1 - ceiling) / SAMPLES)
     assert right[:, 1:].all()
     if task.config.reversed:
         assert right[:, 0].all()
     else:
-        assert abs(right[:, 0].mean() - task.guess_ceiling) < 4 * error
+        assert abs(right[:, 0].mean() - ceiling) < 4 * error
 
 
 def test_the_goal_is_right_only_at_the_last_step(task: Star, graphs: Batch) -> None:

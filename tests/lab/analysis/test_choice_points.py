@@ -13,7 +13,7 @@ import torch
 from generators.foundation.randomness import Floats, Integers, Stream
 from generators.protocols import ChoicePoints
 from generators.task import Batch, Mask, Task
-from generators.tasks.choice import Choice, implied_weight
+from generators.tasks.choice import Choice
 from lab.analysis.choice_points import ChoicePointsAnalysis, loss_weights, target_kinds
 from lab.analysis.estimators.choice_gradients import measure_gradients, token_losses
 from lab.analysis.estimators.choice_weight import prediction_heads
@@ -22,6 +22,7 @@ from lab.model.batches import TensorBatch
 from lab.run.stored_run import StoredRun
 from lab.run.training import train
 from tests.conftest import Lab, Spec
+from tests.paper_weight import implied_weight
 
 CHOICE_TASK = {
     "kind": "choice",

@@ -8,8 +8,9 @@ import pytest
 from generators.foundation.randomness import Integers
 from generators.protocols import ChoicePoints
 from generators.task import Batch
-from generators.tasks.choice import Choice, ChoiceConfig, implied_weight
+from generators.tasks.choice import Choice, ChoiceConfig
 from lab.analysis.estimators.choice_weight import PredictionHead, count_predictions, theoretical_weight
+from tests.paper_weight import implied_weight
 
 HEADS = [[PredictionHead(lag, lag) for lag in range(1, n + 1)] for n in range(9)]
 
