@@ -11,6 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from generators.table import build_task
 from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
+from lab.model.config import ModelConfig
+from lab.objectives.multi_token import MultiTokenConfig
+from lab.objectives.objective import DataShape
+from lab.objectives.table import build_objective
 from lab.run.assembly import assemble
 from lab.run.finetuning import meta_network
 from lab.run.spec import TrainingConfig
@@ -151,6 +155,18 @@ def test_a_probe_takes_the_optimiser_steps_that_training_takes(tiny: Spec, monke
     monkeypatch.setattr(OptimiserStep, "take", take)
     assert seconds_of_step(spec) > 0
     assert steps == [(spec.training, step) for step in range(PROBE_STEPS)]
+
+
+def test_the_unembedding_has_the_share_of_the_parameters_that_the_caveat_of_memory_and_time_states() -> None:
+    """The share is that of its networks, and of the paper's 0.3B model with a vocabulary of 32,000 tokens."""
+    study = load(str(STUDIES.path("memory-and-time")), "cpu", [])
+    percent = int(study.declaration.caveat.partition("has ")[2].partition("%")[0])
+    with torch.device("meta"):
+        model = ModelConfig(width=1024, layers=25, attention_heads=16)
+        networks = [build_objective(MultiTokenConfig(n=1), model, DataShape(32_000, 1024))]
+    networks += [meta_network(study.spec(cell, study.middle, 0)) for cell in study.cells]
+    parts = [network.parameters_by_part() for network in networks]
+    assert {round(100 * part["unembedding"] / sum(part.values())) for part in parts} == {percent}
 
 
 def test_durations_are_in_the_unit_that_people_use() -> None:
