@@ -9,7 +9,7 @@ import typer
 
 from generators.check import check_task
 from generators.foundation.errors import WorkFailed
-from generators.foundation.options import Json, answer
+from generators.foundation.options import Json, answer, two_columns
 from generators.foundation.settings import Tree
 from generators.table import TASKS, build_task
 from generators.task import Batch, Task
@@ -28,8 +28,7 @@ Split = Annotated[str, typer.Option(help="train, validation, test or another spl
 def list_command(as_json: Json = False) -> None:
     """List the tasks, one per line."""
     summaries = TASKS.summaries()
-    rows = [f"{kind:<18}{summary}" for kind, summary in summaries.items()]
-    answer(summaries, as_json, "\n".join([*rows, "", "next: lab data show induction --count 2"]))
+    answer(summaries, as_json, "\n".join([*two_columns(summaries), "", "next: lab data show induction --count 2"]))
 
 
 @data_app.command("show")

@@ -108,9 +108,11 @@ def items(
     samples = np.flatnonzero([len(positions) for positions in source.positions])
     chosen = np.arange(len(samples)) if indices is None else np.asarray(indices, dtype=np.int64)
     if not len(samples) or chosen.max(initial=0) >= len(samples):
+        remedies = ["fewer items"] * (len(samples) > 0) + ["fewer options"] * (options > 2)
         raise UserError(
             f"options = {options}: only {len(samples)} samples of split {split!r} of task {kind!r} have that many "
-            f"different options of {source.answer_tokens} token(s); ask for fewer items or fewer options"
+            f"different options of {source.answer_tokens} token(s); "
+            + (f"ask for {' or '.join(remedies)}" if remedies else f"give the task more samples in split {split!r}")
         )
     return _draw_items(source, samples[chosen], Stream(sample_keys(f"{task.name}:{split}:items", chosen)))
 

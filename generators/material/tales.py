@@ -189,9 +189,11 @@ def prepare_tales(
         codes[split] = [_encode(encoder, *pair) for pair in zip(tales[split], names[split], strict=True)]
     firsts, seconds, pairs = _name_parts(encoder, codes)
     if len(firsts) < 2:
+        fewer, more = "about 400 suit a short text", "1024 and more suit a long text"
+        remedies = [fewer] * (vocabulary_tokens > 400) + [more] * (vocabulary_tokens < 1024)
         raise UserError(
-            f"task.vocabulary_tokens = {vocabulary_tokens}: too few of the tokens learnt from {corpus} can form names; "
-            f"about 400 suit a short text, 1024 and more a long one"
+            f"task.vocabulary_tokens = {vocabulary_tokens}: too few of the tokens learnt from {corpus} could be names; "
+            + ", ".join(remedies)
         )
     return PreparedTales(encoder, (*vocabulary_of(encoder), PADDING), tales, names, codes, firsts, seconds, pairs)
 

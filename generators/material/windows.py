@@ -19,6 +19,9 @@ ENCODED_AT_ONCE = 256
 HASHED_AT_ONCE = 1 << 20
 TABLE_BITS = 20
 
+LENGTH_MINIMUM = 16
+"""Tokens of the shortest window that a task offers."""
+
 Codes = NDArray[np.unsignedinteger[Any]]
 
 
@@ -173,4 +176,5 @@ def check_window_length(length_tokens: int, longest: int, documents: str) -> Non
         UserError: windows are longer than every document.
     """
     if length_tokens > longest:
-        raise UserError(f"task.length_tokens = {length_tokens}: longer than every {documents}; give at most {longest}")
+        shorter = f"give at most {longest}" if longest >= LENGTH_MINIMUM else "give text with longer documents"
+        raise UserError(f"task.length_tokens = {length_tokens}: longer than every {documents}; {shorter}")

@@ -95,10 +95,10 @@ class Choice(Task):
                 f"task.spacing_tokens = {spacing}: a marker, a choice and the {decides} tokens it decides must fit "
                 f"before the next marker; give at least {decides + 2}"
             )
-        if config.length_tokens < len(rounds) * spacing:
+        if config.length_tokens < (needed := len(rounds) * spacing):
             raise UserError(
-                f"task.length_tokens = {config.length_tokens}: a round of {len(rounds)} blocks of {spacing} does "
-                f"not fit; give at least {len(rounds) * spacing}"
+                f"task.length_tokens = {config.length_tokens}: a round of {len(rounds)} blocks of {spacing} does not "
+                f"fit; give {f'at least {needed}' if needed <= 4096 else 'a smaller task.spacing_tokens'}"
             )
         super().__init__(config)
         self.alphabet = config.alphabet_tokens

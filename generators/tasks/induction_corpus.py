@@ -34,7 +34,7 @@ from generators.foundation.settings import Tree
 from generators.material.documents import Documents, read_documents
 from generators.material.item_sources import NameItems
 from generators.material.tales import prepare_tales, read_corpus
-from generators.material.windows import check_window_length
+from generators.material.windows import LENGTH_MINIMUM, check_window_length
 from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig, TrainingSamples, usual_splits
 from generators.tasks.induction import recent_name
 
@@ -50,7 +50,7 @@ class InductionCorpusConfig(TaskConfig):
     )
     name_mentions: int = Field(default=3, ge=2, description="mentions in its tale that make a capitalised word a name")
     names_per_window: int = Field(default=2, ge=1, description="least number of different names in a held-out window")
-    length_tokens: int = Field(default=256, ge=16, le=4096, description="tokens of a window")
+    length_tokens: int = Field(default=256, ge=LENGTH_MINIMUM, le=4096, description="tokens of a window")
     other_corpus: str | None = Field(
         default=None, description='other text to train on: a text file, a folder of them, or "stdlib"'
     )
@@ -114,7 +114,7 @@ class InductionCorpus(Task):
             raise UserError(
                 f"task.length_tokens = {self.length}: no window of a {split} tale of {self.config.corpus} mentions "
                 f"task.names_per_window = {self.config.names_per_window} names and one of them twice; "
-                f"give longer windows or fewer names"
+                f"give longer windows{' or fewer names' if self.config.names_per_window > 1 else ''}"
             )
         return np.concatenate(codes), np.concatenate(starts)
 

@@ -115,9 +115,10 @@ class Markov(Task):
         """Raises UserError if samples are so short that equal ones are frequent."""
         shortest = self._distinct_length()
         if shortest is None:
+            other = "less, for example 0.95" if self.config.memory > 0.95 else "another task.source_seed"
             raise UserError(
                 f"task.memory = {self.config.memory}: samples repeat too often even at {LENGTH_MAXIMUM} tokens, and "
-                f"keeping splits disjoint would bias them; give less, for example 0.95"
+                f"keeping splits disjoint would bias them; give {other}"
             )
         if self.length < shortest:
             raise UserError(

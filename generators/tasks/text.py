@@ -28,7 +28,7 @@ from generators.foundation.randomness import Integers, Stream, epochs
 from generators.foundation.settings import Tree
 from generators.material.documents import read_documents
 from generators.material.item_sources import WindowItems
-from generators.material.windows import check_window_length, fixed_windows, tiles, tokenize_documents
+from generators.material.windows import LENGTH_MINIMUM, check_window_length, fixed_windows, tiles, tokenize_documents
 from generators.task import Batch, HeldOutSamples, Mask, Task, TaskConfig, usual_splits
 
 
@@ -51,7 +51,7 @@ class TextConfig(TaskConfig):
     vocabulary_tokens: int | None = Field(
         default=None, ge=320, le=65536, description="with bpe: bytes, merges and padding; fewer if a text has fewer"
     )
-    length_tokens: int = Field(default=256, ge=16, le=8192, description="tokens of a window")
+    length_tokens: int = Field(default=256, ge=LENGTH_MINIMUM, le=8192, description="tokens of a window")
     training_samples: int | None = Field(
         default=None,
         ge=1,

@@ -28,6 +28,6 @@ def export_command(
     lines = [
         f"run {stored.folder.identity}, {checkpoint} checkpoint (step {stored.step}): {folder}",
         f"files: {', '.join(files)}",
-        f'load: AutoModelForCausalLM.from_pretrained("{folder}")',
+        f"load: AutoModelForCausalLM.from_pretrained({str(folder)!r})",
     ]
     answer({**value, "files": files}, as_json, "\n".join(lines))

@@ -6,7 +6,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from generators.foundation.errors import WorkFailed
-from generators.foundation.options import Json, answer
+from generators.foundation.options import Json, answer, two_columns
 from lab.objectives.check import check_objective
 from lab.objectives.table import OBJECTIVES
 
@@ -22,8 +22,7 @@ ObjectiveAssignments = Annotated[
 def list_command(as_json: Json = False) -> None:
     """List the objectives, one per line."""
     summaries = OBJECTIVES.summaries()
-    rows = [f"{kind:<20}{summary}" for kind, summary in summaries.items()]
-    answer(summaries, as_json, "\n".join([*rows, "", "next: lab objective show multi_token"]))
+    answer(summaries, as_json, "\n".join([*two_columns(summaries), "", "next: lab objective show multi_token"]))
 
 
 @objective_app.command("show")
@@ -36,10 +35,8 @@ def show_command(kind: Kind, as_json: Json = False) -> None:
         if name != "kind"
     }
     width = 2 + max(map(len, value), default=0)
-    rows = [
-        f"{name:<{width}}{default_text(fields[name]):<14}{setting['description']}" for name, setting in value.items()
-    ]
-    answer(value, as_json, "\n".join([f'kind = "{kind}"', *rows]))
+    rows = {f"{name:<{width}}{default_text(fields[name]):<12}": fields[name].description or "" for name in value}
+    answer(value, as_json, "\n".join([f'kind = "{kind}"', *two_columns(rows)]))
 
 
 def default_text(field: FieldInfo) -> str:

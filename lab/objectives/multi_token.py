@@ -68,9 +68,10 @@ class MultiTokenConfig(ObjectiveConfig):
     def unused(self, steps: int) -> str:
         if self.stage_steps is None or (last := self.stage_steps * (self.n - 1)) < steps:
             return ""
+        fewer = "fewer stage_steps" if self.n <= steps else "a smaller n"
         return (
             f"objective.stage_steps = {self.stage_steps}: the last of {self.n} stages would begin at step {last}, but "
-            f"training.steps = {steps} end before it; give fewer stage_steps or more steps"
+            f"training.steps = {steps} end before it; give {fewer} or more steps"
         )
 
     def trains(self, head: int, step: int | None) -> bool:
@@ -91,15 +92,17 @@ class MultiToken(Objective):
         shape = model.shape
         head_layers = 0 if config.head != "transformer" else config.n if config.match == "layers" else 1
         if head_layers >= shape.layers:
+            fewer = 'a smaller n, match = "none" or ' if shape.layers > 1 else ""
             raise UserError(
                 f'objective.n = {config.n}: with match = "{config.match}" the heads take {head_layers} of the model\'s '
-                f'{shape.layers} layers and leave no trunk; give a smaller n, more layers or match = "none"'
+                f"{shape.layers} layer{'s'[: shape.layers > 1]} and leave no trunk; give {fewer}at least "
+                f"{head_layers + 1} layers"
             )
         lags = tuple(1 + config.stride * head for head in range(config.n))
         if lags[-1] >= data.length:
             raise UserError(
                 f"objective.n = {config.n}: the last head looks {lags[-1]} tokens ahead, but samples have "
-                f"{data.length}; give a smaller n or stride"
+                f"{data.length}; give a smaller n{' or stride' if config.stride > 1 else ''}"
             )
         super().__init__(config, model, data, shape.layers - head_layers)
         self.lags = lags

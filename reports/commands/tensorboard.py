@@ -1,5 +1,6 @@
 """Implements `lab tensorboard`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -50,5 +51,5 @@ def tensorboard_command(
     answer(
         {"folder": str(out), "runs": runs, "left_out": left_out.reasons},
         as_json,
-        "\n".join([*lines, f"next: tensorboard --logdir {out}"]),
+        "\n".join([*lines, f"next: tensorboard --logdir {shlex.quote(str(out))}"]),
     )

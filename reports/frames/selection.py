@@ -1,9 +1,9 @@
 """The stored studies that a command's arguments name."""
 
-import shlex
 from pathlib import Path
 
 from generators.foundation.errors import UserError
+from studies.declared.names import run_command_line
 from studies.declared.study import Study
 from studies.ledger.collection_members import expand_collections
 from studies.ledger.declared_study import study_in
@@ -37,4 +37,4 @@ def nothing_ran(home: Path, scale: str | None, name: str | None = None) -> UserE
     """Returns the error for a home in which no study ran, or not the one of a name."""
     which = f"study {name!r} never ran" if name else "no study ran"
     at_scale = f" at scale {scale}" if scale else ""
-    return UserError(f"{which}{at_scale} under {home}; start with: lab study run {shlex.quote(name or 'quick')}")
+    return UserError(f"{which}{at_scale} under {home}; start with: {run_command_line(name or 'quick', scale, home)}")

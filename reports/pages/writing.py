@@ -16,10 +16,10 @@ from reports.frames.text import portable
 from reports.pages.index import INDEX, IndexChapter, StudyIndex, write_index
 from reports.pages.study import page_name, write_page
 from studies.declared.collection import is_collection, load_collection
+from studies.declared.names import run_command_line
 from studies.declared.study import Study
 from studies.judging.judgement import sentence
 from studies.ledger.arguments import checked_names
-from studies.ledger.collection_members import run_command_line
 from studies.ledger.folder import StudyFolder
 from studies.ledger.left_out import LeftOut
 

@@ -9,6 +9,7 @@ from generators.foundation.options import Json, answer
 from generators.foundation.settings import Tree
 from lab.commands.options import DEFAULT_HOME, Home
 from studies.commands.options import StoredScale
+from studies.declared.names import run_command_line
 from studies.ledger.arguments import checked_names
 from studies.ledger.collection_members import expand_collections
 from studies.ledger.folder import StudyFolder
@@ -33,7 +34,7 @@ def claims_command(
     studies = studies or sorted({folder.name for folder in StudyFolder.all_stored(home, scale=scale)})
     if not studies:
         at_scale = f" at scale {scale}" if scale else ""
-        raise UserError(f"no study ran{at_scale} under {home}; start with: lab study run quick")
+        raise UserError(f"no study ran{at_scale} under {home}; start with: {run_command_line('quick', scale, home)}")
     value: Tree = {}
     lines: list[str] = []
     left_out = LeftOut.among(checked, scale, home)

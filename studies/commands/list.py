@@ -1,6 +1,6 @@
 """Implements `lab study list`."""
 
-from generators.foundation.options import Json, answer
+from generators.foundation.options import Json, answer, two_columns
 
 
 def list_command(as_json: Json = False) -> None:
@@ -10,7 +10,7 @@ def list_command(as_json: Json = False) -> None:
     from studies.declared.loading import read_study_file
 
     studies = {name: read_study_file(STUDIES.path(name)) for name in STUDIES.names}
-    lines = [f"{name:<22}{study.question}" for name, study in studies.items()]
-    lines += [f"{name:<22}all of: {load_collection(name).declaration.question}" for name in COLLECTIONS.names]
+    questions = {name: study.question for name, study in studies.items()}
+    questions |= {name: f"all of: {load_collection(name).declaration.question}" for name in COLLECTIONS.names}
     value = {name: {"title": study.title, "question": study.question} for name, study in studies.items()}
-    answer(value, as_json, "\n".join([*lines, "", "next: lab study show quick"]))
+    answer(value, as_json, "\n".join([*two_columns(questions), "", "next: lab study show quick"]))

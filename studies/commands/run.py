@@ -21,8 +21,9 @@ from studies.commands.options import (
 )
 from studies.declared.catalog import COLLECTIONS, STUDIES
 from studies.declared.collection import is_collection, load_collection
+from studies.declared.names import run_command_line
 from studies.ledger.arguments import note_on_catalog_name
-from studies.ledger.collection_members import left_out_text, run_command_line
+from studies.ledger.collection_members import left_out_text
 from studies.running.executors.table import ExecutorChoice
 
 VERDICTS = ("supported", "contradicted", "inconclusive", "not tested")
@@ -70,7 +71,7 @@ def run_study(
     value: Tree = {"study": study.name, "scale": scale, "changed": result.changed}
     value |= {"trained": result.trained, "failed": result.failures}
     if part != WHOLE:
-        whole = run_command_line(name, scale, choice.home)
+        whole = run_command_line(name, scale, choice.home, assignments=assignments)
         prose = f"shard {shard}: {result.ended} of {result.runs} runs ended; once every shard has: {whole}"
         answer(value | {"shard": shard}, as_json, prose)
     else:

@@ -8,8 +8,9 @@ from generators.foundation.options import Assignments, Json, answer
 from studies.commands.options import Scale, StudyName
 from studies.declared.catalog import COLLECTIONS, STUDIES
 from studies.declared.collection import is_collection, load_collection
+from studies.declared.names import run_command_line
 from studies.ledger.arguments import note_on_catalog_name
-from studies.ledger.collection_members import left_out_text, run_command_line
+from studies.ledger.collection_members import left_out_text
 
 
 def show_command(
@@ -65,7 +66,7 @@ def show_study(
         f"runs: {study.runs}{starts}",
         f"cost: {plan.flops:.3g} operations{sampled}{duration}",
         *(f"claim {claim.name}: {claim.text} (paper: {claim.paper})" for claim in declaration.claims),
-        f"next: {run_command_line(name, scale)}",
+        f"next: {run_command_line(name, scale, assignments=assignments)}",
     ]
     value = {
         "study": study.name,
@@ -110,7 +111,7 @@ def show_collection(name: str, scale: str, assignments: list[str], as_json: bool
     lines += [
         "",
         f"{len(studies)} studies, {runs} runs, {flops:.2g} operations",
-        f"next: {run_command_line(name, scale)}",
+        f"next: {run_command_line(name, scale, assignments=assignments)}",
     ]
     value = {
         "collection": name,

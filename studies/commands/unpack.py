@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from generators.foundation.options import Json, answer
-from lab.commands.options import DEFAULT_HOME, Home
+from lab.commands.options import DEFAULT_HOME, Home, home_option
 
 
 def unpack_command(
@@ -20,4 +20,4 @@ def unpack_command(
     unpacked = [(path, *unpack(path, home)) for path in files]
     value = [{"file": str(path), "study": study, "scale": scale, "runs": runs} for path, study, scale, runs in unpacked]
     lines = [f"{study}, scale {scale}: {runs} runs" for _, study, scale, runs in unpacked]
-    answer(value, as_json, "\n".join([*lines, f"next: lab report --home {home}"]))
+    answer(value, as_json, "\n".join([*lines, f"next: lab report{home_option(home)}"]))

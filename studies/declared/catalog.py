@@ -3,6 +3,7 @@
 This module also derives the names of other files, which must not be those of collections.
 """
 
+import shlex
 from pathlib import Path
 
 from generators.foundation.errors import UserError
@@ -78,7 +79,8 @@ def check_is_not(other: Catalog, key: str, tree: Tree, path: Path) -> None:
         UserError: it is; names the command for it.
     """
     if key in tree:
-        raise UserError(f"{path}: {key}: is the file of a {other.noun}; its command is: {other.run_command} {path}")
+        command = f"{other.run_command} {shlex.quote(str(path))}"
+        raise UserError(f"{path}: {key}: is the file of a {other.noun}; its command is: {command}")
 
 
 def name_of(path: Path) -> str:

@@ -4,8 +4,12 @@ An argument is a path if it ends in .toml (in upper or lower case) or has a path
 name of a file, without that ending, is the name of its study: `a/lr0.01.toml` is the study `lr0.01`.
 """
 
+import shlex
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
+
+from lab.commands.options import home_option
 
 ENDING = ".toml"
 SEPARATORS = ("/", "\\")
@@ -55,3 +59,25 @@ def refusal_of_name(name: str) -> str | None:
 def refusal_of_scale(name: str) -> str | None:
     """Returns why a text cannot be the name of a scale; a page is named STUDY-SCALE, so it has no dash either."""
     return "it has '-', which separates the parts of STUDY-SCALE" if "-" in name else refusal_of_name(name)
+
+
+def run_command_line(
+    argument: str,
+    scale: str | None,
+    home: Path | None = None,
+    action: str = "study run",
+    assignments: Sequence[str] = (),
+) -> str:
+    """Returns the command that runs a study, or does something else with it, quoted for a shell.
+
+    Options that are the default are left out.
+
+    Args:
+        argument: the name of a study or a collection, or the path of a file.
+        scale: the scale; None for the default.
+        home: the home; None where the command takes none, or where a page may be read on another machine.
+        assignments: values of `--set`.
+    """
+    options = "".join(f" --set {shlex.quote(assignment)}" for assignment in assignments)
+    scale_option = "" if scale in (None, "cpu") else f" --scale {shlex.quote(scale)}"
+    return f"lab {action} {shlex.quote(argument)}{scale_option}{options}{home_option(home) if home else ''}"

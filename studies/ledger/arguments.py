@@ -1,5 +1,6 @@
 """The arguments of a command that reads stored studies: names, collections, and paths of files, each checked once."""
 
+import shlex
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def checked_name(home: Path, argument: str, scale: str | None) -> str:
 
         study = find_study(home, argument, scale)
         if study.assignments:
-            note(f"{argument}: ran with {' '.join(f'--set {assignment}' for assignment in study.assignments)}")
+            settings = " ".join(f"--set {shlex.quote(assignment)}" for assignment in study.assignments)
+            note(f"{argument}: ran with {settings}")
         return name_of(Path(argument))
     if is_collection(argument):
         note_file_of_that_name(argument, "the catalog's collection")
@@ -53,7 +55,7 @@ def note_on_stored_name(folder: StudyFolder) -> None:
     if files:
         note(
             f"{folder.name}: means the stored study, which came from {origin_text(folder)}; for the file of that name "
-            f"in this folder, give {files[0]}"
+            f"in this folder, give {shlex.quote(str(files[0]))}"
         )
     elif folder.name in STUDIES.names and not is_of_catalog(folder):
         note(f"{folder.name}: the stored study came from {origin_text(folder)}, not from the catalog")
@@ -69,7 +71,7 @@ def note_file_of_that_name(name: str, meaning: str) -> None:
     """Notes what a name means, if a file in this folder has it too."""
     files = [path for path in files_of_that_name(name) if not STUDIES.ships(path)]
     if files:
-        note(f"{name}: means {meaning}; for the file of that name in this folder, give {files[0]}")
+        note(f"{name}: means {meaning}; for the file of that name in this folder, give {shlex.quote(str(files[0]))}")
 
 
 def files_of_that_name(name: str) -> list[Path]:

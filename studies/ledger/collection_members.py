@@ -1,12 +1,11 @@
-"""The studies of a collection that ran, and the commands that run a study or a collection."""
+"""The studies of a collection that ran."""
 
-import shlex
 from contextlib import suppress
 from pathlib import Path
 
 from generators.foundation.errors import UserError
-from lab.commands.options import DEFAULT_HOME
 from studies.declared.collection import is_collection, load_collection
+from studies.declared.names import run_command_line
 from studies.ledger.folder import StudyFolder
 from studies.ledger.origins import is_of_catalog, origin_text
 
@@ -22,7 +21,7 @@ def stored_members(name: str, scale: str | None, home: Path) -> list[str]:
     stored = [study for study in members if StudyFolder.all_stored(home, study, scale) and study not in foreign]
     if not stored:
         at_scale = f" at scale {scale}" if scale else ""
-        command = run_command_line(name, scale or "cpu")
+        command = run_command_line(name, scale, home)
         raise UserError(f"no study of {name} ran{at_scale} under {home}; start with: {command}")
     return stored
 
@@ -46,13 +45,6 @@ def expand_collections(names: list[str], scale: str | None, home: Path) -> list[
     for name in names:
         studies += stored_members(name, scale, home) if is_collection(name) else [name]
     return list(dict.fromkeys(studies))
-
-
-def run_command_line(name: str, scale: str, home: Path = DEFAULT_HOME, action: str = "study run") -> str:
-    """Returns the command that runs a study, or does something else with it, without options that are the default."""
-    scale_option = "" if scale == "cpu" else f" --scale {shlex.quote(scale)}"
-    home_option = "" if home == DEFAULT_HOME else f" --home {shlex.quote(str(home))}"
-    return f"lab {action} {shlex.quote(name)}{scale_option}{home_option}"
 
 
 def left_out_text(needs: list[str]) -> str:

@@ -14,7 +14,6 @@ Everything but the looks can be written again from the runs. Reading imports not
 """
 
 import os
-import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,7 +24,8 @@ from pydantic import ValidationError
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
-from studies.declared.catalog import SEARCHES, STUDIES, hint_at_command
+from studies.declared.catalog import STUDIES, hint_at_command
+from studies.declared.names import run_command_line
 from studies.ledger.records import (
     CellRecord,
     LedgerRecord,
@@ -97,12 +97,12 @@ class StudyFolder:
         if not folders:
             hint = hint_at_command(name, STUDIES.run_command)
             if not hint and cls.all_searches(home, name):
-                file = shlex.quote(argument or f"{name}.toml")
-                hint = f"is a search that ran under {home}; its command is: {SEARCHES.run_command} {file}"
+                command = run_command_line(argument or f"{name}.toml", None, home, "study search")
+                hint = f"is a search that ran under {home}; its command is: {command}"
             if hint:
                 raise UserError(f"study {name!r}: {hint}")
             at_scale = f" at scale {scale}" if scale else ""
-            command = f"lab study run {shlex.quote(argument or name)}"
+            command = run_command_line(argument or name, scale, home)
             raise UserError(f"study {name!r} never ran{at_scale} under {home}; run it first: {command}")
         return max(folders, key=lambda folder: folder._newest(STUDY).stat().st_mtime)
 
@@ -150,14 +150,15 @@ class StudyFolder:
     @property
     def run_command(self) -> str:
         """The command that runs the study again, from the file that ran last if it is known."""
-        origin, argument = self.read_state().origin, self.name
-        if origin:
-            argument = os.path.relpath(self.home.resolve() / origin)
-        elif self.is_stored:
+        origin, argument, assignments = self.read_state().origin, self.name, []
+        if self.is_stored:
             with suppress(ValidationError):
                 record = StudyRecord.model_validate_json(self._newest(STUDY).read_bytes())
                 argument = self.name if record.is_of_catalog else f"{self.name}.toml"
-        return f"lab study run {shlex.quote(argument)} --scale {self.scale}"
+                assignments = record.assignments
+        if origin:
+            argument = os.path.relpath(self.home.resolve() / origin)
+        return run_command_line(argument, self.scale, self.home, assignments=assignments)
 
     def write_study(self, record: StudyRecord) -> None:
         """Writes study.json. A ledger of another version is emptied first, so that the two are never read together."""

@@ -1,11 +1,10 @@
 """The file that a stored study came from. A name in a home belongs to one file."""
 
 import os
-import shlex
 from pathlib import Path
 
 from studies.declared.catalog import STUDIES, Catalog
-from studies.declared.names import stem_of
+from studies.declared.names import run_command_line, stem_of
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import catalog_source
 
@@ -44,6 +43,6 @@ def remedy(folder: StudyFolder, path: Path) -> str:
     """Returns what a user can do if the content of a file differs from what is stored under its name."""
     by_name = f"give the name {folder.name} to read what is stored"
     if is_from(folder, path):
-        command = f"lab study run {shlex.quote(str(path))} --scale {folder.scale}"
+        command = run_command_line(str(path), folder.scale, folder.home)
         return f"it was edited since it ran: run it again ({command}), or {by_name}"
     return f"the stored study came from {origin_text(folder)}: rename the file or give another --home, or {by_name}"

@@ -213,7 +213,7 @@ def test_a_task_without_an_item_source_and_a_split_that_is_not_held_out_have_no_
 def test_options_items_and_answer_tokens_out_of_range_are_errors() -> None:
     task = Induction(InductionConfig(characters=3, test_samples=50))
     assert len(items(task, "test", options=3)) == 50
-    with pytest.raises(UserError, match=r"options = 4: only 0 samples of split 'test' .* or fewer options"):
+    with pytest.raises(UserError, match=r"options = 4: only 0 samples of split 'test' .*; ask for fewer options"):
         items(task, "test")
     with pytest.raises(UserError, match=r"options = 3: only 50 samples of split 'test' .* ask for fewer items"):
         items(task, "test", [50], options=3)
