@@ -32,13 +32,13 @@ def tensorboard_command(
 ) -> None:
     """Write the learning curves of studies as TensorBoard event files, one folder per run."""
     check_output_folder("--out", out, empty=True)
-    event_writer()
     checked = checked_names(home, names, scale)
     left_out = LeftOut.among(checked, scale, home)
     named = [StudyFolder.latest(home, name, scale) for name in expand_collections(checked, scale, home)]
     folders = named if checked else StudyFolder.all_stored(home, scale=scale)
     if not folders:
         raise nothing_ran(home, scale)
+    event_writer()
     runs = {}
     for folder in folders:
         name = f"{folder.name}-{folder.scale}"

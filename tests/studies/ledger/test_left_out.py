@@ -68,6 +68,7 @@ COMMANDS = (("report",), ("results", "--out", "runs.csv"), ("tensorboard", "--ou
 @pytest.fixture
 def two(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """A home with two studies, x and y, which share no run; TensorBoard need not be installed."""
+    monkeypatch.setattr("reports.commands.tensorboard.event_writer", lambda: None)
     monkeypatch.setattr("reports.commands.tensorboard.write_events", lambda results, folder: len(results.runs))
     workshop.write("x.toml")
     workshop.write("y.toml", STEPS)

@@ -50,7 +50,7 @@ def test_an_edited_file_is_not_answered_with_its_earlier_version(workshop: Works
     workshop.write("x.toml", RATE, ("margin = 0.1", "margin = 0.2"))
     sentence = workshop.refused(*(word.format(file="x.toml") for word in READERS[reader]))
     assert "(claims.same.margin, base.training.learning_rate); it was edited since it ran: run it again" in sentence
-    assert "(lab study run x.toml --scale smoke)" in sentence
+    assert f"(lab study run x.toml --scale smoke --home {workshop.home})" in sentence
 
 
 @pytest.mark.parametrize("reader", ["claims", "report", "results", "status", "pack"])
