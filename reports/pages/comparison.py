@@ -60,7 +60,7 @@ def _commands(pair: StudyPair) -> list[str]:
     first, second = pair.sides
     other_home = " --second-home HOME" if first.home.resolve() != second.home.resolve() else ""
     exports = [
-        f"lab results {shlex.quote(side.study.name)} --scale {side.study.scale} --out {name}.csv"
+        f"lab results {shlex.quote(side.study.name)} --scale {shlex.quote(side.study.scale)} --out {name}.csv"
         for side, name in ((first, "first"), (second, "second"))
     ]
     return [f"lab compare {shlex.quote(first.name)} {shlex.quote(second.name)}{other_home}", *exports]

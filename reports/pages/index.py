@@ -147,6 +147,6 @@ def _cautions(summaries: Iterable[StudySummary]) -> list[tuple[str, list[StudySu
 def _commands(index: StudyIndex) -> list[str]:
     """Returns the commands that write this page and its data."""
     scales = {study.scale for chapter in index.chapters for study in chapter.studies}
-    option = f" --scale {scales.pop()}" if len(scales) == 1 else ""
+    option = f" --scale {shlex.quote(scales.pop())}" if len(scales) == 1 else ""
     names = " ".join(["", *map(shlex.quote, index.requested)])
     return [f"lab report{names}{option}", f"lab results{names}{option} --out runs.csv"]

@@ -72,20 +72,21 @@ def method_of(results: Results) -> Method:
 
 def redraw_commands(study: Study) -> tuple[str, str]:
     """Returns the command that draws a study's figures, and the one that exports the runs behind them."""
-    arguments = f"{shlex.quote(study.name)} --scale {study.scale}"
+    arguments = f"{shlex.quote(study.name)} --scale {shlex.quote(study.scale)}"
     return f"lab report {arguments}", f"lab results {arguments} --out runs.csv"
 
 
 def rerun_commands(study: Study, home: Path) -> list[str]:
     """Returns the commands that run, judge, report and export a study."""
     source = Path(study.source)
-    name = shlex.quote(study.name if study.source == catalog_source(study.name) else source.name)
+    name = study.name if study.source == catalog_source(study.name) else source.name
+    arguments = f"{shlex.quote(name)} --scale {shlex.quote(study.scale)}"
     sets = "".join(f" --set {shlex.quote(portable(assignment, home))}" for assignment in study.assignments)
     return [
-        f"lab study run {name} --scale {study.scale}{sets}",
-        f"lab claims {name} --scale {study.scale}",
-        f"lab report {name} --scale {study.scale}",
-        f"lab results {name} --scale {study.scale} --out runs.csv",
+        f"lab study run {arguments}{sets}",
+        f"lab claims {arguments}",
+        f"lab report {arguments}",
+        f"lab results {arguments} --out runs.csv",
     ]
 
 

@@ -1,7 +1,9 @@
 """The method section lets a reader repeat the study: its specs parse, and its commands contain no local paths."""
 
 import re
+import shlex
 import tomllib
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from reports.frames.judged import read_judged
 from reports.frames.results import read_results
 from reports.frames.text import portable
 from reports.frames.wording import cautions
-from reports.pages.method import rerun_commands, spec_toml
+from reports.pages.method import redraw_commands, rerun_commands, spec_toml
 from reports.pages.study import render_study
 from tests.reports.stored_study import Outcome, StoredStudy, StudyStore, usual_outcome
 
@@ -36,6 +38,13 @@ def test_toml_keeps_every_kind_of_value() -> None:
     }
     kept = {"a": 1, "b": 1e-05, "c": 'x "y" \\ <é>', "d": True, "e": [1, 2], "f": {"h": {"i": 2.5}}}
     assert tomllib.loads(spec_toml(tree, Path("home"))) == kept
+
+
+def test_commands_on_a_page_are_quoted(usual_store: StoredStudy) -> None:
+    study = replace(usual_store.study, source="my studies/two words.toml", name="two words", scale="a b")
+    for command in (*rerun_commands(study, usual_store.home), *redraw_commands(study)):
+        assert {"--scale", "a b"} <= set(shlex.split(command))
+        assert {"two words", "two words.toml"} & set(shlex.split(command))
 
 
 def test_paths_in_settings_and_failures_do_not_reveal_the_machine(store: StudyStore) -> None:
