@@ -101,7 +101,7 @@ def flattened(values: Tree, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 def formatted(value: object) -> str:
     """Formats a value of a check."""
-    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:z,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def task_from_options(kind: str, assignments: list[str] | None) -> Task:

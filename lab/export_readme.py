@@ -134,7 +134,7 @@ def scores_text(stored: StoredRun) -> str:
     splits: dict[str, dict[str, float]] = result["scores"][stored.checkpoint]
     names = dict.fromkeys(name for scores in splits.values() for name in scores)
     rows = [
-        " | ".join([f"| `{name}`", *(f"{scores[name]:.4f}" if name in scores else "" for scores in splits.values())])
+        " | ".join([f"| `{name}`", *(f"{scores[name]:z.4f}" if name in scores else "" for scores in splits.values())])
         + " |"
         for name in names
     ]

@@ -115,3 +115,20 @@ def test_docstrings_name_their_subject_first(folder: str) -> None:
         if text.split()[0] in {"Of", "What", "Whether", "Those", "They"}
     }
     assert openings == set()
+
+
+def float_formats(module: ast.Module) -> Iterator[str]:
+    """Yields the formats of floats in the f-strings of a module; what is filled in reads as 0."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.FormattedValue) and isinstance(node.format_spec, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else "0" for part in node.format_spec.values]
+            form = "".join(map(str, parts))
+            if form[-1:] in ("e", "f", "g", "%"):
+                yield form
+
+
+def test_no_number_is_written_as_minus_zero() -> None:
+    """The option z of a format leaves out the minus sign of a number that rounds to 0, as in -0.000."""
+    formats = {(str(path), form) for path, module in parsed(*ROOMS) for form in float_formats(module)}
+    assert len(formats) > 50
+    assert {(path, form) for path, form in formats if "z" not in form} == set()

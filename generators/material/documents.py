@@ -87,7 +87,7 @@ def _list_files(corpus: str, pattern: str) -> Files:
     megabytes = sum(stat.st_size for _, stat in stats) / 1e6
     if megabytes > CORPUS_MEGABYTES_MAXIMUM:
         raise UserError(
-            f'task.corpus = "{corpus}": {megabytes:,.0f} MB, but it has to fit in memory; '
+            f'task.corpus = "{corpus}": {megabytes:z,.0f} MB, but it has to fit in memory; '
             f"give a part of it, at most {CORPUS_MEGABYTES_MAXIMUM} MB"
         )
     return tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats)

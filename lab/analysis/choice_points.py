@@ -160,8 +160,8 @@ def add_weights(task: ChoicePointTask, batch: Batch, heads: list[PredictionHead]
             findings.measures[f"implied_weight_{short_name(name)}"] = float(total[inner[at]].mean())
     findings.lines.append(
         f"Away from the edges of its sample, a consequential choice has an implied weight of "
-        f"{findings.measures.get('implied_weight_choice', float('nan')):g} for {len(heads)} heads (theory: "
-        f"{findings.measures['implied_weight_choice_theory']:g}), and an inconsequential one of {len(heads)}."
+        f"{findings.measures.get('implied_weight_choice', float('nan')):zg} for {len(heads)} heads (theory: "
+        f"{findings.measures['implied_weight_choice_theory']:zg}), and an inconsequential one of {len(heads)}."
     )
 
 
@@ -188,7 +188,7 @@ def add_losses(run: StoredRun, task: Task, heads: list[PredictionHead], findings
                 excess.setdefault(kind, []).append(estimate[0] - optimum)
     for kind, nats in excess.items():
         findings.measures[f"excess_loss_{short_name(kind)}"] = float(np.mean(nats))
-    listed = ", ".join(f"{np.mean(nats):+.4f} {kind}" for kind, nats in excess.items())
+    listed = ", ".join(f"{np.mean(nats):+z.4f} {kind}" for kind, nats in excess.items())
     findings.lines.append(f"Loss above the closed-form optimum, in nats per target, mean over heads: {listed}.")
 
 
@@ -250,7 +250,7 @@ def add_usefulness(parts: GradientParts, findings: Findings) -> None:
     if low <= 0:
         findings.lines.append(
             "A small step along the whole gradient does not clearly lower head 1's loss on other samples "
-            f"({whole:.3g} nats per unit of learning rate, {low:.3g} to {high:.3g}), so no shares are given."
+            f"({whole:z.3g} nats per unit of learning rate, {low:z.3g} to {high:z.3g}), so no shares are given."
         )
         return
     shares = {short_name(kind): (kind, values) for kind, values in parts.useful.items()}
@@ -264,9 +264,9 @@ def add_usefulness(parts: GradientParts, findings: Findings) -> None:
     share, low, high = ratio_of_sums(counted, total, few=True)
     findings.lines.append(
         "A small step along the gradient lowers head 1's loss on other samples. Of that decrease, "
-        f"{share:.1%} ({low:.1%} to {high:.1%}) comes from predictions of a consequential choice or of a token it "
+        f"{share:z.1%} ({low:z.1%} to {high:z.1%}) comes from predictions of a consequential choice or of a token it "
         "decides, made before the choice is read, and "
-        f"{findings.measures['useful_share_choice']:.1%} from predictions of the choices alone. A step along a part "
+        f"{findings.measures['useful_share_choice']:z.1%} from predictions of the choices alone. A step along a part "
         "with a negative share raises the loss."
     )
 

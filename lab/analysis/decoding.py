@@ -95,7 +95,7 @@ def collect(decoded: dict[int, Decoded], faster: dict[int, float], objective: st
         measures |= {f"tokens_per_forward_{k}": tokens[0], f"times_faster_{k}": faster[k]}
         measures |= {"tokens_per_forward": tokens[0], "times_faster": faster[k]}
         findings.lines.append(
-            f"Drafts of {k}: {interval_text(tokens)} tokens per forward pass, {faster[k]:.2f} times as fast as without"
+            f"Drafts of {k}: {interval_text(tokens)} tokens per forward pass, {faster[k]:z.2f} times as fast as without"
             + (f" (paper, 7B: {paper[0]} and {paper[1]})." if paper else ".")
         )
     for head, rate in enumerate(acceptance_rates(decoded[longest]), start=2):
@@ -107,7 +107,7 @@ def collect(decoded: dict[int, Decoded], faster: dict[int, float], objective: st
     if longest > 1:
         measures["acceptance_by_chance"] = chance = equal_pairs(decoded[1].tokens)
         findings.add("head", "by chance", chance)
-        findings.lines.append(f"Drafts in random order would have an acceptance rate of {chance:.3f}.")
+        findings.lines.append(f"Drafts in random order would have an acceptance rate of {chance:z.3f}.")
     findings.lines.append(f"{samples} test prompts, {count} tokens each; 95% intervals over prompts.")
     return findings
 

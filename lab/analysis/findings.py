@@ -26,4 +26,4 @@ class Findings:
 
 def interval_text(estimate: Interval) -> str:
     """Formats an estimate with its interval."""
-    return f"{estimate[0]:.3f} [{estimate[1]:.3f}, {estimate[2]:.3f}]"
+    return f"{estimate[0]:z.3f} [{estimate[1]:z.3f}, {estimate[2]:z.3f}]"

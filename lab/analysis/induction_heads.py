@@ -121,9 +121,9 @@ class InductionHeadsAnalysis(Analysis):
         lines = [
             f"Of {len(heads)} attention heads, head {heads[best]['attention_head']} of layer {heads[best]['layer']} "
             f"({heads[best]['part']}) matches prefixes best: {share_text(matching)} of its attention goes to the token "
-            f"after the first occurrence, {matching['chance']:.3f} by chance.",
+            f"after the first occurrence, {matching['chance']:z.3f} by chance.",
             "When it attends to a token, it raises that token's own logit above the mean for "
-            f"{copied[best]['value']:.3f} of the vocabulary; a random circuit does so for 0.5.",
+            f"{copied[best]['value']:z.3f} of the vocabulary; a random circuit does so for 0.5.",
         ]
         for more_rows, more_lines in (task_findings(run, heads, best), formation_findings(run.folder.lines(METRICS))):
             rows += more_rows
@@ -206,7 +206,7 @@ def task_findings(run: StoredRun, heads: list[Row], best: int) -> tuple[list[Row
     rows = attention_rows("task_attention", heads, network, inputs_BxP, scored_BxT[:, 1:], after_earlier_occurrences)
     lines = [
         f"Where it predicts the task's scored tokens, {share_text(row)} of its attention goes to tokens after earlier "
-        f"occurrences of the token read there, {row['chance']:.3f} by chance."
+        f"occurrences of the token read there, {row['chance']:z.3f} by chance."
         for row in rows[best : best + 1]
     ]
     rows += attention_rows("task_previous_token", heads, network, inputs_BxP, scored_BxT[:, :-1], token_before)
@@ -246,11 +246,11 @@ def formation_findings(log: list[Tree]) -> tuple[list[Row], list[str]]:
     rows: list[Row] = [{"measure": "formation_step", "value": formation.step, "after_step": formation.after}]
     line = (
         f"The skill formed between steps {formation.after} and {formation.step}: validation accuracy passed "
-        f"{formation.half:.3f}, half-way from the blind {formation.blind:.3f} to the final {formation.final:.3f}"
+        f"{formation.half:z.3f}, half-way from the blind {formation.blind:z.3f} to the final {formation.final:z.3f}"
     )
     if formation.jump is not None:
         rows.append({"measure": "formation_jump", "value": formation.jump})
-        line += f"; loss_1 fell by {formation.jump:.3f} nats between two evaluations"
+        line += f"; loss_1 fell by {formation.jump:z.3f} nats between two evaluations"
     return rows + curves, [line + "."]
 
 
@@ -263,5 +263,5 @@ def share_of(totals_B: Floats, counts_B: Floats) -> Row:
 
 def share_text(row: Row) -> str:
     """Formats the estimate of a row with its interval."""
-    interval = f" [{row['low']:.3f}, {row['high']:.3f}]" if "low" in row else ""
-    return f"{row['value']:.3f}{interval}"
+    interval = f" [{row['low']:z.3f}, {row['high']:z.3f}]" if "low" in row else ""
+    return f"{row['value']:z.3f}{interval}"

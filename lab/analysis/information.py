@@ -200,8 +200,8 @@ def sentences(rows: list[Row], count: str) -> Iterator[str]:
 
     def text(quantity: str, of: str) -> str:
         row = by_quantity[quantity, of]
-        interval = "" if row["low"] is None else f" [{row['low']:.4f}, {row['high']:.4f}]"
-        return f"{row['value']:.4f}{interval}"
+        interval = "" if row["low"] is None else f" [{row['low']:z.4f}, {row['high']:z.4f}]"
+        return f"{row['value']:z.4f}{interval}"
 
     yield f"Two tokens ahead, over {count}, in nats, with 95% intervals."
     for of in ("closed form", "source", "model", "relative", "estimate"):
@@ -211,8 +211,8 @@ def sentences(rows: list[Row], count: str) -> Iterator[str]:
         parts = [by_quantity[term, "relative"]["value"] for term in (TERMS[NEXT_GIVEN_AFTER], TERMS[AFTER_GIVEN_NEXT])]
         shared, gap = by_quantity["I(X;Y)", "relative"]["value"], by_quantity["premise gap", "head 2"]["value"]
         yield (
-            f"The loss of two tokens is {text('loss of two tokens', 'relative')} = {parts[0]:.4f} (X given Y) + "
-            f"{2 * shared:.4f} (shared information, twice) + {parts[1]:.4f} (Y given X) + {gap:.4f} (premise gap)."
+            f"The loss of two tokens is {text('loss of two tokens', 'relative')} = {parts[0]:z.4f} (X given Y) + "
+            f"{2 * shared:z.4f} (shared information, twice) + {parts[1]:z.4f} (Y given X) + {gap:z.4f} (premise gap)."
         )
         yield (
             f"Head 2 loses {text('premise gap', 'head 2')} more on the second token than the marginalised next-token "
@@ -223,5 +223,5 @@ def sentences(rows: list[Row], count: str) -> Iterator[str]:
     for role in "XY":
         classes = [row for row in rows if row["where"].startswith(f"{role} is ")]
         tokens = [row for row in rows if row["where"].startswith(f"{role} = ")][:3]
-        means = ", ".join(f"{row['where']} {row['value']:.3f}" for row in (*classes, *tokens))
+        means = ", ".join(f"{row['where']} {row['value']:z.3f}" for row in (*classes, *tokens))
         yield f"Information shared by a pair, by {role}: {means or 'no token is frequent enough'}."

@@ -50,7 +50,7 @@ class ItemsAnalysis(Analysis):
                 findings.lines.append(f"{kind:<11}{name.replace('_', ' '):<12}{interval_text(estimate)}")
         findings.measures["choice_above_chance"] = findings.measures["choice_accuracy"] - chance
         findings.lines.append(
-            f"{len(posed)} items of {options} options (chance {chance:.3f}), answers of {posed.answers.shape[1]} "
+            f"{len(posed)} items of {options} options (chance {chance:z.3f}), answers of {posed.answers.shape[1]} "
             "token(s); 95% intervals over items."
         )
         return self.result(findings)

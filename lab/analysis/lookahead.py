@@ -257,7 +257,8 @@ def sentences(rows: list[Row], places: list[str], last: str) -> list[str]:
         token = estimates[CURRENT_TOKEN, CONTROL_LAG, "accuracy"][0]
         both, plain, control = (estimates[last, CONTROL_LAG, name][0] for name in ("accuracy", "plain", "control"))
         lines.append(
-            f"Accuracy at lag {CONTROL_LAG}: {token:.1%} from the current token alone, {both:.1%} from it and {last}, "
-            f"{plain:.1%} from {last} alone; a random function of the current token is read from it at {control:.1%}."
+            f"Accuracy at lag {CONTROL_LAG}: {token:z.1%} from the current token alone, {both:z.1%} from it and "
+            f"{last}, {plain:z.1%} from {last} alone; a random function of the current token is read from it at "
+            f"{control:z.1%}."
         )
     return lines

@@ -165,7 +165,7 @@ def terminal_lines(rows: list[Row], tokens_per_forward: float) -> list[str]:
     drafts = [row for row in rows if row["part"] == "draft"]
     if drafts:
         lines.append(
-            f"{tokens_per_forward:.2f} tokens per forward pass; [a b²c³] is a pass in which b from head 2 and c from "
+            f"{tokens_per_forward:z.2f} tokens per forward pass; [a b²c³] is a pass in which b from head 2 and c from "
             "head 3 were accepted; × marks a rejected draft."
         )
     for sample in dict.fromkeys(row["sample"] for row in drafts):
@@ -174,9 +174,9 @@ def terminal_lines(rows: list[Row], tokens_per_forward: float) -> list[str]:
     losses = [row for row in rows if row["part"] == "loss"]
     for name in (name for name in (losses[0] if losses else {}) if name.startswith("loss_")):
         known = sorted((row for row in losses if row[name] is not None), key=lambda row: -row[name])
-        worst = ", ".join(f"{visible_text(row['text'])} {row[name]:.2f}" for row in known[:5])
+        worst = ", ".join(f"{visible_text(row['text'])} {row[name]:z.2f}" for row in known[:5])
         mean = np.mean([row[name] for row in known]) if known else float("nan")
-        lines.append(f"head {name.removeprefix('loss_')}: {mean:.3f} nats per token, most at {worst}")
+        lines.append(f"head {name.removeprefix('loss_')}: {mean:z.3f} nats per token, most at {worst}")
     return lines
 
 

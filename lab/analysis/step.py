@@ -79,7 +79,7 @@ class StepAnalysis(Analysis):
             for suffix in (f"_{loss}", "")[: 1 + (loss == own_loss)]:
                 findings.measures |= {f"peak_megabytes{suffix}": peak, f"memory_ratio{suffix}": peak / baseline}
             findings.lines.append(
-                f"{loss:<11}{peak:9.2f} MB at the peak of a pass, {peak / baseline:.2f} times that of n = 1"
+                f"{loss:<11}{peak:z9.2f} MB at the peak of a pass, {peak / baseline:z.2f} times that of n = 1"
                 + (" (the run's own loss)" if loss == own_loss else "")
             )
         steps = {name: whole_step(network, run.spec, batch) for name, network in networks.items()}
@@ -89,7 +89,7 @@ class StepAnalysis(Analysis):
         findings.add("time", "milliseconds", milliseconds, loss=own_loss)
         findings.add("time", "ratio", ratio, loss=own_loss)
         findings.measures |= {"step_milliseconds": milliseconds, "time_ratio": ratio}
-        findings.lines.append(f"A step takes {milliseconds:.1f} ms, {ratio:.2f} times that of n = 1.")
+        findings.lines.append(f"A step takes {milliseconds:z.1f} ms, {ratio:z.2f} times that of n = 1.")
         return self.result(findings)
 
 

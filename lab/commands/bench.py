@@ -26,9 +26,9 @@ def data_command(
         if "left_out" in row:
             lines.append(f"{row['task']:<18}left out: {row['left_out']}")
             continue
-        speed = f"{row['samples_per_second']:>12,.0f}{row['tokens_per_second']:>14,.0f}"
+        speed = f"{row['samples_per_second']:>z12,.0f}{row['tokens_per_second']:>z14,.0f}"
         lines.append(
-            f"{row['task']:<18}{speed}{row['draw_ms']:>10.3f}{row['step_ms']:>10.2f}{row['share_of_step']:>8.2%}"
+            f"{row['task']:<18}{speed}{row['draw_ms']:>z10.3f}{row['step_ms']:>z10.2f}{row['share_of_step']:>z8.2%}"
         )
     answer({"tasks": rows}, as_json, "\n".join(lines))
 
@@ -48,8 +48,8 @@ def loss_command(as_json: Json = False) -> None:
         f"{'n':>3} {'loss':<12}{'peak MB':>10}{'to n=1':>9}{'to joint':>10}{'seconds':>10}{'to joint':>10}",
     ]
     for row in rows:
-        memory = f"{row['peak_mb']:>10,.0f}{row['memory_to_first']:>9.2f}{row['memory_to_joint']:>10.2f}"
-        lines.append(f"{row['n']:>3} {row['loss']:<12}{memory}{row['seconds']:>10.2f}{row['time_to_joint']:>10.2f}")
+        memory = f"{row['peak_mb']:>z10,.0f}{row['memory_to_first']:>z9.2f}{row['memory_to_joint']:>z10.2f}"
+        lines.append(f"{row['n']:>3} {row['loss']:<12}{memory}{row['seconds']:>z10.2f}{row['time_to_joint']:>z10.2f}")
     answer({"measured": bench.model_dump(mode="json"), "rows": rows}, as_json, "\n".join(lines))
 
 
@@ -68,10 +68,10 @@ def train_command(
         f"{'width':>5} {'step':<26}{'ms':>10}{'eager':>10}{'compiled':>10}{'compiled':>10}{'floor':>8}{'first n':>9}",
     ]
     for row in rows:
-        first = f"{row['to_first_n']:>9.2f}" if "to_first_n" in row else ""
+        first = f"{row['to_first_n']:>z9.2f}" if "to_first_n" in row else ""
         lines.append(
-            f"{row['width']:>5} {row['step']:<26}{row['milliseconds']:>10.2f}{row['to_transformers_eager']:>10.2f}"
-            f"{row['to_transformers_compiled']:>10.2f}{row['to_plain_gpt_compiled']:>10.2f}{row['to_floor']:>8.2f}{first}"
+            f"{row['width']:>5} {row['step']:<26}{row['milliseconds']:>z10.2f}{row['to_transformers_eager']:>z10.2f}"
+            f"{row['to_transformers_compiled']:>z10.2f}{row['to_plain_gpt_compiled']:>z10.2f}{row['to_floor']:>z8.2f}{first}"
         )
     answer({"measured": bench.model_dump(mode="json"), "rows": rows}, as_json, "\n".join(lines))
 
@@ -86,15 +86,16 @@ def decode_command(home: Home = DEFAULT_HOME, as_json: Json = False) -> None:
         f"{'run':<12}{'batch':>6}{'k':>3}{'tokens/forward':>18}{'times faster':>14}{'ratio':>7}{'paper':>14}  same",
     ]
     for row in speculation_rows:
-        paper = f"{row['paper_tokens_per_forward']:.2f}, {row['paper_times_faster']:.2f}"
+        paper = f"{row['paper_tokens_per_forward']:z.2f}, {row['paper_times_faster']:z.2f}"
         lines.append(
-            f"{row['run']:<12}{row['samples']:>6}{row['draft']:>3}{row['tokens_per_forward']:>18.2f}"
-            f"{row['times_faster']:>14.2f}{row['realised']:>7.2f}{paper:>14}  {'yes' if row['same_as_plain'] else 'no'}"
+            f"{row['run']:<12}{row['samples']:>6}{row['draft']:>3}{row['tokens_per_forward']:>z18.2f}"
+            f"{row['times_faster']:>z14.2f}{row['realised']:>z7.2f}{paper:>14}"
+            f"  {'yes' if row['same_as_plain'] else 'no'}"
         )
     lines += ["", f"{'greedy, batch':>13}{'ms/token':>12}{'transformers':>14}{'times faster':>14}  same"]
     for row in greedy_rows:
         lines.append(
-            f"{row['samples']:>13}{row['ms_a_token']:>12.2f}{row['transformers_ms_a_token']:>14.2f}"
-            f"{row['times_faster']:>14.2f}  {'yes' if row['same_tokens'] else 'no'}"
+            f"{row['samples']:>13}{row['ms_a_token']:>z12.2f}{row['transformers_ms_a_token']:>z14.2f}"
+            f"{row['times_faster']:>z14.2f}  {'yes' if row['same_tokens'] else 'no'}"
         )
     answer({"speculation": speculation_rows, "greedy": greedy_rows}, as_json, "\n".join(lines))

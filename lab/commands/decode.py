@@ -66,12 +66,12 @@ def decode_command(
         "prompt": task.text(prompts[0, : lengths[0]]),
         "continuation": task.text(decoded.tokens[0]),
     }
-    speed = f", {timed[draft].times_faster(timed[1]):.2f} times as fast as without drafts" if draft > 1 else ""
+    speed = f", {timed[draft].times_faster(timed[1]):z.2f} times as fast as without drafts" if draft > 1 else ""
     lines = [
-        f"{decoded.tokens_per_forward:.2f} tokens per forward pass{speed}",
-        *(f"{head}: {share:.1%} of its drafts accepted" for head, share in acceptance.items()),
+        f"{decoded.tokens_per_forward:z.2f} tokens per forward pass{speed}",
+        *(f"{head}: {share:z.1%} of its drafts accepted" for head, share in acceptance.items()),
         *(
-            f"  at positions of class {name!r}: {', '.join(f'{share:.1%}' for share in shares.values())}"
+            f"  at positions of class {name!r}: {', '.join(f'{share:z.1%}' for share in shares.values())}"
             for name, shares in by_class.items()
             if shares
         ),

@@ -41,4 +41,4 @@ def score_command(
         "changed_code": stored.folder.changed_code(),
         "scores": scores,
     }
-    answer(value, as_json, "\n".join(f"{name:<24}{score:.4f}" for name, score in scores.items()))
+    answer(value, as_json, "\n".join(f"{name:<24}{score:z.4f}" for name, score in scores.items()))

@@ -59,6 +59,6 @@ def train_command(
     for checkpoint, splits in result["scores"].items():
         for split, scores in splits.items():
             if split.startswith("test"):
-                listed = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+                listed = ", ".join(f"{name} {value:z.4f}" for name, value in scores.items())
                 lines.append(f"{split}, {checkpoint} checkpoint: {listed}")
     answer({"run": spec.identity, "folder": str(folder), **result}, as_json, "\n".join(lines))

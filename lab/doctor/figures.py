@@ -67,8 +67,8 @@ def compare_figures() -> str:
             loss = losses.get(name, float("nan"))
             if not abs(loss - value) <= TOLERANCE * value:
                 steps = TINY_RUN["training"]["steps"]
-                off.append(f"{name} of {objective['kind']} after {steps} steps is {loss:.6f} instead of {value:.6f}")
+                off.append(f"{name} of {objective['kind']} after {steps} steps is {loss:z.6f} instead of {value:z.6f}")
     if off:
         raise AssertionError("; ".join(off))
     count = sum(len(expected) for _, expected in EXPECTED)
-    return f"{count} losses of tiny runs agree with the reference values to within {TOLERANCE:.2%}"
+    return f"{count} losses of tiny runs agree with the reference values to within {TOLERANCE:z.2%}"

@@ -43,7 +43,7 @@ def distance_text(logits: Tensor, expected: Tensor, dtype: torch.dtype) -> str:
     largest = expected[expected.isfinite()].abs().max() if expected.isfinite().any() else torch.ones(())
     if bool((distance <= TOLERANCES.get(dtype, HALF_PRECISION_TOLERANCE) * largest).all()):
         return ""
-    return f"logits differ by up to {float(distance.max()):.2g}, where the largest is {float(largest):.2g}"
+    return f"logits differ by up to {float(distance.max()):z.2g}, where the largest is {float(largest):z.2g}"
 
 
 def module_problem(network: Objective) -> str:

@@ -55,7 +55,7 @@ def dashboard_command(
         value = {"url": url, "studies": trials, "left_out": sorted(board.reported_errors)}
         answer(value, as_json, "\n".join([*rows, url]))
         sys.stdout.flush()
-        note(f"read in {time.monotonic() - started:.1f} s; Ctrl-C ends it")
+        note(f"read in {time.monotonic() - started:z.1f} s; Ctrl-C ends it")
         serve(server, board)
     except KeyboardInterrupt:  # while it was still reading
         pass

@@ -14,6 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from generators.foundation.errors import UserError
+from generators.foundation.numbers import signed_number
 from generators.foundation.settings import Tree
 from lab.run.store import METRICS, SPEC, TIMING, RunFolder
 from reports.dashboards.board import BoardEntry, BoardHeader, SourceKey, Trials
@@ -171,10 +172,12 @@ def study_note(part: StudyPart, cells: list[CellRecord], verdicts: list[VerdictR
 def verdict_line(verdict: VerdictRecord) -> str:
     """Returns a stored verdict as one line of Markdown."""
     effect = ""
-    if verdict.interval and verdict.interval_level is not None:
-        low, high = ("without end" if end is None else f"{end:+.3f}" for end in verdict.interval)
-        confidence = f"{100 * (1 - verdict.interval_level):.4g}%"
-        effect = f"difference {verdict.difference:+.3f}, {confidence} interval {low} to {high}; "
+    if verdict.interval and verdict.interval_level is not None and verdict.difference is not None:
+        numbers = [number for number in (verdict.difference, *verdict.interval) if number is not None]
+        low, high = ("without end" if end is None else signed_number(end, *numbers) for end in verdict.interval)
+        confidence = f"{100 * (1 - verdict.interval_level):z.4g}%"
+        difference = signed_number(verdict.difference, *numbers)
+        effect = f"difference {difference}, {confidence} interval {low} to {high}; "
     text = escape_markdown(verdict.text)
     return f"**{verdict.verdict.upper()}** {text} ({escape_markdown(effect + verdict.reason)})"
 

@@ -50,13 +50,13 @@ def draw_shortcut(sheet: Sheet, name: str, spans: Sequence[tuple[float, float, f
     scores = [score for _, _, score in known]
     style: Tree = {"color": TEXT, "lw": 1.3, "ls": (0, (1.5, 2)), "zorder": 2}
     if np.ptp(scores) < 5e-4:
-        sheet.add_tooltip(sheet.axes.axhline(scores[0], **style), f"shortcut {name}: {scores[0]:.3f}")
-        sheet.add_legend(f"shortcut {name}: {scores[0]:.3f}", **style)
+        sheet.add_tooltip(sheet.axes.axhline(scores[0], **style), f"shortcut {name}: {scores[0]:z.3f}")
+        sheet.add_legend(f"shortcut {name}: {scores[0]:z.3f}", **style)
         return
     for left, right, score in known:
         (line,) = sheet.axes.plot([left, right], [score, score], **style)
-        sheet.add_tooltip(line, f"shortcut {name}: {score:.3f}")
-    sheet.add_legend(f"shortcut {name}: {min(scores):.3f} to {max(scores):.3f}", **style)
+        sheet.add_tooltip(line, f"shortcut {name}: {score:z.3f}")
+    sheet.add_legend(f"shortcut {name}: {min(scores):z.3f} to {max(scores):z.3f}", **style)
 
 
 def draw_margin(sheet: Sheet, margin: float, low: float, high: float, *, both_sides: bool, width: float) -> None:
@@ -100,7 +100,7 @@ class EstimateRow:
 
     @property
     def text(self) -> str:
-        return f"{self.label} {self.value:.3f}"
+        return f"{self.label} {self.value:z.3f}"
 
 
 def draw_estimates(sheet: Sheet, estimates: Sequence[EstimateRow], *, reference: str, marker: str) -> None:
@@ -118,10 +118,10 @@ def draw_estimates(sheet: Sheet, estimates: Sequence[EstimateRow], *, reference:
         if estimate.reference is not None:
             style: Tree = {"color": TEXT, "mfc": "none", "ms": 11, "mew": 1.4}
             sheet.mark(
-                estimate.reference, row, marker, f"{estimate.label}: {estimate.reference:.3g}", **style, zorder=2
+                estimate.reference, row, marker, f"{estimate.label}: {estimate.reference:z.3g}", **style, zorder=2
             )
             sheet.add_legend(reference, marker=marker, ls="none", **style)
-        text = f"{estimate.label}: {estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
+        text = f"{estimate.label}: {estimate.value:z.3g} ({estimate.low:z.3g} to {estimate.high:z.3g})"
         sheet.mark(estimate.value, row, "o", text, color=SERIES[0], ms=7, mec=PAPER, mew=1, zorder=4)
     sheet.add_legend("this run, 95% interval", color=SERIES[0], marker="o", ms=7, lw=2.2, mec=PAPER)
     show_rows(sheet, [estimate.label for estimate in estimates])

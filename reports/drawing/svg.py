@@ -55,13 +55,13 @@ def standalone(panels: Sequence[str]) -> str:
     width = max(width for width, _ in sizes)
     height = sum(height for _, height in sizes) + GAP * (len(panels) - 1)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
-        f'viewBox="0 0 {width:g} {height:g}" style="font-family: system-ui, sans-serif; color: #1b1f24">\n'
-        f'<rect width="{width:g}" height="{height:g}" fill="#ffffff"/>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:zg}" height="{height:zg}" '
+        f'viewBox="0 0 {width:zg} {height:zg}" style="font-family: system-ui, sans-serif; color: #1b1f24">\n'
+        f'<rect width="{width:zg}" height="{height:zg}" fill="#ffffff"/>\n'
     ]
     top = 0.0
     for panel, (panel_width, panel_height) in zip(panels, sizes, strict=True):
-        place = f'<svg y="{top:g}" width="{panel_width:g}" height="{panel_height:g}"'
+        place = f'<svg y="{top:zg}" width="{panel_width:zg}" height="{panel_height:zg}"'
         parts.append(panel.replace("<svg", place, 1))
         top += panel_height + GAP
     return "".join([*parts, "</svg>\n"])

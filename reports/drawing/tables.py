@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reports.frames.numbers import MISSING, minus_sign
+from reports.frames.numbers import MISSING, formatted
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def number(value: object, form: str = ".3f") -> Value:
     """Returns a number in a format, or a dash if there is none."""
     if value is None or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
         return MISSING_VALUE
-    return Value(minus_sign(f"{value:{form}}"), float(value))
+    return Value(formatted(float(value), form), float(value))
 
 
 def word(value: object) -> Value:

@@ -89,7 +89,7 @@ def effects_figure(lines: Sequence[ClaimLine], name: str) -> str:
         ticks = [tick for tick in TICKS if tick <= reach]
         axes.set_xticks([*(-tick for tick in reversed(ticks)), 0, *ticks], minor=False)
         axes.set_xticks([], minor=True)
-        axes.xaxis.set_major_formatter(lambda value, _: minus_sign(f"{value:g}"))
+        axes.xaxis.set_major_formatter(lambda value, _: minus_sign(f"{value:zg}"))
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", visible=True)
         axes.axvline(0, color=TEXT, lw=1, zorder=1)

@@ -1,16 +1,14 @@
 """Formats of numbers, counts and durations."""
 
-from math import floor, log10
-
 import numpy as np
+
+from generators.foundation.numbers import signed_number
 
 MISSING = "–"
 
 
 def signed(value: float, *others: float) -> str:
-    """Returns a difference with its sign, and with two significant digits of the largest of the values shown together.
-
-    At least three and at most nine decimals are shown.
+    """Formats a difference as `signed_number` does, with typographic signs, or a dash if there is no number.
 
     Args:
         others: the values shown next to it, such as the ends of its interval.
@@ -19,14 +17,19 @@ def signed(value: float, *others: float) -> str:
         return MISSING
     if np.isinf(value):
         return "∞" if value > 0 else "−∞"
-    largest = max((abs(number) for number in (value, *others) if np.isfinite(number)), default=0.0)
-    decimals = 3 if largest == 0 else min(9, max(3, 1 - floor(log10(largest))))
-    return minus_sign(f"{value:+.{decimals}f}")
+    return minus_sign(signed_number(value, *others))
 
 
 def unsigned(value: float, *others: float) -> str:
     """Returns a value with the decimals of `signed`, without a plus sign."""
     return signed(value, *others).removeprefix("+")
+
+
+def formatted(value: float, form: str) -> str:
+    """Returns a number in a format such as `+.3f`, or `d` for a whole one; a number that rounds to 0 has no minus."""
+    sign = form[: form.startswith("+")]
+    decimals = ".0f" if form == "d" else form.removeprefix(sign)
+    return minus_sign(f"{value:{sign}z{decimals}}")
 
 
 def minus_sign(text: str) -> str:
@@ -43,8 +46,8 @@ def plural(count: int, noun: str) -> str:
 def duration(seconds: float) -> str:
     """Returns seconds, minutes or hours, whichever reads best."""
     if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+        return f"{seconds:z.0f} s"
+    return f"{seconds / 60:z.0f} min" if seconds < 7200 else f"{seconds / 3600:z.1f} h"
 
 
 def without_point(value: object) -> str:

@@ -61,7 +61,7 @@ def interval(judgement: Judgement) -> str:
     contrast, level = judgement.contrast, judgement.level
     if contrast is None or level is None:
         return ""
-    return f"{100 * (1 - level):.4g}% interval {span(contrast)}"
+    return f"{100 * (1 - level):z.4g}% interval {span(contrast)}"
 
 
 def tally(verdicts: Sequence[str]) -> str:
@@ -113,8 +113,8 @@ def cautions(results: Results) -> list[str]:
     if SEEDS_MINIMUM <= study.seeds < SEEDS_PLENTY:
         sentences.append(f"{study.seeds} seeds per cell detect only effects larger than the scatter between seeds.")
     sentences += [
-        f"In {trial.cell}, the chosen trial scored {trial.score:.3f} on validation and the confirming seeds "
-        f"{trial.low:.3f} to {trial.high:.3f}, so its setting may have been chosen by luck."
+        f"In {trial.cell}, the chosen trial scored {trial.score:z.3f} on validation and the confirming seeds "
+        f"{trial.low:z.3f} to {trial.high:z.3f}, so its setting may have been chosen by luck."
         for trial in lucky_trials(results)
     ]
     return sentences
@@ -138,7 +138,7 @@ def shortcut_comparison(results: Results, judgement: Judgement) -> str:
     if name is None or not all(np.isfinite(arm.shortcut) for arm in arms):
         return ""
     below = [arm.cell for arm in arms if arm.mean <= arm.shortcut]
-    values = " and ".join(dict.fromkeys(f"{arm.shortcut:.3f}" for arm in arms))
+    values = " and ".join(dict.fromkeys(f"{arm.shortcut:z.3f}" for arm in arms))
     neither, both = ("neither arm", "both arms") if len(arms) == 2 else ("no arm", "all arms")
     if len(below) == len(arms):
         return f"{name} scores {values}; {neither} exceeds it, so their difference says nothing about the skill"

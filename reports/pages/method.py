@@ -51,7 +51,7 @@ def method_of(results: Results) -> Method:
     """Returns the method of a study."""
     study = results.study
     spans = [
-        f"{key} from {span.low:g} to {span.high:g}" + (" on a log scale" if span.log else "")
+        f"{key} from {span.low:zg} to {span.high:zg}" + (" on a log scale" if span.log else "")
         for key, span in study.declaration.tuning.search.items()
     ]
     training, evaluation = (duration(results.runs[f"{part}_seconds"].sum()) for part in ("train", "evaluate"))

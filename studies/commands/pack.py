@@ -30,4 +30,4 @@ def pack_command(
     for name, content in archives:
         write_atomically(out / name, content)
     value = {str(out / name): len(content) for name, content in archives}
-    answer(value, as_json, "\n".join(f"{path}: {size / 1000:,.0f} kB" for path, size in value.items()))
+    answer(value, as_json, "\n".join(f"{path}: {size / 1000:z,.0f} kB" for path, size in value.items()))

@@ -48,7 +48,7 @@ def show_study(
     plan = plan_study(study)
     time = estimate_time(plan, flops_rate, probe=probe)
     workers = usual_workers(study)
-    search = ", ".join(f"{key} from {span.low:g} to {span.high:g}" for key, span in declaration.tuning.search.items())
+    search = ", ".join(f"{key} from {span.low:zg} to {span.high:zg}" for key, span in declaration.tuning.search.items())
     reasons: dict[str, list[str]] = {}
     for cell, reason in study.excluded.items():
         reasons.setdefault(reason, []).append(cell.label)
@@ -64,7 +64,7 @@ def show_study(
         *(f"excluded, {reason}: {len(labels)}\n  " + "\n  ".join(labels) for reason, labels in reasons.items()),
         *(f"{key}: {study.described(key, level)}" for key in declaration.levels for level in study.factors[key]),
         f"runs: {study.runs}{starts}",
-        f"cost: {plan.flops:.3g} operations{sampled}{duration}",
+        f"cost: {plan.flops:z.3g} operations{sampled}{duration}",
         *(f"claim {claim.name}: {claim.text} (paper: {claim.paper})" for claim in declaration.claims),
         f"next: {run_command_line(name, scale, assignments=assignments)}",
     ]
@@ -102,7 +102,7 @@ def show_collection(name: str, scale: str, assignments: list[str], as_json: bool
         lines += ["", chapter.title, f"  the paper: {chapter.text}"]
         for member in chapter.studies:
             if member.study in studies:
-                cost = f"{studies[member.study].runs:>4} runs, {plans[member.study].flops:.2g} operations"
+                cost = f"{studies[member.study].runs:>4} runs, {plans[member.study].flops:z.2g} operations"
             else:
                 cost = left_out_text(member.needs)
             lines.append(f"  {member.study:<22}{cost}")
@@ -110,7 +110,7 @@ def show_collection(name: str, scale: str, assignments: list[str], as_json: bool
     flops = sum(plan.flops for plan in plans.values())
     lines += [
         "",
-        f"{len(studies)} studies, {runs} runs, {flops:.2g} operations",
+        f"{len(studies)} studies, {runs} runs, {flops:z.2g} operations",
         f"next: {run_command_line(name, scale, assignments=assignments)}",
     ]
     value = {

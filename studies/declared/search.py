@@ -67,7 +67,7 @@ class Search:
 def label(settings: Tree) -> str:
     """Returns `n=2 learning_rate=0.00693`: the short name of each setting with its value."""
     return " ".join(
-        f"{short(key)}={value:.3g}" if isinstance(value, float) else f"{short(key)}={value}"
+        f"{short(key)}={value:z.3g}" if isinstance(value, float) else f"{short(key)}={value}"
         for key, value in settings.items()
     )
 

@@ -84,7 +84,7 @@ def judgement_of(
     claims = len(study.declaration.claims)
     level = level_per_look(study.declaration.level, study.declaration.looks)
     decided = test.leaning != "inconclusive" and p_corrected <= level
-    threshold = f"level {level:g}" if decided else f"above {level:g} with {study.seeds} seeds per arm"
+    threshold = f"level {level:zg}" if decided else f"above {level:zg} with {study.seeds} seeds per arm"
     interval_level = level / (claims - rank)
     return Judgement(
         claim=claim,
@@ -93,7 +93,7 @@ def judgement_of(
         control=control,
         by_seed=by_seed,
         verdict=test.leaning if decided else "inconclusive",
-        reason=f"p = {p_corrected:.3g} after correction over {claims} claim{'s'[: claims > 1]}, {threshold}",
+        reason=f"p = {p_corrected:z.3g} after correction over {claims} claim{'s'[: claims > 1]}, {threshold}",
         contrast=test.evidence.contrast(interval_level),
         p=test.p,
         p_corrected=p_corrected,

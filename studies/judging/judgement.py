@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from generators.foundation.numbers import signed_number
 from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
 from studies.ledger.records import VerdictRecord
@@ -99,7 +100,7 @@ class Judgement:
             return f"even {SEEDS_MAXIMUM} seeds per arm would not decide it {condition}"
         more = self.seeds_needed - self.test.scores_AxK.shape[1]
         return (
-            f"about {more} more {'seed' if more == 1 else 'seeds'} per arm would decide it ({POWER:.0%} power "
+            f"about {more} more {'seed' if more == 1 else 'seeds'} per arm would decide it ({POWER:z.0%} power "
             f"at {self.seeds_needed} seeds if the true effect is the observed one; an estimate)"
         )
 
@@ -136,9 +137,10 @@ def sentence(judgement: Judgement) -> str:
     """Returns a verdict on one line: the claim, the effect with its interval, and the reason."""
     contrast, effect = judgement.contrast, ""
     if contrast and judgement.level:
-        confidence = f"{100 * (1 - judgement.level):g}%"
-        interval = f"{confidence} interval {contrast.low:+.3f} to {contrast.high:+.3f}"
-        effect = f"{judgement.claim.effect_name} {contrast.difference:+.3f}, {interval}; "
+        confidence = f"{100 * (1 - judgement.level):zg}%"
+        numbers = (contrast.difference, contrast.low, contrast.high)
+        difference, low, high = (signed_number(number, *numbers) for number in numbers)
+        effect = f"{judgement.claim.effect_name} {difference}, {confidence} interval {low} to {high}; "
     reasons = "; ".join(part for part in (judgement.reason, judgement.seeds_needed_text) if part)
     verdict = judgement.verdict if contrast else "not tested"
     return f"{verdict.upper()}: {judgement.claim.text} ({effect}{reasons})"

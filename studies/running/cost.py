@@ -188,7 +188,7 @@ def estimate_time(plan: StudyPlan, rate: float | None, *, probe: bool) -> TimeEs
     except UserError:
         rate = rate or FLOPS_RATE
     if rate is not None:
-        return TimeEstimate(plan.flops / rate, f"at {rate:.3g} operations per second on each {device} device")
+        return TimeEstimate(plan.flops / rate, f"at {rate:z.3g} operations per second on each {device} device")
     if not probe:
         return None
     smallest, largest = (end(plan.groups, key=lambda group: group.run.step_flops) for end in (min, max))
@@ -203,7 +203,9 @@ def estimate_time(plan: StudyPlan, rate: float | None, *, probe: bool) -> TimeEs
         cost = group.run
         steps = cost.steps + cost.evaluation_flops / cost.step_flops
         seconds += group.count * (fast + slope * (cost.step_flops - low)) * steps
-    measured = " and ".join(f"{1e3 * time_of_step:.3g} ms for {flops:.3g} operations" for flops, time_of_step in points)
+    measured = " and ".join(
+        f"{1e3 * time_of_step:z.3g} ms for {flops:z.3g} operations" for flops, time_of_step in points
+    )
     return TimeEstimate(seconds, f"from steps timed here, one thread: {measured}")
 
 
@@ -233,5 +235,5 @@ def duration_text(seconds: float) -> str:
     """Returns a duration in the unit that people would use."""
     for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
+            return f"{seconds / size:z.0f} {unit}"
     return f"{max(1, round(seconds))} s"

@@ -29,12 +29,12 @@ def proposal_line(proposal: ProposalRecord, cost_kind: str) -> str:
     if proposal.values is None:
         return f"{label(proposal.settings)}: failed ({proposal.failure})"
     quality, cost = proposal.values
-    return f"{label(proposal.settings)}: {quality:.3f}, {cost_text(cost, cost_kind)}"
+    return f"{label(proposal.settings)}: {quality:z.3f}, {cost_text(cost, cost_kind)}"
 
 
 def cost_text(cost: float, kind: str) -> str:
     """Returns a cost with its unit."""
-    return f"{cost:.3g} s" if kind == "seconds" else f"{cost:,.0f} parameters"
+    return f"{cost:z.3g} s" if kind == "seconds" else f"{cost:z,.0f} parameters"
 
 
 def front_lines(record: SearchRecord) -> list[str]:
@@ -50,8 +50,8 @@ def front_lines(record: SearchRecord) -> list[str]:
             continue
         failed = len(proposal.confirmed) - len(scores)
         lines.append(
-            f"  {fmean(scores):.3f} ({min(scores):.3f} to {max(scores):.3f})  {cost_text(fmean(costs), record.cost)}"
-            f"  {proposal.quality:.3f}  {label(proposal.settings)}" + (f"  ({failed} failed)" if failed else "")
+            f"  {fmean(scores):z.3f} ({min(scores):z.3f} to {max(scores):z.3f})  {cost_text(fmean(costs), record.cost)}"
+            f"  {proposal.quality:z.3f}  {label(proposal.settings)}" + (f"  ({failed} failed)" if failed else "")
         )
     lines.append(
         f"{len(record.trials)} trials: {len(record.front)} on the front, {record.dominated} dominated, "

@@ -57,7 +57,7 @@ class Reporter:
     ) -> None:
         if self.bars:
             self.bars.stop()
-        note(f"{self.trained} runs trained in {time.monotonic() - self.started:.0f} s")
+        note(f"{self.trained} runs trained in {time.monotonic() - self.started:z.0f} s")
 
     def show(self, event: RunEvent) -> None:
         """Shows a run that ended; outside a terminal, it does not show runs that were taken from the store."""
@@ -81,6 +81,6 @@ class Reporter:
 
 def describe(run: RunRecord) -> str:
     """Returns phase, seed and score of a run."""
-    settings = ", ".join(f"{short(key)} {value:.3g}" for key, value in run.settings.items())
+    settings = ", ".join(f"{short(key)} {value:z.3g}" for key, value in run.settings.items())
     phase = f"trial with {settings}" if run.phase == "tune" else f"seed {run.seed}"
-    return f"{phase}: {run.score:.3f}" if run.score is not None else f"{phase}: failed ({run.failure})"
+    return f"{phase}: {run.score:z.3f}" if run.score is not None else f"{phase}: failed ({run.failure})"

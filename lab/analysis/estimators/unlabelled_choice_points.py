@@ -39,8 +39,8 @@ def add_unlabelled_choice_points(run: StoredRun, batch: Batch, findings: Finding
     findings.add("found", "share of positions", share)
     findings.measures |= {"choice_point_share": share[0], "mean_consequence": float(consequences.nats.mean())}
     findings.lines.append(
-        f"Without labels, {share[0]:.1%} of positions are choice points: another token there that the model considers "
-        f"possible would raise the loss of the next {WINDOW} tokens by more than {THRESHOLD:g} nat."
+        f"Without labels, {share[0]:z.1%} of positions are choice points: another token there that the model considers "
+        f"possible would raise the loss of the next {WINDOW} tokens by more than {THRESHOLD:zg} nat."
     )
     classes = {name: mask[sample, consequences.place] for name, mask in task.position_classes(batch).items()}
     for name, mask in classes.items():
@@ -80,7 +80,7 @@ def add_precision_and_recall(consequences: Consequences, classes: dict[str, Mask
             estimate = share_over_samples(truth & points, among, consequences.sample)
             findings.measures[name] = estimate[0]
             findings.add("found", name, estimate)
-            scores.append(f"{name} {estimate[0]:.1%} ({estimate[1]:.1%} to {estimate[2]:.1%})")
+            scores.append(f"{name} {estimate[0]:z.1%} ({estimate[1]:z.1%} to {estimate[2]:z.1%})")
     false_positives = {name: int((points & mask).sum()) for name, mask in classes.items() if name != CHOICE}
     for name, count in false_positives.items():
         findings.add("found", "number of false positives", count, **{"class": name})

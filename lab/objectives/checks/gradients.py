@@ -45,7 +45,7 @@ def compare_gradient(network: Objective, loss: str, pieces: int) -> str:
     for name, value in expected.items():
         distance, length = float((actual[name] - value).norm()), float(value.norm())
         if distance > TOLERANCE * max(length, 1e-3 * longest):
-            return f"the gradient of {name} differs by {distance:.2g} from the joint gradient, of norm {length:.2g}"
+            return f"the gradient of {name} differs by {distance:z.2g} from the joint gradient, of norm {length:z.2g}"
     return ""
 
 

@@ -46,8 +46,8 @@ def check_loss_values(network: Objective) -> str:
         trained = values[f"loss_{lag}"]
         if not torch.allclose(predicted, trained, TOLERANCE):
             return (
-                f"loss_{lag} is {trained.item():.6g}, but the predictions of `hidden` and `unembed` from {source} have "
-                f"a loss of {predicted.item():.6g}"
+                f"loss_{lag} is {trained.item():z.6g}, but the predictions of `hidden` and `unembed` from {source} "
+                f"have a loss of {predicted.item():z.6g}"
             )
     return ""
 

@@ -52,4 +52,4 @@ def _label(row: Row) -> str:
 
 
 def _description(row: Row) -> str:
-    return f"{_label(row)} {row['value']:.3g} ({row['low']:.3g} to {row['high']:.3g})"
+    return f"{_label(row)} {row['value']:z.3g} ({row['low']:z.3g} to {row['high']:z.3g})"

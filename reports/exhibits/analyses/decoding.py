@@ -42,4 +42,4 @@ class DecodingFigure(AnalysisExhibit):
 
 
 def _description(row: Row) -> str:
-    return f"k = {row['draft']}: {row['value']:.3f}" + (f", paper {row['paper']}" if row.get("paper") else "")
+    return f"k = {row['draft']}: {row['value']:z.3f}" + (f", paper {row['paper']}" if row.get("paper") else "")

@@ -30,7 +30,7 @@ class InductionHeadsFigure(AnalysisExhibit):
         best = sorted(matching, key=lambda row: -row["value"])[:HEADS_MAXIMUM]
         curve = [(row["step"], row["value"]) for row in self.source if row["measure"] == "validation_accuracy"]
         formed = next((row for row in self.source if row["measure"] == "formation_step"), None)
-        scores = "; ".join(f"{_name(_head(row))}: {row['value']:.3f}, {row['chance']:.3f} by chance" for row in best)
+        scores = "; ".join(f"{_name(_head(row))}: {row['value']:z.3f}, {row['chance']:z.3f} by chance" for row in best)
         formation = f" The skill formed by step {formed['value']}." if formed else ""
         with open_sheet("induction-heads", 130 + 42 * len(best)) as sheet:
             self._draw_heads(sheet, sorted(map(_head, best)))
@@ -54,7 +54,7 @@ class InductionHeadsFigure(AnalysisExhibit):
                 y = heads.index(_head(row)) + offset
                 low, high = (row["value"] if row.get(end) is None else row[end] for end in ("low", "high"))
                 axes.plot([low, high], [y, y], color=colour, lw=1.8, solid_capstyle="butt")
-                text = f"{_name(_head(row))}, {name}: {row['value']:.3f}"
+                text = f"{_name(_head(row))}, {name}: {row['value']:z.3f}"
                 sheet.mark(row["value"], y, marker, text, color=colour, ms=7, mec=PAPER, mew=0.8, zorder=4)
                 sheet.add_legend(name, color=colour, marker=marker, ms=7, lw=1.8, mec=PAPER)
                 if row.get("chance") is not None:
@@ -68,9 +68,9 @@ def _draw_formation(curve: list[tuple[int, float]], formed: Row | None) -> str:
     with open_sheet("induction-heads-formation", 260) as sheet:
         steps, accuracies = zip(*curve, strict=True)
         (line,) = sheet.axes.plot(steps, accuracies, color=SERIES[0], marker="o", ms=5, lw=2.2)
-        sheet.add_tooltip(line, f"validation accuracy, {accuracies[-1]:.3f} at the end")
+        sheet.add_tooltip(line, f"validation accuracy, {accuracies[-1]:z.3f} at the end")
         sheet.axes.set(xlabel="optimiser steps", ylabel="validation accuracy", ylim=(-0.04, 1.04))
-        description = f"Validation accuracy by step, {accuracies[-1]:.3f} at the end"
+        description = f"Validation accuracy by step, {accuracies[-1]:z.3f} at the end"
         if formed:
             start, end = formed["after_step"], formed["value"]
             box = Rectangle((start, -0.04), end - start, 1.08, facecolor=MUTED, alpha=0.25, edgecolor="none", zorder=0)

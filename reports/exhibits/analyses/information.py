@@ -33,7 +33,7 @@ class InformationFigure(AnalysisExhibit):
                     row, y = rows[distribution, term], place + (index - (len(shown) - 1) / 2) * 0.15
                     if row["low"] is not None:
                         sheet.axes.plot([row["low"], row["high"]], [y, y], color=colour, lw=1.8, solid_capstyle="butt")
-                    text, edge = f"{label}, {term}: {row['value']:.3f}", {} if marker == "|" else {"mec": PAPER}
+                    text, edge = f"{label}, {term}: {row['value']:z.3f}", {} if marker == "|" else {"mec": PAPER}
                     sheet.mark(row["value"], y, marker, text, color=colour, ms=9 if marker == "|" else 7, **edge)
                     sheet.add_legend(label, color=colour, marker=marker, ms=8, lw=1.8, **edge)
             show_rows(sheet, TERMS)
@@ -47,7 +47,7 @@ class InformationFigure(AnalysisExhibit):
 
 def _description(rows: dict[tuple[str, str], Row], shown: list[str]) -> str:
     lines = (
-        f"{DISTRIBUTIONS[name][2]}: " + ", ".join(f"{term} {rows[name, term]['value']:.3f}" for term in TERMS)
+        f"{DISTRIBUTIONS[name][2]}: " + ", ".join(f"{term} {rows[name, term]['value']:z.3f}" for term in TERMS)
         for name in shown
     )
     return "Entropies and information in nats. " + "; ".join(lines) + "."

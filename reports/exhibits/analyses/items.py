@@ -29,8 +29,8 @@ class ItemsFigure(AnalysisExhibit):
             draw_estimates(sheet, estimates, reference="chance", marker="|")
             sheet.axes.set(xlabel="share of items, or F1", xlim=share_limits(sheet))
             sheet.heading = TITLE
-            scores = "; ".join(f"{estimate.label} {estimate.value:.3f}" for estimate in estimates)
-            return [sheet.svg(TITLE, f"{scores}; chance {chance:.3f}.")]
+            scores = "; ".join(f"{estimate.label} {estimate.value:z.3f}" for estimate in estimates)
+            return [sheet.svg(TITLE, f"{scores}; chance {chance:z.3f}.")]
 
     def caption(self) -> str:
         return "Dots are means over items with 95% intervals."

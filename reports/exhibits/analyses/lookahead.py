@@ -34,7 +34,7 @@ class LookaheadFigure(AnalysisExhibit):
             sheet.axes.set_xticks(range(len(places)), places)
             sheet.axes.set_ylabel("gain over the current token, nats")
             sheet.heading = TITLE
-            gains = "; ".join(f"{row['place']}, {row['lag']} ahead: {row['value']:.3f}" for row in rows)
+            gains = "; ".join(f"{row['place']}, {row['lag']} ahead: {row['value']:z.3f}" for row in rows)
             text = f"Gain in nats over the current token, with 95% intervals over test samples. {gains}."
             return [sheet.svg(TITLE, text)]
 

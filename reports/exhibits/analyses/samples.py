@@ -48,7 +48,7 @@ def _panel(rows: list[Row], key: str, heading: str) -> str:
             shade = 0.45 * row[key] / top if known else 0.0
             box = Rectangle((column, line), 1, 1, facecolor=SERIES[0], alpha=shade, edgecolor="none")
             axes.add_patch(box)
-            sheet.add_tooltip(box, f"{_text(row, key)}: {row[key]:g}" if known else _text(row, key))
+            sheet.add_tooltip(box, f"{_text(row, key)}: {row[key]:zg}" if known else _text(row, key))
             colour = TEXT if known else MUTED
             axes.text(column + 0.5, line + 0.5, _text(row, key), ha="center", va="center", size=9, color=colour)
         axes.set(xlim=(0, TOKENS_PER_ROW), ylim=(lines, 0), xticks=[], yticks=[])

@@ -19,14 +19,14 @@ class StepFigure(AnalysisExhibit):
         with open_sheet("step", 90 + 40 * len(rows)) as sheet:
             bars = sheet.axes.barh(range(len(rows)), [row["value"] for row in rows], height=0.5, color=SERIES[0])
             for bar, row, label in zip(bars, rows, labels, strict=True):
-                sheet.add_tooltip(bar, f"{label}: {row['value']:.3f}")
+                sheet.add_tooltip(bar, f"{label}: {row['value']:z.3f}")
             sheet.axes.bar_label(bars, fmt="%.2f", padding=3)
             sheet.axes.axvline(1, color=TEXT, lw=1)
             sheet.axes.margins(x=0.12)
             show_rows(sheet, labels)
             sheet.axes.set_xlabel("ratio to n = 1")
             sheet.heading = TITLE
-            ratios = (f"{label} {row['value']:.3f}" for label, row in zip(labels, rows, strict=True))
+            ratios = (f"{label} {row['value']:z.3f}" for label, row in zip(labels, rows, strict=True))
             return [sheet.svg(TITLE, "; ".join(ratios) + ".")]
 
     def caption(self) -> str:

@@ -85,7 +85,7 @@ def _panel(index: int, frame: pd.DataFrame, measure: Measure, judgements: list[J
         for row, judgement in enumerate(judgements):
             seeds = frame[frame["claim"] == judgement.claim.name]
             for seed, difference in zip(seeds["seed"], seeds["difference"], strict=True):
-                text = f"{judgement.claim.name}, seed {seed}: {difference:+.3f}"
+                text = f"{judgement.claim.name}, seed {seed}: {difference:+z.3f}"
                 sheet.mark(difference, row + 0.14, "o", text, color=MUTED, ms=5, alpha=0.7, mew=0, zorder=3)
             descriptions.append(_draw_claim(sheet, judgement, row, reach))
         axes.grid(axis="y", visible=False)
@@ -124,8 +124,8 @@ def _draw_claim(sheet: Sheet, judgement: Judgement, row: int, reach: float) -> s
     for end, marker in ((contrast.low, "<"), (contrast.high, ">")):
         if not np.isfinite(end):
             axes.plot([np.clip(end, -reach, reach)], [row - 0.12], marker, color=TEXT, ms=7, clip_on=False, zorder=4)
-    span = f"interval {contrast.low:+.3f} to {contrast.high:+.3f}"
-    text = f"{claim.name}: {contrast.difference:+.3f}, {span}, {judgement.verdict}"
+    span = f"interval {contrast.low:+z.3f} to {contrast.high:+z.3f}"
+    text = f"{claim.name}: {contrast.difference:+z.3f}, {span}, {judgement.verdict}"
     sheet.mark(contrast.difference, row - 0.12, "D", text, color=TEXT, ms=8, mec=PAPER, mew=1.2, zorder=4)
     sheet.add_legend("means and interval", color=TEXT, marker="D", ms=7, lw=2.2, mec=PAPER)
     return text

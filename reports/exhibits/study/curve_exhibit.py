@@ -79,8 +79,8 @@ class CurveExhibit(StudyExhibit):
         sheet.add_tooltip(line, f"{mark.cell.label}, mean of {plural(runs['seed'].nunique(), 'seed')}")
         sheet.add_legend(mark.hue_label, **style)
         score, seconds = mean["mean"].iloc[-1], mean["seconds"].iloc[-1]
-        after = f", after {seconds:.1f} s of training" if isfinite(seconds) else ""
-        return f"{mark.cell.label}: mean {score:.3f} at the end{after}"
+        after = f", after {seconds:z.1f} s of training" if isfinite(seconds) else ""
+        return f"{mark.cell.label}: mean {score:z.3f} at the end{after}"
 
     def curve_table(self, caption: str, column: str, mean: str, form: str) -> Table:
         """Returns a column of `curves` by cell and step: its mean, and its value for each seed.

@@ -40,7 +40,7 @@ class Drafts(StudyExhibit):
         samples = self.samples
         return (
             f"{run_name(samples.run)} (run {samples.run['run']}) continues prompts with its own heads as drafters. "
-            f"Each frame holds the tokens of one forward pass, {samples.tokens_per_forward:.2f} on average over all "
+            f"Each frame holds the tokens of one forward pass, {samples.tokens_per_forward:z.2f} on average over all "
             "decoded prompts. The samples are an illustration, not evidence."
         )
 
@@ -83,7 +83,7 @@ def _sample(rows: list[Row]) -> Markup:
     frames = Markup("").join(frame_html([_token(row) for row in tokens]) for tokens in passes)
     rejected = sum(row["refused"] is not None for row in decoded)
     counts = f"{plural(len(decoded), 'token')} in {plural(len(passes), 'pass')}, "
-    counts += f"{len(decoded) / len(passes):.2f} per pass; {plural(rejected, 'proposal')} rejected."
+    counts += f"{len(decoded) / len(passes):z.2f} per pass; {plural(rejected, 'proposal')} rejected."
     html = '<div class="tokens"><span class="prompt">{}</span>{}</div><p class="behind">{}</p>'
     return Markup(html).format(prompt, frames, counts)
 

@@ -71,7 +71,7 @@ class MeasureExhibit(StudyExhibit):
 
     def confidence(self) -> str:
         """Returns the confidence of the intervals, such as `95%`."""
-        return f"{100 * (1 - self.study.declaration.level):g}%"
+        return f"{100 * (1 - self.study.declaration.level):zg}%"
 
     def _panel(self, sheet: Sheet, name: str, members: list[CellMark]) -> str:
         axes, layout, column = sheet.axes, self.layout, self.results.column_of(self.measure)

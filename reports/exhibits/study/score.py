@@ -50,7 +50,7 @@ class Score(MeasureExhibit):
         by_cell = {str(cell): rows_of(group) for cell, group in runs.groupby("cell", sort=False)}
         for row in self.cell_scores.values():
             seeds = [
-                f"{run['score']:.3f}" if run["status"] == COMPLETE else run["status"]
+                f"{run['score']:z.3f}" if run["status"] == COMPLETE else run["status"]
                 for run in by_cell.get(row.cell, [])
             ]
             low, high = number(row.low), number(row.high)

@@ -92,7 +92,7 @@ class TokenLosses(StudyExhibit):
 
     def _legend(self) -> Markup:
         steps = list(pairwise(self.top * level / SHADES for level in range(SHADES + 1)))
-        shades = [f"{low:.1f} to {high:.1f}" for low, high in steps]
+        shades = [f"{low:z.1f} to {high:z.1f}" for low, high in steps]
         shades[-1] += " nats"
         spans = Markup("").join(
             Markup('<span class="t l{}">{}</span> ').format(level, text) for level, text in enumerate(shades)
@@ -109,7 +109,7 @@ class TokenLosses(StudyExhibit):
 
     def _token(self, row: Row, lag: int) -> TokenMark:
         loss, weight = row[f"loss_{lag}"], row["weight"]
-        tooltip = row["class"] if loss is None else f"{loss:.3f} nats; {row['class']}"
+        tooltip = row["class"] if loss is None else f"{loss:z.3f} nats; {row['class']}"
         tooltip += "" if weight is None else f", {plural(weight, 'prediction')}"
         look = "none" if loss is None else f"l{min(SHADES - 1, int(SHADES * loss / self.top))}"
         look = f"{look} scored" if row["scored"] else look

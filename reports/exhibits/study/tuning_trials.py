@@ -72,7 +72,7 @@ class TuningTrials(StudyExhibit):
             axes.set_xlim(span.low * (span.low / span.high) ** 0.06, span.high * (span.high / span.low) ** 0.06)
         else:
             axes.set_xlim(span.low - 0.06 * (span.high - span.low), span.high + 0.06 * (span.high - span.low))
-        axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+        axes.set_xticks(ticks, [f"{tick:z.3g}" for tick in ticks])
         axes.set_xticks([], minor=True)
         axes.set(xlabel=short(key), ylabel=f"{metric} on validation")
         sheet.heading = name
@@ -83,10 +83,10 @@ class TuningTrials(StudyExhibit):
 def _draw_trial(sheet: Sheet, mark: CellMark, run: Tree, setting: float) -> None:
     text = f"{mark.cell.label}, trial {run['trial']}"
     if run["status"] != COMPLETE:
-        draw_failure(sheet, setting, mark.colour, f"{text}: failed at {setting:.3g}, no score")
+        draw_failure(sheet, setting, mark.colour, f"{text}: failed at {setting:z.3g}, no score")
         return
     style: Tree = {"color": mark.colour, "ms": 7, "mec": PAPER, "mew": 0.8, "zorder": 3}
-    sheet.mark(setting, run["score"], mark.marker, f"{text}: {run['score']:.3f} at {setting:.3g}", **style)
+    sheet.mark(setting, run["score"], mark.marker, f"{text}: {run['score']:z.3f} at {setting:z.3g}", **style)
     if run["winner"]:
         ring: Tree = {"mfc": "none", "mec": mark.colour, "ms": 14, "mew": 1.6, "zorder": 2}
         sheet.mark(setting, run["score"], "o", f"{mark.cell.label}: chosen", **ring)

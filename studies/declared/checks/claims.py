@@ -32,7 +32,7 @@ def check_claims(study: Study) -> None:
     counts = f"{len(effects)} claims" + (f" and {len(looks)} looks" if len(looks) > 1 else "")
     raise UserError(
         f"{source}: seeds = {looks[0]}: with {counts} the smallest p the {declaration.test} test can give "
-        f"is {reached:.3f}, above the level of {level:g}; {advice}"
+        f"is {reached:z.3f}, above the level of {level:zg}; {advice}"
     )
 
 

@@ -126,7 +126,7 @@ class Claim(Settings, ABC):
     def margin_text(self) -> str:
         """Returns the margin as pages show it; empty without one."""
         sign = "±" if self.margin_on_both_sides else ""
-        return "" if self.margin is None else f"margin {sign}{self.margin:g}"
+        return "" if self.margin is None else f"margin {sign}{self.margin:zg}"
 
     def effect_text(self, treatment: str, control: str) -> str:
         """Returns the effect in words, given the labels of the two cells shown."""

@@ -170,6 +170,6 @@ def workers_that_fit(ray: Any, gpus: float) -> int:
     if gpus:
         places = min(places, resources.get("GPU", 0.0) / gpus)
     if places < 1:
-        needs = f"a CPU and {gpus:g} GPUs" if gpus else "a CPU"
+        needs = f"a CPU and {gpus:zg} GPUs" if gpus else "a CPU"
         raise UserError(f"--executor ray: no machine of the cluster has {needs} for a run")
     return int(places)

@@ -153,4 +153,4 @@ class WorkerExecutor(Executor[Key], Generic[Key, Worker]):
             if time.monotonic() - job.started > self.limit_seconds:
                 del self.running[worker]
                 self.kill(worker)
-                yield job.key, Outcome(None, f"it had not ended after {self.limit_seconds:g} s, the limit of a run")
+                yield job.key, Outcome(None, f"it had not ended after {self.limit_seconds:zg} s, the limit of a run")
