@@ -101,7 +101,7 @@ def check_losses(network: Objective) -> str:
     batch, target_B = staggered_batch()
     with recorded_embeddings(network) as embedded:
         before = list(network.terms(network.latent(batch), batch, Graph()))
-        for term in filter(token_distance, before):
+        for term in (term for term in before if term.name.startswith("loss_")):
             if problem := reading_problem(term.name, embedded.positions_read(batch, term.value), target_B):
                 return problem
     changed = with_changed_tokens(batch, torch.arange(batch.tokens_BxT.shape[1]) > target_B[:, None])

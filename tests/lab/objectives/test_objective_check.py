@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +16,6 @@ from lab.objectives.multi_token import MultiToken, MultiTokenConfig
 from lab.objectives.objective import DataShape, NextTokenPath, Objective, Term
 from lab.objectives.table import OBJECTIVES
 from tests.conftest import Lab
-from tests.example_package.mtp_lab_example.next_latent import NextLatent, NextLatentConfig
 
 
 class Correct(MultiToken):
@@ -116,14 +114,6 @@ class Uncounted(Correct):
 class Raises(Correct):
     def next_token_path(self) -> NextTokenPath:
         raise NotImplementedError("later\nperhaps")
-
-
-class LossOfLatents(NextLatent):
-    """Calls the term that reads the embeddings of later tokens by a name that begins as that of a loss_i does."""
-
-    def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
-        for term in super().terms(latent_BxSxD, batch, graph):
-            yield replace(term, name=term.name if term.name == "loss_1" else "loss_latent")
 
 
 PROBLEMS = {
@@ -227,9 +217,3 @@ def test_leaks_behind_a_closed_gate_or_around_the_embedding_are_found(
     )  # type: ignore[arg-type]
     problems = {result.name: result.problem for result in check_objective(MultiTokenConfig(n=1))}
     assert problems["no prediction depends on its target or later tokens"]
-
-
-@pytest.mark.usefixtures("small")
-def test_only_terms_called_loss_and_a_number_predict_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.objectives.checks.network.build_objective", LossOfLatents)
-    assert [check for check in check_objective(NextLatentConfig(weight=0.5)) if check.problem] == []

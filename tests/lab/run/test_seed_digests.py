@@ -46,8 +46,8 @@ def test_other_data_give_another_first_batch_and_the_same_weights(tiny: Spec, tm
 def test_the_digest_of_the_weights_sees_one_changed_bit(
     tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nudged(spec: RunSpec) -> object:
-        parts = assemble(spec)
+    def nudged(spec: RunSpec, source: str) -> object:
+        parts = assemble(spec, source)
         with torch.no_grad():
             last = list(parts.network.parameters())[-1]
             last.view(-1)[-1] = torch.nextafter(last.view(-1)[-1], torch.tensor(torch.inf))
