@@ -20,7 +20,7 @@ from tests.reports.forged_study import Score, Splits, forge, small
 def warned_cells(home: Path, study: Study) -> set[str]:
     """Returns the cells that the caution names."""
     lucky = [caution for caution in cautions(read_results(home, study)) if "by luck" in caution]
-    return {caution.removeprefix("In ").partition(" the chosen trial")[0] for caution in lucky}
+    return {caution.removeprefix("In ").partition(", the chosen trial")[0] for caution in lucky}
 
 
 def scores_of(trials: list[float | None], seeds: list[float], test: float = 0.5) -> Score:
