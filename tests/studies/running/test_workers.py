@@ -177,7 +177,7 @@ def test_after_a_stop_nothing_starts_and_running_runs_end(tiny: Spec, tmp_path: 
 def test_an_error_in_a_run_is_the_failure_of_that_run(
     tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, failure: str
 ) -> None:
-    def fail(spec: RunSpec, home: Path) -> Tree:
+    def fail(spec: RunSpec, home: Path, **options: object) -> Tree:
         raise error
 
     monkeypatch.setattr("lab.run.training.train", fail)
