@@ -50,12 +50,13 @@ class Attention(nn.Module):
         B, T, D = x_BxTxD.shape
         weight_3DxD = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
         qkv = F.linear(x_BxTxD, weight_3DxD).view(B, T, 3, self.attention_heads, -1)
-        if cpu_autocast := x_BxTxD.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            qkv = qkv.to(x_BxTxD.dtype)  # a CPU has no fast kernel for attention in bfloat16
+        in_bf16_on_cpu = x_BxTxD.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        if in_bf16_on_cpu:  # a CPU has no fast kernel for attention in bfloat16
+            qkv = qkv.to(x_BxTxD.dtype)
         q_BxHxTxK, k_BxHxTxK, v_BxHxTxK = qkv.permute(2, 0, 3, 1, 4).unbind()
         rotary_2xTxK = rotary_2xTxK.to(qkv.dtype)
         q_BxHxTxK, k_BxHxTxK = rotate(q_BxHxTxK, rotary_2xTxK), rotate(k_BxHxTxK, rotary_2xTxK)
-        with torch.autocast("cpu", enabled=False) if cpu_autocast else nullcontext():
+        with torch.autocast("cpu", enabled=False) if in_bf16_on_cpu else nullcontext():
             y_BxHxTxK = F.scaled_dot_product_attention(
                 q_BxHxTxK, k_BxHxTxK, v_BxHxTxK, attn_mask=mask_TxT, is_causal=mask_TxT is None
             )

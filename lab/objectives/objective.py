@@ -59,8 +59,8 @@ class Objective(nn.Module, ABC):
 
     A subclass annotates `config` with its own settings, and builds its heads after `super().__init__`, which builds
     the trunk. The lab draws the weights of all modules later. Terms are called `loss_1` for the next token and
-    `loss_i` for the token i ahead. Any other name is free, but the check takes
-    every term whose name begins with `loss_` for a prediction, which must not read its target.
+    `loss_i` for the token i ahead. Other names are free, but `lab objective check` takes every term whose name begins
+    with `loss_` for a prediction, which must not depend on its target.
 
     Args:
         trunk_layers: transformer layers of the trunk, of the `model.shape.layers` that the model has.

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generators.task import Task
+from generators.table import build_task
+from generators.task import Task, TaskConfig
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
@@ -85,9 +86,9 @@ class Evaluator:
 
 
 @lru_cache(maxsize=8)
-def shared_evaluator(task: Task, split: str, device: torch.device) -> Evaluator:
-    """Returns the evaluator of a split, which all runs of one process on the same task share."""
-    return Evaluator(task, split, device)
+def shared_evaluator(task: TaskConfig, split: str, device: torch.device) -> Evaluator:
+    """Returns the evaluator of a split of a task, which all runs of one process on that task share."""
+    return Evaluator(build_task(task), split, device)
 
 
 def selection_score(metrics: dict[str, float]) -> float:

@@ -55,10 +55,11 @@ class TrainingConfig(Settings):
     micro_batches: int = Field(default=1, ge=1, description="pieces of a batch whose gradients are summed")
     device: str = Field(default="cpu", description="torch device")
     compile: bool = Field(
-        default=False, description="torch.compile for layers and read-out: takes half a minute, then steps are faster"
+        default=False, description="torch.compile for the loss: takes about half a minute, then steps are faster"
     )
     cuda_graphs: bool = Field(
-        default=False, description="with compile on a CUDA device: record the kernels of a layer once and replay them"
+        default=False,
+        description="with compile on a CUDA device: record the kernels of compiled code once and replay them",
     )
     precision: Literal["fp32", "bf16"] = Field(
         default="fp32",

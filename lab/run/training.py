@@ -63,7 +63,7 @@ class TrainingRun:
         self.optimiser_step = OptimiserStep(self.network, spec.training)
         self.step = 0
         self.best_step, self.best_score = 0, -math.inf
-        self.validation = shared_evaluator(parts.task, "validation", parts.device)
+        self.validation = shared_evaluator(spec.task, "validation", parts.device)
         self.loss_sums: dict[str, tuple[Tensor, int]] = {}
         self.logged_lines = {METRICS: 0, TIMING: 0}
         self.clock = time.perf_counter()
@@ -188,7 +188,7 @@ class TrainingRun:
             Diverged: a metric is not a finite number.
         """
         tests = {
-            split: shared_evaluator(self.parts.task, split, self.parts.device)
+            split: shared_evaluator(self.spec.task, split, self.parts.device)
             for split, size in self.parts.task.splits.items()
             if size is not None and split not in ("train", "validation")
         }

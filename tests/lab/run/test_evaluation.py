@@ -131,9 +131,9 @@ def term_values(parts: RunParts, batch: Batch) -> list[float]:
 
 def test_all_runs_of_a_process_on_one_task_share_their_held_out_splits(tiny: Spec) -> None:
     first, other = assemble(tiny()), assemble(tiny(objective__n=3, seed=1))
-    shared = shared_evaluator(first.task, "validation", first.device)
-    assert shared_evaluator(other.task, "validation", other.device) is shared
-    assert shared_evaluator(first.task, "test", first.device) is not shared
+    shared = shared_evaluator(first.task.config, "validation", first.device)
+    assert shared_evaluator(other.task.config, "validation", other.device) is shared
+    assert shared_evaluator(first.task.config, "test", first.device) is not shared
     alone = Evaluator(other.task, "validation", other.device)
     shared(first.network)  # leaves nothing behind that another network would read
     assert shared(other.network) == alone(other.network)
