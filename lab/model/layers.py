@@ -28,8 +28,8 @@ def rotate(x_BxHxTxK: Tensor, table_2xTxK: Tensor) -> Tensor:
     Args:
         table_2xTxK: from `rotary_table`; with shape [2, B, 1, T, K] each sample has its own positions.
     """
-    low, high = x_BxHxTxK.chunk(2, dim=-1)
-    return torch.addcmul(x_BxHxTxK * table_2xTxK[0], torch.cat((high, low), dim=-1), table_2xTxK[1])
+    swapped_BxHxTxK = x_BxHxTxK.roll(x_BxHxTxK.shape[-1] // 2, -1)
+    return torch.addcmul(x_BxHxTxK * table_2xTxK[0], swapped_BxHxTxK, table_2xTxK[1])
 
 
 class Attention(nn.Module):
