@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lab.model.config import ModelConfig, ModelShape
     from lab.model.layers import Block
     from lab.model.network import Trunk, count_parameters, new_block
+    from lab.model.windows import Window
     from lab.objectives.check import check_objective
     from lab.objectives.next_token import NextTokenModel
     from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, RunLayers
@@ -49,6 +50,7 @@ else:
             "lab.model.config": ("ModelConfig", "ModelShape"),
             "lab.model.layers": ("Block",),
             "lab.model.network": ("Trunk", "count_parameters", "new_block"),
+            "lab.model.windows": ("Window",),
             "lab.objectives.check": ("check_objective",),
             "lab.objectives.next_token": ("NextTokenModel",),
             "lab.objectives.objective": ("DataShape", "NextTokenPath", "Objective", "ObjectiveConfig", "RunLayers"),
@@ -93,6 +95,7 @@ __all__ = [
     "Term",
     "TrainingConfig",
     "Trunk",
+    "Window",
     "assemble",
     "build_objective",
     "check_objective",

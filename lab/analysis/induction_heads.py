@@ -47,7 +47,7 @@ from lab.analysis.estimators.attention import (
 )
 from lab.analysis.estimators.intervals import ratio_of_sums
 from lab.analysis.estimators.skill_formation import FORMED_ABOVE, find_formation
-from lab.model.batches import to_device
+from lab.model.devices import to_device
 from lab.objectives.llama_path import require_layer_by_layer
 from lab.objectives.objective import Objective
 from lab.run.store import METRICS

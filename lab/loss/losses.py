@@ -32,7 +32,7 @@ def total_and_values(
     objective: TermSource, batch: TensorBatch, readouts_compiled: bool = False
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Computes the weighted sum of all terms, and the value of each by name."""
-    terms = list(objective.terms(objective.latent(batch), batch, Graph(readouts_compiled)))
+    terms = list(objective.terms(objective.latent_for_terms(batch), batch, Graph(readouts_compiled)))
     total = terms[0].weight * terms[0].value
     for term in terms[1:]:
         total = total + term.weight * term.value
@@ -66,7 +66,7 @@ def _term_by_term(
 
 def latent(objective: TermSource, batch: TensorBatch) -> Tensor:
     """Computes the latent of an objective."""
-    return objective.latent(batch)
+    return objective.latent_for_terms(batch)
 
 
 LOSSES = {"joint": joint, "sequential": sequential, "chunked": chunked}

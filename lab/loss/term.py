@@ -33,8 +33,8 @@ class TermSource(Protocol):
     def prepare(self, batch: TensorBatch) -> None:
         """Computes what `latent` and `terms` read from the numpy arrays of a batch, before compiled code runs."""
 
-    def latent(self, batch: TensorBatch) -> Tensor:
-        """Computes the latent z [B, S, D] from which all terms are computed."""
+    def latent_for_terms(self, batch: TensorBatch) -> Tensor:
+        """Computes the latent z [B, S, D] from which all terms are computed, where they read it."""
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         """Yields the terms one at a time; the graph of a term may be freed before the next term is built."""

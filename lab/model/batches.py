@@ -1,24 +1,21 @@
 """Samples of a task as tensors, and the positions of the latent that predict their targets."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from generators.foundation.randomness import Integers
 from generators.task import Batch, Mask
+from lab.model import windows
+from lab.model.devices import to_device
+from lab.model.packing import Packing, pack_samples
+from lab.model.windows import Window, window_of
 
 Value = TypeVar("Value")
-
-
-def to_device(device: torch.device, array: NDArray[np.int64]) -> Tensor:
-    """Copies a numpy array to a device without waiting for the copy."""
-    tensor = torch.from_numpy(array)
-    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class TensorBatch:
         indices: index of each sample in its split [B]; an objective that draws at random draws by these.
         step: the optimiser step that the batch is trained at; None in evaluation.
         part_of: the whole batch, if this is a micro-batch.
-        uneven: whether the batches of the run differ in length or in their number of targets.
+        uneven: whether the batches of the run differ in `sizes`.
     """
 
     tokens_BxT: Tensor
@@ -86,7 +83,7 @@ class TensorBatch:
         rows = np.array_split(np.arange(len(self.loss)), pieces)
         tokens = self.tokens_BxT.tensor_split(pieces)
         return [
-            TensorBatch(tokens_piece, self.loss[row], self.indices[row], self.step, self, self.uneven)
+            TensorBatch(tokens_piece, self.loss[row], self.indices[row], self.step, self.whole, self.uneven)
             for tokens_piece, row in zip(tokens, rows, strict=True)
         ]
 
@@ -114,23 +111,79 @@ class TensorBatch:
 
         return self.once(("targets", lag), compute)
 
+    def packing(self) -> Packing | None:
+        """Returns the rows into which layers may pack the samples, None if they should stay as they are."""
+        return self.once("packing", lambda: pack_samples(self.loss, self.tokens_BxT.device))
+
+    def window(self, lags: tuple[int, ...]) -> Window | None:
+        """Returns the window of the positions that predict a target of some lag, None if it would save no time.
+
+        It has the rows of `packing`, or those of the first T - min(lags) positions if samples are not packed.
+        """
+
+        def compute() -> Window | None:
+            length, packing = self.loss.shape[1], self.packing()
+            columns = length - (min(lags) if packing is None else 1)
+            positions = len(self.loss) * columns if packing is None else packing.source_RxC.numel()
+            if max(len(self.targets(lag).tokens_N) for lag in lags) > windows.LARGEST_SHARE * positions:
+                return None
+            needed = np.zeros((len(self.loss), columns), np.bool_)
+            for lag in lags:
+                needed[:, : length - lag] |= self.loss[:, lag:]
+            return self.window_over(needed)
+
+        return self.once(("window", lags), compute)
+
+    def window_over(self, needed_BxT: Mask) -> Window | None:
+        """Returns the window of the needed positions, among T or, if samples are packed, in the rows of `packing`."""
+        packing = self.packing()
+        return window_of(needed_BxT if packing is None else packing.pack_mask(needed_BxT), self.tokens_BxT.device)
+
+    def sizes(self) -> tuple[object, ...]:
+        """Returns the sizes that compiled code depends on: of samples, targets, packed rows and the window of lag 1."""
+        packing, window = self.packing(), self.window((1,))
+        rows = None if packing is None else tuple(packing.position_RxC.shape)
+        places = None if window is None else (window.start, window.width)
+        return self.loss.shape, len(self.targets(1).tokens_N), rows, places
+
+    def targets_in_rows(self, lag: int, windowed: bool) -> Targets:
+        """Returns the targets of a lag, with positions in packed rows, or in the window of the lag if `windowed`."""
+
+        def compute() -> Targets:
+            targets, packing, window = self.targets(lag), self.packing(), self.window((lag,)) if windowed else None
+            if packing is None and window is None:
+                return targets
+            mask = self.loss[:, lag:]
+            if packing is not None:
+                index_N = packing.places[:, : mask.shape[1]][mask]
+            elif window is not None and window.places.size == len(targets.tokens_N):
+                return replace(targets, positions_N=None)
+            else:
+                index_N = np.flatnonzero(mask)
+            if window is not None:
+                index_N = window.index(index_N)
+            return replace(targets, positions_N=to_device(self.tokens_BxT.device, index_N))
+
+        return self.once(("targets in rows", lag, windowed), compute)
+
     def targets_ahead(self, distances: Callable[[Integers], Integers]) -> Targets:
         """Returns the targets at a distance that differs between samples, predicted from all P = T - 1 positions.
 
         Args:
             distances: indices of samples [B] -> tokens ahead [B], at least 1.
         """
-        positions, places = self._targets_at(distances)
-        count = len(positions) if self.part_of is None else len(self.part_of._targets_at(distances)[0])
+        length = self.loss.shape[1]
+        positions = np.flatnonzero(self.predicting_ahead(distances))
+        sample, place = np.divmod(positions, length - 1)
+        places = sample * length + place + distances(self.indices)[sample]
+        count = int(np.count_nonzero(self.whole.predicting_ahead(distances)))
         device = self.tokens_BxT.device
         tokens_N = self.tokens_BxT.reshape(-1)[to_device(device, places)]
         return Targets(to_device(device, positions), tokens_N, count)
 
-    def _targets_at(self, distances: Callable[[Integers], Integers]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Returns the flat positions in B x P that have a target [N], and the flat places of the targets in B x T."""
-        size, length = self.loss.shape
+    def predicting_ahead(self, distances: Callable[[Integers], Integers]) -> Mask:
+        """Returns which positions [B, P] predict a target at the distance of their sample (see `targets_ahead`)."""
+        length = self.loss.shape[1]
         place = np.arange(length - 1) + distances(self.indices)[:, None]
-        inside = place < length
-        flat = np.minimum(place, length - 1) + length * np.arange(size)[:, None]
-        carries = inside & self.loss.reshape(-1)[flat]
-        return np.flatnonzero(carries), flat[carries]
+        carries: Mask = np.take_along_axis(self.loss, np.minimum(place, length - 1), axis=1) & (place < length)
+        return carries

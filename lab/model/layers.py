@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lab.model.windows import Window
+
 NORM_EPSILON = 1e-5
 
 
@@ -46,7 +48,12 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(width, width, bias=False)
         self.o_proj = nn.Linear(width, width, bias=False)
 
-    def forward(self, x_BxTxD: Tensor, rotary_2xTxK: Tensor, mask_TxT: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x_BxTxD: Tensor, rotary_2xTxK: Tensor, mask_TxT: Tensor | None = None, window: Window | None = None
+    ) -> Tensor:
+        """Computes the output [B, T, D], or [B, Q, D] at the positions of a window."""
+        if window is not None:
+            return self.at_window(x_BxTxD, rotary_2xTxK, mask_TxT, window)
         B, T, D = x_BxTxD.shape
         weight_3DxD = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
         qkv = F.linear(x_BxTxD, weight_3DxD).view(B, T, 3, self.attention_heads, -1)
@@ -61,6 +68,23 @@ class Attention(nn.Module):
                 q_BxHxTxK, k_BxHxTxK, v_BxHxTxK, attn_mask=mask_TxT, is_causal=mask_TxT is None
             )
         out: Tensor = self.o_proj(y_BxHxTxK.transpose(1, 2).reshape(B, T, D))
+        return out
+
+    def at_window(self, x_BxTxD: Tensor, rotary: Tensor, mask: Tensor | None, window: Window) -> Tensor:
+        """Computes queries and output at the positions of a window alone, but keys and values at all positions."""
+        B, _, D = x_BxTxD.shape
+        q_BxHxQxK, k_BxHxTxK, v_BxHxTxK = (
+            projection(x).view(B, x.shape[1], self.attention_heads, -1).transpose(1, 2)
+            for projection, x in (
+                (self.q_proj, window.select(x_BxTxD)),
+                (self.k_proj, x_BxTxD),
+                (self.v_proj, x_BxTxD),
+            )
+        )
+        rotary = rotary.to(k_BxHxTxK.dtype)
+        q_BxHxQxK, k_BxHxTxK = rotate(q_BxHxQxK, window.rotary(rotary)), rotate(k_BxHxTxK, rotary)
+        y_BxHxQxK = F.scaled_dot_product_attention(q_BxHxQxK, k_BxHxTxK, v_BxHxTxK, attn_mask=window.mask(mask))
+        out: Tensor = self.o_proj(y_BxHxQxK.transpose(1, 2).reshape(B, window.width, D))
         return out
 
 
@@ -88,7 +112,11 @@ class Block(nn.Module):
         self.post_attention_layernorm = nn.RMSNorm(width, eps=NORM_EPSILON)
         self.mlp = FeedForward(width, hidden)
 
-    def forward(self, x_BxTxD: Tensor, rotary_2xTxK: Tensor, mask_TxT: Tensor | None = None) -> Tensor:
-        x_BxTxD = x_BxTxD + self.self_attn(self.input_layernorm(x_BxTxD), rotary_2xTxK, mask_TxT)
+    def forward(
+        self, x_BxTxD: Tensor, rotary_2xTxK: Tensor, mask_TxT: Tensor | None = None, window: Window | None = None
+    ) -> Tensor:
+        """Computes the output [B, T, D], or [B, Q, D] at the positions of a window."""
+        attended = self.self_attn(self.input_layernorm(x_BxTxD), rotary_2xTxK, mask_TxT, window)
+        x_BxTxD = (x_BxTxD if window is None else window.select(x_BxTxD)) + attended
         out: Tensor = x_BxTxD + self.mlp(self.post_attention_layernorm(x_BxTxD))
         return out

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from lab.model.config import ModelShape
 from lab.model.layers import Block, rotary_table
+from lab.model.packing import Packing
+from lab.model.windows import Window
 
 
 class Trunk(nn.Module):
@@ -26,14 +28,30 @@ class Trunk(nn.Module):
         """Returns cosines and sines of the first positions [2, positions, K], for any layer of this shape."""
         return self.rotary_2xTxK[:, :positions]
 
-    def forward(self, tokens_BxT: Tensor) -> Tensor:
-        return self.run(self.embed_tokens(tokens_BxT), self.rotary(tokens_BxT.shape[1]))
+    def forward(self, tokens_BxT: Tensor, packing: Packing | None = None, window: Window | None = None) -> Tensor:
+        """Computes the latent [B, T, D]; it is arbitrary where a packing or a window leaves a position out."""
+        rotary_2xTxK = self.rotary(tokens_BxT.shape[1])
+        if packing is None:
+            return self.run(self.embed_tokens(tokens_BxT), rotary_2xTxK, window=window)
+        x_RxCxD = self.embed_tokens(packing.pack(tokens_BxT))
+        return packing.unpack(self.run(x_RxCxD, packing.rotary(rotary_2xTxK), packing.mask, window))
 
-    def run(self, x_BxTxD: Tensor, rotary_2xTxK: Tensor, mask_TxT: Tensor | None = None) -> Tensor:
+    def run(
+        self,
+        x_BxTxD: Tensor,
+        rotary_2xTxK: Tensor,
+        mask_TxT: Tensor | None = None,
+        window: Window | None = None,
+    ) -> Tensor:
         """Applies the layers alone to embedded inputs, causally unless a mask is given (True marks visible keys)."""
-        for layer in self.layers:
+        for layer in self.layers if window is None else self.layers[:-1]:
             x_BxTxD = layer(x_BxTxD, rotary_2xTxK, mask_TxT)
-        return x_BxTxD
+        return x_BxTxD if window is None else window.spread(self.layers[-1](x_BxTxD, rotary_2xTxK, mask_TxT, window))
+
+    @property
+    def is_plain(self) -> bool:
+        """True for the lab's own trunk, which can leave positions out; a replaced one may not be able to."""
+        return type(self) is Trunk and len(self.layers) > 0 and all(type(layer) is Block for layer in self.layers)
 
 
 def new_block(shape: ModelShape) -> Block:

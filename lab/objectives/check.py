@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lab.objectives.checks.gradients import (
     check_chunked,
+    check_left_out,
     check_micro_batches,
     check_sequential,
     check_term_names,
@@ -33,6 +34,7 @@ CHECKS: dict[str, Callable[[Objective], str]] = {
     "the sequential loss gives the joint gradient": check_sequential,
     "the chunked loss gives the joint gradient": check_chunked,
     "micro-batches give the joint gradient": check_micro_batches,
+    "positions that are left out give no gradient": check_left_out,
     "every parameter is trained": check_trained_parameters,
     "no prediction depends on its target or later tokens": check_predictions,
     "no loss_i depends on its target or later tokens": check_losses,

@@ -20,6 +20,8 @@ from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON, Block
 from lab.model.network import new_block
+from lab.model.packing import Packing
+from lab.model.windows import Window
 from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, RunLayers
 from lab.objectives.wiring import HeadLayer, Topology, Unembedding, Wiring, combination_error
 
@@ -87,6 +89,7 @@ class MultiToken(Objective):
     model."""
 
     config: MultiTokenConfig
+    reads_targets_only = True
 
     def __init__(self, config: MultiTokenConfig, model: ModelConfig, data: DataShape) -> None:
         shape = model.shape
@@ -143,26 +146,72 @@ class MultiToken(Objective):
             out = self.layer_of(head)(state_BxPxD).to(state_BxPxD.dtype)  # keeps the residual stream in full precision
         return out
 
+    def apply_to_rows(self, head: int, state: Tensor, packing: Packing | None, window: Window | None) -> Tensor:
+        """Applies the layer of one head to packed rows [R, C, D], or at the positions of a window alone [R, Q, D]."""
+        if self.config.head != "transformer":
+            return self.apply_layer(head, state if window is None else window.select(state))
+        if packing is None:
+            rotary, mask = self.trunk.rotary(state.shape[1]), None
+        else:
+            rotary, mask = packing.rotary(self.trunk.rotary_2xTxK), packing.mask
+        out: Tensor = self.layer_of(head)(state, rotary, mask, window)
+        return out
+
+    def trained_lags(self, head: int, batch: TensorBatch) -> tuple[int, ...]:
+        """Returns the lags of the trained heads whose path leads through a head, 0 for the trunk; they ascend."""
+        heads = self.wiring.descendants(head) if head else self.wiring.heads
+        lags = (self.lags[other - 1] for other in heads if self.config.trains(other, batch.step))
+        return tuple(sorted(lag for lag in lags if lag < batch.tokens_BxT.shape[1]))
+
+    def latent_window(self, batch: TensorBatch) -> Window | None:
+        return None if self.config.head == "transformer" else batch.window(self.trained_lags(0, batch))
+
+    def head_window(self, head: int, batch: TensorBatch) -> Window | None:
+        """Returns the window of the positions at which the output of a head is read; None for every position.
+
+        A transformer layer reads every position of its input, and any other layer those at which it is read itself.
+        """
+        lags = self.trained_lags(head, batch)
+        is_read_at_targets = self.config.head != "transformer" or lags == (self.lags[head - 1],)
+        return batch.window(lags) if self.reads_targets_only and lags and is_read_at_targets else None
+
+    def prepare(self, batch: TensorBatch) -> None:
+        super().prepare(batch)
+        for head, lag in enumerate(self.lags, start=1):
+            window = self.head_window(head, batch)
+            if self.reads_targets_only and lag in self.trained_lags(head, batch):
+                batch.targets_in_rows(lag, windowed=window is not None and self.trained_lags(head, batch) == (lag,))
+
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         length = batch.tokens_BxT.shape[1]
-        states = {0: latent_BxSxD}
+        packing = batch.packing() if self.reads_targets_only else None
+        states = {0: latent_BxSxD if packing is None else graph.share(packing.pack(latent_BxSxD))}
         for head in self.wiring.heads:
-            trained = [other for other in self.wiring.descendants(head) if self.config.trains(other, batch.step)]
-            lags = [self.lags[other - 1] for other in trained if self.lags[other - 1] < length]
+            lags, lag = self.trained_lags(head, batch), self.lags[head - 1]
             if not lags:
                 continue
-            read = -(-(length - min(lags)) // POSITIONS_MULTIPLE) * POSITIONS_MULTIPLE
-            state = self.apply_layer(head, states[self.wiring.parent(head)][:, :read])
+            window = self.head_window(head, batch)
+            state = states[self.wiring.parent(head)]
+            if packing is not None:
+                state = self.apply_to_rows(head, state, packing, window)
+            elif window is not None:
+                state = self.apply_to_rows(head, state[:, : window.length], None, window)
+            else:
+                read = -(-(length - lags[0]) // POSITIONS_MULTIPLE) * POSITIONS_MULTIPLE
+                state = self.apply_layer(head, state[:, :read])
+            if window is not None and lags != (lag,):
+                state, window = window.spread(state), None
             if self.wiring.has_children(head):
                 state = states[head] = graph.share(state)
-            lag = self.lags[head - 1]
-            if head in trained and lag < length:
-                targets = batch.targets(lag)
+            if lag in lags:
+                in_rows = packing is not None or window is not None
+                targets = batch.targets_in_rows(lag, window is not None) if in_rows else batch.targets(lag)
+                hidden = state if in_rows else state[:, : length - lag]
                 unembedding_VxD = self.unembedding_of(head).weight
-                value = graph.cross_entropy(state[:, : length - lag], unembedding_VxD, targets, self.norm)
+                value = graph.cross_entropy(hidden, unembedding_VxD, targets, self.norm)
                 weight = 1.0 if self.config.weights is None else self.config.weights[head - 1]
                 yield Term(f"loss_{lag}", value, targets.count, weight)
-                del value  # lets a cut graph free it before the next head is built
+                del value, hidden  # lets a cut graph free them before the next head is built
             del state
 
     def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:

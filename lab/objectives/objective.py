@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
 from lab.model.layers import Block
 from lab.model.network import Trunk, count_parameters
+from lab.model.windows import Window
 
 RunLayers = Callable[[Sequence[Block], Tensor], Tensor]
 """Applies H transformer layers side by side to one input [N, D]; returns the output of each [H, N, D]."""
@@ -69,6 +71,17 @@ class Objective(nn.Module, ABC):
     config: ObjectiveConfig
     lags: tuple[int, ...] = (1,)
     """The distances ahead at which the network predicts, in the order of its heads; always includes 1."""
+    reads_targets_only: ClassVar[bool] = False
+    """Declares that every term is a sum over targets, each of which depends on nothing but the tokens up to its target.
+
+    Training then leaves out what no target needs: the tokens behind the last target of a sample, and the positions
+    outside of `latent_window`. A subclass does not inherit the declaration, since it may override what this is about.
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "reads_targets_only" not in vars(cls):
+            cls.reads_targets_only = False
 
     def __init__(self, config: ObjectiveConfig, model: ModelConfig, data: DataShape, trunk_layers: int) -> None:
         super().__init__()
@@ -84,11 +97,28 @@ class Objective(nn.Module, ABC):
         for lag in self.lags:
             if lag < batch.tokens_BxT.shape[1]:
                 batch.targets(lag)
+        if self.reads_targets_only:
+            batch.packing()
+            self.latent_window(batch)
 
     def latent(self, batch: TensorBatch) -> Tensor:
         """Computes the latent z [B, S, D] of all terms; its first P positions are those of the batch's inputs."""
         z_BxSxD: Tensor = self.trunk(batch.inputs_BxP)
         return z_BxSxD
+
+    def latent_for_terms(self, batch: TensorBatch) -> Tensor:
+        """Computes the latent for `terms` alone: it is arbitrary at positions that they do not read, and costs less."""
+        if not (self.reads_targets_only and self.trunk.is_plain):
+            return self.latent(batch)
+        z_BxSxD: Tensor = self.trunk(batch.inputs_BxP, batch.packing(), self.latent_window(batch))
+        return z_BxSxD
+
+    def latent_window(self, batch: TensorBatch) -> Window | None:
+        """Returns the window of the positions at which `terms` reads the latent; None, the default, for every position.
+
+        It is a `batch.window`, and asked for only if `reads_targets_only`.
+        """
+        return None
 
     @property
     def drafts(self) -> int:

@@ -4,12 +4,15 @@ Every token t is followed by a register, one learnable embedding, that predicts 
 t + d - 1, that of the token from which t + d would be the next token. A register attends to the tokens up to t and to
 itself. No token attends to a register, so they are left out at inference without any change. Each sample has one
 distance d, drawn uniformly from 1 .. horizon by its index in the split. The paper interleaves registers with tokens;
-here they are appended, which is the same computation, because positions and mask are given explicitly.
+here they are appended, which is the same computation, because positions and mask are given explicitly. A register
+without a target is left out, because nothing reads it.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -18,9 +21,11 @@ from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream, sample_keys
 from lab.loss.graph import Graph
 from lab.loss.term import Term
-from lab.model.batches import Targets, TensorBatch, to_device
+from lab.model.batches import Targets, TensorBatch
 from lab.model.config import ModelConfig
+from lab.model.devices import to_device
 from lab.model.layers import NORM_EPSILON
+from lab.model.windows import Window, covering_places, window_at
 from lab.objectives.next_token import NextTokenModel
 from lab.objectives.objective import DataShape, ObjectiveConfig
 
@@ -35,10 +40,26 @@ class RegistersConfig(ObjectiveConfig):
     )
 
 
+@dataclass(frozen=True)
+class RegisterLayout:
+    """The R registers of each sample of a batch, behind its P tokens.
+
+    Attributes:
+        places: the position of the token before each register, [R] or, if samples differ, [B, R].
+        rotary_BxS: the rotary positions of the S = P + R tokens and registers.
+        targets: the targets of the registers, with positions in B x R.
+    """
+
+    places: Tensor
+    rotary_BxS: Tensor
+    targets: Targets
+
+
 class Registers(NextTokenModel):
     """A next-token model that is trained with a register behind each token."""
 
     config: RegistersConfig
+    reads_targets_only = True
 
     def __init__(self, config: RegistersConfig, model: ModelConfig, data: DataShape) -> None:
         if config.horizon >= data.length:
@@ -56,34 +77,60 @@ class Registers(NextTokenModel):
 
     def prepare(self, batch: TensorBatch) -> None:
         super().prepare(batch)
-        self.distances_ahead(batch)
-        self.targets_ahead(batch)
+        self.layout(batch)
 
-    def distances_ahead(self, batch: TensorBatch) -> Tensor:
-        """Returns the distance of each sample of a batch [B]."""
-        return batch.once(
-            ("distances", self.config.horizon),
-            lambda: to_device(batch.tokens_BxT.device, self.distances(batch.indices)),
-        )
+    def layout(self, batch: TensorBatch) -> RegisterLayout:
+        """Returns the registers of a batch: in each sample a run of them that covers all that have a target."""
 
-    def targets_ahead(self, batch: TensorBatch) -> Targets:
-        """Returns the targets of the registers of a batch."""
-        return batch.once(("targets of registers", self.config.horizon), lambda: batch.targets_ahead(self.distances))
+        def compute() -> RegisterLayout:
+            size, length = batch.loss.shape
+            device, positions = batch.tokens_BxT.device, length - 1
+            targets = batch.targets_ahead(self.distances)
+            needed_BxP = batch.predicting_ahead(self.distances)
+            window = None if needed_BxP.all() else window_at(covering_places(needed_BxP), positions, device)
+            if window is None:
+                places_BxR = np.broadcast_to(np.arange(positions), (size, positions))
+            else:
+                places_BxR = window.places
+                in_window = np.take_along_axis(needed_BxP, places_BxR, axis=1)
+                targets = replace(targets, positions_N=to_device(device, np.flatnonzero(in_window)))
+            distance_Bx1 = self.distances(batch.indices)[:, None]
+            ahead_BxR = np.minimum(places_BxR + distance_Bx1, positions) - 1  # one that is cut off has no target
+            token_BxP = np.broadcast_to(np.arange(positions), (size, positions))
+            rotary_BxS = np.concatenate((token_BxP, ahead_BxR), axis=1)
+            register_places = places_BxR if window is not None and window.start is None else places_BxR[0]
+            return RegisterLayout(to_device(device, register_places), to_device(device, rotary_BxS), targets)
+
+        return batch.once(("registers", self.config.horizon), compute)
+
+    def latent_window(self, batch: TensorBatch) -> Window | None:
+        def compute() -> Window | None:
+            size, length = batch.loss.shape
+            registers = self.layout(batch).rotary_BxS.shape[1] - (length - 1)
+            register_places = np.broadcast_to(np.arange(registers) + length - 1, (size, registers))
+            token_places = covering_places(batch.loss[:, 1:])
+            places = np.concatenate((token_places, register_places), axis=1)
+            return window_at(places, length - 1 + registers, batch.tokens_BxT.device)
+
+        return batch.once(("window of registers", self.config.horizon), compute)
 
     def latent(self, batch: TensorBatch) -> Tensor:
-        """Computes the hidden states of P tokens, followed by those of their P registers [B, 2P, D]."""
-        tokens_BxP = batch.inputs_BxP
+        """Computes the hidden states of P tokens, followed by those of R registers [B, P + R, D]."""
+        return self.latent_at(batch, None)
+
+    def latent_for_terms(self, batch: TensorBatch) -> Tensor:
+        return self.latent_at(batch, self.latent_window(batch)) if self.reads_targets_only else self.latent(batch)
+
+    def latent_at(self, batch: TensorBatch, window: Window | None) -> Tensor:
+        """Computes the latent [B, P + R, D]; with a window, it is zero at all positions outside of it."""
+        tokens_BxP, layout = batch.inputs_BxP, self.layout(batch)
         size, positions = tokens_BxP.shape
-        device = tokens_BxP.device
         embedded_BxPxD = self.trunk.embed_tokens(tokens_BxP)
-        registers_BxPxD = self.register_embedding.weight.expand(size, positions, -1)
-        place_P = torch.arange(positions, device=device)
-        ahead_BxP = place_P + self.distances_ahead(batch)[:, None] - 1
-        ahead_BxP = ahead_BxP.clamp(max=positions - 1)  # a register that is clamped has no target
-        place_BxS = torch.cat((place_P.expand(size, -1), ahead_BxP), dim=1)
-        rotary_2xBx1xSxK = self.trunk.rotary(positions)[:, place_BxS].unsqueeze(2)
-        x_BxSxD = torch.cat((embedded_BxPxD, registers_BxPxD), dim=1)
-        z_BxSxD: Tensor = self.trunk.run(x_BxSxD, rotary_2xBx1xSxK, attention_mask(place_P))
+        registers_BxRxD = self.register_embedding.weight.expand(size, layout.places.shape[-1], -1)
+        rotary_2xBx1xSxK = self.trunk.rotary(positions)[:, layout.rotary_BxS].unsqueeze(2)
+        x_BxSxD = torch.cat((embedded_BxPxD, registers_BxRxD), dim=1)
+        mask = attention_mask(torch.arange(positions, device=tokens_BxP.device), layout.places)
+        z_BxSxD: Tensor = self.trunk.run(x_BxSxD, rotary_2xBx1xSxK, mask, window)
         return z_BxSxD
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
@@ -92,7 +139,7 @@ class Registers(NextTokenModel):
         value = graph.cross_entropy(latent_BxSxD[:, :positions], self.lm_head.weight, targets, self.norm)
         yield Term("loss_1", value, targets.count, 1 - self.config.weight)
         del value
-        targets = self.targets_ahead(batch)
+        targets = self.layout(batch).targets
         value = graph.cross_entropy(latent_BxSxD[:, positions:], self.lm_head.weight, targets, self.norm)
         yield Term("loss_registers", value, targets.count, self.config.weight)
 
@@ -100,8 +147,17 @@ class Registers(NextTokenModel):
         return {"register": self.register_embedding, "norm": self.norm, "unembedding": self.lm_head}
 
 
-def attention_mask(place_P: Tensor) -> Tensor:
-    """Returns the attention mask of P tokens and their P registers [2P, 2P]; True marks what a row attends to."""
-    causal = place_P[:, None] >= place_P
-    nothing, itself = torch.zeros_like(causal), place_P[:, None] == place_P
-    return torch.cat((torch.cat((causal, nothing), dim=1), torch.cat((causal, itself), dim=1)))
+def attention_mask(place_P: Tensor, register_places: Tensor) -> Tensor:
+    """Returns the attention mask of P tokens and R registers [S = P + R, S]; True marks what a row attends to.
+
+    Args:
+        register_places: the position of the token before each register [R]; if samples differ [B, R], so does their
+            mask [B, 1, S, S].
+    """
+    *batch, registers = register_places.shape
+    causal = (place_P[:, None] >= place_P).expand(*batch, -1, -1)
+    nothing = causal.new_zeros(()).expand(*batch, len(place_P), registers)
+    before = register_places[..., None] >= place_P
+    itself = torch.eye(registers, dtype=torch.bool, device=place_P.device).expand(*batch, -1, -1)
+    mask = torch.cat((torch.cat((causal, nothing), dim=-1), torch.cat((before, itself), dim=-1)), dim=-2)
+    return mask[:, None] if batch else mask

@@ -15,6 +15,7 @@ from typing import Literal, Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
@@ -23,6 +24,8 @@ from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig, ModelShape
 from lab.model.layers import NORM_EPSILON
 from lab.model.network import new_block
+from lab.model.packing import Packing
+from lab.model.windows import Window
 from lab.objectives.next_token import NextTokenModel
 from lab.objectives.objective import DataShape, ObjectiveConfig
 
@@ -67,10 +70,18 @@ class SequentialModule(nn.Module):
         self.block = new_block(shape)
         self.norm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)
 
-    def forward(self, state_BxPxD: Tensor, embedded_BxPxD: Tensor, rotary_2xPxK: Tensor) -> Tensor:
+    def forward(
+        self,
+        state_BxPxD: Tensor,
+        embedded_BxPxD: Tensor,
+        rotary_2xPxK: Tensor,
+        mask: Tensor | None = None,
+        window: Window | None = None,
+    ) -> Tensor:
+        """Computes the next hidden state [B, P, D], or [B, Q, D] at the positions of a window."""
         both_BxPx2D = torch.cat((self.hnorm(state_BxPxD), self.enorm(embedded_BxPxD)), dim=-1)
         x_BxPxD = self.eh_proj(both_BxPx2D).to(state_BxPxD.dtype)  # keeps the residual stream in full precision
-        out: Tensor = self.block(x_BxPxD, rotary_2xPxK)
+        out: Tensor = self.block(x_BxPxD, rotary_2xPxK, mask, window)
         return out
 
 
@@ -78,6 +89,7 @@ class SequentialModules(NextTokenModel):
     """A next-token model followed by n - 1 modules."""
 
     config: SequentialModulesConfig
+    reads_targets_only = True
 
     def __init__(self, config: SequentialModulesConfig, model: ModelConfig, data: DataShape) -> None:
         shape = model.shape
@@ -98,16 +110,29 @@ class SequentialModules(NextTokenModel):
         self.norm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)
         self.lm_head = nn.Linear(shape.width, data.vocabulary, bias=False)
 
-    def next_state(self, lag: int, state_BxPxD: Tensor, tokens_BxP: Tensor) -> Tensor:
+    def next_state(self, lag: int, state_BxPxD: Tensor, tokens_BxP: Tensor, window: Window | None = None) -> Tensor:
         """Computes h^k [B, P, D] from h^{k-1}, where k = lag - 1; it predicts the token `lag` ahead of each position.
 
         Args:
             tokens_BxP: the token k ahead of each position.
+            window: the positions at which h^k is computed [B, Q, D], by default all.
         """
         positions = tokens_BxP.shape[1]
         embedded_BxPxD = self.trunk.embed_tokens(tokens_BxP)
         rotary_2xPxK = self.trunk.rotary(positions)
-        out: Tensor = self.modules_ahead[lag - 2](state_BxPxD[:, :positions], embedded_BxPxD, rotary_2xPxK)
+        out: Tensor = self.modules_ahead[lag - 2](
+            state_BxPxD[:, :positions], embedded_BxPxD, rotary_2xPxK, None, window
+        )
+        return out
+
+    def next_rows(
+        self, lag: int, state_RxCxD: Tensor, tokens_BxP: Tensor, packing: Packing, window: Window | None
+    ) -> Tensor:
+        """Computes `next_state` in packed rows."""
+        tokens_RxC = packing.pack(F.pad(tokens_BxP, (0, lag - 1)))  # a position without a token ahead has no target
+        rotary = packing.rotary(self.trunk.rotary_2xTxK)
+        module, embedded_RxCxD = self.modules_ahead[lag - 2], self.trunk.embed_tokens(tokens_RxC)
+        out: Tensor = module(state_RxCxD, embedded_RxCxD, rotary, packing.mask, window)
         return out
 
     def norm_of(self, lag: int) -> nn.RMSNorm:
@@ -116,17 +141,40 @@ class SequentialModules(NextTokenModel):
         assert isinstance(owner.norm, nn.RMSNorm)
         return owner.norm
 
+    def furthest_lag(self, batch: TensorBatch) -> int:
+        """Returns the lag of the last module with a position to predict from; no other module reads its output."""
+        return min(self.config.n, batch.tokens_BxT.shape[1] - 1)
+
+    def latent_window(self, batch: TensorBatch) -> Window | None:
+        return batch.window((1,)) if self.furthest_lag(batch) == 1 else None
+
+    def module_window(self, lag: int, batch: TensorBatch) -> Window | None:
+        """Returns the window of the positions at which the output of a module is read; None for every position."""
+        is_last = 1 < lag == self.furthest_lag(batch)
+        return batch.window((lag,)) if self.reads_targets_only and is_last else None
+
+    def prepare(self, batch: TensorBatch) -> None:
+        super().prepare(batch)
+        if self.reads_targets_only:
+            for lag in range(1, self.furthest_lag(batch) + 1):
+                batch.targets_in_rows(lag, windowed=self.module_window(lag, batch) is not None)
+
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         weight = self.config.weight_at(batch.step) / max(1, self.config.n - 1)
-        state_BxPxD = latent_BxSxD
-        furthest = min(self.config.n, batch.tokens_BxT.shape[1] - 1)
+        packing = batch.packing() if self.reads_targets_only else None
+        state = latent_BxSxD if packing is None else packing.pack(latent_BxSxD)
+        furthest = self.furthest_lag(batch)
         for lag in range(1, furthest + 1):
-            if lag > 1:
-                state_BxPxD = self.next_state(lag, state_BxPxD, batch.inputs_BxP[:, lag - 1 :])
+            window, tokens_BxP = self.module_window(lag, batch), batch.inputs_BxP[:, lag - 1 :]
+            if lag > 1 and packing is not None:
+                state = self.next_rows(lag, state, tokens_BxP, packing, window)
+            elif lag > 1:
+                state = self.next_state(lag, state, tokens_BxP, window)
             if lag < furthest:  # a term and the next module read it
-                state_BxPxD = graph.share(state_BxPxD)
-            targets = batch.targets(lag)
-            value = graph.cross_entropy(state_BxPxD, self.lm_head.weight, targets, self.norm_of(lag))
+                state = graph.share(state)
+            in_rows = packing is not None or window is not None
+            targets = batch.targets_in_rows(lag, window is not None) if in_rows else batch.targets(lag)
+            value = graph.cross_entropy(state, self.lm_head.weight, targets, self.norm_of(lag))
             yield Term(f"loss_{lag}", value, targets.count, 1.0 if lag == 1 else weight)
             del value  # lets a cut graph free it before the next term is built
 

@@ -24,9 +24,11 @@ from generators.foundation.randomness import Integers
 from generators.task import Mask
 from lab.loss.graph import Graph
 from lab.loss.term import Term
-from lab.model.batches import TensorBatch, to_device
+from lab.model.batches import TensorBatch
 from lab.model.config import ModelConfig
+from lab.model.devices import to_device
 from lab.model.layers import NORM_EPSILON
+from lab.model.windows import Window
 from lab.objectives.next_token import NextTokenModel
 from lab.objectives.objective import DataShape, ObjectiveConfig
 
@@ -65,6 +67,7 @@ class TokenOrder(NextTokenModel):
     """A next-token model with a second unembedding that ranks the upcoming tokens."""
 
     config: TokenOrderConfig
+    reads_targets_only = True
 
     def __init__(self, config: TokenOrderConfig, model: ModelConfig, data: DataShape) -> None:
         super().__init__(config, model, data, model.shape.layers)
@@ -87,6 +90,10 @@ class TokenOrder(NextTokenModel):
         super().prepare(batch)
         self.ranking(batch)
 
+    def latent_window(self, batch: TensorBatch) -> Window | None:
+        window = self.config.window  # the positions with a token to rank include all that predict the next token
+        return batch.once(("ranked", window), lambda: batch.window_over(ranked_positions(batch.loss, window)))
+
     def ranking(self, batch: TensorBatch) -> Ranking:
         """Returns which tokens of a batch are ranked."""
 
@@ -94,7 +101,7 @@ class TokenOrder(NextTokenModel):
             window = min(self.config.window, batch.tokens_BxT.shape[1] - 1)
             rows = np.flatnonzero(ranked_positions(batch.loss, window))
             tokens_NxW, first_NxW = upcoming_tokens(batch.tokens_BxT, batch.loss, rows, window)
-            count = int(np.count_nonzero(ranked_positions(batch.whole.loss, window)))
+            count = int(np.count_nonzero(ranked_positions(batch.whole.loss, self.config.window)))
             return Ranking(to_device(batch.tokens_BxT.device, rows), tokens_NxW, first_NxW, count)
 
         return batch.once(("ranking", self.config.window), compute)
@@ -113,6 +120,7 @@ class TokenOrder(NextTokenModel):
 
 def ranked_positions(loss_BxT: Mask, window: int) -> Mask:
     """Returns which positions [B, P = T - 1] have a token in the loss mask among the next `window` tokens."""
+    window = min(window, loss_BxT.shape[1] - 1)
     ahead = np.pad(loss_BxT[:, 1:], ((0, 0), (0, window - 1)))
     return np.asarray(np.lib.stride_tricks.sliding_window_view(ahead, window, axis=1).any(axis=2))
 

@@ -35,11 +35,12 @@ def training_batches(task: Task, spec: RunSpec, device: torch.device, start: int
 
 
 def batches_are_uneven(task: Task, spec: RunSpec) -> bool:
-    """Returns whether the first batches of a run differ in length or in their number of targets."""
+    """Returns whether the first batches of a run differ in the sizes of what is computed."""
     size, count = spec.training.batch_size, min(STEPS_DRAWN_AT_ONCE, spec.training.steps)
     drawn = task.batch("train", np.arange(count * size), spec.seed)
     batches = (drawn.take(np.arange(step * size, (step + 1) * size)).trimmed() for step in range(count))
-    return len({(batch.loss.shape[1], int(batch.loss.sum())) for batch in batches}) > 1
+    cpu, indices = torch.device("cpu"), np.arange(size)
+    return len({TensorBatch.from_batch(batch, cpu, indices).sizes() for batch in batches}) > 1
 
 
 def seed_digests(network: Objective, first_batch: TensorBatch) -> dict[str, str]:

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from lab.loss.graph import Graph
 from lab.loss.losses import accumulate_gradient
-from lab.objectives.checks.network import TOLERANCE, random_batch
+from lab.model.batches import TensorBatch
+from lab.objectives.checks.network import TOLERANCE, ragged_batch, random_batch
 from lab.objectives.objective import Objective
 
 MICRO_BATCHES = 3
@@ -38,20 +39,38 @@ def check_micro_batches(network: Objective) -> str:
     return compare_gradient(network, "joint", MICRO_BATCHES)
 
 
+def check_left_out(network: Objective) -> str:
+    """Checks that the gradient stays the same without the positions that `reads_targets_only` leaves out."""
+    if not network.reads_targets_only:
+        return ""
+    some = gradients(network, "joint", 1, ragged_batch())
+    network.reads_targets_only = False  # type: ignore[misc]  # of this network alone
+    try:
+        every = gradients(network, "joint", 1, ragged_batch())
+    finally:
+        del network.reads_targets_only
+    return gradient_problem(some, every, "the gradient of all positions")
+
+
 def compare_gradient(network: Objective, loss: str, pieces: int) -> str:
     """Compares the gradient of a loss, in pieces, with the joint gradient of the whole batch."""
-    expected, actual = gradients(network, "joint", 1), gradients(network, loss, pieces)
+    expected, actual = (gradients(network, *way, random_batch()) for way in (("joint", 1), (loss, pieces)))
+    return gradient_problem(actual, expected, "the joint gradient")
+
+
+def gradient_problem(actual: dict[str, Tensor], expected: dict[str, Tensor], what: str) -> str:
+    """Returns how far a gradient is from the expected one, in words; "" if they agree."""
     longest = max(float(value.norm()) for value in expected.values())
     for name, value in expected.items():
         distance, length = float((actual[name] - value).norm()), float(value.norm())
         if distance > TOLERANCE * max(length, 1e-3 * longest):
-            return f"the gradient of {name} differs by {distance:z.2g} from the joint gradient, of norm {length:z.2g}"
+            return f"the gradient of {name} differs by {distance:z.2g} from {what}, of norm {length:z.2g}"
     return ""
 
 
-def gradients(network: Objective, loss: str, pieces: int) -> dict[str, Tensor]:
+def gradients(network: Objective, loss: str, pieces: int, batch: TensorBatch) -> dict[str, Tensor]:
     """Computes the gradient of each parameter, zeros for a parameter without one."""
-    accumulate_gradient(network, random_batch(), loss, pieces)
+    accumulate_gradient(network, batch, loss, pieces)
     by_name = {
         name: torch.zeros_like(value) if value.grad is None else value.grad.clone()
         for name, value in network.named_parameters()

@@ -46,6 +46,13 @@ def random_batch() -> TensorBatch:
     return as_tensors(tokens, random.random(tokens.shape) < np.linspace(0.2, 0.9, SAMPLES)[:, None])
 
 
+def ragged_batch() -> TensorBatch:
+    """Draws samples that end at different places, each with its last three tokens in the loss mask."""
+    end_B = DATA.length * (1 + np.arange(SAMPLES))[:, None] // SAMPLES
+    place_T = np.arange(DATA.length)
+    return as_tensors(distinct_tokens(SAMPLES), (place_T < end_B) & (place_T >= end_B - 3))
+
+
 def staggered_batch() -> tuple[TensorBatch, Tensor]:
     """Draws samples with one token each in the loss mask; returns them with the position [B] of that token.
 

@@ -44,3 +44,16 @@ def test_a_micro_batch_counts_the_targets_of_the_whole_batch() -> None:
     assert [len(piece.targets(1).tokens_N) for piece in pieces] == [2, 3]
     assert [piece.targets(1).count for piece in pieces] == [5, 5]
     assert [piece.targets_ahead(lambda indices: 3 - 2 * indices).count for piece in pieces] == [4, 4]
+
+
+def test_sizes_tell_batches_apart_that_are_packed_differently() -> None:
+    """Two samples of eight tokens, each with one target: the rows depend on where the targets are."""
+
+    def sizes(first: int, second: int) -> tuple[object, ...]:
+        loss = np.zeros((2, 8), np.bool_)
+        loss[[0, 1], [first, second]] = True
+        batch = Batch(tokens=np.zeros((2, 8), np.int64), loss=loss, scored=loss)
+        return TensorBatch.from_batch(batch, torch.device("cpu"), np.arange(2)).sizes()
+
+    assert sizes(7, 7) == sizes(7, 7)
+    assert len({sizes(7, 7), sizes(7, 2), sizes(7, 3), sizes(6, 6)}) == 4

@@ -74,6 +74,16 @@ class OwnCount(Correct):
             yield Term(term.name, term.value * term.count / max(1, here), here)
 
 
+class ReadsBetweenTargets(Correct):
+    """Says that it reads the latent at targets alone, and reads the mean over each sample too."""
+
+    reads_targets_only = True
+
+    def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
+        yield from super().terms(latent_BxSxD, batch, graph)
+        yield Term("mean", latent_BxSxD.mean(dim=1).square().sum() / len(batch.whole.loss), len(batch.whole.loss))
+
+
 class Peeking(Correct):
     """Mixes every latent with the next one, in training and in prediction."""
 
@@ -134,6 +144,10 @@ PROBLEMS = {
         "every parameter is trained": "no term depends on extra_heads.0.",
     },
     OwnCount: {"micro-batches give the joint gradient": "the gradient of"},
+    ReadsBetweenTargets: {
+        "micro-batches give the joint gradient": "the gradient of",
+        "positions that are left out give no gradient": "from the gradient of all positions",
+    },
     Peeking: {
         "no prediction depends on its target or later tokens": "the prediction at lag 1 for the token at position 1 depends on the token at position 1",
         "no loss_i depends on its target or later tokens": "loss_1 for the token at position 1 depends on the token at position 1",
@@ -182,7 +196,7 @@ def test_the_command_exits_with_1_if_a_check_fails(lab: Lab, monkeypatch: pytest
     done = lab("objective", "check", "multi_token")
     assert done.returncode == 1
     assert "WRONG  every parameter is counted in one part: embedding, trunk and head_parts have" in done.stdout
-    assert "1 of 14 checks failed" in done.stderr
+    assert "1 of 15 checks failed" in done.stderr
 
 
 @pytest.mark.usefixtures("small")

@@ -67,10 +67,10 @@ class RegisterSeesTheNextToken(Registers):
     """Lets a register attend to the token after its own, which is its target only at distance 1."""
 
     def latent(self, batch: TensorBatch) -> Tensor:
-        def mask_with_leak(place_P: Tensor) -> Tensor:
-            mask = attention_mask(place_P)
-            positions = len(place_P)
-            mask[positions:, :positions] |= place_P == place_P[:, None] + 1
+        def mask_with_leak(place_P: Tensor, register_places: Tensor) -> Tensor:
+            mask = attention_mask(place_P, register_places)
+            leak = place_P == register_places[..., None] + 1
+            mask[..., len(place_P) :, : len(place_P)] |= leak[:, None] if leak.dim() == 3 else leak
             return mask
 
         attention_mask = registers.attention_mask
@@ -245,4 +245,4 @@ def test_the_command_prints_the_sentence(lab: Lab, monkeypatch: pytest.MonkeyPat
         f"WRONG  parameters share no memory: trunk.embed_tokens.weight and lm_head.weight {SHARE_MEMORY}" in done.stdout
     )
     assert done.stdout.count("WRONG") == 1
-    assert "1 of 14 checks failed" in done.stderr
+    assert "1 of 15 checks failed" in done.stderr
