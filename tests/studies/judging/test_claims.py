@@ -9,7 +9,7 @@ import pytest
 
 from studies.declared.study import Study
 from studies.judging.judge import judge
-from studies.judging.judgement import Judgement
+from studies.judging.judgement import Judgement, sentence
 from tests.studies.conftest import scores_of
 
 LOW, HIGH = [0.1, 0.12, 0.14, 0.16, 0.18], [0.8, 0.82, 0.84, 0.86, 0.88]
@@ -122,6 +122,15 @@ def test_fewer_than_five_seeds_decide_nothing(small: Study) -> None:
     scores = {cell.label: dict(enumerate(HIGH[:4] if "n=2" in cell.label else LOW[:4])) for cell in few.cells}
     assert [judgement.verdict for judgement in judge(few, scores)] == ["inconclusive", "inconclusive"]
     assert "needs at least 5" in judge(few, scores)[0].reason
+
+
+def test_a_sentence_gives_the_effect_and_its_interval_with_the_confidence_of_the_level(small: Study) -> None:
+    clear, unclear = judge(small, scores_of(small, {"width=8 n=1": LOW, "width=8 n=2": HIGH}))
+    assert sentence(clear) == (
+        "SUPPORTED: Two are better than one. (difference +0.700, 97.5% interval +0.640 to +0.760; "
+        "p = 0.0159 after correction over 2 claims, level 0.05)"
+    )
+    assert "95% interval +0.000 to +0.000" in sentence(unclear)
 
 
 def test_a_verdict_is_stored_as_json(small: Study) -> None:

@@ -1,5 +1,7 @@
 """Approximate p values are those of textbook tests, paired studies are resampled by seed, and every draw repeats."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -13,6 +15,7 @@ from studies.statistics.forms import independent, paired
 from studies.statistics.forms.form import ENUMERATED_MAXIMUM, Form, Scores
 from studies.statistics.forms.independent import INDEPENDENT
 from studies.statistics.forms.paired import PAIRED
+from studies.statistics.power import resampled, seeds_needed
 
 SHIFTS = (-0.3, 0.0, 0.8)
 SLOPE = (-0.5, 0.0, 0.5)
@@ -71,6 +74,35 @@ def test_paired_arms_that_share_their_seeds_need_as_many_as_their_differences(sh
     assert judgement.verdict == "inconclusive"
     assert judgement.seeds_needed == pytest.approx(theory, rel=0.2)
     assert judged("independent", control, control + differences).seeds_needed is None
+
+
+@pytest.mark.parametrize("form", [INDEPENDENT, PAIRED])
+def test_resampled_studies_have_the_mean_and_the_unbiased_spread_of_the_observed_scores(form: Form) -> None:
+    scores_AxK = np.random.default_rng(2).normal(size=(3, 5)) * np.array([[1.0], [2.0], [0.5]])
+    resampled_RxAxK = resampled(scores_AxK, 1000, form)
+    assert resampled_RxAxK.mean(axis=(0, 2)) == pytest.approx(scores_AxK.mean(axis=1), abs=0.02)
+    assert resampled_RxAxK.std(axis=(0, 2)) == pytest.approx(scores_AxK.std(axis=1, ddof=1), rel=0.01)
+
+
+def test_an_effect_beyond_doubt_needs_as_many_seeds_as_give_so_small_a_p_value() -> None:
+    """Two arms of k pairs have p values of 2 / 2^k at least: 2/128 is the first below 0.025, at seven pairs."""
+    scores_AxK = np.array([np.arange(5.0) + 100, np.arange(5.0)[::-1]])
+    seeds = seeds_needed(scores_AxK, WeightedMeans(), PAIRED, 0.025, lambda above, below: 2 * np.asarray(above(0.0)))
+    assert seeds == 7
+
+
+def test_looks_that_share_a_level_need_as_many_seeds_as_one_look_at_their_share_of_it() -> None:
+    control, treatment = NORMAL, NORMAL[[3, 0, 6, 1, 7, 4, 2, 5]] + 0.7
+
+    def needed(level: float, looks: list[int] | None) -> int:
+        study = study_of([DIFFERENCE], 2, "independent", 8, looks)
+        study = replace(study, declaration=study.declaration.model_copy(update={"level": level}))
+        cells = {"place=0 arm=0": control, "place=0 arm=1": treatment}
+        judgement = judge(study, {label: dict(enumerate(map(float, scores))) for label, scores in cells.items()})[0]
+        assert judgement.seeds_needed is not None
+        return judgement.seeds_needed
+
+    assert needed(0.05, [8, 16]) == needed(0.025, None) > needed(0.05, None)
 
 
 @pytest.mark.parametrize(("form", "seeds"), [(INDEPENDENT, 12), (PAIRED, 20)])

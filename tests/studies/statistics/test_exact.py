@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from studies.statistics.effects import PAIR, LeadOfBest, WeightedMeans
-from studies.statistics.exact import Evidence, holm, mean_interval, p_above, p_below
+from studies.statistics.exact import Evidence, bounds, holm, mean_interval, p_above, p_below
 from studies.statistics.forms.form import Form, Scores
 from studies.statistics.forms.independent import INDEPENDENT
 from studies.statistics.forms.paired import PAIRED
@@ -86,6 +86,16 @@ def test_the_interval_excludes_zero_exactly_when_the_test_rejects(form: Form) ->
         assert excludes == (p_two_sided(evidence) <= 0.05)
         rejected += excludes
     assert 10 < rejected < 190
+
+
+@pytest.mark.parametrize("level", [0.29, 0.07, 0.3, 0.015])
+def test_a_shift_is_outside_the_interval_exactly_where_its_p_value_is_at_most_the_level(level: float) -> None:
+    """The p values are hundredths, some of which equal the level though no binary fraction does."""
+    shifts = np.arange(1.0, 100.0)
+    low, high = bounds(shifts, level)
+    for shift in np.arange(0.5, 100.0):
+        assert (shift < low) == (round(100 * p_above(shifts, shift)) <= 100 * level + 1e-9)
+        assert (shift > high) == (round(100 * p_below(shifts, shift)) <= 100 * level + 1e-9)
 
 
 def test_too_few_seeds_give_an_unbounded_interval() -> None:
