@@ -6,15 +6,19 @@ from typing import Any
 
 import pytest
 
+from generators.foundation.errors import UserError
+from generators.foundation.settings import Tree
 from lab.analysis.measure_store import result_path
 from lab.run.files import json_bytes
 from lab.run.store import BEST, RunFolder
 from studies.declared.loading import load
 from studies.declared.study import Study
 from studies.ledger.records import RunRecord
-from studies.running.executors.executor import Analyses, Outcome
+from studies.running.executors.attempt import attempt
+from studies.running.executors.executor import Analyses, Outcome, RunRequest
 from studies.running.executors.here import InProcess
 from studies.running.sweep import RunEvent, Sweep
+from tests.conftest import Spec
 from tests.small_study import write_small_study
 from tests.stub_training import stub_attempt
 
@@ -106,6 +110,26 @@ def test_samples_are_taken_of_a_stored_run_that_has_its_weights(tmp_path: Path) 
     assert requests(study, tmp_path)[1] == {}
     (RunFolder(tmp_path, sampled[0]).path / BEST).touch()
     assert requests(study, tmp_path)[1] == {sampled[0]: (SAMPLES,)}
+
+
+def test_a_run_fails_where_an_analysis_of_the_claims_fails_and_not_where_samples_do(
+    tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+
+    def fail(home: Path, run: str, checkpoint: str, name: str) -> dict[str, float]:
+        taken.append(name)
+        raise UserError(f"{name} cannot be taken")
+
+    complete: Tree = {"status": "complete"}
+    monkeypatch.setattr("lab.run.training.train", lambda spec, home, **options: complete)
+    monkeypatch.setattr("studies.running.executors.attempt.measures_of", fail)
+    tree = tiny().tree()
+    assert attempt(RunRequest(tree, (SAMPLES,)), tmp_path) == Outcome(complete)
+    assert attempt(RunRequest(tree, (SAMPLES, STEP)), tmp_path) == Outcome(None, "step cannot be taken")
+    assert taken == ["samples", "samples", "step"]
+    complete["status"] = "diverged"
+    assert attempt(RunRequest(tree, (STEP,)), tmp_path) == Outcome(complete)
 
 
 def test_no_analysis_is_taken_of_a_stored_run_that_diverged(tmp_path: Path) -> None:

@@ -119,6 +119,23 @@ def test_time_at_a_rate_is_operations_over_it(small: Study) -> None:
     assert estimate_time(plan, None, probe=False) is None
 
 
+def test_time_from_steps_counts_evaluations_as_the_steps_they_are_worth(
+    small: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step takes 1 ms and 1 ns for each operation; the time of any cell then follows from two of them."""
+    plan = plan_study(small)
+    operations = {id(group.spec): group.run.step_flops for group in plan.groups}
+    monkeypatch.setattr("studies.running.cost.seconds_of_step", lambda spec: 1e-3 + 1e-9 * operations[id(spec)])
+    time = estimate_time(plan, None, probe=True)
+    assert time is not None
+    assert len(operations) == 4
+    expected = sum(
+        group.count * (1e-3 + 1e-9 * group.run.step_flops) * (3 + group.run.evaluation_flops / group.run.step_flops)
+        for group in plan.groups
+    )
+    assert time.seconds == pytest.approx(expected)
+
+
 def test_costs_of_steps_and_of_evaluations_are_those_worked_out_by_hand(study_file: Edit) -> None:
     plans = [plan_study(load(str(study_file()), "cpu", [f"training.steps={steps}"])) for steps in (3, 6, 7)]
     three, six, seven = (plan.groups[0].run for plan in plans)

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from generators.foundation.errors import UserError
+from studies.declared.loading import load
 from studies.declared.study import Study
 from studies.running.executors.local import LocalWorkers
 from studies.running.executors.table import ExecutorChoice
 from tests.small_study import write_small_study
+from tests.studies.conftest import Edit
 
 ROOT = Path(__file__).parents[3]
 RECORDING = '''
@@ -71,6 +73,14 @@ def test_settings_that_the_command_does_not_give_have_their_defaults(small: Stud
     executor = ExecutorChoice("local", tmp_path, {"workers": None, "run_limit": 3.0}).create(small)
     assert isinstance(executor, LocalWorkers)
     assert (executor.count, executor.limit_seconds) == (os.cpu_count(), 3.0)
+
+
+def test_runs_on_a_gpu_are_trained_one_at_a_time_unless_more_workers_are_asked_for(
+    study_file: Edit, tmp_path: Path
+) -> None:
+    study = load(str(study_file()), "cpu", ['training.device="cuda"'])
+    counts = [ExecutorChoice("local", tmp_path, {"workers": workers}).create(study).count for workers in (None, 3)]
+    assert counts == [1, 3]
 
 
 def test_an_executor_of_another_package_runs_a_study(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from studies.declared.study import Study
 from studies.running.executors.attempt import attempt
 from studies.running.executors.executor import Outcome, RunRequest
 from studies.running.executors.here import InProcess
+from studies.running.interrupts import interruptible
 from studies.running.sweep import Sweep
 from tests.conftest import Lab
 from tests.slow.killing import workers_of
@@ -56,6 +57,18 @@ def test_ctrl_c_twice_ends_at_once(small: Study, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("studies.running.executors.here.attempt", interrupt_twice)
     with pytest.raises(WorkFailed, match="interrupted after 0 of 28 runs"):
         Sweep(small, tmp_path, lambda event: None).run(InProcess(tmp_path))
+
+
+def test_where_ctrl_c_is_ignored_as_under_nohup_it_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptible(lambda: None) as interrupts:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert interrupts.times == 0
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.slow

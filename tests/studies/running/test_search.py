@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,19 @@ def test_a_sampler_that_insists_on_a_refused_proposal_does_not_end_the_search(
 ) -> None:
     search = load_small(("trials = 6", f'trials = 14\nsampler = "{sampler}"'))
     assert len(run_search(search, tmp_path, LastFirst(tmp_path)).trials) == 14
+
+
+def test_a_search_proposes_other_settings_at_another_scale_and_under_another_name(
+    load_small: Load, tmp_path: Path
+) -> None:
+    search = load_small()
+    names = [search, replace(search, scale="gpu"), replace(search, name="other")]
+    rates = []
+    for number, named in enumerate(names):
+        record = run_search(named, tmp_path / str(number), LastFirst(tmp_path))
+        rates.append({proposal.settings["training.learning_rate"] for proposal in record.trials[1:]})
+    assert not rates[0] & rates[1]
+    assert not rates[0] & rates[2]
 
 
 def test_refused_settings_cost_no_budget(load_small: Load, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -134,6 +135,22 @@ def test_a_sampler_proposes_the_same_again_and_something_else_in_each_cell(
     assert proposals[0] == proposals[1]
     assert all(rates[0] == study.middle[RATE] for rates in proposals[0])
     assert len({tuple(rates) for rates in proposals[0]}) == 4
+
+
+def test_studies_of_other_names_propose_other_settings_for_a_cell_of_one_label(study_file: Edit) -> None:
+    study = load(str(study_file(("trials = 2", "trials = 4"))), "cpu", [])
+    proposals = []
+    for named in (study, study, replace(study, name="other")):
+        optuna_study = tuning.tuning_of(named, study.cells[0], 1.0, InMemoryStorage())
+        rates = []
+        for _ in range(4):
+            trial = optuna_study.ask()
+            rates.append(trial.suggest_float(RATE, 0.001, 0.1, log=True))
+            optuna_study.tell(trial, 0.5)
+        proposals.append(rates)
+    assert proposals[0] == proposals[1]
+    assert proposals[0][0] == proposals[2][0] == study.middle[RATE]
+    assert not set(proposals[0][1:]) & set(proposals[2][1:])
 
 
 def test_a_pruner_needs_seeds_to_tell_trials_apart(study_file: Edit) -> None:

@@ -92,6 +92,23 @@ def test_workers_that_die_while_they_start_do_not_keep_a_study_running_for_ever(
     assert len(workers.started) < 4 * DEATHS + 2
 
 
+def test_a_run_whose_worker_died_goes_on_before_any_run_that_waits(tiny: Spec, tmp_path: Path) -> None:
+    workers = ScriptedWorkers(tmp_path, 1)
+    workers.submit("dies once", tiny(seed=1))
+    workers.submit("waits", tiny(seed=0))
+    assert list(outcomes_of(workers)) == ["dies once", "waits"]
+
+
+def test_a_worker_that_dies_without_a_run_is_replaced_and_counts_against_no_run(tiny: Spec, tmp_path: Path) -> None:
+    workers = ScriptedWorkers(tmp_path, 1)
+    workers.submit("first", tiny(seed=0))
+    assert dict(workers.outcomes()).keys() == {"first"}
+    assert list(workers.handle(0, "died")) == []
+    workers.submit("second", tiny(seed=2))
+    assert outcomes_of(workers)["second"].result, "it may lose two more workers"
+    assert workers.started == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize(("count", "runs"), [(2, 5), (8, 3)])
 def test_no_more_workers_start_than_the_count_or_the_runs(tiny: Spec, tmp_path: Path, count: int, runs: int) -> None:
     workers = ScriptedWorkers(tmp_path, count)
