@@ -103,7 +103,8 @@ def test_a_sampler_that_insists_on_a_refused_proposal_does_not_end_the_search(
 def test_a_search_proposes_other_settings_at_another_scale_and_under_another_name(
     load_small: Load, tmp_path: Path
 ) -> None:
-    search = load_small()
+    scales = ('[scales.cpu]\nsummary = "a few seconds"', '[scales.cpu]\nsummary = "a"\n[scales.gpu]\nsummary = "b"')
+    search = load_small(scales)
     names = [search, replace(search, scale="gpu"), replace(search, name="other")]
     rates = []
     for number, named in enumerate(names):
