@@ -24,7 +24,7 @@ def collection_of(*files: str) -> Collection:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The small study under three names; every run of the second one at n = 2 diverges."""
+    """Writes the small study under three names; every run of the second one at n = 2 diverges."""
 
     def attempt(request: RunRequest, home: Path) -> Outcome:
         if request.tree["training"]["batch_size"] == 3 and request.tree["objective"]["n"] == 2:
