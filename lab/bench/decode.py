@@ -26,6 +26,7 @@ from lab.decoding.cached_network import CachedNetwork
 from lab.decoding.decoder import Decoded, decode
 from lab.decoding.prompts import prompts_of
 from lab.decoding.speculation import PAPER_SPEEDS
+from lab.doctor.extras import install_command
 from lab.export import export
 from lab.run.spec import RunSpec, parse_spec
 from lab.run.stored_run import StoredRun
@@ -181,7 +182,7 @@ def compare_with_transformers(stored: StoredRun, prompts: Integers, lengths: Int
         from transformers import AutoModelForCausalLM
     except ImportError:
         raise UserError(
-            "lab bench decode compares with transformers, which is not installed; pip install 'mtp-lab[export]'"
+            f"lab bench decode compares with transformers, which is not installed; {install_command('transformers')}"
         ) from None
     assert (lengths == lengths[0]).all(), "without padding, both do the same work"
     with TemporaryDirectory() as folder:

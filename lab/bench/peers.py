@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from generators.foundation.errors import UserError
+from lab.doctor.extras import install_command
 from lab.model.batches import TensorBatch
 from lab.model.config import ModelShape
 from lab.model.layers import NORM_EPSILON
@@ -26,7 +27,7 @@ def transformers_llama(shape: ModelShape, vocabulary: int, length: int) -> nn.Mo
         from transformers import LlamaConfig, LlamaForCausalLM
     except ImportError:
         raise UserError(
-            "lab bench train compares with transformers, which is not installed; pip install 'mtp-lab[export]'"
+            f"lab bench train compares with transformers, which is not installed; {install_command('transformers')}"
         ) from None
     config = LlamaConfig(
         vocab_size=vocabulary,

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from lab.doctor.extras import EXTRAS, install_command
 from lab.doctor.figures import compare_figures, train_twice
 from lab.doctor.outcome import MachineCheck, attempt
 from lab.doctor.parts import check_parts
 
 PACKAGES = ("torch", "numpy", "optuna", "scipy", "seaborn", "tokenizers")
-EXTRAS = {"optuna-dashboard": "dashboard", "ray": "ray", "transformers": "export", "tensorboard": "tensorboard"}
 ABSENT = "absent"
 
 
@@ -28,7 +28,7 @@ def examine(home: Path) -> list[MachineCheck]:
         MachineCheck("gpu", cuda, gpu, bad_mark=ABSENT),
         *(check_package(name) for name in PACKAGES),
         check_torch_features(),
-        *(check_package(name, extra) for name, extra in EXTRAS.items()),
+        *(check_package(name) for name in EXTRAS),
         *check_parts(),
         attempt("home", lambda: write_file(home)),
         attempt("training", train_twice),
@@ -36,13 +36,14 @@ def examine(home: Path) -> list[MachineCheck]:
     ]
 
 
-def check_package(package: str, extra: str | None = None) -> MachineCheck:
+def check_package(package: str) -> MachineCheck:
     """Checks that a package is installed; one that belongs to an extra is optional."""
+    optional = package in EXTRAS
     try:
         return MachineCheck(package, True, version(package))
     except PackageNotFoundError:
-        finding = f"not installed; pip install 'mtp-lab[{extra}]' adds it" if extra else "not installed"
-        return MachineCheck(package, False, finding, bad_mark=ABSENT if extra else "WRONG")
+        finding = f"not installed; {install_command(package)}" if optional else "not installed"
+        return MachineCheck(package, False, finding, bad_mark=ABSENT if optional else "WRONG")
 
 
 def check_torch_features() -> MachineCheck:

@@ -14,6 +14,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from generators.foundation.errors import UserError
+from lab.doctor.extras import install_command
 from reports.dashboards.board import Board
 from reports.dashboards.hiding import without_controls
 from reports.dashboards.studies import REPORTS_PATH
@@ -48,7 +49,7 @@ def dashboard(storage: Any) -> WSGIApplication:
     try:
         from optuna_dashboard import wsgi
     except ImportError:
-        raise UserError("lab dashboard needs optuna-dashboard: pip install 'mtp-lab[dashboard]'") from None
+        raise UserError(f"lab dashboard needs optuna-dashboard: {install_command('optuna-dashboard')}") from None
     application: WSGIApplication = wsgi(storage)
     return application
 

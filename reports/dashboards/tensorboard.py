@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from generators.foundation.errors import UserError
+from lab.doctor.extras import install_command
 from reports.frames.results import Results, rows_of
 from reports.frames.wording import run_name
 
@@ -24,7 +25,7 @@ def event_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise UserError("lab tensorboard needs tensorboard: pip install 'mtp-lab[tensorboard]'") from None
+        raise UserError(f"lab tensorboard needs tensorboard: {install_command('tensorboard')}") from None
     return SummaryWriter
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from generators.foundation.errors import UserError
 from generators.foundation.outputs import check_output_file
+from lab.doctor.extras import install_command
 from lab.run.files import write_atomically
 from reports.frames.results import read_results
 from studies.declared.study import Study
@@ -50,7 +51,7 @@ def check_format(path: Path) -> None:
     check_output_file("--out", path, FORMATS)
     if path.suffix == ".parquet" and find_spec("pyarrow") is None:
         raise UserError(
-            f"--out {path}: Parquet needs pyarrow (pip install 'mtp-lab[parquet]'); .csv needs no extra package"
+            f"--out {path}: Parquet needs pyarrow ({install_command('pyarrow')}); .csv needs no extra package"
         )
 
 

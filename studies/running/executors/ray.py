@@ -17,6 +17,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from generators.foundation.errors import UserError
+from lab.doctor.extras import install_command
 from studies.running.executors.attempt import attempt
 from studies.running.executors.executor import ExecutorContext, Key, Outcome, RunRequest
 from studies.running.executors.workers import Message, WorkerExecutor, WorkerSettings
@@ -134,7 +135,7 @@ def import_ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise UserError("--executor ray: Ray is not installed; pip install 'mtp-lab[ray]'") from None
+        raise UserError(f"--executor ray: Ray is not installed; {install_command('ray')}") from None
     return ray
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lab.doctor.extras import install_command
 from tests.conftest import Lab
 from tests.reports.stored_study import StoredStudy, all_files
 
@@ -43,7 +44,7 @@ def test_a_port_in_use_and_a_missing_package_are_refused_in_a_sentence(
     monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
     output = lab("dashboard", "--home", usual_store.home)
     assert output.returncode == 2
-    assert "pip install 'mtp-lab[dashboard]'" in output.stderr
+    assert f"needs optuna-dashboard: {install_command('optuna-dashboard')}" in output.stderr
 
 
 def request(port: int, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[int, str]:

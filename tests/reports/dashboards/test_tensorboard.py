@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.doctor.extras import install_command
 from tests.conftest import Lab
 from tests.reports.stored_study import StoredStudy, ledger_file
 
@@ -47,7 +48,7 @@ def test_every_logged_number_of_every_run_is_read_back(broken_store: StoredStudy
     [
         (["quick"], "study 'quick' never ran"),
         (["--home", "nowhere"], "no study ran under"),
-        ([], "pip install 'mtp-lab[tensorboard]'"),
+        ([], f"needs tensorboard: {install_command('tensorboard')}"),
     ],
 )
 def test_requests_that_cannot_be_met_are_refused_in_a_sentence(

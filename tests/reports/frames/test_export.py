@@ -1,6 +1,7 @@
 """`lab results` exports every run of a ledger, in either format, and refuses other formats before it reads."""
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from generators.foundation.errors import UserError
+from lab.doctor.extras import install_command
 from reports.frames.export import check_format, every_run, write_frame
 from tests.conftest import Lab
 from tests.reports.stored_study import StoredStudy, ledger_file
@@ -39,5 +41,5 @@ def test_parquet_reads_back_the_same(usual_store: StoredStudy, tmp_path: Path) -
 
 def test_a_format_that_cannot_be_written_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reports.frames.export.find_spec", lambda name: None if name == "pyarrow" else find_spec(name))
-    with pytest.raises(UserError, match=r"pip install 'mtp-lab\[parquet\]'"):
+    with pytest.raises(UserError, match=re.escape(install_command("pyarrow"))):
         check_format(Path("runs.parquet"))
