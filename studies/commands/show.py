@@ -39,8 +39,9 @@ def show_study(
 ) -> None:
     """Prints the cells, claims, runs and cost of a study."""
     from studies.declared.loading import load
-    from studies.running.cost import duration_text, estimate_time, plan_study
     from studies.running.executors.table import usual_workers
+    from studies.running.plan.compiling import choice_for
+    from studies.running.plan.cost import duration_text, estimate_time, plan_study
 
     note_on_catalog_name(name, STUDIES)
     study = load(name, scale, assignments)
@@ -48,6 +49,7 @@ def show_study(
     plan = plan_study(study)
     time = estimate_time(plan, flops_rate, probe=probe)
     workers = usual_workers(study)
+    choice = choice_for(plan, time, workers) if time and study.leaves_compile_open else None
     search = ", ".join(f"{key} from {span.low:zg} to {span.high:zg}" for key, span in declaration.tuning.search.items())
     reasons: dict[str, list[str]] = {}
     for cell, reason in study.excluded.items():
@@ -65,6 +67,7 @@ def show_study(
         *(f"{key}: {study.described(key, level)}" for key in declaration.levels for level in study.factors[key]),
         f"runs: {study.runs}{starts}",
         f"cost: {plan.flops:z.3g} operations{sampled}{duration}",
+        *([choice.reason] if choice else []),
         *(f"claim {claim.name}: {claim.text} (paper: {claim.paper})" for claim in declaration.claims),
         f"next: {run_command_line(name, scale, assignments=assignments)}",
     ]
@@ -83,6 +86,7 @@ def show_study(
         "seconds": time and time.seconds,
         "seconds_from": time and time.basis,
         "workers": workers,
+        "compiled": choice and choice.compiled,
         "claims": [claim.model_dump(mode="json") for claim in declaration.claims],
     }
     answer(value, as_json, "\n".join(lines))
@@ -91,7 +95,7 @@ def show_study(
 def show_collection(name: str, scale: str, assignments: list[str], as_json: bool) -> None:
     """Prints the runs and cost of each study of a collection, chapter by chapter."""
     from studies.declared.loading import load
-    from studies.running.cost import plan_study
+    from studies.running.plan.cost import plan_study
 
     note_on_catalog_name(name, COLLECTIONS)
     collection = load_collection(name)

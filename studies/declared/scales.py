@@ -39,6 +39,8 @@ def base_at_scale(
 ) -> Tree:
     """Applies the changes of a scale, then `--set` assignments, to the base settings of a file.
 
+    `training.compile = "auto"` is the same as leaving the setting out.
+
     Args:
         changes: dotted key -> value, the scale's `set` table.
         reserved: gives the reason why a key cannot be set, None if it can.
@@ -53,6 +55,9 @@ def base_at_scale(
         if reason := reserved(key):
             raise UserError(f"{source}: {key} {reason}")
         assign(settings, key, value, source)
+    training = settings.get("training")
+    if isinstance(training, dict) and training.get("compile") == "auto":
+        del training["compile"]
     if "seed" in settings:
         raise UserError(f"{path}: base.seed: every run is given its seed; leave it out")
     return settings

@@ -35,7 +35,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """A study file at one scale: the cells that will run, with their settings."""
+    """A study file at one scale: the cells that will run, with their settings.
+
+    Attributes:
+        compiled: whether runs compile their steps although the file leaves `training.compile` open; chosen when the
+            study runs (`studies.running.plan.compiling`).
+    """
 
     name: str
     scale: str
@@ -46,6 +51,7 @@ class Study:
     factors: dict[str, list[Level]]
     seeds: int
     trials: int
+    compiled: bool = False
 
     @property
     def parts(self) -> list[dict[str, list[Level]]]:
@@ -118,7 +124,15 @@ class Study:
             UserError: they are no valid run.
         """
         tree = changed(self.base, self.changes(cell, settings), self.source)
+        if self.compiled:
+            tree["training"]["compile"] = True
         return parse_spec({**tree, "seed": seed}, f"{self.source}, cell {cell.label}")
+
+    @property
+    def leaves_compile_open(self) -> bool:
+        """True if no run is told whether to compile its steps, so that `training.compile` is "auto"."""
+        trees = (changed(self.base, self.changes(cell, self.middle), self.source) for cell in self.cells)
+        return all("compile" not in tree["training"] for tree in trees)
 
     def cell_at(self, levels: Mapping[str, Level], key: str) -> Cell:
         """Returns the cell at one level of every factor.

@@ -115,6 +115,7 @@ class StudyRecord(Record):
     Attributes:
         declaration: the validated study file, as JSON types.
         runs: runs of the whole study, at most.
+        compiled: whether its runs compile their steps although its file leaves that open.
     """
 
     name: str
@@ -127,6 +128,12 @@ class StudyRecord(Record):
     trials: int
     declaration: dict[str, Any]
     runs: int
+    compiled: bool = False
+
+    def tree(self) -> Tree:
+        """Returns the record as JSON types, as earlier versions wrote it if its runs were not compiled by choice."""
+        tree = super().tree()
+        return tree if self.compiled else {key: value for key, value in tree.items() if key != "compiled"}
 
     @property
     def is_of_catalog(self) -> bool:

@@ -11,6 +11,7 @@ from studies.judging.judgement import Judgement
 from studies.ledger.places import place_for
 from studies.ledger.scores import failures
 from studies.running.executors.executor import Executor
+from studies.running.plan.compiling import resolve_compile
 from studies.running.progress import Reporter
 from studies.running.shard import WHOLE, Shard
 from studies.running.sweep import Sweep
@@ -51,6 +52,9 @@ def run_study(study: Study, executor: Executor[Any], home: Path, shard: Shard = 
     place = place_for(home, study)
     if place.remark:
         note(place.remark)
+    study, remark = resolve_compile(study, home, choose=shard == WHOLE)
+    if remark:
+        note(remark)
     with Reporter(study, shard.of(study.cells), executor.count) as reporter:
         sweep = Sweep(study, home, reporter.show, shard)
         judgements = sweep.run(executor)

@@ -17,5 +17,5 @@ def test_the_study_that_is_changed_is_valid(tmp_path: Path) -> None:
 @given(text=STUDY_FILES)
 def test_a_broken_study_file_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
     # Counting the operations of a valid study takes seconds and is tested elsewhere.
-    with patch("studies.running.cost.flops_of_sample", return_value=(3.0, 1.0)):
+    with patch("studies.running.plan.cost.flops_of_sample", return_value=(3.0, 1.0)):
         assert_one_sentence(text, tmp_path)

@@ -22,7 +22,7 @@ from lab.run.step import OptimiserStep
 from studies.declared.catalog import STUDIES
 from studies.declared.loading import load
 from studies.declared.study import TUNING_SEED, Study
-from studies.running.cost import (
+from studies.running.plan.cost import (
     COUNTED_SAMPLES,
     PROBE_STEPS,
     duration_text,
@@ -125,7 +125,7 @@ def test_time_from_steps_counts_evaluations_as_the_steps_they_are_worth(
     """A step takes 1 ms and 1 ns for each operation; the time of any cell then follows from two of them."""
     plan = plan_study(small)
     operations = {id(group.spec): group.run.step_flops for group in plan.groups}
-    monkeypatch.setattr("studies.running.cost.seconds_of_step", lambda spec: 1e-3 + 1e-9 * operations[id(spec)])
+    monkeypatch.setattr("studies.running.plan.cost.seconds_of_step", lambda spec: 1e-3 + 1e-9 * operations[id(spec)])
     time = estimate_time(plan, None, probe=True)
     assert time is not None
     assert len(operations) == 4
