@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check bench docs published constraints wheel-check
+.PHONY: demo test test-all check bench docs published constraints wheel-check gpu
 
 demo: .venv/installed
 	$(BIN)/lab study run quick
@@ -25,6 +25,10 @@ wheel-check: .venv/installed
 bench: .venv/installed
 	$(BIN)/lab bench data
 	$(BIN)/lab bench loss
+
+# Tests the lab on this machine's CUDA device and measures it, in at most nine minutes.
+gpu: .venv/installed
+	$(BIN)/python -m benchmarks.gpu --out build/gpu
 
 docs: .venv/installed
 	$(BIN)/python -m lab.objectives.wiring > docs/heads.md

@@ -30,7 +30,7 @@ from lab.doctor.extras import install_command
 from lab.export import export
 from lab.run.spec import RunSpec, parse_spec
 from lab.run.stored_run import StoredRun
-from lab.run.timing import median_ratio
+from lab.run.timing import median_ratio, wait_for
 from lab.run.training import train
 
 TRAINING = {"steps": 1000, "evaluate_every_steps": 500, "batch_size": 8, "learning_rate": 3e-3, "warmup_steps": 100}
@@ -111,7 +111,12 @@ def answer_tokens(spec: RunSpec, room: int) -> int:
 
 
 def measure_speculation(
-    name: str, stored: StoredRun, batches: list[tuple[Integers, Integers]], count: int, drafts: tuple[int, ...]
+    name: str,
+    stored: StoredRun,
+    batches: list[tuple[Integers, Integers]],
+    count: int,
+    drafts: tuple[int, ...],
+    turns: int = TURNS,
 ) -> list[Tree]:
     """Measures drafts of every length on prompts in batches of one size and returns one row per length."""
     network = stored.parts.network
@@ -124,6 +129,7 @@ def measure_speculation(
             start = time.perf_counter()
             with torch.inference_mode():
                 CachedNetwork(network, len(prompts), prompts.shape[1] + k).read(prompts, np.zeros_like(lengths), k)
+            wait_for(stored.device)
             prompt_read = time.perf_counter()
             decoded.append(decode(network, prompts, lengths, count, k, checked=True))
             seconds += time.perf_counter() - prompt_read - (prompt_read - start)
@@ -131,11 +137,11 @@ def measure_speculation(
 
     seconds: dict[int, list[float]] = {k: [] for k in (1, *drafts)}
     decoded: dict[int, list[Decoded]] = {}
-    for _ in range(TURNS + 1):
-        for k, turns in seconds.items():
+    for _ in range(turns + 1):
+        for k, measured in seconds.items():
             decoded[k], turn = decode_once(k)
-            turns.append(turn)
-    rows = [speculation_row(k, decoded, {k: turns[1:] for k, turns in seconds.items()}) for k in drafts]
+            measured.append(turn)
+    rows = [speculation_row(k, decoded, {k: measured[1:] for k, measured in seconds.items()}) for k in drafts]
     paper = PAPER_SPEEDS[network.drafts]
     return [
         {

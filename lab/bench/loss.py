@@ -1,8 +1,8 @@
 """`lab bench loss`: peak memory and time of the three losses as n grows.
 
 Memory is the peak of a process that does nothing else, above the model and its gradients; every figure comes from its
-own process. Time is that of forward and backward passes, which take turns in one process, so that a machine that slows
-down slows all of them.
+own process. On a CUDA device it is the memory that torch has allocated. Time is that of forward and backward passes,
+which take turns in one process, so that a machine that slows down slows all of them.
 """
 
 import statistics
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from lab.model.config import ModelConfig
 from lab.model.network import initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
 from lab.objectives.objective import DataShape, Objective
-from lab.run.timing import median_ratio
+from lab.run.timing import median_ratio, wait_for
 
 STATUS = Path("/proc/self/status")
 
@@ -40,6 +41,8 @@ class LossBench(Settings):
     samples: int = 4
     length_tokens: int = 1024
     turns: int = 5
+    device: str = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 def measure_losses(bench: LossBench) -> list[Tree]:
@@ -85,12 +88,14 @@ def build_network(bench: LossBench, n: int) -> tuple[Objective, TensorBatch]:
     data = DataShape(bench.vocabulary, bench.length_tokens + 1)
     network = MultiToken(MultiTokenConfig(n=n, match="none"), model, data)
     initialise(network, model.shape.layers, torch.Generator().manual_seed(0))
+    device = torch.device(bench.device)
+    network.to(device)
     for parameter in network.parameters():
         parameter.grad = torch.empty_like(parameter).fill_(0)  # zeros would take memory only once they are written
     tokens = np.random.default_rng(0).integers(bench.vocabulary, size=(bench.samples, bench.length_tokens + 1))
     mask = np.ones(tokens.shape, dtype=bool)
     batch = Batch(tokens=tokens, loss=mask, scored=mask)
-    return network, TensorBatch.from_batch(batch, torch.device("cpu"), np.arange(bench.samples))
+    return network, TensorBatch.from_batch(batch, device, np.arange(bench.samples))
 
 
 def pass_seconds(bench: LossBench, n: int) -> dict[str, list[float]]:
@@ -100,9 +105,16 @@ def pass_seconds(bench: LossBench, n: int) -> dict[str, list[float]]:
     for _ in range(bench.turns + 1):
         for loss, turns in seconds.items():
             before = time.perf_counter()
-            accumulate_gradient(network, batch, loss)
+            take_pass(bench, network, batch, loss)
             turns.append(time.perf_counter() - before)
     return {loss: turns[1:] for loss, turns in seconds.items()}
+
+
+def take_pass(bench: LossBench, network: Objective, batch: TensorBatch, loss: str) -> None:
+    """Takes a forward and backward pass in the precision of the benchmark and waits until the device has done it."""
+    with torch.autocast(batch.tokens_BxT.device.type, torch.bfloat16, enabled=bench.precision == "bf16"):
+        accumulate_gradient(network, batch, loss)
+    wait_for(batch.tokens_BxT.device)
 
 
 def peak_of_process(bench: LossBench, n: int, loss: str) -> float:
@@ -112,11 +124,20 @@ def peak_of_process(bench: LossBench, n: int, loss: str) -> float:
 
 
 def peak_megabytes(bench: LossBench, n: int, loss: str) -> float:
-    """Returns the megabytes (10^6 bytes) that one pass takes above what this process holds before it."""
+    """Returns the megabytes (10^6 bytes) that one pass takes above what this process holds before it.
+
+    On a CUDA device these are the bytes that torch's allocator has handed out.
+    """
     network, batch = build_network(bench, n)
-    before = process_memory("VmRSS")
-    accumulate_gradient(network, batch, loss)
-    return process_memory("VmHWM") - before
+    if batch.tokens_BxT.device.type == "cuda":
+        take_pass(bench, network, batch, loss)  # the workspaces of cuBLAS, which later passes use again
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        take_pass(bench, network, batch, loss)
+        return (torch.cuda.max_memory_allocated() - before) / 1e6
+    resident = process_memory("VmRSS")
+    take_pass(bench, network, batch, loss)
+    return process_memory("VmHWM") - resident
 
 
 def process_memory(field: str) -> float:

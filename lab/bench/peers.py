@@ -85,9 +85,10 @@ class PlainGPT(nn.Module):
         return F.cross_entropy(logits_BxPxV.flatten(0, 1), targets_BxP.flatten())
 
 
-def peer_backward(peer: nn.Module, compiled: bool) -> Backward:
-    """Returns the backward pass of a peer, which torch compiles as one piece if `compiled` is true."""
-    forward = torch.compile(peer) if compiled else peer
+def peer_backward(peer: nn.Module, kind: str) -> Backward:
+    """Returns the backward pass of a peer: "eager", "compiled" as one piece, or recorded as "CUDA graphs" too."""
+    modes = {"compiled": None, "CUDA graphs": "reduce-overhead"}
+    forward = torch.compile(peer, mode=modes[kind]) if kind in modes else peer
 
     def backward(batch: TensorBatch) -> dict[str, Tensor]:
         output = forward(input_ids=batch.tokens_BxT, labels=batch.tokens_BxT)

@@ -30,7 +30,8 @@ from lab.run.timing import median_ratio, time_in_turns, wait_for
 
 Step = Callable[[], object]
 Precision = Literal["fp32", "bf16"]
-KINDS = {"eager": False, "compiled": True}
+KINDS: dict[str, Tree] = {"eager": {}, "compiled": {"compile": True}}
+"""How a step runs, as settings of training."""
 OURS, TRANSFORMERS, GPT, FLOOR = "ours", "transformers", "plain GPT", "floor"
 
 
@@ -72,15 +73,16 @@ def measure_training(bench: TrainBench) -> list[Tree]:
         size = (bench.samples, dense.length_tokens + 1)
         batch = unmasked_batch(np.random.default_rng(0).integers(bench.vocabulary, size=size), device)
         steps: dict[str, Step] = {}
-        for kind, compiled in KINDS.items():
+        for kind, settings in KINDS.items():
             for precision in bench.precisions:
                 for n in dense.heads:
                     name = f"{OURS} n={n} {precision} {kind}"
-                    steps[name] = our_step(dense.model, n, bench.vocabulary, batch, compiled, precision)
+                    training = {"precision": precision, **settings}
+                    steps[name] = our_step(dense.model, n, bench.vocabulary, batch, training)
             for name, build in ((TRANSFORMERS, transformers_llama), (GPT, PlainGPT)):
                 with device:
                     peer = build(dense.model, bench.vocabulary, dense.length_tokens + 1)
-                steps[f"{name} {kind}"] = optimiser_step(peer, batch, False, backward=peer_backward(peer, compiled))
+                steps[f"{name} {kind}"] = optimiser_step(peer, batch, {}, peer_backward(peer, kind))
         steps[FLOOR] = floor_step(dense.model, bench.vocabulary, bench.samples, dense.length_tokens, device)
         seconds = time_in_turns({name: waiting(step, device) for name, step in steps.items()}, bench.turns)
         rows += dense_rows(dense, seconds)
@@ -120,22 +122,14 @@ def waiting(step: Step, device: torch.device) -> Step:
     return step_and_wait
 
 
-def optimiser_step(
-    network: nn.Module,
-    batch: TensorBatch,
-    compiled: bool,
-    precision: Precision = "fp32",
-    backward: Backward | None = None,
-) -> Step:
-    """Returns a whole optimiser step on a batch, with the backward pass of the joint loss unless another is given."""
-    training = TrainingConfig(
-        steps=1000,
-        batch_size=len(batch.loss),
-        learning_rate=1e-3,
-        evaluate_every_steps=1000,
-        compile=compiled,
-        precision=precision,
-    )
+def optimiser_step(network: nn.Module, batch: TensorBatch, settings: Tree, backward: Backward | None = None) -> Step:
+    """Returns a whole optimiser step on a batch, with the backward pass of the joint loss unless another is given.
+
+    Args:
+        settings: settings of training, such as compile and precision.
+    """
+    tree = {"steps": 1000, "batch_size": len(batch.loss), "learning_rate": 1e-3, "evaluate_every_steps": 1000}
+    training = TrainingConfig.model_validate({**tree, "device": str(batch.tokens_BxT.device), **settings})
     step = OptimiserStep(network, training, backward)
     return lambda: step.take(batch, 0)
 
@@ -146,12 +140,10 @@ def unmasked_batch(tokens: "np.ndarray[Any, Any]", device: torch.device) -> Tens
     return TensorBatch.from_batch(Batch(tokens=tokens, loss=mask, scored=mask), device, np.arange(len(tokens)))
 
 
-def our_step(
-    shape: ModelShape, n: int, vocabulary: int, batch: TensorBatch, compiled: bool, precision: Precision
-) -> Step:
-    """Returns a step of our network with n parallel heads under match = layers."""
+def our_step(shape: ModelShape, n: int, vocabulary: int, batch: TensorBatch, settings: Tree) -> Step:
+    """Returns a step of our network with n parallel heads under match = layers and these settings of training."""
     model = ModelConfig(width=shape.width, layers=shape.layers, attention_heads=shape.attention_heads)
     network = MultiToken(MultiTokenConfig(n=n), model, DataShape(vocabulary, batch.tokens_BxT.shape[1]))
     initialise(network, shape.layers, torch.Generator().manual_seed(0))
     network.to(batch.tokens_BxT.device)
-    return optimiser_step(network, batch, compiled, precision)
+    return optimiser_step(network, batch, settings)

@@ -4,11 +4,13 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from generators.foundation.errors import WorkFailed
 from lab.loss.compiler import Compiler, NotTraceable, require_compiler
 from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
@@ -19,6 +21,8 @@ from lab.run.spec import TrainingConfig
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # otherwise cuBLAS may add in a different order each time
 
+CPU_SHORTAGE = "DefaultCPUAllocator"
+"""Part of the plain RuntimeError that torch raises when the CPU's memory is short."""
 Backward = Callable[[TensorBatch], dict[str, Tensor]]
 """Adds the gradient of a batch to the parameters' and returns the value of each loss term by name."""
 
@@ -38,6 +42,27 @@ def deterministic(device: torch.device) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0])
         memory.fill_uninitialized_memory = before[1]
+
+
+@contextmanager
+def shortage_reported(run: Path) -> Iterator[None]:
+    """Reports that the device or the machine has too little memory in a sentence.
+
+    Args:
+        run: the folder of the run that is trained.
+
+    Raises:
+        WorkFailed: memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and CPU_SHORTAGE not in str(error):
+            raise
+        raise WorkFailed(
+            f"{run}: out of memory; its last checkpoint, if it has one, is intact. A smaller training.batch_size, more "
+            'training.micro_batches, or training.loss = "sequential" or "chunked" needs less'
+        ) from None
 
 
 def learning_rate(training: TrainingConfig, step: int) -> float:

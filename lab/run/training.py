@@ -25,7 +25,7 @@ from lab.run.flat_adamw import SLOTS
 from lab.run.other_code.replacing import put_in_place, training_folder
 from lab.run.other_code.standing import OtherCode, check_code, standing_result
 from lab.run.spec import RunSpec, Start
-from lab.run.step import OptimiserStep, deterministic, learning_rate
+from lab.run.step import OptimiserStep, deterministic, learning_rate, shortage_reported
 from lab.run.store import BEST, LAST, METRICS, TIMING, RunFolder
 from lab.run.stored_run import kept_weights_file, load_weights
 from lab.run.training_data import seed_digests, training_batches
@@ -238,14 +238,15 @@ def train(
     Raises:
         OtherCodeError: other code made the stored run, and `other_code` is "refuse", or it made the run to start from.
         UserError: the spec cannot be built, or another process is training the run.
-        WorkFailed: the disk is full, or the run to start from diverged.
+        WorkFailed: disk or memory is full, or the run to start from diverged.
     """
     torch.set_num_threads(1)
     run = RunFolder(Path(home), spec.identity)
     if (result := standing_result(run, other_code)) is not None:
         return result
-    parts = assemble(spec, source)
-    with run.locked(spec), deterministic(parts.device):
+    with shortage_reported(run.path):
+        parts = assemble(spec, source)
+    with shortage_reported(run.path), run.locked(spec), deterministic(parts.device):
         folder = training_folder(run, other_code)
         folder.write_environment(spec)
         digests = seed_digests(parts.network, next(training_batches(parts.task, spec, parts.device, 0)))

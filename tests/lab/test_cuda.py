@@ -13,6 +13,7 @@ from lab.model.batches import TensorBatch
 from lab.run.assembly import assemble
 from lab.run.training import train
 from tests.conftest import Spec
+from tests.lab.devices import TEST_DEVICE
 from tests.lab.gradients import assert_equal, batch_of, pop_gradients
 from tests.lab.killed_runs import contents_at, train_until_killed
 from tests.lab.networks import multi_token_network
@@ -24,7 +25,7 @@ LARGER = {
     "task__length_tokens": 512,
     "model__width": 128,
     "training__batch_size": 16,
-    "training__device": "cuda",
+    "training__device": TEST_DEVICE,
 }
 """Long enough for the backward pass of attention to be split over keys."""
 
@@ -47,8 +48,8 @@ def test_gradients_of_the_three_losses_are_those_of_the_cpu(
     network, batch = multi_token_network({"n": 3, "topology": topology}), batch_of(share)
     accumulate_gradient(network, batch, "joint")
     expected = pop_gradients(network)
-    network.cuda()
-    on_gpu = TensorBatch(batch.tokens_BxT.cuda(), batch.loss, batch.indices, batch.step)
+    network.to(TEST_DEVICE)
+    on_gpu = TensorBatch(batch.tokens_BxT.to(TEST_DEVICE), batch.loss, batch.indices, batch.step)
     for loss in LOSSES:
         accumulate_gradient(network, on_gpu, loss)
         assert_equal({name: value.cpu() for name, value in pop_gradients(network).items()}, expected, 1e-4)
@@ -61,7 +62,7 @@ def test_each_objective_trains_as_on_the_cpu(tiny: Spec, tmp_path: Path, objecti
         objective = {**objective, "stage_steps": 3}
     results = [
         train(tiny(objective=objective, model__layers=6, training__device=device, training__loss=loss), tmp_path)
-        for device in ("cpu", "cuda")
+        for device in ("cpu", TEST_DEVICE)
     ]
     cpu, cuda = (result["scores"]["last"]["test"] for result in results)
     for name in (name for name in cpu if name.startswith("loss_")):
@@ -74,7 +75,7 @@ def test_greedy_tokens_are_those_of_the_cpu(tiny: Spec, draft: int) -> None:
     parts.network.double()
     prompts, lengths = parts.task.batch("test", np.arange(16)).tokens[:, :12], np.arange(16) % 8 + 4
     expected = decode(parts.network, prompts, lengths, 18)
-    parts.network.cuda()
+    parts.network.to(TEST_DEVICE)
     decoded = decode(parts.network, prompts, lengths, 18, draft)
     assert (decoded.tokens == expected.tokens).all()
 
@@ -82,14 +83,14 @@ def test_greedy_tokens_are_those_of_the_cpu(tiny: Spec, draft: int) -> None:
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_bf16_trains_to_nearly_the_loss_of_fp32(tiny: Spec, tmp_path: Path, loss: str, compiled: bool) -> None:
-    settings = {"training__device": "cuda", "training__loss": loss, "training__compile": compiled}
+    settings = {"training__device": TEST_DEVICE, "training__loss": loss, "training__compile": compiled}
     results = [train(tiny(**settings, training__precision=precision), tmp_path) for precision in ("fp32", "bf16")]
     losses = [result["scores"]["last"]["test"]["loss_1"] for result in results]
     assert losses[1] == pytest.approx(losses[0], rel=2e-2)
 
 
 def test_a_killed_run_ends_with_the_same_bytes(tiny: Spec, tmp_path: Path) -> None:
-    spec = tiny(training__device="cuda")
+    spec = tiny(training__device=TEST_DEVICE)
     train_until_killed(spec, tmp_path / "killed", "take_step", 10)
     for name in ("killed", "whole"):
         train(spec, tmp_path / name)

@@ -14,6 +14,7 @@ from lab.run.store import LAST, RunFolder
 from lab.run.training import train
 from lab.run.training_data import training_batches
 from tests.conftest import Spec
+from tests.lab.devices import TEST_DEVICE
 from tests.lab.killed_runs import contents, train_until_killed
 
 OBJECTIVE_TABLES = [
@@ -94,8 +95,9 @@ def test_compile_without_a_compiler_is_refused_with_a_sentence(
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(TEST_DEVICE == "cpu", reason="a CPU has no CUDA graphs")
 def test_cuda_graphs_train_to_nearly_the_same_loss(tiny: Spec, tmp_path: Path) -> None:
-    settings = {"training__device": "cuda", "training__compile": True, "training__micro_batches": 2}
+    settings = {"training__device": TEST_DEVICE, "training__compile": True, "training__micro_batches": 2}
     results = [train(tiny(**settings, training__cuda_graphs=graphs), tmp_path) for graphs in (False, True)]
     losses = [result["scores"]["last"]["test"]["loss_1"] for result in results]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
@@ -103,6 +105,6 @@ def test_cuda_graphs_train_to_nearly_the_same_loss(tiny: Spec, tmp_path: Path) -
 
 @pytest.mark.gpu
 def test_a_gpu_run_learns_as_the_cpu_run_does(tiny: Spec, tmp_path: Path) -> None:
-    results = [train(tiny(training__device=device), tmp_path) for device in ("cpu", "cuda")]
+    results = [train(tiny(training__device=device), tmp_path) for device in ("cpu", TEST_DEVICE)]
     losses = [result["scores"]["last"]["test"]["loss_1"] for result in results]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)

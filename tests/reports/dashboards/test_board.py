@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
-from optuna_dashboard import get_note
 
 from lab.run.store import METRICS, RunFolder
 from reports.dashboards.board import Board
@@ -14,6 +13,8 @@ from reports.dashboards.sources import sources
 from studies.ledger.declared_study import record_of
 from studies.ledger.records import VerdictsRecord
 from tests.reports.stored_study import TITLE, StoredStudy, StudyStore, ledger_file, usual_outcome
+
+optuna_dashboard = pytest.importorskip("optuna_dashboard")
 
 
 def board_of(stored: StoredStudy) -> Board:
@@ -105,12 +106,12 @@ def test_the_board_follows_a_run_that_advances_another_that_ends_and_a_new_decla
 def test_the_note_has_question_verdicts_and_report_with_all_markup_escaped(store: StudyStore) -> None:
     stored = store()
     board = board_of(stored)
-    assert "Verdicts follow when the study ends" in get_note(board.studies()[0])
+    assert "Verdicts follow when the study ends" in optuna_dashboard.get_note(board.studies()[0])
     verdicts = [judgement.record() for judgement in stored.judgements]
     stored.folder.write_verdicts(VerdictsRecord(study="small", scale="cpu", verdicts=verdicts))
     board.update()
     study = board.studies()[1]
-    note = get_note(study)
+    note = optuna_dashboard.get_note(study)
     assert escape_markdown(TITLE) in note
     assert "<script>" not in note
     claim = r"\<script\>alert\(\"claim\"\)\<\/script\> Two are better than one\. (difference \+0\.450"
@@ -129,11 +130,11 @@ def test_a_study_with_more_runs_than_a_browser_draws_has_curves_of_some(
     tuning, confirming = board_of(usual_store).studies()
     assert [trial.number for trial in tuning.trials if trial.intermediate_values] == list(range(0, 8, 2))
     assert [trial.number for trial in confirming.trials if trial.intermediate_values] == list(range(0, 20, 3))
-    assert "for one run in 3" in get_note(confirming)
+    assert "for one run in 3" in optuna_dashboard.get_note(confirming)
 
 
 def test_the_note_of_a_half_done_study_counts_runs_and_has_no_verdicts(broken_store: StoredStudy) -> None:
-    note = get_note(board_of(broken_store).studies()[0])
+    note = optuna_dashboard.get_note(board_of(broken_store).studies()[0])
     assert "21 of 28 runs of the whole study ended, 2 failed" in note
     assert "INCONCLUSIVE" not in note
 

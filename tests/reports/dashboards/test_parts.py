@@ -7,10 +7,8 @@ from typing import Any
 from wsgiref.types import WSGIApplication
 
 import optuna
-import optuna_dashboard
 import pytest
 from optuna.study import StudyDirection
-from optuna_dashboard import get_note
 
 from lab.run.store import RunFolder
 from reports.dashboards.board import Board
@@ -20,6 +18,8 @@ from reports.dashboards.sources import sources
 from studies.declared.study import Study
 from studies.ledger.folder import StudyFolder
 from tests.reports.forged_study import RATE, Splits, forge, small
+
+optuna_dashboard = pytest.importorskip("optuna_dashboard")
 
 TWO_TASKS = (
     ('"model.width" = [8, 16]', '"task.length_tokens" = [24, 32]'),
@@ -61,7 +61,7 @@ def test_the_best_trial_is_the_best_of_one_phase_on_one_task(tmp_path: Path) -> 
     for name, study in parts.items():
         phase = "tune" if "tuning" in name else "confirm"
         assert {trial.user_attrs["phase"] for trial in study.trials} == {phase}
-        assert ("accuracy on validation" if phase == "tune" else "accuracy on test") in get_note(study)
+        assert ("accuracy on validation" if phase == "tune" else "accuracy on test") in optuna_dashboard.get_note(study)
         assert all("task.length_tokens" not in trial.params for trial in study.trials)
         assert {str(trial.user_attrs["task.length_tokens"]) for trial in study.trials} == {name[14:16]}
 

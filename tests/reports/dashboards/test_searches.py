@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from optuna_dashboard import get_note
 
 from reports.dashboards.board import Board
 from reports.dashboards.sources import sources
 from studies.ledger.folder import StudyFolder
 from studies.ledger.search_records import ProposalRecord, RangeRecord, SearchRecord, SearchRunRecord
+
+optuna_dashboard = pytest.importorskip("optuna_dashboard")
 
 
 def proposal(number: int, quality: float | None, *, front: bool) -> ProposalRecord:
@@ -63,7 +65,7 @@ def test_a_search_has_two_objectives_and_its_front_is_marked_when_it_ends(tmp_pa
     assert study.directions == [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
     assert study.metric_names == ["accuracy on validation", "seconds"]
     assert [trial.values for trial in study.trials] == [[0.3, 5.0], [0.5, 5.0]]
-    assert "2 of 3 trials so far" in get_note(study)
+    assert "2 of 3 trials so far" in optuna_dashboard.get_note(study)
     folder.write_search(search(complete=True))
     board.update()
     (study,) = board.studies()
@@ -71,6 +73,6 @@ def test_a_search_has_two_objectives_and_its_front_is_marked_when_it_ends(tmp_pa
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.FAIL]
     assert study.trials[1].user_attrs["accuracy on test, fresh seeds"] == 0.25
     assert study.trials[2].user_attrs["failure"] == "the loss was not a finite number"
-    note = get_note(study)
+    note = optuna_dashboard.get_note(study)
     assert r"\<b\>Best\<\/b\>" in note
     assert r"0\.250 \(0\.200 to 0\.300\)" in note

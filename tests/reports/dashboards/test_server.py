@@ -16,6 +16,8 @@ from lab.doctor.extras import install_command
 from tests.conftest import Lab
 from tests.reports.stored_study import StoredStudy, all_files
 
+pytest.importorskip("optuna_dashboard")
+
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),

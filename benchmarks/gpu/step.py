@@ -1,0 +1,138 @@
+"""The part `step`: the training step at three of the paper's sizes, beside transformers' Llama.
+
+A group is one size in one precision. Its contenders compile at the same time in several workers and then take turns,
+one at a time. A turn is several steps in a row without a wait between them, as in training. Ratios are medians of the
+ratios within a turn; a ratio above 1 means that the lab's step is faster than transformers' of the same kind.
+"""
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+from benchmarks.gpu.contenders import GRAPHS, LAB, TRANSFORMERS, Contender
+from benchmarks.gpu.plan import Plan
+from benchmarks.gpu.pool import Pool
+from lab.model.config import SIZES, ModelShape
+from lab.run.timing import median_ratio, time_in_turns
+
+KINDS = ("eager", "compiled", GRAPHS)
+HEADS = (1, 2, 4)
+BATCHES = {"1M": (256, 64, 256), "10M": (8192, 8, 1024), "100M": (8192, 4, 1024)}
+"""Size -> vocabulary, samples and tokens per sample."""
+GROUPS = (
+    ("10M", "bf16"), ("10M", "fp32"), ("1M", "bf16"), ("100M", "bf16"), ("10M", "tf32"), ("1M", "fp32"),
+    ("100M", "tf32"), ("100M", "fp32"), ("1M", "tf32"),
+)  # fmt: skip
+"""Size and precision, by importance."""
+WORKERS, TURNS = 12, 8
+GROUP_SECONDS = 15.0
+"""The expected time of a group before one has been measured."""
+MARGIN_SECONDS = 3.0
+
+
+def measure(plan: Plan) -> None:
+    """Measures group after group while there is time."""
+    ceilings = {row["ceiling"]: row["measured"] for row in reversed(plan.rows("ceilings"))}
+    groups = GROUPS if not plan.quick else GROUPS[:1]
+    pool = Pool(plan.device, WORKERS if plan.on_gpu else 1)
+    longest = GROUP_SECONDS
+    for size, precision in groups:
+        if plan.seconds_left() < longest + MARGIN_SECONDS:
+            plan.write_detail(size=size, precision=precision, left_out="no time left")
+            continue
+        before = time.time()
+        measure_group(plan, pool, size, precision, ceilings.get(f"product {precision}"))
+        pool.drop()
+        longest = max(longest, time.time() - before)
+    pool.close()
+
+
+def contenders_of(plan: Plan, size: str, precision: str) -> list[Contender]:
+    """Returns the contenders of a group."""
+    kinds = KINDS if plan.on_gpu else KINDS[:2]
+    base = Contender(LAB, SIZES[size], *BATCHES[size], precision=precision)
+    if plan.quick:  # compiling takes half a minute on a CPU
+        base = replace(base, shape=ModelShape(8, 1, 1), vocabulary=16, samples=2, length=8)
+        return [base, replace(base, kind="compiled"), replace(base, model=TRANSFORMERS)]
+    ours = [replace(base, n=n, kind=kind) for kind in kinds for n in HEADS]
+    return ours + [replace(base, model=TRANSFORMERS, kind=kind) for kind in kinds]
+
+
+def measure_group(plan: Plan, pool: Pool, size: str, precision: str, ceiling: float | None) -> None:
+    """Measures one size in one precision and writes its rows: one per contender, and one per kind for the summary."""
+    contenders = contenders_of(plan, size, precision)
+    firsts: dict[Contender, float | str] = {}
+    for eager in (True, False):  # the memory of eager steps has been freed when the compiled ones take theirs
+        wave = [contender for contender in contenders if (contender.kind == "eager") == eager]
+        firsts |= pool.prepare(wave, plan.seconds_left() - MARGIN_SECONDS)
+    failed = {contender: reason for contender, reason in firsts.items() if isinstance(reason, str)}
+    for contender, reason in failed.items():
+        row = {"size": size, "precision": precision, "model": contender.model, "kind": contender.kind, "n": contender.n}
+        plan.write(**row, failed=reason)
+    able = [contender for contender in contenders if contender not in failed]
+    turns = take_turns(pool, able, 2 if plan.quick else TURNS)
+    for contender, seconds in turns.items():
+        median = statistics.median(seconds)
+        row = {"size": size, "precision": precision, "model": contender.model, "kind": contender.kind, "n": contender.n}
+        plan.write_detail(
+            **row,
+            shape=[contender.shape.width, contender.shape.layers, contender.shape.attention_heads],
+            vocabulary=contender.vocabulary,
+            samples=contender.samples,
+            length=contender.length,
+            milliseconds=1e3 * median,
+            tokens_per_second=contender.tokens / median,
+            teraflops=contender.operations() / median / 1e12,
+            of_ceiling=contender.operations() / median / 1e12 / ceiling if ceiling else None,
+            first_step_seconds=firsts[contender],
+            turns=seconds,
+        )
+    for kind in KINDS:
+        write_kind(plan, size, precision, {c: s for c, s in turns.items() if c.kind == kind}, firsts, ceiling)
+
+
+def take_turns(pool: Pool, contenders: list[Contender], turns: int) -> dict[Contender, list[float]]:
+    """Lets contenders take turns and returns the seconds per step of each turn, as their workers measured them."""
+    seconds: dict[Contender, list[float]] = {contender: [] for contender in contenders}
+
+    def turn(contender: Contender) -> None:
+        seconds[contender].append(pool.turn(contender))
+
+    time_in_turns({contender: partial(turn, contender) for contender in contenders}, turns)
+    measured = {contender: values[-turns:] for contender, values in seconds.items()}
+    return {contender: values for contender, values in measured.items() if all(value == value for value in values)}
+
+
+def write_kind(
+    plan: Plan,
+    size: str,
+    precision: str,
+    turns: Mapping[Contender, list[float]],
+    firsts: Mapping[Contender, float | str],
+    ceiling: float | None,
+) -> None:
+    """Writes the row of the summary for one kind of step: milliseconds, and the figures of n = 1 beside the peer's.
+
+    Args:
+        turns: contender -> seconds per step of each turn.
+    """
+    ours = {contender.n: contender for contender in turns if contender.model == LAB}
+    theirs = next((contender for contender in turns if contender.model == TRANSFORMERS), None)
+    if not ours or min(ours) != 1:
+        return
+    first = ours[1]
+    seconds = statistics.median(turns[first])
+    rate = first.operations() / seconds / 1e12
+    plan.write(
+        size=size,
+        precision=precision,
+        kind=first.kind,
+        **{f"n={n} ms": 1e3 * statistics.median(turns[ours[n]]) if n in ours else None for n in HEADS},
+        **{"transformers ms": 1e3 * statistics.median(turns[theirs]) if theirs else None},
+        **{"lab is faster": median_ratio(turns[theirs], turns[first]) if theirs else None},
+        **{"ktokens/s": first.tokens / seconds / 1e3, "TFLOP/s": rate},
+        **{"of ceiling": rate / ceiling if ceiling else None},
+        **{"first step s": firsts[first], "transformers' first": firsts[theirs] if theirs else None},
+    )

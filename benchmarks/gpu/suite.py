@@ -1,0 +1,62 @@
+"""The part `tests`: the tests that need a GPU, on the device of this script."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from benchmarks.gpu.plan import Plan
+
+WORKERS = 8
+QUICK = "killed or greedy or gradients_of_the_three_losses"
+"""A selection that takes seconds on a CPU."""
+LAST_LINE_LENGTH = 300
+
+
+class Reporter:
+    """Writes a row per test when it ends, so that a limit costs only the tests that have not ended."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.outcomes: dict[str, str] = {}
+        self.errors = 0
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Notes a file that cannot be collected."""
+        if report.failed:
+            self.errors += 1
+            self.plan.write(test=report.nodeid, outcome="not collected", last_line=last_line(report.longreprtext))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Notes the outcome of a test, which is that of its call unless its setup or teardown fails."""
+        if report.when == "call" or report.outcome != "passed":
+            self.outcomes[report.nodeid] = report.outcome
+            row = {"test": report.nodeid, "outcome": report.outcome}
+            if report.failed:
+                self.plan.write(**row, last_line=last_line(report.longreprtext))
+            else:
+                self.plan.write_detail(**row, seconds=round(report.duration, 2))
+
+
+def last_line(text: str) -> str:
+    """Returns the last line of an error that says something: pytest marks those of the exception with E."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    marked = [line for line in lines if line.startswith("E ")]
+    return (marked or lines or [""])[-1].strip()[:LAST_LINE_LENGTH]
+
+
+def measure(plan: Plan) -> None:
+    """Runs the tests and writes their outcomes."""
+    os.environ["LAB_TEST_DEVICE"] = plan.device
+    processes = str(WORKERS if plan.on_gpu else 0)
+    command = ["-m", "gpu", "-n", processes, "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors", "tests"]
+    if plan.quick:
+        command += ["-k", QUICK]
+    reporter = Reporter(plan)
+    before = time.perf_counter()
+    code = pytest.main(command, plugins=[reporter])
+    outcomes = list(reporter.outcomes.values())
+    counts = {name: outcomes.count(name) for name in ("passed", "failed", "skipped")}
+    plan.write(tests=len(outcomes), **counts, not_collected=reporter.errors, seconds=time.perf_counter() - before)
+    sys.exit(int(code))
