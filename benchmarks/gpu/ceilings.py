@@ -58,7 +58,7 @@ def median_seconds(function: Callable[[], object], device: torch.device) -> floa
     seconds = []
     for _ in range(REPEATS):
         if device.type == "cuda":
-            start, end = (torch.Event(device.type, enable_timing=True) for _ in range(2))
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             start.record()
             function()
             end.record()
@@ -68,7 +68,7 @@ def median_seconds(function: Callable[[], object], device: torch.device) -> floa
             before = time.perf_counter()
             function()
             seconds.append(time.perf_counter() - before)
-    return statistics.median(seconds)
+    return float(statistics.median(seconds))
 
 
 def launch_seconds(device: torch.device) -> float:
@@ -82,4 +82,4 @@ def launch_seconds(device: torch.device) -> float:
             x.add_(1)
         wait_for(device)
         turns.append((time.perf_counter() - before) / LAUNCHES)
-    return statistics.median(turns)
+    return float(statistics.median(turns))

@@ -26,6 +26,8 @@ TURN_SECONDS = 0.03
 STEPS_PER_TURN_MAXIMUM = 10
 ANSWER_SECONDS = 20.0
 REASON_LENGTH = 200
+BROKEN_CONTEXT = "CUDA error"
+"""Part of the message after which a process can do nothing more on its device."""
 
 
 class Steps:
@@ -161,7 +163,7 @@ class Pool:
     def run_together(self, contenders: list[Contender], seconds: float) -> float:
         """Returns the steps per second of contenders of different workers that run at the same time."""
         values = self.run(contenders, "run", seconds + ANSWER_SECONDS, time.time() + seconds)
-        return sum(count / taken for count, taken in values)
+        return float(sum(count / taken for count, taken in values))
 
     def run(self, contenders: list[Contender], method: str, seconds: float, *arguments: Any) -> list[Any]:
         """Calls a method of contenders at the same time and returns the values of those that have not failed."""
@@ -192,12 +194,15 @@ class Pool:
             worker.pipe.send((method, arguments))
 
     def answer(self, worker: Worker, seconds: float) -> tuple[Any, str | None]:
-        """Returns the next answer of a worker; one that died or is too late is replaced."""
+        """Returns the next answer of a worker; one that died, is too late or has lost its device is replaced."""
         try:
             if worker.pipe.poll(max(0.0, seconds)):
-                answer: tuple[Any, str | None] = worker.pipe.recv()
-                return answer
-            reason = "no answer in time"
+                value, failure = worker.pipe.recv()
+                if failure is None or BROKEN_CONTEXT not in failure:
+                    return value, failure
+                reason = failure
+            else:
+                reason = "no answer in time"
         except (EOFError, OSError):
             reason = "its process died"
         if worker in self.workers:

@@ -26,7 +26,7 @@ GROUPS = (
     ("100M", "tf32"), ("100M", "fp32"), ("1M", "tf32"),
 )  # fmt: skip
 """Size and precision, by importance."""
-WORKERS, TURNS = 12, 8
+WORKERS, TURNS = 8, 8
 GROUP_SECONDS = 15.0
 """The expected time of a group before one has been measured."""
 MARGIN_SECONDS = 3.0

@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.gpu.plan import Plan
 
-STUDY, SCALE, WORKERS, RUN_LIMIT = "induction-heads", "gpu", 6, 30
+STUDY, SCALE, WORKERS, RUN_LIMIT = "induction-heads", "gpu", 6, 60
 SET = {
-    "training.steps": 150,
-    "training.warmup_steps": 30,
-    "training.evaluate_every_steps": 75,
-    "training.keep_every_steps": 75,
+    "training.steps": 60,
+    "training.warmup_steps": 12,
+    "training.evaluate_every_steps": 30,
+    "training.keep_every_steps": 30,
 }
 QUICK_SET = {
     "training.steps": 2,

@@ -2,13 +2,15 @@
 
 import os
 import sys
+import threading
 import time
 
 import pytest
 
 from benchmarks.gpu.plan import Plan
 
-WORKERS = 8
+WORKERS = 10
+MARGIN_SECONDS = 3.0
 QUICK = "killed or greedy or gradients_of_the_three_losses"
 """A selection that takes seconds on a CPU."""
 LAST_LINE_LENGTH = 300
@@ -21,6 +23,7 @@ class Reporter:
         self.plan = plan
         self.outcomes: dict[str, str] = {}
         self.errors = 0
+        self.begin = time.perf_counter()
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Notes a file that cannot be collected."""
@@ -38,6 +41,13 @@ class Reporter:
             else:
                 self.plan.write_detail(**row, seconds=round(report.duration, 2))
 
+    def write_counts(self, complete: bool) -> None:
+        """Writes the number of tests with each outcome so far."""
+        outcomes = list(self.outcomes.values())
+        counts = {name: outcomes.count(name) for name in ("passed", "failed", "skipped")}
+        seconds = time.perf_counter() - self.begin
+        self.plan.write(tests=len(outcomes), **counts, not_collected=self.errors, seconds=seconds, complete=complete)
+
 
 def last_line(text: str) -> str:
     """Returns the last line of an error that says something: pytest marks those of the exception with E."""
@@ -54,9 +64,10 @@ def measure(plan: Plan) -> None:
     if plan.quick:
         command += ["-k", QUICK]
     reporter = Reporter(plan)
-    before = time.perf_counter()
+    timer = threading.Timer(max(0.0, plan.seconds_left() - MARGIN_SECONDS), reporter.write_counts, [False])
+    timer.daemon = True
+    timer.start()
     code = pytest.main(command, plugins=[reporter])
-    outcomes = list(reporter.outcomes.values())
-    counts = {name: outcomes.count(name) for name in ("passed", "failed", "skipped")}
-    plan.write(tests=len(outcomes), **counts, not_collected=reporter.errors, seconds=time.perf_counter() - before)
+    timer.cancel()
+    reporter.write_counts(True)
     sys.exit(int(code))
