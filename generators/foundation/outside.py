@@ -16,6 +16,8 @@ ROOMS = ("generators", "lab", "studies", "reports")
 """The packages of the lab itself."""
 COMMAND_LINE = ("typer", "click", "__main__")
 """The packages through which every command passes."""
+LETTERS = 60
+"""Letters of a value that a message quotes."""
 UNNAMED = "a package without a name"
 BREAKAGE = (Exception, SystemExit)
 """Whatever broken code raises. Ctrl-C is not among it."""
@@ -69,6 +71,15 @@ def error_text(error: BaseException) -> str:
     except Exception:  # an exception of another package may not even have a text
         message = ""
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def quoted(value: object) -> str:
+    """Returns a value of another package as a message quotes it."""
+    try:
+        text = repr(value)
+    except Exception:  # a class of another package may not even have a text
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= LETTERS else text[: LETTERS - 3] + "..."
 
 
 def error_place(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from generators.foundation.options import Json, answer
 from generators.foundation.outputs import check_output_file, make_output_folder
 from generators.foundation.outside import note_once
 from lab.analysis.analysis import Row
-from lab.analysis.table import ANALYSES, analysis_of
+from lab.analysis.table import ANALYSES, analyse, analysis_of
 from lab.commands.options import DEFAULT_HOME, Checkpoint, Home, RunName
 from lab.commands.stored import open_run
 from lab.run.files import write_atomically
@@ -28,11 +28,11 @@ def analyse_command(
 ) -> None:
     """Analyse a stored run at one checkpoint; estimates come with confidence intervals."""
     torch.set_num_threads(1)
-    analysis = analysis_of(name, "lab analyse")
+    analysis_of(name, "lab analyse")
     if figure is not None:
         _check_figure(figure, name)
     stored = open_run(home, run, checkpoint)
-    result = analysis.analyse(stored)
+    result = analyse(name, stored)
     value = {"run": stored.folder.identity, "checkpoint": checkpoint, "step": stored.step, **result.tree()}
     value["changed_code"] = stored.folder.changed_code()
     failures: list[str] = []

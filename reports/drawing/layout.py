@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from generators.foundation.settings import Tree
 from reports.drawing.palette import DASHES, MARKERS, SERIES
 from reports.drawing.sheet import WIDTH
+from studies.declared.claims.guarded import attempted, comparison_of
 from studies.declared.levels import Level, short
 from studies.declared.study import Cell, Study
 
@@ -51,7 +53,10 @@ def drawn_cells(study: Study) -> list[Cell]:
     cells = study.cells
     if len(cells) <= CELLS_MAXIMUM:
         return cells
-    claimed = {label for claim in study.declaration.claims for label in claim.comparison(study).cells}
+    claimed: set[str] = set()
+    for claim in study.declaration.claims:
+        comparison = attempted(claim, partial(comparison_of, claim, study))
+        claimed |= set() if isinstance(comparison, str) else set(comparison.cells)
     return [cell for cell in cells if cell.label in claimed][:CELLS_MAXIMUM]
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from generators.foundation.errors import UserError, WorkFailed
-from generators.foundation.outside import PartFailed, guarded, note_once
+from generators.foundation.outside import PartFailed, guarded, note_once, quoted
 from reports.drawing.tables import Table
-from reports.exhibits.drawn_types import figures_problem, quoted, table_problem, text_problem
+from reports.exhibits.drawn_types import figures_problem, table_problem, text_problem
 from reports.exhibits.exhibit import Exhibit
 from reports.exhibits.table import EXHIBITS
 from reports.frames.numbers import plural

@@ -6,21 +6,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from generators.foundation.outside import quoted
 from reports.drawing.tables import Column, Table, Value
 from reports.frames.wording import UNTESTED, VERDICTS
 
 SIZE = r"0 0 [\d.]+ [\d.]+"
-LETTERS = 60
-"""Letters of a value that a message quotes."""
-
-
-def quoted(value: object) -> str:
-    """Returns a value as a message quotes it."""
-    try:
-        text = repr(value)
-    except Exception:  # the value is another package's
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= LETTERS else text[: LETTERS - 3] + "..."
 
 
 def text_problem(method: str, text: object) -> str:

@@ -7,7 +7,7 @@ from reports.frames.results import Results, read_results
 from studies.declared.study import Study
 from studies.judging.judge import judge
 from studies.judging.judgement import Judgement
-from studies.ledger.scores import scores_for
+from studies.ledger.scores import reasons_lacking, scores_for
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,5 @@ def read_judged(home: Path, study: Study) -> JudgedStudy:
         UserError: a file is damaged.
     """
     results = read_results(home, study)
-    return JudgedStudy(results, judge(study, scores_for(study, results.cells)))
+    judgements = judge(study, scores_for(study, results.cells), reasons_lacking(study, results.cells))
+    return JudgedStudy(results, judgements)

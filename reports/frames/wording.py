@@ -135,7 +135,7 @@ def shortcut_comparison(results: Results, judgement: Judgement) -> str:
         return ""  # a shortcut has scores only
     table = scores(results)
     arms = [table[label] for label in judgement.cells]
-    if name is None or not all(np.isfinite(arm.shortcut) for arm in arms):
+    if name is None or not arms or not all(np.isfinite(arm.shortcut) for arm in arms):
         return ""
     below = [arm.cell for arm in arms if arm.mean <= arm.shortcut]
     values = " and ".join(dict.fromkeys(f"{arm.shortcut:z.3f}" for arm in arms))

@@ -60,7 +60,7 @@ def _card(results: Results, judgement: Judgement) -> ClaimCard:
         paper=claim.paper,
         effect_name=claim.effect_name,
         effect=signed(contrast.difference, contrast.low, contrast.high) if contrast else "not tested",
-        interval=", ".join(part for part in (interval_text, claim.margin_text()) if part),
+        interval=", ".join(part for part in (interval_text, judgement.margin_text) if part),
         reason="; ".join(part for part in (judgement.reason, judgement.seeds_needed_text) if part),
         measure=measure_name(measure),
         direction="" if measure.sign > 0 else "lower is better; effects are sign-flipped",
@@ -75,6 +75,8 @@ def _difference_so_far(results: Results, judgement: Judgement, measure: Measure,
     Returns an empty string if the study is finished, the claim does not compare two arms, or an arm has no score yet.
     """
     finished = results.ended == results.study.runs
-    if finished or judgement.contrast or not judgement.claim.two_arms or not all(arm.seeds for arm in arms):
+    if finished or judgement.contrast or not judgement.claim.two_arms or len(arms) != 2:
+        return ""
+    if not all(arm.seeds for arm in arms):
         return ""
     return f"so far {signed(measure.sign * (arms[0].mean - arms[1].mean))}"

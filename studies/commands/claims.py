@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from generators.foundation.errors import UserError
+from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.options import Json, answer
 from generators.foundation.settings import Tree
 from lab.commands.options import DEFAULT_HOME, Home
@@ -37,6 +37,7 @@ def claims_command(
         raise UserError(f"no study ran{at_scale} under {home}; start with: {run_command_line('quick', scale, home)}")
     value: Tree = {}
     lines: list[str] = []
+    broken: list[str] = []
     left_out = LeftOut.among(checked, scale, home)
     for name in studies:
         with left_out.unless_readable(name):
@@ -47,6 +48,9 @@ def claims_command(
             value[name] = {"scale": study.scale, "finished": folder.has_verdicts, "verdicts": verdicts}
             lines += [f"{name}, scale {study.scale}" + (f", {folder.standing}" if folder.standing else "")]
             lines += [f"  {sentence(judgement)}" for judgement in judgements]
+            broken += [f"{name}.{judgement.claim.name}" for judgement in judgements if judgement.failure]
     left_out.check_any(value)
     value |= {name: {"verdicts": [], "left_out": reason} for name, reason in left_out.reasons.items()}
     answer(value, as_json, "\n".join(lines))
+    if broken:
+        raise WorkFailed(f"not tested, because its kind failed: {', '.join(broken)}")

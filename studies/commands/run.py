@@ -69,7 +69,7 @@ def run_study(
     study = load(name, scale, assignments)
     result = running.run_study(study, choice.create(study), choice.home, part)
     value: Tree = {"study": study.name, "scale": scale, "changed": result.changed}
-    value |= {"trained": result.trained, "failed": result.failures}
+    value |= {"trained": result.trained, "failed": result.failures, "failed_analyses": result.analysis_failures}
     if part != WHOLE:
         whole = run_command_line(name, scale, choice.home, assignments=assignments)
         prose = f"shard {shard}: {result.ended} of {result.runs} runs ended; once every shard has: {whole}"
@@ -77,9 +77,8 @@ def run_study(
     else:
         answer(value | {"verdicts": result.tree()["verdicts"]}, as_json, "\n".join(map(sentence, result.judgements)))
         note(f"next: {run_command_line(name, scale, choice.home, 'report')}")
-    if result.failures:
-        runs = f"{len(result.failures)} run{'s'[: len(result.failures) > 1]}"
-        raise WorkFailed(f"{runs} failed: " + "; ".join(result.failures[:5]))
+    if result.problem:
+        raise WorkFailed(result.problem)
 
 
 def run_collection(name: str, scale: str, assignments: list[str], choice: ExecutorChoice, as_json: bool) -> None:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from generators.foundation.settings import Tree
+from lab.analysis.analysis import declared_measure
 from lab.analysis.measure_store import measures_of
-from lab.analysis.table import analysis_name, analysis_of
+from lab.analysis.table import ANALYSES, analysis_name
 from lab.run.evaluation import SCORES
 from lab.run.store import TIMING, RunFolder
 from studies.declared.claims.claim import Claim
 from studies.declared.study_file import StudyDeclaration
 
-ANALYSIS = "analysis/[a-z_]+/[a-z0-9_]+"
+ANALYSIS = "analysis/[a-z0-9_]+/[a-z0-9_]+"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Measure:
     def better(self) -> Literal["more", "less"]:
         """The direction that is better: the family says it, or the analysis whose measure it is."""
         if self.analysis:
-            return analysis_of(self.analysis, f"metric = {self.metric!r}").measure_info(self.analysis_measure).better
+            kind = ANALYSES.find(self.analysis, f"metric = {self.metric!r}")
+            return declared_measure(kind, self.analysis_measure).better
         return family_of(self.metric).better
 
     @property

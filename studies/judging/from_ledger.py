@@ -7,7 +7,7 @@ from studies.declared.study import Study
 from studies.judging.judge import judge
 from studies.judging.judgement import Judgement
 from studies.ledger.declared_study import cells_of
-from studies.ledger.scores import scores_for
+from studies.ledger.scores import reasons_lacking, scores_for
 
 
 def judge_stored(home: Path, study: Study) -> list[Judgement]:
@@ -25,4 +25,4 @@ def judge_stored(home: Path, study: Study) -> list[Judgement]:
         for run in cell.runs:
             if run.score is not None:
                 RunFolder(home, run.identity).check_format()
-    return judge(study, scores_for(study, cells))
+    return judge(study, scores_for(study, cells), reasons_lacking(study, cells))

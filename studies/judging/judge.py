@@ -16,12 +16,15 @@ judged at: with two claims and a level of 0.05, 97.5% for the claim that is deci
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
+from generators.foundation.outside import note_once
 from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
+from studies.declared.claims.guarded import attempted, comparison_of, texts_of
 from studies.declared.study import Study
 from studies.judging.judgement import ClaimTest, Judgement
 from studies.statistics.exact import SEEDS_MINIMUM, holm
@@ -34,11 +37,12 @@ ScoresByCell = Mapping[str, Mapping[int, float]]
 
 @dataclass(frozen=True)
 class ComparedClaim:
-    """A claim with its comparison and the scores of all cells."""
+    """A claim with its comparison and the scores of all cells; `lacking` says why runs lack its measure."""
 
     claim: Claim
     comparison: Comparison
     scores: ScoresByCell
+    lacking: str = ""
 
     @property
     def seeds(self) -> list[int]:
@@ -51,22 +55,43 @@ class ComparedClaim:
         return self.comparison.scores(self.scores, self.seeds)
 
 
-def judge(study: Study, scores: ScoresByCell | Callable[[Claim], ScoresByCell]) -> list[Judgement]:
+def judge(
+    study: Study,
+    scores: ScoresByCell | Callable[[Claim], ScoresByCell],
+    reason_lacking: Callable[[Claim], str] = lambda claim: "",
+) -> list[Judgement]:
     """Returns the verdict on every claim of a study, in the order of the file.
+
+    A claim whose kind, of another package, breaks is not tested; the others are judged as if it had p = 1.
 
     Args:
         scores: those of every claim, or a function that returns those of one claim.
+        reason_lacking: returns why runs lack the measure of a claim, or an empty text.
     """
-    compared = [
-        ComparedClaim(claim, claim.comparison(study), scores(claim) if callable(scores) else scores)
-        for claim in study.declaration.claims
-    ]
-    tests = [claim_test(study, claim) for claim in compared]
-    p_corrected, ranks = holm(np.array([test.p if test else 1.0 for test in tests]))
-    return [
-        judgement_of(study, claim, test, float(p), int(rank))
-        for claim, test, p, rank in zip(compared, tests, p_corrected, ranks, strict=True)
-    ]
+
+    def case_of(claim: Claim) -> tuple[ComparedClaim, ClaimTest | None, float]:
+        by_cell = scores(claim) if callable(scores) else scores
+        compared = ComparedClaim(claim, comparison_of(claim, study), by_cell, reason_lacking(claim))
+        test = claim_test(study, compared)
+        return compared, test, test.p if test else 1.0
+
+    claims = study.declaration.claims
+    cases = [attempted(claim, partial(case_of, claim)) for claim in claims]
+    p_corrected, ranks = holm(np.array([1.0 if isinstance(case, str) else case[2] for case in cases]))
+    judgements = []
+    for claim, case, p, rank in zip(claims, cases, p_corrected, ranks, strict=True):
+        if isinstance(case, str):
+            judgements.append(broken(claim, case))
+            continue
+        judgement = attempted(claim, partial(judgement_of, study, *case[:2], float(p), int(rank)))
+        judgements.append(broken(claim, judgement) if isinstance(judgement, str) else judgement)
+    return judgements
+
+
+def broken(claim: Claim, failure: str) -> Judgement:
+    """Returns the judgement of a claim whose kind failed, and names it on standard error."""
+    note_once(f"claim {claim.name} is not tested: {failure}")
+    return Judgement(claim, (), "", "", {}, "inconclusive", failure, failure=failure)
 
 
 def judgement_of(
@@ -77,10 +102,11 @@ def judgement_of(
     treatment, control = comparison.shown_cells(compared.scores_AxK)
     effects_K = comparison.effect.by_seed(compared.scores_AxK).tolist() if seeds else []
     by_seed = dict(zip(seeds, effects_K, strict=True))
-    cells = tuple(comparison.cells)
+    cells, texts = tuple(comparison.cells), texts_of(claim, treatment, control)
     if test is None:
         reason = reason_not_tested(study, compared)
-        return Judgement(claim, cells, treatment, control, by_seed, "inconclusive", reason)
+        untested = Judgement(claim, cells, treatment, control, by_seed, "inconclusive", reason)
+        return replace(untested, effect_text=texts[0], margin_text=texts[1])
     claims = len(study.declaration.claims)
     level = level_per_look(study.declaration.level, study.declaration.looks)
     decided = test.leaning != "inconclusive" and p_corrected <= level
@@ -99,6 +125,8 @@ def judgement_of(
         p_corrected=p_corrected,
         level=interval_level,
         test=test,
+        effect_text=texts[0],
+        margin_text=texts[1],
     )
 
 
@@ -117,4 +145,5 @@ def reason_not_tested(study: Study, compared: ComparedClaim) -> str:
     if min(counts.values()) == study.seeds:
         return f"{study.seeds} seeds per arm; a verdict needs at least {SEEDS_MINIMUM}"
     listed = ", ".join(f"{count} of {study.seeds} in {label}" for label, count in counts.items())
-    return f"too few runs have this metric: {listed}; the others failed, have not ended, or lack it"
+    reason = f"too few runs have this metric: {listed}; the others failed, have not ended, or lack it"
+    return f"{reason}; {compared.lacking}" if compared.lacking else reason

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from generators.foundation.numbers import signed_number
 from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
+from studies.declared.claims.guarded import attempted, p_values_of
 from studies.ledger.records import VerdictRecord
 from studies.statistics.exact import Contrast, Evidence
 from studies.statistics.forms.form import Form, Scores
@@ -31,8 +32,7 @@ class ClaimTest:
     @cached_property
     def p_values(self) -> tuple[float, float]:
         """The two-sided p values for the verdicts "supported" and "contradicted"."""
-        supported, contradicted = self.claim.p_values(self.evidence.above, self.evidence.below)
-        return min(1.0, float(supported)), min(1.0, float(contradicted))
+        return p_values_of(self.claim, self.evidence.above, self.evidence.below)
 
     @property
     def p(self) -> float:
@@ -67,7 +67,9 @@ class Judgement:
 
     cells: labels of all cells compared. treatment, control: the two of them to show side by side. by_seed: the effect
     in each seed that all cells have. contrast: the effect and its interval, at `level`. p: two-sided, before Holm's
-    correction. A claim that could not be tested has no contrast and no p value; `reason` says why.
+    correction. A claim that could not be tested has no contrast and no p value; `reason` says why. effect_text,
+    margin_text: effect and margin in words. failure: how the kind of claim, of another package, failed; such a claim
+    has no cells.
     """
 
     claim: Claim
@@ -82,19 +84,29 @@ class Judgement:
     p_corrected: float | None = None
     level: float | None = None
     test: ClaimTest | None = field(default=None, compare=False, repr=False)
+    effect_text: str = ""
+    margin_text: str = ""
+    failure: str = ""
 
-    @cached_property
+    @property
     def seeds_needed(self) -> int | None:
         """The estimated seeds per arm that would decide an inconclusive claim; None if there is no estimate."""
+        return None if isinstance(self._estimate, str) else self._estimate
+
+    @cached_property
+    def _estimate(self) -> int | str | None:
+        """The estimated seeds, or how the kind of claim, of another package, failed to give them."""
         if self.verdict != "inconclusive" or self.test is None or self.level is None:
             return None
-        return self.test.seeds_needed(self.level)
+        return attempted(self.claim, partial(self.test.seeds_needed, self.level))
 
     @property
     def seeds_needed_text(self) -> str:
         """The estimate of the seeds that would decide an inconclusive claim, in words; empty for other claims."""
         if self.verdict != "inconclusive" or self.test is None:
             return ""
+        if isinstance(self._estimate, str):
+            return f"the seeds that would decide it cannot be estimated: {self._estimate}"
         if self.seeds_needed is None:
             condition = "if the true effect is the observed one (an estimate)"
             return f"even {SEEDS_MAXIMUM} seeds per arm would not decide it {condition}"

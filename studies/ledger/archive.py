@@ -27,7 +27,7 @@ RUN_FILES = (SPEC, ENVIRONMENT, RESULT, METRICS, TIMING)
 ANALYSES = "analysis-*.json"
 MEMBER = re.compile(
     r"studies/[^/.][^/]*/[^/.][^/]*/(study|ledger|verdicts|looks)\.json"
-    r"|runs/[0-9a-f]{16}/(spec\.json|environment\.json|result\.json|metrics\.jsonl|timing\.jsonl|analysis-[a-z0-9-]+\.json)"
+    r"|runs/[0-9a-f]{16}/(spec\.json|environment\.json|result\.json|metrics\.jsonl|timing\.jsonl|analysis-[a-z0-9_-]+\.json)"
 )
 """Paths that an archive may hold."""
 BYTES_MAXIMUM = 2**26

@@ -6,7 +6,7 @@ This module imports neither torch nor the declarations of studies, so that readi
 
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel, SerializerFunctionWrapHandler, model_serializer
 
 from generators.foundation.settings import Tree
 
@@ -38,6 +38,7 @@ class RunRecord(Record):
         score: the study's metric, on validation in the tuning phase and on the study's split in the confirming phase.
         failure: why the run has no score.
         measures: the other measures that claims use, by name.
+        analysis_failures: analysis that claims use -> why it could not be taken of the run; not stored if empty.
     """
 
     phase: Phase
@@ -47,6 +48,14 @@ class RunRecord(Record):
     score: float | None = None
     failure: str | None = None
     measures: dict[str, int | float] = Field(default_factory=dict)
+    analysis_failures: dict[str, str] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _without_empty_failures(self, serialise: SerializerFunctionWrapHandler) -> Tree:
+        tree: Tree = serialise(self)
+        if not self.analysis_failures:
+            del tree["analysis_failures"]
+        return tree
 
     @property
     def ended(self) -> bool:

@@ -23,6 +23,28 @@ def failures(cells: Sequence[CellRecord]) -> list[str]:
     ]
 
 
+def analysis_failures(cells: Sequence[CellRecord]) -> list[str]:
+    """Returns a line for each analysis that could not be taken: its run's cell and seed, and the reason."""
+    return [
+        f"{cell.label}, {run.phase} seed {run.seed}: {reason}"
+        for cell in cells
+        for run in cell.runs
+        for reason in run.analysis_failures.values()
+    ]
+
+
+def reasons_lacking(study: Study, cells: Sequence[CellRecord]) -> Callable[[Claim], str]:
+    """Returns a function: claim -> why runs lack its measure, if an analysis failed; an empty text otherwise."""
+
+    def reason(claim: Claim) -> str:
+        analysis = measure_of(study.declaration, claim).analysis
+        runs = [run for cell in cells for run in cell.runs]
+        reasons = [run.analysis_failures[analysis] for run in runs if analysis and analysis in run.analysis_failures]
+        return f"in {len(reasons)} run{'s'[: len(reasons) > 1]}: {reasons[0]}" if reasons else ""
+
+    return reason
+
+
 def scores_for(study: Study, cells: Sequence[CellRecord]) -> Callable[[Claim], dict[str, dict[int, float]]]:
     """Returns a function: claim -> cell label -> seed -> the claim's measure, negated where less is better."""
     main = main_measure(study.declaration)

@@ -14,17 +14,21 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from generators.foundation.errors import UserError, WorkFailed
+from generators.foundation.outside import PartFailed
 from lab.analysis.measure_store import result_path
 from lab.run.files import lock_folder
 from lab.run.spec import RunSpec
 from lab.run.store import RunFolder
 from studies.ledger.folder import StudyFolder
+from studies.running.executors.checked import CheckedExecutor
 from studies.running.executors.executor import Analyses, Executor, Outcome
 from studies.running.interrupts import Interrupts, interruptible
 
 LEDGER_EVERY_SECONDS = 2.0
 LEDGER_TIME_SHARE = 1 / 20
 """The share of the time that writing the ledger may take."""
+
+KEPT = "runs that ended are kept, and the same command continues from here"
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
@@ -45,7 +49,7 @@ class Coordinator(ABC, Generic[Request, Result]):
 
     def __init__(self, home: Path, folder: StudyFolder) -> None:
         self.home, self.folder = home, folder
-        self.executor: Executor[Request]
+        self.executor: CheckedExecutor[Request]
         self.interrupts = Interrupts()
         self.stored: deque[tuple[Request, Outcome]] = deque()
         self.trained = 0
@@ -57,23 +61,23 @@ class Coordinator(ABC, Generic[Request, Result]):
         Raises:
             UserError: another process is running the same study or search.
             Interrupted: Ctrl-C was pressed; the runs that ended are kept.
+            PartFailed: the executor broke its interface; the runs that ended are kept.
         """
         with self.lock():
-            self.executor = executor
+            self.executor = CheckedExecutor(executor, self.home)
             self.begin()
-            with interruptible(executor.stop) as self.interrupts:
+            with interruptible(self.executor.stop) as self.interrupts:
                 try:
-                    with executor:
+                    with self.executor:
                         self.work()
                 except KeyboardInterrupt:
                     pass
+                except PartFailed as failure:
+                    raise PartFailed(f"{failure}; {KEPT}") from failure
                 finally:
                     self.write()
             if self.interrupts.times and not self.complete:
-                raise Interrupted(
-                    f"interrupted after {self.progress}; runs that ended are kept, "
-                    "and the same command continues from here"
-                )
+                raise Interrupted(f"interrupted after {self.progress}; {KEPT}")
             return self.finish()
 
     @contextmanager

@@ -55,6 +55,6 @@ def run_collection(
             continue
         result.studies[study.name] = outcome
         notify(outcome)
-        if outcome.failures:
-            result.failures[study.name] = f"{len(outcome.failures)} runs failed, the first: {outcome.failures[0]}"
+        if outcome.problem:
+            result.failures[study.name] = outcome.problem
     return result

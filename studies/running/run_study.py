@@ -9,12 +9,16 @@ from generators.foundation.settings import Tree
 from studies.declared.study import Study
 from studies.judging.judgement import Judgement
 from studies.ledger.places import place_for
-from studies.ledger.scores import failures
+from studies.ledger.scores import analysis_failures, failures
 from studies.running.executors.executor import Executor
 from studies.running.plan.compiling import resolve_compile
 from studies.running.progress import Reporter
 from studies.running.shard import WHOLE, Shard
 from studies.running.sweep import Sweep
+
+LINES_MAXIMUM = 5
+"""Failures of a kind that a sentence lists."""
+PLURALS = {"run": "runs", "analysis of a run": "analyses of runs", "claim": "claims"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class StudyResult:
         trained: runs that were trained, not taken from the store.
         ended: runs that ended, of `runs`.
         failures: a line for each failed run.
+        analysis_failures: a line for each analysis of a run that could not be taken.
         judgements: the verdicts on the claims; a shard has none.
     """
 
@@ -34,12 +39,34 @@ class StudyResult:
     ended: int
     runs: int
     failures: list[str]
+    analysis_failures: list[str]
     judgements: list[Judgement]
 
     def tree(self) -> Tree:
         """Returns the result as JSON types."""
         verdicts = [judgement.record().tree() for judgement in self.judgements]
-        return {"changed": self.changed, "trained": self.trained, "failed": self.failures, "verdicts": verdicts}
+        return {
+            "changed": self.changed,
+            "trained": self.trained,
+            "failed": self.failures,
+            "failed_analyses": self.analysis_failures,
+            "verdicts": verdicts,
+        }
+
+    @property
+    def problem(self) -> str:
+        """The failures in one sentence; empty if there are none."""
+        broken = [judgement for judgement in self.judgements if judgement.failure]
+        listed = [
+            ("run", self.failures),
+            ("analysis of a run", self.analysis_failures),
+            ("claim", [f"{judgement.claim.name}: {judgement.failure}" for judgement in broken]),
+        ]
+        return "; ".join(
+            f"{len(lines)} {noun if len(lines) == 1 else PLURALS[noun]} failed: {'; '.join(lines[:LINES_MAXIMUM])}"
+            for noun, lines in listed
+            if lines
+        )
 
 
 def run_study(study: Study, executor: Executor[Any], home: Path, shard: Shard = WHOLE) -> StudyResult:
@@ -58,4 +85,6 @@ def run_study(study: Study, executor: Executor[Any], home: Path, shard: Shard = 
     with Reporter(study, shard.of(study.cells), executor.count) as reporter:
         sweep = Sweep(study, home, reporter.show, shard)
         judgements = sweep.run(executor)
-    return StudyResult(place.changed, sweep.trained, sweep.done, sweep.runs, failures(sweep.records), judgements)
+    records = sweep.records
+    failed, unanalysed = failures(records), analysis_failures(records)
+    return StudyResult(place.changed, sweep.trained, sweep.done, sweep.runs, failed, unanalysed, judgements)

@@ -1,10 +1,14 @@
 """The score of a run that ended: the study's measure, and the other measures that its claims are about."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from lab.run.store import RunFolder
 from studies.declared.measures import main_measure, measure_of
 from studies.declared.study import Study
 from studies.ledger.records import Phase
-from studies.running.executors.executor import Outcome
+from studies.running.executors.attempt import failure_of_analysis
+from studies.running.executors.executor import Analyses, Outcome
 
 
 def score_of(
@@ -25,5 +29,20 @@ def score_of(
         metrics = ", ".join(result["scores"][declaration.checkpoint].get(measure.split, {}))
         return None, f"the run has no {measure.name}; it has: {metrics or 'no metric there'}", {}
     others = {measure_of(declaration, claim) for claim in declaration.claims} - {main} if phase == "confirm" else set()
-    values = {other.name: other.read(result, folder, declaration.checkpoint) for other in others}
+    taken = (other for other in others if other.analysis not in outcome.analysis_failures)
+    values = {other.name: other.read(result, folder, declaration.checkpoint) for other in taken}
     return score, None, {name: value for name, value in sorted(values.items()) if value is not None}
+
+
+def with_every_analysis(outcome: Outcome, analyses: Analyses, home: Path, run: str) -> Outcome:
+    """Returns the outcome of a run with every analysis stored, or listed among those that failed.
+
+    An executor may have left analyses out, or a stored one may be damaged.
+    """
+    if outcome.result is None or outcome.result["status"] != "complete":
+        return outcome
+    failures = dict(outcome.analysis_failures)
+    for name, checkpoint in analyses:
+        if name not in failures and (reason := failure_of_analysis(home, run, checkpoint, name)):
+            failures[name] = reason
+    return replace(outcome, analysis_failures=failures)

@@ -27,10 +27,10 @@ from studies.ledger.declared_study import record_of
 from studies.ledger.folder import JOURNAL, StudyFolder
 from studies.ledger.places import mark_finished, place_for, take_place
 from studies.ledger.records import CellRecord, Phase, RunRecord, VerdictsRecord
-from studies.ledger.scores import scores_for
+from studies.ledger.scores import reasons_lacking, scores_for
 from studies.running.coordinator import Coordinator
 from studies.running.executors.executor import Analyses, Outcome
-from studies.running.scoring import score_of
+from studies.running.scoring import score_of, with_every_analysis
 from studies.running.shard import WHOLE, Shard
 from studies.running.tuning import new_journal, tuning_of
 from studies.statistics.interim import level_at
@@ -146,7 +146,10 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
     def handle(self, request: CellRun, outcome: Outcome, *, trained: bool) -> None:
         run = request.run
         folder = RunFolder(self.home, run.identity)
+        analyses = self.analyses if run.phase == "confirm" else ()
+        outcome = with_every_analysis(outcome, analyses, self.home, run.identity)
         run.score, run.failure, run.measures = score_of(self.study, run.phase, outcome, folder)
+        run.analysis_failures = dict(outcome.analysis_failures)
         self.done += 1
         self.notify(RunEvent(request.state.cell.label, run, self.done, self.runs, trained))
         if request.trial is not None:
@@ -163,7 +166,7 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         """
         if self.shard != WHOLE:
             return []
-        judgements = judge(self.study, scores_for(self.study, self.records))
+        judgements = judge(self.study, scores_for(self.study, self.records), reasons_lacking(self.study, self.records))
         self.folder.write_looks(self.folder.read_looks() | {self.study.seeds: self.study.declaration.looks})
         verdicts = [judgement.record() for judgement in judgements]
         self.folder.write_verdicts(VerdictsRecord(study=self.study.name, scale=self.study.scale, verdicts=verdicts))

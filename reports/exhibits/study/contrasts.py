@@ -113,8 +113,7 @@ def _draw_claim(sheet: Sheet, judgement: Judgement, row: int, reach: float) -> s
     style: Tree = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
     style["bbox"] = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
     axes.annotate(name, (0, row - 0.58), (0, 0), **style, weight="bold")
-    effect = claim.effect_text(judgement.treatment, judgement.control)
-    axes.annotate(shortened(effect, LETTERS + 8), (0, row - 0.58), (0, -14), **style, color=MUTED)
+    axes.annotate(shortened(judgement.effect_text, LETTERS + 8), (0, row - 0.58), (0, -14), **style, color=MUTED)
     if claim.margin is not None:
         draw_margin(sheet, claim.margin, row - 0.26, row + 0.3, both_sides=claim.margin_on_both_sides, width=1)
     if contrast is None:

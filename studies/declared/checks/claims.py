@@ -1,6 +1,10 @@
 """Checks of a study's claims: each compares cells of the study, and its seeds can decide all of them."""
 
 from generators.foundation.errors import UserError
+from generators.foundation.outside import PartFailed, note_once
+from studies.declared.claims.claim import Claim
+from studies.declared.claims.guarded import check_storable, comparison_of, guarded_claim, rehearse
+from studies.declared.claims.table import CLAIMS
 from studies.declared.scales import SMOKE
 from studies.declared.study import Study
 from studies.statistics.exact import SEEDS_MINIMUM
@@ -17,23 +21,54 @@ def check_claims(study: Study) -> None:
     names = [claim.name for claim in declaration.claims]
     if len(set(names)) < len(names):
         raise UserError(f"{source}: claims: two have the same name: {', '.join(names)}")
-    effects = [claim.comparison(study).effect for claim in declaration.claims]
+    effects = [(claim, comparison_of(claim, study).effect) for claim in usable_claims(study)]
     if study.scale == SMOKE:
         return
     looks = check_looks(study)
+    claims = len(declaration.claims)
     level = declaration.level / len(looks)
-    reached = max(effect.smallest_p(looks[0], declaration.form) for effect in effects) * len(effects)
+    reached = 0.0
+    for claim, effect in effects:
+        with guarded_claim(claim):
+            reached = max(reached, claims * float(effect.smallest_p(looks[0], declaration.form)))
     if reached <= level and looks[0] >= SEEDS_MINIMUM:
         return
-    fewest = [effect.seeds_enough(level / len(effects), declaration.form) for effect in effects]
+    fewest: list[int | None] = [SEEDS_MINIMUM]
+    for claim, effect in effects:
+        with guarded_claim(claim):
+            fewest.append(effect.seeds_enough(level / claims, declaration.form))
     advice = "make fewer claims" if None in fewest else f"{max(filter(None, fewest))} seeds would do"
     if looks[0] < SEEDS_MINIMUM:
         raise UserError(f"{source}: seeds = {looks[0]}: a verdict needs at least {SEEDS_MINIMUM}; {advice}")
-    counts = f"{len(effects)} claims" + (f" and {len(looks)} looks" if len(looks) > 1 else "")
+    counts = f"{claims} claims" + (f" and {len(looks)} looks" if len(looks) > 1 else "")
     raise UserError(
         f"{source}: seeds = {looks[0]}: with {counts} the smallest p the {declaration.test} test can give "
         f"is {reached:z.3f}, above the level of {level:zg}; {advice}"
     )
+
+
+def usable_claims(study: Study) -> list[Claim]:
+    """Returns the claims that can be judged. One whose kind, of another package, breaks is named on standard error.
+
+    Such a claim will not be tested, which keeps no other claim from its verdict.
+
+    Raises:
+        UserError: a key of a claim is wrong.
+        PartFailed: a claim cannot be stored with the study.
+    """
+    usable = []
+    for claim in study.declaration.claims:
+        if claim.kind in CLAIMS.rows:
+            usable.append(claim)
+            continue
+        check_storable(claim, study.source)
+        try:
+            rehearse(claim, study, study.declaration.form)
+        except PartFailed as failure:
+            note_once(f"{study.source}: claims.{claim.name} will not be tested: {failure}")
+        else:
+            usable.append(claim)
+    return usable
 
 
 def check_looks(study: Study) -> list[int]:

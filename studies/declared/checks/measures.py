@@ -6,7 +6,8 @@ import torch
 from generators.foundation.errors import UserError
 from generators.foundation.settings import suggestion
 from generators.task import Task
-from lab.analysis.table import analysis_of
+from lab.analysis.analysis import declared_measure
+from lab.analysis.table import ANALYSES
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
@@ -29,7 +30,7 @@ def check_measure(measure: Measure, task: Task, network: Objective, where: str) 
         raise UserError(f"{where}split = {measure.split!r}: {task.config.kind} has no such test split; {near}")
     if measure.analysis:
         source = f"{where}metric = {measure.metric!r}"
-        analysis_of(measure.analysis, source).measure_info(measure.analysis_measure, source)
+        declared_measure(ANALYSES.find(measure.analysis, source), measure.analysis_measure, source)
         return
     if measure.metric in ("loss_1", "seconds"):
         return

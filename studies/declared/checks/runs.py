@@ -1,5 +1,6 @@
 """Checks the runs that a study will train: their specs, their networks, and the study's own metric."""
 
+from functools import partial
 from itertools import combinations
 
 from generators.foundation.errors import UserError
@@ -8,6 +9,7 @@ from generators.table import build_task
 from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec
 from studies.declared.checks.measures import check_measure
+from studies.declared.claims.guarded import attempted, comparison_of
 from studies.declared.levels import Level
 from studies.declared.measures import main_measure, measure_of
 from studies.declared.study import Cell, Study
@@ -46,7 +48,8 @@ def check_runs(study: Study) -> None:
     labelled = {cell.label: specs[cell] for cell in study.cells}
     for claim in declaration.claims:
         if (measure := measure_of(declaration, claim)) != main:
-            for label in claim.comparison(study).cells:
+            comparison = attempted(claim, partial(comparison_of, claim, study))
+            for label in [] if isinstance(comparison, str) else comparison.cells:
                 task, network = build_task(labelled[label].task), meta_network(labelled[label])
                 check_measure(measure, task, network, f"{source}: claims.{claim.name}.")
 

@@ -4,15 +4,30 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import Field, ValidationError, WrapValidator
+from pydantic import Field, TypeAdapter, ValidationError, WrapValidator
 
 from generators.foundation.errors import UserError
 from generators.foundation.kinds import Registry
+from generators.foundation.outside import BREAKAGE, failure_of
 from generators.foundation.settings import suggestion
 from studies.declared.claims.claim import Claim
+from studies.declared.claims.difference import Difference
 
 ROOM = "studies.declared.claims"
-CLAIMS = Registry(
+
+
+class ClaimRegistry(Registry):
+    """The registry of kinds of claim. One that cannot stand in a union with others would take down every study."""
+
+    def defect(self, row: object, name: str) -> str | None:
+        if defect := super().defect(row, name):
+            return defect
+        union: Any = Annotated[Union[Difference, row], Field(discriminator="kind")]  # noqa: UP007
+        TypeAdapter(union)
+        return None
+
+
+CLAIMS = ClaimRegistry(
     "kind of claim",
     {
         "difference": f"{ROOM}.difference:Difference",
@@ -57,6 +72,10 @@ def one_sentence(data: Any, validate_union: Callable[[Any], Claim]) -> Claim:
         return validate_union(data)
     except ValidationError as error:
         errors = error.errors(include_url=False)
+    except BREAKAGE as error:
+        if kind in CLAIMS.rows:
+            raise
+        raise ValueError(str(failure_of(CLAIMS.subject(kind), error))) from error
     # A misspelt key says more than the key that it leaves missing.
     first = min(errors, key=lambda detail: detail["type"] == "missing")
     key = ".".join(map(str, first["loc"][1:]))

@@ -1,12 +1,12 @@
 """One run, in the process that trains it."""
 
 import time
-from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from generators.foundation.errors import UserError, WorkFailed
+from generators.foundation.outside import BREAKAGE, failure_of
 from lab.analysis.measure_store import measures_of
-from lab.analysis.table import SAMPLES
+from lab.analysis.table import ANALYSES, SAMPLES
 from lab.run.files import FolderInUse
 from lab.run.spec import parse_spec
 from studies.running.executors.executor import Analyses, Outcome, RunRequest
@@ -16,7 +16,7 @@ IN_USE_SECONDS = 0.5
 
 
 def attempt(request: RunRequest, home: Path) -> Outcome:
-    """Trains a run and analyses it. An exception fails that run, not the study.
+    """Trains a run and analyses it. An exception fails that run, not the study; one of an analysis, that analysis.
 
     If another process is training the run, waits for it: that process may work for another study, or it may be a worker
     that has not yet noticed that its coordinator was killed.
@@ -27,22 +27,38 @@ def attempt(request: RunRequest, home: Path) -> Outcome:
         try:
             spec = parse_spec(request.tree, "the study's run")
             result = train(spec, home, other_code="keep")
-            if result["status"] == "complete":
-                take_analyses(request.analyses, home, spec.identity)
-            return Outcome(result)
+            complete = result["status"] == "complete"
+            failures = take_analyses(request.analyses, home, spec.identity) if complete else {}
+            return Outcome(result, analysis_failures=failures)
         except FolderInUse:
             time.sleep(IN_USE_SECONDS)
         except (UserError, WorkFailed) as error:
             return Outcome(None, str(error))
-        except Exception as error:
+        except BREAKAGE as error:
             return Outcome(None, f"{type(error).__name__}: {error}")
 
 
-def take_analyses(analyses: Analyses, home: Path, run: str) -> None:
-    """Takes analyses of a complete run.
+def take_analyses(analyses: Analyses, home: Path, run: str) -> dict[str, str]:
+    """Takes analyses of a complete run, whose score counts whether or not they succeed.
 
-    The analysis `samples` is only for display. If it fails, the run does not fail, and `lab analyse` shows why.
+    Returns:
+        analysis -> the reason why it could not be taken. The analysis `samples` is only for display: if it fails, it is
+        not among them, and `lab analyse` shows why.
     """
+    failures = {}
     for name, checkpoint in analyses:
-        with suppress(Exception) if name == SAMPLES else nullcontext():
-            measures_of(home, run, checkpoint, name)
+        if reason := failure_of_analysis(home, run, checkpoint, name):
+            failures[name] = reason
+    failures.pop(SAMPLES, None)
+    return failures
+
+
+def failure_of_analysis(home: Path, run: str, checkpoint: str, name: str) -> str:
+    """Takes an analysis of a complete run if it is not stored; returns why it could not be taken, or an empty text."""
+    try:
+        measures_of(home, run, checkpoint, name)
+    except (UserError, WorkFailed) as error:
+        return str(error)
+    except BREAKAGE as error:
+        return str(failure_of(ANALYSES.subject(name), error))
+    return ""

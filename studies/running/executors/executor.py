@@ -3,6 +3,7 @@
     here.py       this process, one run after the other
     local.py      worker processes on this machine
     ray.py        workers on an existing Ray cluster
+    checked.py    an executor as a coordinator uses it, with everything that it yields checked
     workers.py    what the last two share: handing out runs, deaths of workers, time limits
     attempt.py    one run, in the process that trains it
 
@@ -10,8 +11,8 @@ A run gives the same bytes on every executor. This module imports no torch, so t
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
@@ -28,10 +29,15 @@ Analyses = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run, or the reason why there is none."""
+    """The result of a run, or the reason why there is none.
+
+    Attributes:
+        analysis_failures: analysis of a complete run that could not be taken -> the reason.
+    """
 
     result: Tree | None
     failure: str | None = None
+    analysis_failures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,9 @@ class NoSettings(Settings):
 class Executor(ABC, Generic[Key]):
     """Trains runs that are submitted under a key, and yields each key with the outcome of its run.
 
-    Runs start in the order of submission. An executor is a context manager that ends its workers on exit.
+    Runs start in the order of submission. An executor is a context manager that ends its workers on exit. A coordinator
+    checks it (checked.py): one that raises, or breaks its interface, ends the command with a sentence, and the runs
+    that ended are kept.
 
     Attributes:
         settings: the class of the executor's settings; on the command line, each field is an option of the same name
@@ -105,7 +113,8 @@ class Executor(ABC, Generic[Key]):
     def outcomes(self) -> Iterator[tuple[Key, Outcome]]:
         """Waits until a run has ended, then yields every run that ended since the last call.
 
-        Yields nothing if no run is pending.
+        A key is the object that was submitted, not a copy of it. Yields nothing if no run is pending, and at least one
+        run if any is.
         """
 
     @abstractmethod

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from generators.foundation.errors import UserError
 from generators.foundation.kinds import Registry
+from generators.foundation.outside import PartFailed, guarded, quoted
 from generators.foundation.settings import Tree, suggestion, validate
 from studies.ledger.folder import StudyFolder
 from studies.running.executors.executor import Executor, ExecutorContext
@@ -56,6 +57,7 @@ class ExecutorChoice:
 
         Raises:
             UserError: there is no such executor, it does not have one of the settings, or it cannot be reached.
+            PartFailed: the executor is another package's and cannot be created.
         """
         executor: type[Executor[Any]] = EXECUTORS.find(self.name, "")
         settings = {key: value for key, value in self.settings.items() if value is not None}
@@ -64,7 +66,14 @@ class ExecutorChoice:
                 raise UserError(f"{option(key)}: --executor {self.name} has no such setting; {owners(key, executor)}")
         folder = StudyFolder(self.home, study.name, study.scale).path
         context = ExecutorContext(self.home, folder, usual_workers(study))
-        return executor.create(validate(executor.settings, settings, f"--executor {self.name}"), context)
+        subject = EXECUTORS.subject(self.name)
+        with guarded(subject):
+            created = executor.create(validate(executor.settings, settings, f"--executor {self.name}"), context)
+        if not isinstance(created, Executor):
+            raise PartFailed(f"{subject} creates {quoted(created)}, which is no Executor")
+        if not isinstance(created.count, int) or created.count < 1:
+            raise PartFailed(f"{subject} has count = {quoted(created.count)}, which is no number of runs at a time")
+        return created
 
 
 def usual_workers(study: Runnable) -> int:
