@@ -3,12 +3,13 @@
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib import import_module
 
 import typer
 
 from generators.foundation.errors import UserError, WorkFailed
-from generators.foundation.streams import prepare_streams
+from generators.foundation.streams import answers_alone, prepare_streams
 
 COMMANDS = {
     "study": ("studies.commands.study:study_app", "list studies, show the plan of one, run it, follow its progress"),
@@ -83,11 +84,15 @@ def load_command(name: str, target: str) -> typer.Typer:
 def main() -> None:
     """Runs one command. Exits with 0 if it is done, 1 if the work failed, 2 if the input was wrong.
 
-    An error that came through the code of another package is work that failed.
+    An error that comes from a part of another package is work that failed. With `--json`, standard output has the
+    answer and nothing else, whatever such parts print.
     """
     prepare_streams()
+    if outside := sys.modules.get("generators.foundation.outside"):  # an earlier command of this process imported it
+        outside.PARTS_IN_USE.clear()
     try:
-        build_app()()
+        with answers_alone() if "--json" in sys.argv and "--help" not in sys.argv else nullcontext():
+            build_app()()
     except UserError as error:
         sys.exit(report_error(error, 2))
     except WorkFailed as error:

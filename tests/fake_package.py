@@ -34,3 +34,4 @@ def forget_packages() -> None:
     tables: list[Registry] = [TASKS, OBJECTIVES, ANALYSES, EXHIBITS, CLAIMS, EXECUTORS]
     for table in tables:
         table.__dict__.pop("outside", None)
+        table.__dict__.pop("loaded", None)

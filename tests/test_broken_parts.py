@@ -51,7 +51,10 @@ def test_lists_go_on_and_name_broken_and_clashing_packages(
     after = json.loads(done.stdout)
     assert f"of outside_{kind} cannot be imported (ZeroDivisionError" in after.pop("mine")
     assert after == before
-    assert f"{own}': provided by mtp-lab and by outside_{kind}; the name stays with mtp-lab" in done.stderr
+    assert (
+        f"{own} of outside_{kind} is left out: provided by mtp-lab and by outside_{kind}; the name stays with"
+        in done.stderr
+    )
 
 
 @pytest.mark.parametrize(

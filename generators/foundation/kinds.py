@@ -12,21 +12,23 @@ from contextlib import redirect_stdout
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint
-from inspect import get_annotations, getattr_static
-from typing import Any, ClassVar, get_args, get_origin, get_type_hints
+from inspect import getattr_static
+from typing import Any, get_type_hints
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
+from generators.foundation.defects import attribute_defect, kind_defect
 from generators.foundation.errors import UserError
 from generators.foundation.outside import (
     BREAKAGE,
-    GROUP_PREFIX,
+    PARTS_IN_USE,
+    PREFIX,
     error_text,
     guarded,
+    installed_points,
     note_once,
     package_label,
     package_name,
-    points_of,
 )
 from generators.foundation.settings import Settings, Tree, assign_value, split_assignment, suggestion, validate
 
@@ -51,15 +53,16 @@ class Registry:
         self.noun = noun
         self.rows = rows
         self.base = base
-        self.group = f"{GROUP_PREFIX}{plural}"
+        self.group = f"{PREFIX}{plural}"
         self.key = key or noun
 
     @cached_property
     def outside(self) -> dict[str, list[EntryPoint]]:
         """Name -> the entry points of other packages that provide it. Imports nothing."""
         points: dict[str, list[EntryPoint]] = {}
-        for point in points_of(self.group):
-            points.setdefault(point.name, []).append(point)
+        for point in installed_points():
+            if point.group == self.group:
+                points.setdefault(point.name, []).append(point)
         return dict(sorted(points.items()))
 
     @property
@@ -100,17 +103,35 @@ class Registry:
             for point in points:
                 note_once(f"{self._request(name, source)}: {self._clash(point)}")
             return self._own(name)
+        PARTS_IN_USE.append(self.subject(name))
         try:
             return self.load(points[0])
         except UserError as error:
             raise UserError(f"{self._request(name, source)}: {error}") from error
 
+    @cached_property
+    def loaded(self) -> dict[EntryPoint, type[Any] | UserError]:
+        """Entry points that were loaded -> their class, or why they cannot be used."""
+        return {}
+
     def load(self, point: EntryPoint) -> type[Any]:
-        """Imports the class of an entry point and checks that it can be a row. What the import prints is no answer.
+        """Imports the class of an entry point, once, and checks that it can be a row.
 
         Raises:
             UserError: it cannot be one; the message says why.
         """
+        if point not in self.loaded:
+            try:
+                self.loaded[point] = self._load(point)
+            except UserError as error:
+                self.loaded[point] = error
+        row = self.loaded[point]
+        if isinstance(row, UserError):
+            raise UserError(str(row)) from row
+        return row
+
+    def _load(self, point: EntryPoint) -> type[Any]:
+        """Imports the class of an entry point. What the import prints is no answer."""
         if clash := self._clash(point):
             raise UserError(clash)
         subject = f"entry point {point.value} of {package_name(point)}"
@@ -140,7 +161,7 @@ class Registry:
             try:
                 classes[point.name] = self.load(point)
             except UserError as error:
-                left_out.append(f"{self.noun} {point.name} is left out: {error}")
+                left_out.append(self._omission(point, str(error)))
         return classes, list(dict.fromkeys(left_out))
 
     def summaries(self) -> dict[str, str]:
@@ -151,11 +172,17 @@ class Registry:
         return {name: self._summary(name) for name in self.names}
 
     def _summary(self, name: str) -> str:
-        try:
-            row = self.find(name, "cannot be used")
-        except UserError as error:
-            return str(error)
-        origin = "" if name in self.rows else f" ({package_label(self.package(name))})"
+        points, origin = self.outside.get(name, []), ""
+        if name in self.rows:
+            row = self._own(name)
+            for point in points:
+                note_once(self._omission(point, self._clash(point)))
+        else:
+            try:
+                row = self.load(points[0])
+            except UserError as error:
+                return f"cannot be used: {error}"
+            origin = f" ({package_label(points[0].dist)})"
         summary = getattr(row, "summary", None)
         if not isinstance(summary, str):
             summary = getattr(sys.modules.get(row.__module__), "__doc__", None) or ""
@@ -171,6 +198,10 @@ class Registry:
         """Quotes the request at the start of an error message."""
         request = f"{self.key} {name}" if self.key.startswith("--") else f"{self.key} = {name!r}"
         return f"{source}: {request}" if source else request
+
+    def _omission(self, point: EntryPoint, reason: str) -> str:
+        """Says that a part of another package is left out, and why."""
+        return f"{self.noun} {point.name} of {package_name(point)} is left out: {reason}"
 
     def _clash(self, point: EntryPoint) -> str:
         """Says which packages provide the name of an entry point; empty if it is the only one."""
@@ -199,10 +230,10 @@ class Registry:
         ]
         if abstract:
             return f"does not implement {', '.join(abstract)}"
-        if defect := _attribute_defect(row, self.base):
+        if defect := attribute_defect(row, self.base):
             return defect
         if issubclass(row, BaseModel) and "kind" in row.model_fields:
-            return _kind_defect(row, name)
+            return kind_defect(row, name)
         label = getattr_static(row, "name", None)
         if isinstance(label, str) and label != name:
             return f'should have name = "{name}", as its entry point, not "{label}"'
@@ -231,7 +262,7 @@ class SettingsRegistry(Registry):
         general, settings = self.config_base, get_type_hints(row).get("config")
         if not (isinstance(settings, type) and issubclass(settings, general)) or settings is general:
             return f"should annotate `config` with its own settings, a subclass of {general.__name__}"
-        return _kind_defect(settings, name)
+        return kind_defect(settings, name)
 
     def config_of(self, name: object, source: str) -> type[Settings]:
         """Returns the class of settings of a name; raises as `find` does."""
@@ -268,27 +299,3 @@ class SettingsRegistry(Registry):
                 raise UserError(f"--set {assignment}: the {self.noun} is the argument {name}; change that instead")
             assign_value(tree, key, value)
         return self.config(tree, source)
-
-
-def _kind_defect(settings: type[BaseModel], name: str) -> str | None:
-    settings.model_rebuild()  # a class with a type that nobody defines cannot be validated with
-    if get_args(settings.model_fields["kind"].annotation) == (name,):
-        return None
-    return f'should have kind: Literal["{name}"] in {settings.__name__}, as its entry point is called {name}'
-
-
-def _attribute_defect(row: type[Any], base: type[Any]) -> str | None:
-    """Says which class attribute that the base class declares is missing in a row, or of another type."""
-    for attribute, hint in get_annotations(base).items():
-        origin: Any = get_origin(hint)
-        if origin is not ClassVar:
-            continue
-        if not hasattr(row, attribute):
-            return f"does not set {attribute}"
-        value = getattr(row, attribute)
-        try:
-            TypeAdapter(get_args(hint)[0]).validate_python(value, strict=True)
-        except ValidationError as error:
-            problem = error.errors(include_url=False)[0]["msg"].replace("Input should be", "should be")
-            return f"has {attribute} = {value!r}, which {problem}"
-    return None

@@ -5,13 +5,16 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from difflib import get_close_matches
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from pathlib import Path
 from types import FrameType
 
 from generators.foundation.errors import UserError, WorkFailed
 
-GROUP_PREFIX = "mtp_lab."
+PREFIX = "mtp_lab."
+GROUPS = tuple(f"{PREFIX}{parts}" for parts in ("tasks", "objectives", "analyses", "exhibits", "claims", "executors"))
+"""The groups of entry points that extend the lab."""
 ROOMS = ("generators", "lab", "studies", "reports")
 """The packages of the lab itself."""
 COMMAND_LINE = ("typer", "click", "__main__")
@@ -23,6 +26,8 @@ BREAKAGE = (Exception, SystemExit)
 """Whatever broken code raises. Ctrl-C is not among it."""
 
 
+PARTS_IN_USE: list[str] = []
+"""The parts of other packages that the current command has asked for by name."""
 _noted: set[str] = set()
 
 
@@ -97,26 +102,34 @@ def _package_of(frame: FrameType) -> str:
 
 def outside_packages() -> dict[str, str]:
     """Returns top-level module -> name and version, for every package that brings parts."""
-    points = (point for group in groups_of_the_lab() for point in points_of(group))
-    modules = {point.value.partition(":")[0].partition(".")[0].strip(): package_label(point.dist) for point in points}
+    modules = {
+        point.value.partition(":")[0].partition(".")[0].strip(): package_label(point.dist)
+        for point in installed_points()
+    }
     return {module: package for module, package in modules.items() if module not in ROOMS}
 
 
-def points_of(group: str) -> list[EntryPoint]:
-    """Returns the entry points of a group. A package whose list of entry points is malformed loses its own."""
+def installed_points() -> list[EntryPoint]:
+    """Returns the entry points that extend the lab, or mean to.
+
+    A package whose list of entry points is malformed loses its own and no others. A group that the lab does not have is
+    named on standard error, because nothing would ever use its parts.
+    """
     try:
-        return list(entry_points(group=group))
+        installed = entry_points()
+        points = [
+            point for group in installed.groups if group.startswith(PREFIX) for point in installed.select(group=group)
+        ]
     except Exception:  # one malformed line of one package spoils the list of all
-        return [point for point in _points_one_by_one() if point.group == group]
-
-
-def groups_of_the_lab() -> list[str]:
-    """Returns the groups of entry points that extend the lab, or mean to."""
-    try:
-        groups = set(entry_points().groups)
-    except Exception:
-        groups = {point.group for point in _points_one_by_one()}
-    return sorted(group for group in groups if group.startswith(GROUP_PREFIX))
+        points = [point for point in _points_one_by_one() if point.group.startswith(PREFIX)]
+    for point in points:
+        if point.group not in GROUPS:
+            near = get_close_matches(point.group, GROUPS, n=1, cutoff=0.0)[0]
+            note_once(
+                f"package {package_label(point.dist)}: its entry point {point.name} has no effect: there is no group "
+                f"{point.group}; the nearest is {near}"
+            )
+    return points
 
 
 def _points_one_by_one() -> Iterator[EntryPoint]:
@@ -137,6 +150,11 @@ def distribution_name(package: Distribution | None) -> str:
     return _metadata(package, "Name") or UNNAMED
 
 
+def distribution_version(package: Distribution | None) -> str:
+    """Returns the version of an installed package; empty if its metadata has none."""
+    return _metadata(package, "Version")
+
+
 def package_name(point: EntryPoint) -> str:
     """Returns the name of the package that declares an entry point."""
     return distribution_name(point.dist)
@@ -144,7 +162,7 @@ def package_name(point: EntryPoint) -> str:
 
 def package_label(package: Distribution | None) -> str:
     """Returns the name and the version of an installed package."""
-    return " ".join(part for part in (distribution_name(package), _metadata(package, "Version")) if part)
+    return " ".join(part for part in (distribution_name(package), distribution_version(package)) if part)
 
 
 def _metadata(package: Distribution | None, key: str) -> str:
@@ -156,9 +174,18 @@ def _metadata(package: Distribution | None, key: str) -> str:
 
 
 def blame(error: BaseException) -> PartFailed | None:
-    """Returns the failure of the package whose code raised an error or passed it on; None if no such package did."""
+    """Returns the failure of another package that an error shows; None if the error is the lab's own.
+
+    An error that came through the code of a package is its failure. One that did not, in a command that uses parts of
+    other packages, may come from what they returned, so it names them.
+    """
     names = [_package_of(frame) for frame, _ in traceback.walk_tb(error.__traceback__)]
     foreign = [name for name in reversed(names) if name not in (*ROOMS, *COMMAND_LINE)]
     packages = outside_packages() if foreign else {}
     package = next((packages[name] for name in foreign if name in packages), None)
-    return None if package is None else failure_of(f"a part of {package}", error)
+    if package is not None:
+        return failure_of(f"a part of {package}", error)
+    if not PARTS_IN_USE or not isinstance(error, Exception):
+        return None
+    parts = " and ".join(dict.fromkeys(PARTS_IN_USE))
+    return PartFailed(f"{error_text(error)} ({error_place(error)}), in a command that uses {parts}")

@@ -2,6 +2,9 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
 STREAMS = {"stdin": (0, "r"), "stdout": (1, "w"), "stderr": (2, "w")}
 """Name -> file descriptor and mode."""
@@ -33,3 +36,22 @@ def open_null_device(number: int, mode: str) -> object:
             os.dup2(null, number)
             os.close(null)
     return open(os.devnull, mode, encoding="utf-8")
+
+
+_answers: list[TextIO] = []
+
+
+@contextmanager
+def answers_alone() -> Iterator[None]:
+    """Keeps standard output for the answer of a command; whatever else is printed goes to standard error."""
+    _answers.append(sys.stdout)
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = _answers.pop()
+
+
+def answer_stream() -> TextIO:
+    """Returns the stream for the answer of a command."""
+    return _answers[-1] if _answers else sys.stdout

@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint
 
 from generators.foundation.errors import UserError
 from generators.foundation.kinds import Registry
-from generators.foundation.outside import groups_of_the_lab, package_label, points_of
+from generators.foundation.outside import installed_points, package_label
 from generators.foundation.settings import suggestion
 from lab.doctor.outcome import MachineCheck
 
@@ -22,8 +22,7 @@ TABLES = {
 
 def check_parts() -> list[MachineCheck]:
     """Imports every part of another package and returns its package and version, or why it cannot be used."""
-    points = [point for group in groups_of_the_lab() for point in points_of(group)]
-    return [check_part(point) for point in sorted(points, key=lambda point: (point.group, point.name))]
+    return [check_part(point) for point in sorted(installed_points(), key=lambda point: (point.group, point.name))]
 
 
 def check_part(point: EntryPoint) -> MachineCheck:

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from generators.foundation.code_version import CodeVersion, changed_parts
 from generators.foundation.errors import UserError, WorkFailed
+from generators.foundation.outside import distribution_name, distribution_version
 from generators.foundation.settings import Tree
 from generators.table import TASKS
 from lab.code.coverage import code_of_kinds
@@ -130,7 +131,7 @@ class RunFolder:
         code = self.code() if resumes else code_of(spec)
         packages = {name: version(name) for name in ("torch", "numpy")}
         origins = (TASKS.package(spec.task.kind), OBJECTIVES.package(spec.objective.kind))
-        packages |= {package.name: package.version for package in origins if package}
+        packages |= {distribution_name(package): distribution_version(package) for package in origins if package}
         machine = {"python": platform.python_version(), "system": platform.platform(), "processor": platform.machine()}
         environment: Tree = {"format": FORMAT, **packages, **machine, "threads": torch.get_num_threads()}
         environment |= {} if code is None else {CODE: dict(code)}

@@ -1,7 +1,6 @@
 """Implements `lab dashboard`."""
 
 import signal
-import sys
 import threading
 import time
 from typing import Annotated
@@ -10,6 +9,7 @@ import typer
 
 from generators.foundation.errors import UserError
 from generators.foundation.options import Json, answer, note
+from generators.foundation.streams import answer_stream
 from lab.commands.options import DEFAULT_HOME, Home
 from reports.dashboards.board import Board
 from reports.dashboards.server import dashboard, listen, serve
@@ -54,7 +54,7 @@ def dashboard_command(
         rows = [f"{study}: {count} trials" for study, count in trials.items()]
         value = {"url": url, "studies": trials, "left_out": sorted(board.reported_errors)}
         answer(value, as_json, "\n".join([*rows, url]))
-        sys.stdout.flush()
+        answer_stream().flush()
         note(f"read in {time.monotonic() - started:z.1f} s; Ctrl-C ends it")
         serve(server, board)
     except KeyboardInterrupt:  # while it was still reading

@@ -6,6 +6,7 @@ An exhibit of this lab that raises is a bug and raises here too.
 import re
 from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,6 +127,8 @@ def draw_outside(
 ) -> list[DrawnExhibit]:
     """Draws the exhibits of a class of another package. One that cannot be drawn does not hinder the others.
 
+    They get a copy of the data, so that what they change in it appears nowhere else.
+
     Args:
         name: the name of the class in the registry.
         exhibit: the class.
@@ -137,7 +140,7 @@ def draw_outside(
     drawn: list[DrawnExhibit] = []
     try:
         with guarded(subject):
-            instances = list(exhibit.instances(source) or ())
+            instances = list(exhibit.instances(deepcopy(source)) or ())
         if others := [instance for instance in instances if not isinstance(instance, Exhibit)]:
             problem = f"instances() gives {quoted(others[0])}, which is no exhibit"
             raise PartFailed(f"{subject} failed with TypeError: {problem}")

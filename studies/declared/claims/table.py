@@ -1,33 +1,21 @@
-"""The kinds of claim, and the type of a claim in a study file: a union of them all, told apart by `kind`."""
+"""The kinds of claim, and the type of a claim in a study file, whose `kind` names its class.
+
+Kinds of other packages are imported when a study uses them, not before: their modules may import anything of the lab.
+"""
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError, WrapValidator
+from pydantic import PlainValidator, SerializeAsAny, ValidationError
 
 from generators.foundation.errors import UserError
 from generators.foundation.kinds import Registry
 from generators.foundation.outside import BREAKAGE, failure_of
 from generators.foundation.settings import suggestion
 from studies.declared.claims.claim import Claim
-from studies.declared.claims.difference import Difference
 
 ROOM = "studies.declared.claims"
-
-
-class ClaimRegistry(Registry):
-    """The registry of kinds of claim. One that cannot stand in a union with others would take down every study."""
-
-    def defect(self, row: object, name: str) -> str | None:
-        if defect := super().defect(row, name):
-            return defect
-        union: Any = Annotated[Union[Difference, row], Field(discriminator="kind")]  # noqa: UP007
-        TypeAdapter(union)
-        return None
-
-
-CLAIMS = ClaimRegistry(
+CLAIMS = Registry(
     "kind of claim",
     {
         "difference": f"{ROOM}.difference:Difference",
@@ -41,7 +29,6 @@ CLAIMS = ClaimRegistry(
     key="kind",
 )
 VALUE_LETTERS = 60
-CLASSES: dict[str, type[Claim]] = CLAIMS.classes()
 
 
 def shortened(text: str) -> str:
@@ -49,52 +36,52 @@ def shortened(text: str) -> str:
     return text if len(text) <= VALUE_LETTERS else text[: VALUE_LETTERS - 3] + "..."
 
 
-def one_sentence(data: Any, validate_union: Callable[[Any], Claim]) -> Claim:
-    """Validates a claim; a one-sentence error names its kind and the keys of that kind.
+def claim_from(data: Any) -> Claim:
+    """Returns the claim that a table of a study file, or a stored one, declares.
 
     Stored studies of earlier versions hold every key of every kind, None if the claim has no such key.
 
     Raises:
-        ValueError: the sentence, which `generators.foundation.settings.validate` completes with file and key.
+        ValueError: the table is wrong. The message is a sentence with the kind and its keys, which
+            `generators.foundation.settings.validate` completes with file and key.
     """
     if not isinstance(data, dict):
         raise ValueError("should be a table")
     data = {key: value for key, value in data.items() if value is not None}
     if "kind" not in data:
         raise ValueError(f"kind is missing; should be one of {', '.join(CLAIMS.names)}")
-    kind = data["kind"]
-    if not isinstance(kind, str) or kind not in CLASSES:
-        try:
-            CLAIMS.find(kind, "")
-        except UserError as error:
-            raise ValueError(str(error)) from None
     try:
-        return validate_union(data)
+        kind: type[Claim] = CLAIMS.find(data["kind"], "")
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    try:
+        return kind.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        errors = error.errors(include_url=False)
+        raise ValueError(sentence(data["kind"], kind, error)) from None
+    except RecursionError:
+        raise
     except BREAKAGE as error:
-        if kind in CLAIMS.rows:
+        if data["kind"] in CLAIMS.rows:
             raise
-        raise ValueError(str(failure_of(CLAIMS.subject(kind), error))) from error
+        raise ValueError(str(failure_of(CLAIMS.subject(data["kind"]), error))) from error
+
+
+def sentence(name: str, kind: type[Claim], error: ValidationError) -> str:
+    """Returns what is wrong with the keys of a claim, in one sentence."""
     # A misspelt key says more than the key that it leaves missing.
-    first = min(errors, key=lambda detail: detail["type"] == "missing")
-    key = ".".join(map(str, first["loc"][1:]))
-    fields = CLASSES[kind].model_fields
-    article = "an" if kind[0] in "aeiou" else "a"
+    first = min(error.errors(include_url=False), key=lambda detail: detail["type"] == "missing")
+    key = ".".join(map(str, first["loc"]))
+    fields, article = kind.model_fields, "an" if name[0] in "aeiou" else "a"
     if first["type"] == "missing":
-        own = [*(name for name in fields if name not in Claim.model_fields), "margin"]
-        raise ValueError(f"{key} is missing: {article} {kind} needs it; its own keys are {', '.join(own)}")
+        own = [*(field for field in fields if field not in Claim.model_fields), "margin"]
+        return f"{key} is missing: {article} {name} needs it; its own keys are {', '.join(own)}"
     value = shortened(json.dumps(first["input"], default=str, ensure_ascii=False))
     if first["type"] == "extra_forbidden":
-        raise ValueError(f"{key} = {value}: {article} {kind} has no such key; {suggestion(key, list(fields))}")
-    raise ValueError(f"{key} = {value}: {first['msg'].removeprefix('Value error, ')}")
+        return f"{key} = {value}: {article} {name} has no such key; {suggestion(key, list(fields))}"
+    return f"{key} = {value}: {first['msg'].removeprefix('Value error, ')}"
 
 
 if TYPE_CHECKING:
     AnyClaim = Claim
 else:
-    AnyClaim = Annotated[
-        Union[tuple(CLASSES.values())],  # noqa: UP007
-        Field(discriminator="kind"),
-        WrapValidator(one_sentence),
-    ]
+    AnyClaim = Annotated[SerializeAsAny[Claim], PlainValidator(claim_from)]

@@ -7,6 +7,7 @@ standard library would become unusable.
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ class LocalWorkers(WorkerExecutor[Key, LocalWorker]):
 
 def serve(pipe: Connection, home: Path) -> None:
     """Trains run after run in a worker process until the coordinator exits, for whatever reason."""
+    sys.stdout = sys.stderr  # standard output is for the answer of the command, whatever tasks and objectives print
     threading.Thread(target=end_with_coordinator, daemon=True).start()
     import lab.run.training  # noqa: F401  # before it is ready, so that the import counts against no run's limit
 

@@ -190,7 +190,7 @@ def test_a_name_of_this_lab_stays_with_this_lab_and_the_other_package_is_named(
     classes, left_out = registry.usable()
     assert list(classes) == list(TASKS.rows)
     assert [sentence.partition(";")[0] for sentence in left_out] == [
-        "task star is left out: provided by mtp-lab and by outside_thief"
+        "task star of outside_thief is left out: provided by mtp-lab and by outside_thief"
     ]
     assert registry.summaries() == TASKS.summaries()
 
@@ -228,9 +228,9 @@ def test_a_defective_entry_point_is_refused_in_one_sentence_and_harms_no_other_n
     assert registry.find("text", "here").__name__ == "Text"
     classes, left_out = registry.usable()
     assert list(classes) == list(TASKS.rows)
-    assert [sentence.startswith("task mine is left out: ") and f"of {name}" in sentence for sentence in left_out] == [
-        True
-    ]
+    assert [
+        sentence.startswith(f"task mine of {name} is left out: ") and f"of {name}" in sentence for sentence in left_out
+    ] == [True]
 
 
 DEFECTIVE_ANALYSES = {

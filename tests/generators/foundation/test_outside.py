@@ -1,5 +1,6 @@
 """The code of other packages: damaged installations, prints while importing, and errors that name their package."""
 
+import re
 import sys
 from abc import ABC
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import pytest
 
 from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.kinds import Registry
-from generators.foundation.outside import PartFailed, blame, guarded, points_of
+from generators.foundation.outside import PARTS_IN_USE, PartFailed, blame, guarded, installed_points
 from generators.foundation.settings import Settings
 from tests.fake_package import write_package
 
@@ -73,7 +74,7 @@ def test_a_malformed_list_of_entry_points_loses_the_parts_of_its_own_package_alo
     code = f"{MODULE}    page = 'study'\n"
     add(tmp_path, monkeypatch, "outside_tidy", "[mtp_lab.exhibits]\nmine = outside_tidy:Mine", code)
     add(tmp_path, monkeypatch, "outside_untidy", "[mtp_lab.exhibits]\nmine", code)
-    assert [point.value for point in points_of("mtp_lab.exhibits")] == ["outside_tidy:Mine"]
+    assert [point.value for point in installed_points()] == ["outside_tidy:Mine"]
     assert shown().find("mine", "").page == "study"
     assert "package outside_untidy brings no parts: its list of entry points is malformed" in capsys.readouterr().err
 
@@ -86,7 +87,7 @@ def test_a_package_without_metadata_is_named_as_one_without_a_name(
     classes, left_out = shown().usable()
     assert classes == {}
     assert left_out == [
-        "exhibit mine is left out: entry point outside_bare:Mine of a package without a name cannot be imported (OSError)"
+        "exhibit mine of a package without a name is left out: entry point outside_bare:Mine of a package without a name cannot be imported (OSError)"
     ]
     assert shown().subject("mine") == "exhibit mine of a package without a name"
 
@@ -135,4 +136,50 @@ def test_an_error_is_blamed_on_the_package_whose_code_it_came_through(
     assert str(blame(raised.value)) == "a part of outside_guilty 1.2 failed with OSError (outside_guilty.py, line 1)"
     with pytest.raises(OSError) as raised:  # noqa: PT011
         fail()
+    monkeypatch.setattr("generators.foundation.outside.PARTS_IN_USE", [])
     assert blame(raised.value) is None
+
+
+def test_an_error_in_the_lab_names_the_parts_that_the_command_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PARTS_IN_USE.clear()
+    code = f"{MODULE}    page = 'study'\n"
+    add(
+        tmp_path,
+        monkeypatch,
+        "outside_asked",
+        "[mtp_lab.exhibits]\nmine = outside_asked:Mine\nyours = outside_asked:Mine",
+        code,
+    )
+    registry = shown()
+    registry.find("mine", "")
+    registry.usable()
+    with pytest.raises(ZeroDivisionError) as raised:
+        1 / 0  # noqa: B018
+    assert re.fullmatch(
+        r"ZeroDivisionError: division by zero \(test_outside.py, line \d+\), in a command that uses exhibit mine of "
+        "outside_asked 1.2",
+        str(blame(raised.value)),
+    )
+    PARTS_IN_USE.clear()
+
+
+def test_a_group_that_the_lab_does_not_have_is_named_with_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(tmp_path, monkeypatch, "outside_group_name", "[mtp_lab.exhibit]\nmine = outside_group_name:Mine", "")
+    assert shown().names == []
+    assert capsys.readouterr().err == (
+        "package outside_group_name 1.2: its entry point mine has no effect: there is no group mtp_lab.exhibit; the "
+        "nearest is mtp_lab.exhibits\n"
+    )
+
+
+def test_a_module_that_cannot_be_imported_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log"
+    code = f"open({str(log)!r}, 'a').write('x')\nraise OSError"
+    add(tmp_path, monkeypatch, "outside_slow", "[mtp_lab.exhibits]\nmine = outside_slow:Mine", code)
+    registry = shown()
+    assert registry.usable() == registry.usable()
+    assert log.read_text() == "x"

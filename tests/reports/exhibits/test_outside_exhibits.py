@@ -87,9 +87,9 @@ def test_one_instance_that_breaks_does_not_hinder_the_others(install: Install, j
 @pytest.mark.parametrize(
     ("points", "attribute", "code", "reason"),
     [
-        ("score", "", "raise OSError", "exhibit score is left out: provided by mtp-lab and by {name}; the name stays"),
-        ("mine", "", "raise OSError", "exhibit mine is left out: entry point {name}:Mine of {name} cannot be imported (OSError)"),
-        ("mine", "page = 'front'", "", "exhibit mine is left out: entry point {name}:Mine of {name} has page = 'front', which should be 'study', 'index', 'comparison' or 'analysis'"),
+        ("score", "", "raise OSError", "exhibit score of {name} is left out: provided by mtp-lab and by {name}; the name stays"),
+        ("mine", "", "raise OSError", "exhibit mine of {name} is left out: entry point {name}:Mine of {name} cannot be imported (OSError)"),
+        ("mine", "page = 'front'", "", "exhibit mine of {name} is left out: entry point {name}:Mine of {name} has page = 'front', which should be 'study', 'index', 'comparison' or 'analysis'"),
         ("mine", "page = 'analysis'", "", "has section = 'mine', which is no analysis; the nearest is items (there are: choice-points, "),
     ],
 )  # fmt: skip
@@ -157,3 +157,16 @@ def test_an_exhibit_of_the_lab_that_breaks_is_a_bug_and_raises(
     monkeypatch.setattr("reports.exhibits.study.score.Score.table", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         drawn_on("study", judged, ExhibitProblems(), section="scores")
+
+
+def test_what_an_exhibit_changes_in_its_data_appears_nowhere_else(
+    install: Install, judged: JudgedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EXHIBITS, "rows", {})
+    changes = "runs = self.results.runs\n        runs.drop(runs.index, inplace=True)\n        self.judgements.clear()"
+    method = f"def introduction(self):\n        {changes}\n        return f'{{len(self.results.runs)}} left'"
+    install("outside_change", "[mtp_lab.exhibits]\nmine = outside_change:Mine", module(method))
+    text = PageReader(render_study(judged)).text
+    assert "0 left" in text
+    assert "28 of 28 runs ended" in text
+    assert len(judged.judgements) == 2

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from generators.foundation.errors import UserError
+from generators.foundation.settings import validate
 from studies.declared.checks.claims import usable_claims
 from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
 from studies.declared.claims.difference import Difference
-from studies.declared.claims.table import CLAIMS, one_sentence
+from studies.declared.claims.table import CLAIMS, claim_from
 from studies.declared.loading import load
 from studies.declared.study import Study
+from studies.declared.study_file import StudyDeclaration
 from studies.judging.judge import judge
 from studies.judging.judgement import Judgement, sentence
 from studies.ledger.folder import StudyFolder
@@ -164,20 +166,19 @@ def test_a_claim_that_cannot_be_stored_is_refused_before_any_run(small: Study, m
 
 
 @pytest.mark.usefixtures("foreign")
-def test_a_validator_that_breaks_is_named_with_its_package() -> None:
+def test_a_validator_that_breaks_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Difference, "model_validate_json", absent)
     with pytest.raises(ValueError, match=r"^kind of claim difference of mtp-lab failed with KeyError: 'absent' \("):
-        one_sentence({"kind": "difference"}, absent)
+        claim_from({"kind": "difference"})
 
 
 KINDS = {
-    'kind: Literal["mine"] = Field(alias="type")': "cannot be imported (PydanticUserError: Aliases for discriminator 'kind' must be the same",
     'kind: Literal["mine"]\n    levels: "Absent"': "cannot be imported (PydanticUndefinedAnnotation: ",
     'effect_name = 3\n    kind: Literal["mine"]': "has effect_name = 3, which should be a valid string",
     'kind: Literal["mine", "yours"]': 'should have kind: Literal["mine"] in Mine',
 }
 MODULE = """
 from typing import Literal
-from pydantic import Field
 from studies import Claim
 
 class Mine(Claim):
@@ -187,12 +188,12 @@ class Mine(Claim):
 
 
 @pytest.mark.parametrize("body", KINDS)
-def test_a_kind_that_would_break_the_union_of_all_kinds_is_left_out(body: str, install: Install) -> None:
-    name = f"outside_union_{list(KINDS).index(body)}"
+def test_a_kind_whose_class_is_no_kind_of_claim_is_left_out(body: str, install: Install) -> None:
+    name = f"outside_kind_{list(KINDS).index(body)}"
     install(name, f"[mtp_lab.claims]\nmine = {name}:Mine", MODULE.format(body=body))
     classes, left_out = CLAIMS.usable()
     assert list(classes) == list(CLAIMS.rows)
-    assert f"kind of claim mine is left out: entry point {name}:Mine of {name} {KINDS[body]}" in left_out[0]
+    assert f"kind of claim mine of {name} is left out: entry point {name}:Mine of {name} {KINDS[body]}" in left_out[0]
 
 
 @pytest.mark.usefixtures("foreign")
@@ -222,3 +223,39 @@ def test_the_command_judges_the_other_claims_stores_every_verdict_and_exits_with
     assert "NOT TESTED: Two are better than one." in claims.stdout
     assert "no different from one. (difference " in claims.stdout
     assert claims.stderr.splitlines()[-1] == "lab: not tested, because its kind failed: small.helps"
+
+
+EVERYTHING = """
+from typing import Literal
+import reports
+from studies import Claim, Comparison, InProcess, WeightedMeans, attempt, judge
+
+class Mine(Claim):
+    kind: Literal["mine"]
+    levels: list[int]
+    def compared(self, study):
+        labels = [self.label(study, {self.factor: level}) for level in self.levels]
+        return Comparison.of_cells(labels, WeightedMeans((0.5, 0.5)), (labels[0], labels[-1]))
+
+class Drawn(reports.StudyExhibit):
+    section = "cost"
+    def table(self): ...
+
+class Running(InProcess): ...
+"""
+
+
+def test_one_module_may_bring_parts_of_several_kinds_and_import_anything(
+    install: Install, tmp_path: Path, small: Study
+) -> None:
+    points = "[mtp_lab.claims]\nmine = outside_all:Mine\n[mtp_lab.exhibits]\ndrawn = outside_all:Drawn\n[mtp_lab.executors]\nrunning = outside_all:Running"
+    install("outside_all", points, EVERYTHING)
+    change = (
+        'kind = "difference"\nfactor = "objective.n"\ntreatment = 2\ncontrol = 1',
+        'kind = "mine"\nfactor = "objective.n"\nlevels = [2, 1]',
+    )
+    study = load(str(write_small_study(tmp_path, change, name="mine")), "cpu", [])
+    stored = study.declaration.model_dump(mode="json")
+    assert stored["claims"][0]["levels"] == [2, 1]
+    assert validate(StudyDeclaration, stored, "the stored study") == study.declaration
+    assert [judgement.failure for judgement in judge(study, scores(study))] == ["", ""]

@@ -13,7 +13,8 @@ MODULE = '''
 
 from typing import Literal
 
-from studies import Claim, Comparison, Grid, WeightedMeans
+import reports
+from studies import Claim, Comparison, Grid, InProcess, WeightedMeans
 
 
 class Average(Claim):
@@ -25,8 +26,13 @@ class Average(Claim):
     def compared(self, study: Grid) -> Comparison:
         labels = [self.label(study, {self.factor: level}) for level in self.levels]
         return Comparison.of_cells(labels, WeightedMeans((0.5, 0.5)), (labels[0], labels[-1]))
+
+
+class Running(InProcess): ...
 '''
 ENTRY_POINTS = """
+[mtp_lab.executors]
+average = average_claim:Running
 [mtp_lab.claims]
 average = average_claim:Average
 broken = no_such_module:Broken
@@ -37,6 +43,8 @@ CLAIM = (
 )
 SHOW_CLAIM = """
 import sys
+from studies.running.executors.table import EXECUTORS
+EXECUTORS.find("average", "")  # imports the module of the claim before the table of claims
 from studies import load
 claim = load(sys.argv[1], "smoke", []).declaration.claims[0]
 print(type(claim).__name__, claim.effect_name, claim.model_dump(mode="json")["levels"])
