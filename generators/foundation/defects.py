@@ -7,7 +7,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 
 def kind_defect(settings: type[BaseModel], name: str) -> str | None:
-    """Says why settings are not those of a kind, the name of an entry point; None if they are."""
+    """Returns why settings do not have the name of their entry point as their kind; None if they do."""
     settings.model_rebuild()  # a class with a type that nobody defines cannot be validated with
     if get_args(settings.model_fields["kind"].annotation) == (name,):
         return None
@@ -15,7 +15,7 @@ def kind_defect(settings: type[BaseModel], name: str) -> str | None:
 
 
 def attribute_defect(row: type[Any], base: type[Any]) -> str | None:
-    """Says which class attribute that the base class declares is missing in a row, or of another type."""
+    """Returns which class attribute of the base class is missing in a row, or has another type; None if none is."""
     for attribute, hint in get_annotations(base).items():
         origin: Any = get_origin(hint)
         if origin is not ClassVar:

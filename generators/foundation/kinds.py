@@ -21,14 +21,14 @@ from generators.foundation.defects import attribute_defect, kind_defect
 from generators.foundation.errors import UserError
 from generators.foundation.outside import (
     BREAKAGE,
+    GROUP_PREFIX,
     PARTS_IN_USE,
-    PREFIX,
     error_text,
     guarded,
-    installed_points,
     note_once,
     package_label,
     package_name,
+    points_of,
 )
 from generators.foundation.settings import Settings, Tree, assign_value, split_assignment, suggestion, validate
 
@@ -53,16 +53,15 @@ class Registry:
         self.noun = noun
         self.rows = rows
         self.base = base
-        self.group = f"{PREFIX}{plural}"
+        self.group = f"{GROUP_PREFIX}{plural}"
         self.key = key or noun
 
     @cached_property
     def outside(self) -> dict[str, list[EntryPoint]]:
         """Name -> the entry points of other packages that provide it. Imports nothing."""
         points: dict[str, list[EntryPoint]] = {}
-        for point in installed_points():
-            if point.group == self.group:
-                points.setdefault(point.name, []).append(point)
+        for point in points_of(self.group):
+            points.setdefault(point.name, []).append(point)
         return dict(sorted(points.items()))
 
     @property
@@ -131,7 +130,7 @@ class Registry:
         return row
 
     def _load(self, point: EntryPoint) -> type[Any]:
-        """Imports the class of an entry point. What the import prints is no answer."""
+        """Imports the class of an entry point. Whatever the import prints goes to standard error."""
         if clash := self._clash(point):
             raise UserError(clash)
         subject = f"entry point {point.value} of {package_name(point)}"

@@ -12,20 +12,19 @@ from types import FrameType
 
 from generators.foundation.errors import UserError, WorkFailed
 
-PREFIX = "mtp_lab."
-GROUPS = tuple(f"{PREFIX}{parts}" for parts in ("tasks", "objectives", "analyses", "exhibits", "claims", "executors"))
+GROUP_PREFIX = "mtp_lab."
+PARTS = ("tasks", "objectives", "analyses", "exhibits", "claims", "executors")
+GROUPS = tuple(f"{GROUP_PREFIX}{parts}" for parts in PARTS)
 """The groups of entry points that extend the lab."""
 ROOMS = ("generators", "lab", "studies", "reports")
 """The packages of the lab itself."""
 COMMAND_LINE = ("typer", "click", "__main__")
 """The packages through which every command passes."""
 LETTERS = 60
-"""Letters of a value that a message quotes."""
+"""The most letters of a value that a message quotes."""
 UNNAMED = "a package without a name"
 BREAKAGE = (Exception, SystemExit)
 """Whatever broken code raises. Ctrl-C is not among it."""
-
-
 PARTS_IN_USE: list[str] = []
 """The parts of other packages that the current command has asked for by name."""
 _noted: set[str] = set()
@@ -118,10 +117,13 @@ def installed_points() -> list[EntryPoint]:
     try:
         installed = entry_points()
         points = [
-            point for group in installed.groups if group.startswith(PREFIX) for point in installed.select(group=group)
+            point
+            for group in installed.groups
+            if group.startswith(GROUP_PREFIX)
+            for point in installed.select(group=group)
         ]
     except Exception:  # one malformed line of one package spoils the list of all
-        points = [point for point in _points_one_by_one() if point.group.startswith(PREFIX)]
+        points = [point for point in _points_one_by_one() if point.group.startswith(GROUP_PREFIX)]
     for point in points:
         if point.group not in GROUPS:
             near = get_close_matches(point.group, GROUPS, n=1, cutoff=0.0)[0]
@@ -130,6 +132,11 @@ def installed_points() -> list[EntryPoint]:
                 f"{point.group}; the nearest is {near}"
             )
     return points
+
+
+def points_of(group: str) -> list[EntryPoint]:
+    """Returns the entry points of a group."""
+    return [point for point in installed_points() if point.group == group]
 
 
 def _points_one_by_one() -> Iterator[EntryPoint]:

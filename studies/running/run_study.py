@@ -17,7 +17,7 @@ from studies.running.shard import WHOLE, Shard
 from studies.running.sweep import Sweep
 
 LINES_MAXIMUM = 5
-"""Failures of a kind that a sentence lists."""
+"""The most failures of one kind that a sentence lists."""
 PLURALS = {"run": "runs", "analysis of a run": "analyses of runs", "claim": "claims"}
 
 

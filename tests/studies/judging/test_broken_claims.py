@@ -1,6 +1,6 @@
 """A kind of claim of another package that breaks costs its own claims their test; every other claim is judged.
 
-The lab's own difference stands in for such a kind: it is taken out of the table of the lab's own kinds.
+The lab's own difference stands in for such a kind: an installed package provides it in place of the lab.
 """
 
 import json
@@ -30,7 +30,7 @@ from tests.fake_package import Install
 from tests.small_study import write_small_study
 from tests.stub_training import stub_attempt
 
-SUBJECT = "kind of claim difference of mtp-lab failed with "
+SUBJECT = "kind of claim difference of outside_difference 1.2 failed with "
 
 
 class BrokenMeans(WeightedMeans):
@@ -76,8 +76,10 @@ BROKEN: dict[str, tuple[str, Callable[..., Any], str]] = {
 
 
 @pytest.fixture
-def foreign(monkeypatch: pytest.MonkeyPatch) -> None:
+def foreign(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the kind difference one of another package."""
+    points = "[mtp_lab.claims]\ndifference = studies.declared.claims.difference:Difference"
+    install("outside_difference", points, "")
     monkeypatch.setattr(CLAIMS, "rows", {name: row for name, row in CLAIMS.rows.items() if name != "difference"})
 
 
@@ -168,7 +170,7 @@ def test_a_claim_that_cannot_be_stored_is_refused_before_any_run(small: Study, m
 @pytest.mark.usefixtures("foreign")
 def test_a_validator_that_breaks_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Difference, "model_validate_json", absent)
-    with pytest.raises(ValueError, match=r"^kind of claim difference of mtp-lab failed with KeyError: 'absent' \("):
+    with pytest.raises(ValueError, match=rf"^{SUBJECT}KeyError: 'absent' \("):
         claim_from({"kind": "difference"})
 
 

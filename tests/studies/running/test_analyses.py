@@ -112,7 +112,7 @@ def test_samples_are_taken_of_a_stored_run_that_has_its_weights(tmp_path: Path) 
     assert requests(study, tmp_path)[1] == {sampled[0]: (SAMPLES,)}
 
 
-def test_a_run_fails_where_an_analysis_of_the_claims_fails_and_not_where_samples_do(
+def test_an_analysis_that_fails_is_listed_and_samples_that_fail_are_not(
     tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[str] = []
@@ -126,7 +126,8 @@ def test_a_run_fails_where_an_analysis_of_the_claims_fails_and_not_where_samples
     monkeypatch.setattr("studies.running.executors.attempt.measures_of", fail)
     tree = tiny().tree()
     assert attempt(RunRequest(tree, (SAMPLES,)), tmp_path) == Outcome(complete)
-    assert attempt(RunRequest(tree, (SAMPLES, STEP)), tmp_path) == Outcome(None, "step cannot be taken")
+    failed = Outcome(complete, analysis_failures={"step": "step cannot be taken"})
+    assert attempt(RunRequest(tree, (SAMPLES, STEP)), tmp_path) == failed
     assert taken == ["samples", "samples", "step"]
     complete["status"] = "diverged"
     assert attempt(RunRequest(tree, (STEP,)), tmp_path) == Outcome(complete)

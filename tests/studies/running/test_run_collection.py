@@ -46,8 +46,8 @@ def test_failed_runs_of_a_study_are_its_failure_and_the_next_study_runs(files: l
     result = run_collection(collection_of(*files), "smoke", [], choice, finished.append)
     assert list(result.studies) == ["a", "b", "c"]
     assert [study.trained for study in finished] == [12, 8, 12]
-    failure = "2 runs failed, the first: width=8 n=2, tune seed 1073741824: not finite"
-    assert result.failures == {"b": failure}
+    first, second = (f"width={width} n=2, tune seed 1073741824: not finite" for width in (8, 16))
+    assert result.failures == {"b": f"2 runs failed: {first}; {second}"}
 
 
 def test_a_study_that_cannot_run_is_a_failure_and_the_next_study_runs(files: list[str], tmp_path: Path) -> None:
