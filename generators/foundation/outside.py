@@ -65,7 +65,12 @@ def guarded(subject: str) -> Iterator[None]:
 
 def failure_of(subject: str, error: BaseException) -> PartFailed:
     """Returns the failure of a part that raised an error."""
-    return PartFailed(f"{subject} failed with {error_text(error)} ({error_place(error)})")
+    return PartFailed(f"{subject} failed with {error_description(error)}")
+
+
+def error_description(error: BaseException) -> str:
+    """Returns the type of an error, its message, and the file and line at which it arose."""
+    return f"{error_text(error)} ({error_place(error)})"
 
 
 def error_text(error: BaseException) -> str:
@@ -183,8 +188,8 @@ def _metadata(package: Distribution | None, key: str) -> str:
 def blame(error: BaseException) -> PartFailed | None:
     """Returns the failure of another package that an error shows; None if the error is the lab's own.
 
-    An error that came through the code of a package is its failure. One that did not, in a command that uses parts of
-    other packages, may come from what they returned, so it names them.
+    An error that came through the code of a package is its failure. Any other error in a command that uses parts of
+    other packages may come from what they returned, so the failure names them.
     """
     names = [_package_of(frame) for frame, _ in traceback.walk_tb(error.__traceback__)]
     foreign = [name for name in reversed(names) if name not in (*ROOMS, *COMMAND_LINE)]
@@ -195,4 +200,4 @@ def blame(error: BaseException) -> PartFailed | None:
     if not PARTS_IN_USE or not isinstance(error, Exception):
         return None
     parts = " and ".join(dict.fromkeys(PARTS_IN_USE))
-    return PartFailed(f"{error_text(error)} ({error_place(error)}), in a command that uses {parts}")
+    return PartFailed(f"{error_description(error)}, in a command that uses {parts}")

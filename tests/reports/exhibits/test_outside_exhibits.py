@@ -163,8 +163,8 @@ def test_what_an_exhibit_changes_in_its_data_appears_nowhere_else(
     install: Install, judged: JudgedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(EXHIBITS, "rows", {})
-    changes = "runs = self.results.runs\n        runs.drop(runs.index, inplace=True)\n        self.judgements.clear()"
-    method = f"def introduction(self):\n        {changes}\n        return f'{{len(self.results.runs)}} left'"
+    changes = "for column in list(self.results.runs): del self.results.runs[column]\n        self.judgements.clear()"
+    method = f"def introduction(self):\n        {changes}\n        return f'{{len(self.results.runs.columns)}} left'"
     install("outside_change", "[mtp_lab.exhibits]\nmine = outside_change:Mine", module(method))
     text = PageReader(render_study(judged)).text
     assert "0 left" in text
