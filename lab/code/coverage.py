@@ -9,9 +9,9 @@ from functools import cache
 from importlib.metadata import Distribution
 from typing import Any
 
-from generators.foundation.code_version import module_versions, provided_part
+from generators.foundation.code.source import import_closure
+from generators.foundation.code.version import module_versions, provided_part
 from generators.foundation.kinds import SettingsRegistry
-from generators.foundation.source_code import import_closure
 from generators.table import TASKS
 from lab.objectives.table import OBJECTIVES
 

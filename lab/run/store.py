@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generators.foundation.code_version import CodeVersion, changed_parts
+from generators.foundation.code.version import CodeVersion, changed_parts
 from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.outside import distribution_name, distribution_version
 from generators.foundation.settings import Tree

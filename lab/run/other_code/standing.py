@@ -4,7 +4,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from generators.foundation.code_version import changed_parts, parts_text
+from generators.foundation.code.version import changed_parts, parts_text
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
 from lab.run.store import LAST, RESULT, RunFolder

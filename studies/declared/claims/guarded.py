@@ -99,7 +99,7 @@ def p_values_of(claim: Claim, above: PValue, below: PValue) -> tuple[float, floa
     with guarded_claim(claim):
         supported, contradicted = (float(p) for p in claim.p_values(above, below))
     if not (supported >= 0 and contradicted >= 0):
-        raise _mistake(claim, f"p_values() gives {supported:g} and {contradicted:g}, which are not two p values")
+        raise _mistake(claim, f"p_values() gives {supported:zg} and {contradicted:zg}, which are not two p values")
     return min(1.0, supported), min(1.0, contradicted)
 
 

@@ -1,8 +1,8 @@
 """The source of modules as it is installed: their digests, and which modules a module rests on through its imports.
 
 A digest has two parts, `content/syntax`. Equal contents are equal code, which costs no parsing to see; otherwise equal
-syntax (`generators.foundation.syntax`) is. A process reads a module once, when its digest is first asked for, so that
-an edit during a run changes nothing about what the run is said to be made by.
+syntax (`generators.foundation.code.syntax`) is. A process reads a module once, when its digest is first asked for, so
+that an edit during a run does not change which code the run is said to be made by.
 """
 
 import sys
@@ -12,7 +12,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
-from generators.foundation.syntax import ImportedNames, ModuleSyntax, read_syntax
+from generators.foundation.code.syntax import ImportedNames, ModuleSyntax, read_syntax
 
 CONTENT_DIGITS = 12
 """Hexadecimal digits kept of the digest of a content."""

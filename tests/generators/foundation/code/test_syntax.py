@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from generators.foundation.syntax import ImportedNames, read_syntax
+from generators.foundation.code.syntax import ImportedNames, read_syntax
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 MODULE = '''
 """A module."""
 import math

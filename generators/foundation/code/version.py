@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
 
+from generators.foundation.code.source import find_source
+from generators.foundation.code.syntax import DIGITS
 from generators.foundation.outside import GROUP_PREFIX, points_of
-from generators.foundation.source_code import find_source
-from generators.foundation.syntax import DIGITS
 
 CodeVersion = Mapping[str, str]
 """Part -> its digest."""

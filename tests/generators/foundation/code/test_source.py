@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from generators.foundation.code_version import changed_parts, conflicting_parts, module_versions, version_digest
-from generators.foundation.source_code import find_source, import_closure
+from generators.foundation.code.source import find_source, import_closure
+from generators.foundation.code.version import changed_parts, conflicting_parts, module_versions, version_digest
 
 FILES = {
     "__init__.py": "from importing_package.facade import Thing\nfrom .unused import Unused\nCONSTANT = 1\n",
