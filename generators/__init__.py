@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         KnownDistribution,
         KnownInformation,
         KnownPairs,
+        LearntVocabulary,
     )
     from generators.table import TASKS, build_task
     from generators.task import Batch, HeldOutSamples, Mask, Rule, Task, TaskConfig, TrainingSamples
@@ -45,6 +46,7 @@ else:
                 "KnownDistribution",
                 "KnownInformation",
                 "KnownPairs",
+                "LearntVocabulary",
             ),
             "generators.table": ("TASKS", "build_task"),
             "generators.task": ("Batch", "HeldOutSamples", "Mask", "Rule", "Task", "TaskConfig", "TrainingSamples"),
@@ -66,6 +68,7 @@ __all__ = [
     "KnownDistribution",
     "KnownInformation",
     "KnownPairs",
+    "LearntVocabulary",
     "Mask",
     "Rule",
     "Settings",

@@ -1,21 +1,28 @@
-"""Checks of a task's samples against its oracle, its vocabulary and the separation of its splits, with their speed.
+"""Checks of a task: its samples, its oracle, its splits and seeds, and how far simple rules answer it.
 
-The result also has the scores that a model's are read against: those of shortcuts, ceilings and optimal losses.
+`generators/checks` has the checks; each returns sentences about what is wrong. The result also has the scores that a
+model's are read against: those of shortcuts, ceilings and optimal losses.
 """
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeVar
 
-import numpy as np
-
+from generators.checks.answers import described
+from generators.checks.draws import DrawnSplit, draw_split
+from generators.checks.ease import ease_problems
+from generators.checks.repetition import repetition_problem
+from generators.checks.seeds import seed_problems
+from generators.checks.separation import overlapping_windows, shared_documents, shared_samples
+from generators.checks.vocabulary import vocabulary_problems
+from generators.foundation.errors import UserError
 from generators.protocols import KnownLosses
-from generators.task import Batch, Mask, Task
+from generators.task import Task
 
-AT_ONCE = 500
+T = TypeVar("T")
+
 EXAMPLES_MAXIMUM = 10
-REPEATED_SHARE_MAXIMUM = 0.1
 HEADS = 4
 """Heads whose optimal losses are given, as many as the paper's largest models have."""
 
@@ -36,10 +43,11 @@ class TaskCheck:
         vocabulary: tokens of the vocabulary.
         tokens_a_sample: tokens of a sample, padding included.
         scored_share: scored tokens of the held-out splits, as a share of those in the loss mask.
-        shortcuts: accuracy of each shortcut on the first test split; none if it scores no token, or some are foreign.
+        shortcuts: accuracy of each shortcut on the first test split; none if it scores no token, or is malformed.
         ceilings: as the task declares them.
         optimal_losses: the loss of the first heads of a perfect model in nats, by term, where the task knows it.
         samples_per_second, tokens_per_second: speed of generating samples.
+        problems: a sentence for each reason not to trust the samples.
     """
 
     task: str
@@ -58,82 +66,96 @@ class TaskCheck:
     optimal_losses: dict[str, float]
     samples_per_second: float
     tokens_per_second: float
+    problems: list[str]
 
     @property
     def passed(self) -> bool:
-        """True if the samples can be trusted.
-
-        Up to a tenth of the held-out samples may be repeats. More means that so few distinct samples exist that keeping
-        the splits apart distorts each of them.
-        """
-        if self.repeated_within_held_out > REPEATED_SHARE_MAXIMUM * self.held_out_samples:
-            return False
-        return not (self.unconfirmed or self.shared_between_splits or self.tokens_out_of_vocabulary)
+        """True if the samples can be trusted."""
+        return not self.problems
 
 
 def check_task(task: Task, count: int) -> TaskCheck:
-    """Checks the first `count` training samples and every held-out split (`count` samples of an endless one)."""
-    unconfirmed: list[str] = []
-    outside = samples = tokens = 0
-    seen: dict[str, set[bytes]] = {}
-    scored = targets = repeated = held_out = 0
-    drawing_seconds = 0.0
-    for split in task.splits:
-        before = time.perf_counter()
-        for batch in batches(task, split, count):
-            drawing_seconds += time.perf_counter() - before
-            refuted = np.flatnonzero(~task.confirmed(batch))
-            foreign = (batch.tokens < 0) | (batch.tokens >= len(task.vocabulary))
-            for row in refuted:  # a foreign token has no text
-                text = str(batch.tokens[row].tolist()) if foreign[row].any() else task.text(batch.tokens[row])
-                unconfirmed.append(f"{split}: {text}")
-            outside += int(foreign.sum())
-            samples += len(batch)
-            tokens += batch.tokens.size
-            group = seen.setdefault(split.partition("/")[0], set())
-            rows = [row.tobytes() for row in batch.tokens]
-            if split != "train":
-                held_out += len(batch)
-                scored += int(batch.scored.sum())
-                targets += int(batch.loss.sum())
-                repeated += len(rows) - len(set(rows) - group)
-            group.update(rows)
-            before = time.perf_counter()
+    """Checks the first `count` training samples and every held-out split (`count` samples of an endless one).
+
+    Raises:
+        UserError: the task refuses to draw samples with its settings.
+    """
+    splits = {
+        split: draw_split(task, split, count if split == "train" else (size or count))
+        for split, size in task.splits.items()
+    }
+    shared = shared_samples(splits.values())
+    problems = [f"{drawn.split}: {problem}" for drawn in splits.values() for problem in drawn.problems]
+    problems += shared.problems
+    sound = all(drawn.sound for drawn in splits.values())
+    if sound:
+        for name, check in checks_of_sound_splits(task, splits).items():
+            problems += attempted(name, check, problems, [])
+    unconfirmed = [text for drawn in splits.values() for text in drawn.unconfirmed]
+    held_out = [drawn for drawn in splits.values() if drawn.group != "train"]
+    samples = sum(len(drawn.digests) for drawn in splits.values())
+    seconds = max(1e-9, sum(drawn.seconds for drawn in splits.values()))
     return TaskCheck(
         task=task.config.kind,
         samples=samples,
         unconfirmed=len(unconfirmed),
         examples=unconfirmed[:EXAMPLES_MAXIMUM],
-        shared_between_splits=sum(len(first & second) for first, second in combinations(seen.values(), 2)),
-        held_out_samples=held_out,
-        repeated_within_held_out=repeated,
-        tokens_out_of_vocabulary=outside,
+        shared_between_splits=shared.between_groups,
+        held_out_samples=shared.held_out,
+        repeated_within_held_out=shared.within_held_out,
+        tokens_out_of_vocabulary=sum(drawn.foreign for drawn in splits.values()),
         vocabulary=len(task.vocabulary),
         tokens_a_sample=task.length,
-        scored_share=scored / max(1, targets),
-        shortcuts={} if outside else shortcut_accuracies(task, count),
+        scored_share=sum(drawn.scored for drawn in held_out) / max(1, sum(drawn.targets for drawn in held_out)),
+        shortcuts=attempted("scoring shortcuts", lambda: shortcut_scores(task, splits), problems, {}) if sound else {},
         ceilings={score: dict(best) for score, best in task.ceilings.items()},
-        optimal_losses=optimal_losses(task),
-        samples_per_second=samples / drawing_seconds,
-        tokens_per_second=tokens / drawing_seconds,
+        optimal_losses=attempted("giving optimal losses", lambda: optimal_losses(task), problems, {}),
+        samples_per_second=samples / seconds,
+        tokens_per_second=sum(drawn.tokens for drawn in splits.values()) / seconds,
+        problems=problems,
     )
 
 
-def batches(task: Task, split: str, count: int) -> Iterator[Batch]:
-    """Yields all batches of a held-out split, or the first `count` samples of a training or endless split."""
-    size = count if split == "train" else (task.splits[split] or count)
-    for start in range(0, size, AT_ONCE):
-        yield task.batch(split, np.arange(start, min(start + AT_ONCE, size)))
+def checks_of_sound_splits(task: Task, splits: Mapping[str, DrawnSplit]) -> dict[str, Callable[[], list[str]]]:
+    """Returns the checks that compare samples with each other, by what they do."""
+    drawn = splits.values()
+    kept = {name: split.kept for name, split in splits.items() if split.kept is not None}
+    pairs = [(first, second) for first, second in combinations(drawn, 2) if first.group != second.group]
+    return {
+        "drawing samples again": lambda: [
+            f"{split}: {problem}" for split, batch in kept.items() if (problem := repetition_problem(task, split, batch))
+        ],
+        "reading the label `document`": lambda: shared_documents(drawn),
+        "comparing samples of two splits": lambda: [
+            problem for first, second in pairs if (problem := overlapping_windows(task, first, second))
+        ],
+        "comparing seeds": lambda: seed_problems(task, drawn),
+        "learning the vocabulary again": lambda: vocabulary_problems(task, drawn),
+        "trying simple rules": lambda: ease_problems(task, kept),
+    }
 
 
-def shortcut_accuracies(task: Task, count: int) -> dict[str, float]:
+def attempted(name: str, check: Callable[[], T], problems: list[str], default: T) -> T:
+    """Returns the result of a check; an exception of the task becomes one of the problems, and the result the default.
+
+    Raises:
+        UserError: the task refuses to draw samples with its settings.
+    """
+    try:
+        return check()
+    except UserError:
+        raise
+    except Exception as error:  # another package's task can raise anything
+        problems.append(f"{name} raises {described(error)}")
+        return default
+
+
+def shortcut_scores(task: Task, splits: Mapping[str, DrawnSplit]) -> dict[str, float]:
     """Returns the accuracy of each shortcut on the scored tokens of the first test split."""
-    hits: dict[str, list[Mask]] = {}
-    for batch in batches(task, task.test_split, count):
-        for name, right in task.shortcut_scores(batch).items():
-            hits.setdefault(name, []).append(right)
-    joined = {name: np.concatenate(parts) for name, parts in hits.items()}
-    return {name: float(right.mean()) for name, right in joined.items() if len(right)}
+    batch = splits[task.test_split].kept
+    if batch is None or not batch.scored.any():
+        return {}
+    return {name: float(right.mean()) for name, right in task.shortcut_scores(batch).items()}
 
 
 def optimal_losses(task: Task) -> dict[str, float]:

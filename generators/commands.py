@@ -79,15 +79,19 @@ def check_command(
     ] = 10_000,
     as_json: Json = False,
 ) -> None:
-    """Check a task's samples against its oracle and vocabulary, and that its splits share no sample; give the scores of
-    its shortcuts and the best that is possible."""
+    """Check a task's samples, oracle, splits and seeds, and that no simple rule answers it; give the scores of its
+    shortcuts and the best that is possible."""
     result = check_task(task_from_options(kind, assignments), count)
     values = asdict(result)
-    rows = dict(flattened(values))
+    rows = dict(flattened({name: value for name, value in values.items() if name != "problems"}))
     width = 2 + max(map(len, rows))
-    answer(values, as_json, "\n".join(f"{name:<{width}}{formatted(value)}" for name, value in rows.items()))
+    numbers = [f"{name:<{width}}{formatted(value)}" for name, value in rows.items()]
+    answer(values, as_json, "\n".join([*numbers, *(f"problem: {problem}" for problem in result.problems)]))
     if not result.passed:
-        raise WorkFailed(f"task {kind}: its samples failed the check; the numbers above say how")
+        more = len(result.problems) - 1
+        raise WorkFailed(
+            f"task {kind}: its samples failed the check: {result.problems[0]}{f' ({more} more above)' if more else ''}"
+        )
 
 
 def flattened(values: Tree, prefix: str = "") -> Iterator[tuple[str, object]]:

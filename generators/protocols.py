@@ -8,6 +8,7 @@ A task need not inherit from anything here: code that needs a protocol tests, fo
     KnownLosses         it knows the mean loss of each head of a perfect model
     KnownPairs          it knows the joint distribution of two tokens in closed form
     KnownInformation    it knows the entropies of the two tokens after a sample
+    LearntVocabulary    its vocabulary is learnt from the texts of its training split
 """
 
 from abc import ABC, abstractmethod
@@ -172,3 +173,17 @@ class KnownInformation(Protocol):
 
     def information(self) -> Information:
         """Returns the entropies, averaged over the source."""
+
+
+# ---- learnt vocabularies
+
+
+@runtime_checkable
+class LearntVocabulary(Protocol):
+    """A task whose vocabulary is learnt from its training texts alone."""
+
+    def training_texts(self) -> Sequence[str]:
+        """Returns the documents that training samples are cut from and the vocabulary is learnt from."""
+
+    def learn_vocabulary(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Learns a vocabulary from texts as the vocabulary of the task was learnt."""

@@ -137,7 +137,9 @@ class Task(ABC):
         splits: the number of samples in each split; None is endless. The name up to the first slash is the group of a
             split ("test/m=1" belongs to "test"); no two groups share a sample.
         shortcuts: name -> simple rule that a score is compared with.
-        ceilings: score, `accuracy` or `exact` -> kind of rule -> the best score that any such rule can reach.
+        ceilings: score, `accuracy` or `exact` -> kind of rule -> the best score that any such rule can reach. The check
+            of a task holds shortcuts and other simple rules to the greatest of them.
+        seeds_only_order: splits that have the same samples whatever the seed, which only orders them.
     """
 
     config: TaskConfig
@@ -146,6 +148,7 @@ class Task(ABC):
     splits: Mapping[str, int | None]
     shortcuts: Mapping[str, Rule] = {}
     ceilings: Mapping[str, Mapping[str, float]] = {}
+    seeds_only_order: frozenset[str] = frozenset()
 
     def __init__(self, config: TaskConfig) -> None:
         self.config = config

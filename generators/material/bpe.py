@@ -19,6 +19,11 @@ def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
     return encoder
 
 
+def learn_vocabulary(texts: Iterable[str], size: int | None) -> tuple[str, ...]:
+    """Returns at most `size` tokens, merges of the texts and padding; for None the bytes and padding."""
+    return (*(byte_letters() if size is None else vocabulary_of(train_bpe(texts, size - 1))), PADDING)
+
+
 def vocabulary_of(encoder: Tokenizer) -> tuple[str, ...]:
     """Returns the tokens of an encoder in order, spelt in GPT-2's byte alphabet."""
     vocabulary = encoder.get_vocab()

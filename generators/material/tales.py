@@ -60,7 +60,7 @@ class PreparedTales:
     Attributes:
         encoder: the BPE, trained on the training tales.
         vocabulary: its tokens, then padding.
-        tales, names: split -> the texts, and the names in each text.
+        numbers, tales, names: split -> the texts, their numbers in the corpus, and the names in each text.
         codes: split -> the tokens of each tale; in held-out tales the codes -1 - 2c and -2 - 2c stand for the name of
             character c.
         firsts, seconds: tokens [F], [S] that new names are made of.
@@ -70,6 +70,7 @@ class PreparedTales:
 
     encoder: Tokenizer
     vocabulary: tuple[str, ...]
+    numbers: dict[str, list[int]]
     tales: dict[str, list[str]]
     names: dict[str, list[tuple[str, ...]]]
     codes: dict[str, list[Integers]]
@@ -195,7 +196,9 @@ def prepare_tales(
             f"task.vocabulary_tokens = {vocabulary_tokens}: too few of the tokens learnt from {corpus} could be names; "
             + ", ".join(remedies)
         )
-    return PreparedTales(encoder, (*vocabulary_of(encoder), PADDING), tales, names, codes, firsts, seconds, pairs)
+    return PreparedTales(
+        encoder, (*vocabulary_of(encoder), PADDING), members, tales, names, codes, firsts, seconds, pairs
+    )
 
 
 def _encode(encoder: Tokenizer, text: str, names: tuple[str, ...]) -> Integers:

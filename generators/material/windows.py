@@ -144,25 +144,37 @@ def fixed_windows(corpus: TokenizedDocuments, split: str, length: int) -> tuple[
 def occurs(windows: Codes, row: Codes) -> Mask:
     """Returns which windows [W, T] occur somewhere in a row [N], by a polynomial hash of 64 bits."""
     length = windows.shape[1]
-    with np.errstate(over="ignore"):
-        powers = np.multiply.accumulate(np.full(HASHED_AT_ONCE + length, GOLDEN))  # GOLDEN is odd: it has an inverse
-        sought: Words = mix(_random_words(windows) @ powers[:length])
-        table = np.zeros(1 << TABLE_BITS, bool)
-        table[sought & np.uint64(len(table) - 1)] = True
-        occurring = np.zeros(len(windows), bool)
-        inverse = np.multiply.accumulate(np.full(HASHED_AT_ONCE, np.uint64(pow(int(GOLDEN), -1, 2**64))))
-        for start in range(0, len(row) - length + 1, HASHED_AT_ONCE):
-            part = _random_words(row[start : start + HASHED_AT_ONCE + length - 1])
-            sums = np.append(np.uint64(0), (part * powers[: len(part)]).cumsum())
-            count = len(part) - length + 1
-            hashes = mix((sums[length:] - sums[:count]) * inverse[:count] * GOLDEN)
-            occurring |= np.isin(sought, hashes[table[hashes & np.uint64(len(table) - 1)]])
+    sought = run_hashes(windows, length)[:, 0]
+    occurring = np.zeros(len(windows), bool)
+    for start in range(0, len(row) - length + 1, HASHED_AT_ONCE):
+        hashes = run_hashes(row[None, start : start + HASHED_AT_ONCE + length - 1], length)[0]
+        occurring |= np.isin(sought, hashes[positions_of(sought, hashes)])
     return occurring
 
 
-def _random_words(codes: Codes) -> Words:
-    """Hashes each token to a 64-bit word."""
-    return mix((codes.astype(np.uint64) + np.uint64(1)) * GOLDEN)
+def run_hashes(codes: NDArray[np.integer[Any]], run: int) -> Words:
+    """Hashes every run of `run` tokens in rows [B, T] to a word [B, T - run + 1], by a polynomial in 2**64 integers."""
+    with np.errstate(over="ignore"):
+        powers, inverse = _powers(codes.shape[1])
+        words = mix((codes.astype(np.uint64) + np.uint64(1)) * GOLDEN) * powers
+        sums = np.concatenate((np.zeros((len(codes), 1), np.uint64), words.cumsum(axis=1)), axis=1)
+        return mix((sums[:, run:] - sums[:, :-run]) * inverse[: codes.shape[1] - run + 1])
+
+
+def positions_of(sought: Words, hashes: Words) -> Integers:
+    """Returns the positions of the hashes [N] that are among those sought [W]."""
+    table = np.zeros(1 << TABLE_BITS, bool)
+    table[sought & np.uint64(len(table) - 1)] = True
+    candidates = np.flatnonzero(table[hashes & np.uint64(len(table) - 1)])
+    return candidates[np.isin(hashes[candidates], sought)]
+
+
+@lru_cache(maxsize=4)
+def _powers(count: int) -> tuple[Words, Words]:
+    """Returns the first powers of `GOLDEN` and of its inverse modulo 2**64, which exists because it is odd."""
+    inverse = np.uint64(pow(int(GOLDEN), -1, 2**64))
+    with np.errstate(over="ignore"):
+        return np.multiply.accumulate(np.full(count, GOLDEN)), np.multiply.accumulate(np.full(count, inverse))
 
 
 def check_window_length(length_tokens: int, longest: int, documents: str) -> None:

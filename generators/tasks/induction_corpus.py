@@ -21,6 +21,7 @@ A name always begins with a space, even after an opening quotation mark, where t
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from hashlib import sha256
 from itertools import pairwise
 from typing import Literal
@@ -31,6 +32,7 @@ from pydantic import Field
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream
 from generators.foundation.settings import Tree
+from generators.material.bpe import learn_vocabulary
 from generators.material.documents import Documents, read_documents
 from generators.material.item_sources import NameItems
 from generators.material.tales import prepare_tales, read_corpus
@@ -71,11 +73,12 @@ class InductionCorpusConfig(TaskConfig):
 class InductionCorpus(Task):
     """Windows of `length_tokens` tokens. `vocabulary` spells tokens in GPT-2's byte alphabet ("Ġ" is a space).
 
-    Labels: `mention` numbers the mentions of names from 1, at the second token of the name; 0 elsewhere.
+    Labels: `mention` numbers the mentions of names from 1, at the second token of the name; 0 elsewhere. `document`
+    numbers the tales of the corpus; -1 in other text.
 
     Attributes:
         prepared: the tales, their names and the tokens of new names.
-        windows: split -> the codes of its tales in one row, and the positions where windows begin.
+        windows: split -> the codes of its tales in one row, the positions where windows begin, and their tales.
         other_text: the tokens of `other_corpus`, or None.
     """
 
@@ -101,13 +104,14 @@ class InductionCorpus(Task):
         self.windows = {split: self._find_windows(split) for split in self.splits}
         self.other_text = self._encode_other_corpus()
 
-    def _find_windows(self, split: str) -> tuple[Integers, Integers]:
-        """Returns the codes of a split's tales in one row, padded to a window, and the positions of windows in it."""
-        codes, starts, offset = [], [], 0
-        for tale in self.prepared.codes[split]:
+    def _find_windows(self, split: str) -> tuple[Integers, Integers, Integers]:
+        """Returns the codes of a split's tales in one row, padded to a window, and the starts and tales of windows."""
+        codes, starts, owners, offset = [], [], [], 0
+        for number, tale in zip(self.prepared.numbers[split], self.prepared.codes[split], strict=True):
             padded = np.append(tale, np.full(max(0, self.length - len(tale)), self.padding))
             usable = np.ones(len(padded) - self.length + 1, bool) if split == "train" else self._usable(padded)
             starts.append(offset + np.flatnonzero(usable))
+            owners.append(np.full(len(starts[-1]), number))
             codes.append(padded)
             offset += len(padded)
         if not sum(map(len, starts)):
@@ -116,7 +120,7 @@ class InductionCorpus(Task):
                 f"task.names_per_window = {self.config.names_per_window} names and one of them twice; "
                 f"give longer windows{' or fewer names' if self.config.names_per_window > 1 else ''}"
             )
-        return np.concatenate(codes), np.concatenate(starts)
+        return np.concatenate(codes), np.concatenate(starts), np.concatenate(owners)
 
     def _encode_other_corpus(self) -> Integers | None:
         """Returns the tokens of the other text in one row, or None without one."""
@@ -157,18 +161,19 @@ class InductionCorpus(Task):
         return np.ones(len(batch), bool)  # no two splits share a tale
 
     def draw(self, stream: Stream, split: str) -> Batch:
-        row, starts = self.windows[split]
-        codes = row[starts[stream.integers("window", len(starts), 1)] + np.arange(self.length)]
+        row, starts, owners = self.windows[split]
+        window = stream.integers("window", len(starts), 1)
+        codes, document = row[starts[window] + np.arange(self.length)], owners[window].repeat(self.length, axis=1)
         if split == "train" and self.other_text is not None:
             other = stream.uniform("other text", 1)[:, 0] < self.config.other_share
             places = stream.integers("place in other text", len(self.other_text) - self.length + 1, 1)[other]
-            codes[other] = self.other_text[places + np.arange(self.length)]
+            codes[other], document[other] = self.other_text[places + np.arange(self.length)], -1
         loss = codes != self.padding
         loss[:, 0] = False
         tokens, scored = (codes, np.zeros_like(loss)) if split == "train" else self._insert_names(stream, codes)
         mention = (codes < 0) & (codes % 2 == 0)
         mention[:, 0] = False  # the name begins before the window
-        labels = {"mention": np.where(mention, mention.cumsum(axis=1), 0)}
+        labels = {"mention": np.where(mention, mention.cumsum(axis=1), 0), "document": document}
         return Batch(tokens=tokens, loss=loss, scored=scored, labels=labels)
 
     def _insert_names(self, stream: Stream, codes: Integers) -> tuple[Integers, Mask]:
@@ -189,6 +194,12 @@ class InductionCorpus(Task):
                 scored[row, 1 + np.flatnonzero(code[1:] == -2 - 2 * character)[1:]] = True
                 order = np.delete(order, rank)
         return tokens, scored
+
+    def training_texts(self) -> Sequence[str]:
+        return self.prepared.tales["train"]
+
+    def learn_vocabulary(self, texts: Sequence[str]) -> tuple[str, ...]:
+        return learn_vocabulary(texts, self.config.vocabulary_tokens)
 
     def item_source(self, batch: Batch, options: int, answer_tokens: int | None) -> NameItems:
         return NameItems(batch, options, answer_tokens)

@@ -28,7 +28,7 @@ the same data, and training sets of different sizes are nested.
 """
 
 from collections import deque
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -180,29 +180,29 @@ class Polynomial(Task):
 
 def value_by_sympy(words: deque[str], p: int, k: int) -> list[int]:
     """Computes the k coefficients, constant term first, of the value of a printed expression."""
-    from sympy import GF, Poly, Symbol
+    from sympy import ZZ
+    from sympy.polys.galoistools import gf_add, gf_compose, gf_mul, gf_neg, gf_rem, gf_strip
 
-    x, field = Symbol("X"), GF(p, symmetric=False)
-    x_to_the_k = Poly.from_list([1] + k * [0], x, domain=field)
-    operations = {"+": Poly.add, "*": Poly.mul, "∘": Poly.compose}
+    x_to_the_k = [ZZ(1), *(k * [ZZ(0)])]
+    operations = {"+": gf_add, "*": gf_mul, "∘": gf_compose}
 
-    def argument() -> Poly:
+    def argument() -> list[Any]:  # coefficients, highest power first
         word = words.popleft()
         if word == "-":
-            return -argument()
+            return list(gf_neg(argument(), p, ZZ))
         if word == "(":
             value = expression()
             assert words.popleft() == ")"
             return value
         coefficients = [int(word), *(int(words.popleft()) for _ in range(k - 1))]
-        return Poly.from_list(coefficients[::-1], x, domain=field)
+        return list(gf_strip([ZZ(coefficient) for coefficient in reversed(coefficients)]))
 
-    def expression() -> Poly:
+    def expression() -> list[Any]:
         value = argument()
         if words and words[0] != ")":
-            value = operations[words.popleft()](value, argument()).rem(x_to_the_k)
+            value = gf_rem(operations[words.popleft()](value, argument(), p, ZZ), x_to_the_k, p, ZZ)
         return value
 
-    value = expression().all_coeffs()[::-1]
+    value = expression()[::-1]
     assert not words
     return [int(coefficient) for coefficient in value] + (k - len(value)) * [0]

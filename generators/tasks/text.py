@@ -17,6 +17,7 @@ the document ends). Held-out windows that occur anywhere in training or in the o
 Text has no single right continuation, so `oracle` gives no answers; `confirmed` looks a sample up in its document.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from pydantic import Field
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers, Stream, epochs
 from generators.foundation.settings import Tree
+from generators.material.bpe import learn_vocabulary
 from generators.material.documents import read_documents
 from generators.material.item_sources import WindowItems
 from generators.material.windows import LENGTH_MINIMUM, check_window_length, fixed_windows, tiles, tokenize_documents
@@ -99,6 +101,7 @@ class Text(Task):
         self.windows = {
             split: self._choose_windows(split, size) for split, size in self.splits.items() if size is not None
         }
+        self.seeds_only_order = frozenset(self.windows)
 
     def _choose_windows(self, split: str, size: int) -> tuple[Integers, Integers]:
         """Returns documents and positions [size] of the windows of a fixed set."""
@@ -145,6 +148,12 @@ class Text(Task):
             scored=loss.copy(),
             labels={"document": (tokens.first + documents)[:, None].repeat(self.length, axis=1)},
         )
+
+    def training_texts(self) -> Sequence[str]:
+        return self.corpus.documents.texts[self.corpus.splits["train"].first :]
+
+    def learn_vocabulary(self, texts: Sequence[str]) -> tuple[str, ...]:
+        return learn_vocabulary(texts, self.config.vocabulary_tokens)
 
     def item_source(self, batch: Batch, options: int, answer_tokens: int | None) -> WindowItems:
         return WindowItems(batch, options, answer_tokens)

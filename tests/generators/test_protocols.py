@@ -14,6 +14,7 @@ from generators.protocols import (
     KnownDistribution,
     KnownInformation,
     KnownPairs,
+    LearntVocabulary,
 )
 from generators.task import Batch, Task, TaskConfig
 from generators.tasks.choice import Choice, ChoiceConfig
@@ -78,6 +79,7 @@ ABILITIES = {
     KnownDistribution: {"choice", "markov"},
     KnownPairs: {"markov"},
     KnownInformation: {"markov"},
+    LearntVocabulary: set(),
 }
 
 
