@@ -123,7 +123,9 @@ def checks_of_sound_splits(task: Task, splits: Mapping[str, DrawnSplit]) -> dict
     pairs = [(first, second) for first, second in combinations(drawn, 2) if first.group != second.group]
     return {
         "drawing samples again": lambda: [
-            f"{split}: {problem}" for split, batch in kept.items() if (problem := repetition_problem(task, split, batch))
+            f"{split}: {problem}"
+            for split, batch in kept.items()
+            if (problem := repetition_problem(task, split, batch))
         ],
         "reading the label `document`": lambda: shared_documents(drawn),
         "comparing samples of two splits": lambda: [
