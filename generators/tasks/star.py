@@ -72,7 +72,8 @@ class Star(Task):
         self.splits = usual_splits(config)
         self.shortcuts = {"guess_a_branch": self.guess_a_branch, "follow_an_edge": self.follow_an_edge}
         self.shortcuts["goal"] = self.goal
-        self.ceilings = {"exact": {"branch_guessed": 1 / config.degree}}
+        followed = {"edges_followed": 1.0} if config.reversed else {}
+        self.ceilings = {"exact": {"branch_guessed": 1 / config.degree, **followed}}
 
     def belongs(self, batch: Batch, split: str) -> Mask:
         """Hashes graph and question only, so that both directions of the answer are in the same split."""

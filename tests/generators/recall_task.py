@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from generators.foundation.randomness import Floats, Integers, Stream
+from generators.foundation.randomness import Integers, Stream
 from generators.task import Batch, Task, TaskConfig
 
 KEYS = VALUES = 16
@@ -66,5 +66,6 @@ class Recall(Task):
 class RecallWithCeiling(Recall):
     """Recall that says how often a simple rule is right: the pairs and values are drawn anew for every sample."""
 
-    def simple_rule_ceiling(self, batch: Batch) -> Floats:
-        return np.full(batch.tokens.shape, 1 / PAIRS)
+    def __init__(self, config: RecallConfig) -> None:
+        super().__init__(config)
+        self.ceilings = {"accuracy": {"question_ignored": 1 / PAIRS}}

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from generators.check import check_task
 from generators.foundation.randomness import Integers, Stream
+from generators.table import build_task
 from generators.task import Batch, Task
 from generators.tasks.induction import Induction, InductionConfig
 from generators.tasks.markov import Markov, MarkovConfig
@@ -69,8 +70,8 @@ def with_pair(number: int, samples: list[int]) -> Any:
 def test_a_label_on_which_the_oracle_raises_is_named_with_its_sample_and_position() -> None:
     (problem,) = problems_of(changed(with_pair(4, [523]), LabelledRecall))
     assert problem.startswith(
-        "train: sample 523, position 10, label 'pair' = 4: the oracle raises IndexError (list index out of range, "
-        "test_planted_batches.py, line "
+        "train: sample 523, position 10, label 'pair' = 4: the oracle raises IndexError: list index out of range "
+        "(test_planted_batches.py, line "
     )
     assert "such samples" not in problem
     (problem,) = problems_of(changed(with_pair(9, list(range(COUNT))), LabelledRecall))
@@ -88,7 +89,7 @@ class WrongDocument(Text):
 def test_a_number_of_a_document_that_does_not_exist_is_named(text_folder: Path) -> None:
     (problem,) = problems_of(WrongDocument(text_config(text_folder)))
     assert "train: sample 0, position 0, label 'document' = 100" in problem
-    assert "the oracle raises IndexError (tuple index out of range, text.py, line " in problem
+    assert "the oracle raises IndexError: tuple index out of range (text.py, line " in problem
 
 
 def with_tokens(samples: list[int], position: int, token: int) -> Any:
@@ -104,7 +105,7 @@ def with_tokens(samples: list[int], position: int, token: int) -> Any:
 
 def test_a_token_on_which_the_oracle_raises_is_named_with_its_sample_and_position() -> None:
     (problem,) = problems_of(changed(with_tokens([7], 9, 32)))
-    assert problem.startswith("train: sample 7, position 9, '?': the oracle raises ValueError (32 is not in list")
+    assert problem.startswith("train: sample 7, position 9, '?': the oracle raises ValueError: 32 is not in list (")
 
 
 def test_a_wrong_answer_is_named_with_its_sample_and_position_and_the_answer_of_the_oracle() -> None:
@@ -231,18 +232,17 @@ class RaisesLate(Recall):
 
 def test_a_split_that_cannot_be_drawn_is_named_and_a_shortcut_that_raises_too() -> None:
     (problem,) = problems_of(RaisesLate(RecallConfig()))
-    assert problem.startswith(
-        "test: drawing samples 0 to 399 raises KeyError ('no test samples', test_planted_batches.py"
-    )
+    assert problem.startswith("test: drawing samples 0 to 399 raises KeyError: 'no test samples' (test_planted_batch")
     task = Recall(RecallConfig())
     task.shortcuts = {"broken": lambda batch: batch.tokens[:, [11]]}
-    (problem,) = problems_of(task)
-    assert problem.startswith("trying simple rules raises IndexError (index 11 is out of bounds")
+    problem, *_ = problems_of(task)
+    assert problem.startswith("trying simple rules raises IndexError: index 11 is out of bounds")
 
 
 def test_the_command_prints_the_problems_and_ends_with_the_first(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Induction, "simple_rule_ceiling", lambda self, batch: np.full(batch.tokens.shape, 0.1))
-    done = lab("data", "check", "induction", "--set", "length_tokens=40", "--count", "600")
+    config = InductionConfig(length_tokens=41)
+    monkeypatch.setattr(build_task(config), "ceilings", {"accuracy": {"nothing_read": 0.1}})
+    done = lab("data", "check", "induction", "--set", "length_tokens=41", "--count", "600")
     assert done.returncode == 1
     lines = [line for line in done.stdout.splitlines() if line.startswith("problem: ")]
     assert len(lines) > 1

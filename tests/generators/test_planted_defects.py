@@ -126,6 +126,21 @@ class OrderedEdges(Stream):
         return np.broadcast_to(np.arange(count), drawn.shape) if site == "order of edges" else drawn
 
 
+class OneGraph(Star):
+    """Draws the same two arms for every sample, and one of them as the answer; only the order of the edges differs."""
+
+    def draw(self, stream: Stream, split: str) -> Batch:
+        return super().draw(FixedNames(stream.keys), split)
+
+
+class FixedNames(Stream):
+    def choose(self, site: str, population: int, count: int) -> Integers:
+        if site != "names":
+            return super().choose(site, population, count)
+        arms = np.stack((np.arange(count), np.concatenate(([0], np.roll(np.arange(1, count), count // 2)))))
+        return arms[self.integers("which arm", 2, 1)[:, 0]]
+
+
 @pytest.mark.parametrize(
     ("task", "sentence"),
     [
@@ -137,7 +152,15 @@ class OrderedEdges(Stream):
             SortedArms(GRAPHS),
             "the shortcut 'guess_a_branch' is right at 1,000 of 1,000 scored tokens of train (number 1",
         ),
-        (SortedArms(GRAPHS), "the answer can be copied: the token at position 1 is right"),
+        (SortedArms(GRAPHS), "the shortcut 'guess_a_branch' is right at 1,000 of 1,000 whole answers of train"),
+        (
+            SortedArms(GRAPHS),
+            "the answer can be copied: the token at position 1, with a place for each further token, is",
+        ),
+        (
+            OneGraph(GRAPHS),
+            "the answer can be memorised: a table of training answers by the token 2 before the answer, ",
+        ),
     ],
 )
 def test_answers_at_a_fixed_place_or_of_a_fixed_rank_can_be_copied(task: Task, sentence: str) -> None:
