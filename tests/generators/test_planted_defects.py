@@ -127,7 +127,7 @@ class OrderedEdges(Stream):
 
 
 class OneGraph(Star):
-    """Draws the same two arms for every sample, and one of them as the answer; only the order of the edges differs."""
+    """Draws the same two arms for every sample; only the goal and the order of the edges differ."""
 
     def draw(self, stream: Stream, split: str) -> Batch:
         return super().draw(FixedNames(stream.keys), split)
@@ -157,10 +157,7 @@ class FixedNames(Stream):
             SortedArms(GRAPHS),
             "the answer can be copied: the token at position 1, with a place for each further token, is",
         ),
-        (
-            OneGraph(GRAPHS),
-            "the answer can be memorised: a table of training answers by the token 2 before the answer, ",
-        ),
+        (OneGraph(GRAPHS), "the answer can be memorised: a table of training answers by the token 3"),
     ],
 )
 def test_answers_at_a_fixed_place_or_of_a_fixed_rank_can_be_copied(task: Task, sentence: str) -> None:
