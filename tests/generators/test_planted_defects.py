@@ -148,10 +148,6 @@ class FixedNames(Stream):
         (ThirdAskedMoreOften(RecallConfig()), "the answer can be copied: the token at position 5 is right"),
         (FrequentValue(RecallConfig()), "the answer can be copied: the most frequent possible answer is right"),
         (LastAsked(RecallConfig()), "the shortcut 'last_value' is right at 1,000 of 1,000"),
-        (
-            SortedArms(GRAPHS),
-            "the shortcut 'guess_a_branch' is right at 1,000 of 1,000 scored tokens of train (number 1",
-        ),
         (SortedArms(GRAPHS), "the shortcut 'guess_a_branch' is right at 1,000 of 1,000 whole answers of train"),
         (
             SortedArms(GRAPHS),
