@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
-from generators.checks.answers import described
 from generators.checks.draws import DrawnSplit, draw_split
 from generators.checks.ease import ease_problems
 from generators.checks.repetition import repetition_problem
@@ -17,6 +16,7 @@ from generators.checks.seeds import seed_problems
 from generators.checks.separation import overlapping_windows, shared_documents, shared_samples
 from generators.checks.vocabulary import vocabulary_problems
 from generators.foundation.errors import UserError
+from generators.foundation.outside import error_description
 from generators.protocols import KnownLosses
 from generators.task import Task
 
@@ -148,7 +148,7 @@ def attempted(name: str, check: Callable[[], T], problems: list[str], default: T
     except UserError:
         raise
     except Exception as error:  # another package's task can raise anything
-        problems.append(f"{name} raises {described(error)}")
+        problems.append(f"{name} raises {error_description(error)}")
         return default
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from generators.foundation.outside import error_place as line_of
-from generators.foundation.outside import error_text
 from generators.foundation.randomness import Integers
 from generators.task import Batch, Mask, Task
 
@@ -44,7 +42,7 @@ def confirm(task: Task, batch: Batch) -> Confirmation:
 
 
 def refutation(task: Task, batch: Batch, row: int) -> str:
-    """Says at which position of a sample the oracle disagrees, and with what."""
+    """Returns where the oracle disagrees with a sample: the position, the token there and the answer of the oracle."""
     if type(task).confirmed is not Task.confirmed:
         return ": the task's `confirmed` refutes it"
     tokens, scored = batch.tokens[row], batch.scored[row]
@@ -60,13 +58,8 @@ def spelled(task: Task, token: int) -> str:
     return repr(task.vocabulary[token]) if 0 <= token < len(task.vocabulary) else f"token {token}"
 
 
-def described(error: Exception) -> str:
-    """Returns the type of an exception, its message and the line that raised it."""
-    return f"{error_text(error)} ({line_of(error)})"
-
-
 def place_of(task: Task, batch: Batch, row: int, sound: int | None) -> str:
-    """Says which value of a sample makes the oracle raise: its position and its label or token; "" if that is unclear.
+    """Returns which value of a sample makes the oracle raise, by position and label or token; "" if that is unclear.
 
     Values are taken over from a sample on which the oracle does not raise, one label at a time and then the tokens,
     until it no longer raises. The position is the last one whose value must be taken over.

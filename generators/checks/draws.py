@@ -7,9 +7,10 @@ from hashlib import blake2b
 
 import numpy as np
 
-from generators.checks.answers import confirm, described, place_of, refutation
+from generators.checks.answers import confirm, place_of, refutation
 from generators.checks.form import form_problem, mask_problem, vocabulary_problem
 from generators.foundation.errors import UserError
+from generators.foundation.outside import error_description
 from generators.foundation.randomness import Integers
 from generators.task import Batch, Task
 
@@ -69,7 +70,7 @@ def draw_split(task: Task, split: str, count: int) -> DrawnSplit:
         except UserError:
             raise
         except Exception as error:  # another package's task can raise anything
-            drawn.problems.append(f"drawing samples {start} to {indices[-1]} raises {described(error)}")
+            drawn.problems.append(f"drawing samples {start} to {indices[-1]} raises {error_description(error)}")
             drawn.sound = False
             break
         drawn.seconds += time.perf_counter() - before
@@ -124,7 +125,7 @@ class AnswerLog:
             row, error = next(iter(result.errors.items()))
             sound = np.flatnonzero(result.confirmed)
             place = place_of(task, batch, row, int(sound[0]) if len(sound) else None)
-            self.first_raising = f"sample {start + row}{place}: the oracle raises {described(error)}"
+            self.first_raising = f"sample {start + row}{place}: the oracle raises {error_description(error)}"
         self.refuted += len(refuted)
         self.raising += len(result.errors)
 

@@ -66,7 +66,7 @@ class RuleScore:
 
 
 def ease_problems(task: Task, batches: Batches) -> list[str]:
-    """Returns a sentence for each kind of simple rule that is right too often, on the rule that is so most clearly."""
+    """Returns a sentence for each kind of simple rule that is right too often, about the clearest rule of that kind."""
     scoring = {name: batch for name, batch in batches.items() if batch.scored.any()}
     if not scoring:
         return []

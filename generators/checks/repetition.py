@@ -33,7 +33,7 @@ def repetition_problem(task: Task, split: str, kept: Batch) -> str:
 
 
 def difference_of(first: Batch, second: Batch, rows: Integers) -> str:
-    """Says which of the samples `rows` of `first` differs in `second`, which has only these; "" if none does."""
+    """Returns which of the samples `rows` of `first` differs in `second`, which has only these; "" if none does."""
     if len(second) != len(rows):
         return f"{len(rows)} samples become {len(second)}"
     expected = first.take(rows)

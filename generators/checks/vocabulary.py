@@ -11,7 +11,7 @@ from generators.task import Task
 
 PREFIX_BYTES = 32
 CUT_CHARACTER = "�"
-"""What a character becomes that a window cuts in two."""
+"""The replacement of a character that a window cuts in two."""
 
 
 def vocabulary_problems(task: Task, splits: Iterable[DrawnSplit]) -> list[str]:
