@@ -62,7 +62,7 @@ class RuleScore:
             REMEMBERED: f"the answer can be memorised: a table of training answers by {self.rule} is right",
             SHORTCUT: f"the shortcut {self.rule!r} is right",
         }[self.kind]
-        return f"{subject} at {self.hits:,} of {self.count:,} {self.place}, but {self.limit} {self.ceiling:.1%}"
+        return f"{subject} at {self.hits:,} of {self.count:,} {self.place}, but {self.limit} {self.ceiling:z.1%}"
 
 
 def ease_problems(task: Task, batches: Batches) -> list[str]:
