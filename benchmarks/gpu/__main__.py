@@ -18,7 +18,7 @@ from benchmarks.gpu.runner import Part, run_parts
 from benchmarks.gpu.summary import machine, summary
 
 PARTS = (
-    Part("tests", "benchmarks.gpu.suite", 120),
+    Part("tests", "benchmarks.gpu.suite", 135),
     Part("ceilings", "benchmarks.gpu.ceilings", 25),
     Part("step", "benchmarks.gpu.step", 170, elastic=True),
     Part("memory", "benchmarks.gpu.memory", 45),

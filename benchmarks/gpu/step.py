@@ -6,6 +6,7 @@ ratios within a turn; a ratio above 1 means that the lab's step is faster than t
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -37,16 +38,18 @@ def measure(plan: Plan) -> None:
     ceilings = {row["ceiling"]: row["measured"] for row in reversed(plan.rows("ceilings"))}
     groups = GROUPS if not plan.quick else GROUPS[:1]
     pool = Pool(plan.device, WORKERS if plan.on_gpu else 1)
-    longest = GROUP_SECONDS
+    longest, all_able = GROUP_SECONDS, True
     for size, precision in groups:
         if plan.seconds_left() < longest + MARGIN_SECONDS:
             plan.write_detail(size=size, precision=precision, left_out="no time left")
             continue
         before = time.time()
-        measure_group(plan, pool, size, precision, ceilings.get(f"product {precision}"))
+        all_able &= measure_group(plan, pool, size, precision, ceilings.get(f"product {precision}"))
         pool.drop()
         longest = max(longest, time.time() - before)
     pool.close()
+    if not all_able:
+        sys.exit("a step of the lab failed")
 
 
 def contenders_of(plan: Plan, size: str, precision: str) -> list[Contender]:
@@ -54,14 +57,18 @@ def contenders_of(plan: Plan, size: str, precision: str) -> list[Contender]:
     kinds = KINDS if plan.on_gpu else KINDS[:2]
     base = Contender(LAB, SIZES[size], *BATCHES[size], precision=precision)
     if plan.quick:  # compiling takes half a minute on a CPU
-        base = replace(base, shape=ModelShape(8, 1, 1), vocabulary=16, samples=2, length=8)
+        base = replace(base, shape=ModelShape(8, 2, 1), vocabulary=16, samples=2, length=8)
         return [base, replace(base, kind="compiled"), replace(base, model=TRANSFORMERS)]
     ours = [replace(base, n=n, kind=kind) for kind in kinds for n in HEADS]
     return ours + [replace(base, model=TRANSFORMERS, kind=kind) for kind in kinds]
 
 
-def measure_group(plan: Plan, pool: Pool, size: str, precision: str, ceiling: float | None) -> None:
-    """Measures one size in one precision and writes its rows: one per contender, and one per kind for the summary."""
+def measure_group(plan: Plan, pool: Pool, size: str, precision: str, ceiling: float | None) -> bool:
+    """Measures one size in one precision and writes its rows: one per contender, and one per kind for the summary.
+
+    Returns:
+        whether all steps of the lab ran.
+    """
     contenders = contenders_of(plan, size, precision)
     firsts: dict[Contender, float | str] = {}
     for eager in (True, False):  # the memory of eager steps has been freed when the compiled ones take theirs
@@ -91,6 +98,7 @@ def measure_group(plan: Plan, pool: Pool, size: str, precision: str, ceiling: fl
         )
     for kind in KINDS:
         write_kind(plan, size, precision, {c: s for c, s in turns.items() if c.kind == kind}, firsts, ceiling)
+    return all(contender.model != LAB for contender in failed)
 
 
 def take_turns(pool: Pool, contenders: list[Contender], turns: int) -> dict[Contender, list[float]]:

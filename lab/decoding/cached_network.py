@@ -54,7 +54,8 @@ class CachedNetwork:
         low, high = int(start.min()), int(start.max())
         end, last = high + count, len(self.rotations_CxK) - 1
         if low == high and end <= last + 1:
-            mask = None if count == 1 else self.causal_mask(count)[:, self.capacity - low :][:, :end]
+            # Contiguous, because attention on a GPU reads a mask that starts anywhere else at misaligned addresses.
+            mask = None if count == 1 else self.causal_mask(count)[:, self.capacity - low :][:, :end].contiguous()
             return BlockPositions(self.samples, count, end, None, self.rotations_CxK[low:end, None, None], mask)
         positions_BxT = torch.from_numpy(start[:, None] + np.arange(count)).to(self.rotations_CxK.device)
         # A draft can reach past the longest sample; tokens there are thrown away, so any rotation will do.

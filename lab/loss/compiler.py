@@ -1,8 +1,9 @@
 """Compilation of a loss as one piece, which lets torch fuse what lies between the matrix products.
 
 One process compiles a function once per structure and shape of a network, and all networks of that shape share the
-code; inductor's cache on disk shares it between processes. The code is for batches of one size: torch takes several
-times as long to compile for any size, so a run whose batches differ (`TensorBatch.uneven`) compiles layer by layer.
+code; inductor's cache on disk shares it between processes. The code is for batches of one size, also if the process
+compiles for several: torch takes several times as long to compile for any size, so a run whose batches differ
+(`TensorBatch.uneven`) compiles layer by layer.
 """
 
 import os
@@ -66,7 +67,7 @@ def compiled_function(function: Callable[..., Result], cuda_graphs: bool) -> Cal
     torch._dynamo.config.recompile_limit = SHAPES_AT_ONCE
     torch._dynamo.config.accumulated_recompile_limit = SHAPES_AT_ONCE
     mode = "reduce-overhead" if cuda_graphs else None
-    return torch.compile(function, fullgraph=True, mode=mode)
+    return torch.compile(function, fullgraph=True, dynamic=False, mode=mode)
 
 
 def require_compiler() -> None:

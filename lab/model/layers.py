@@ -54,38 +54,44 @@ class Attention(nn.Module):
         """Computes the output [B, T, D], or [B, Q, D] at the positions of a window."""
         if window is not None:
             return self.at_window(x_BxTxD, rotary_2xTxK, mask_TxT, window)
-        B, T, D = x_BxTxD.shape
+        B, T, _ = x_BxTxD.shape
         weight_3DxD = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
-        qkv = F.linear(x_BxTxD, weight_3DxD).view(B, T, 3, self.attention_heads, -1)
-        in_bf16_on_cpu = x_BxTxD.device.type == "cpu" and torch.is_autocast_enabled("cpu")
-        if in_bf16_on_cpu:  # a CPU has no fast kernel for attention in bfloat16
-            qkv = qkv.to(x_BxTxD.dtype)
-        q_BxHxTxK, k_BxHxTxK, v_BxHxTxK = qkv.permute(2, 0, 3, 1, 4).unbind()
-        rotary_2xTxK = rotary_2xTxK.to(qkv.dtype)
+        qkv_BxTx3xHxK = F.linear(x_BxTxD, weight_3DxD).view(B, T, 3, self.attention_heads, -1)
+        if in_bf16_on_cpu(x_BxTxD):
+            qkv_BxTx3xHxK = qkv_BxTx3xHxK.float()
+        q_BxHxTxK, k_BxHxTxK, v_BxHxTxK = qkv_BxTx3xHxK.permute(2, 0, 3, 1, 4).unbind()
+        rotary_2xTxK = rotary_2xTxK.to(k_BxHxTxK.dtype)
         q_BxHxTxK, k_BxHxTxK = rotate(q_BxHxTxK, rotary_2xTxK), rotate(k_BxHxTxK, rotary_2xTxK)
-        with torch.autocast("cpu", enabled=False) if in_bf16_on_cpu else nullcontext():
-            y_BxHxTxK = F.scaled_dot_product_attention(
-                q_BxHxTxK, k_BxHxTxK, v_BxHxTxK, attn_mask=mask_TxT, is_causal=mask_TxT is None
-            )
-        out: Tensor = self.o_proj(y_BxHxTxK.transpose(1, 2).reshape(B, T, D))
-        return out
+        return self.output(q_BxHxTxK, k_BxHxTxK, v_BxHxTxK, mask_TxT)
 
     def at_window(self, x_BxTxD: Tensor, rotary: Tensor, mask: Tensor | None, window: Window) -> Tensor:
         """Computes queries and output at the positions of a window alone, but keys and values at all positions."""
-        B, _, D = x_BxTxD.shape
-        q_BxHxQxK, k_BxHxTxK, v_BxHxTxK = (
-            projection(x).view(B, x.shape[1], self.attention_heads, -1).transpose(1, 2)
+        projected = [
+            projection(x).view(*x.shape[:2], self.attention_heads, -1).transpose(1, 2)
             for projection, x in (
                 (self.q_proj, window.select(x_BxTxD)),
                 (self.k_proj, x_BxTxD),
                 (self.v_proj, x_BxTxD),
             )
-        )
+        ]
+        q_BxHxQxK, k_BxHxTxK, v_BxHxTxK = (x.float() for x in projected) if in_bf16_on_cpu(x_BxTxD) else projected
         rotary = rotary.to(k_BxHxTxK.dtype)
         q_BxHxQxK, k_BxHxTxK = rotate(q_BxHxQxK, window.rotary(rotary)), rotate(k_BxHxTxK, rotary)
-        y_BxHxQxK = F.scaled_dot_product_attention(q_BxHxQxK, k_BxHxTxK, v_BxHxTxK, attn_mask=window.mask(mask))
-        out: Tensor = self.o_proj(y_BxHxQxK.transpose(1, 2).reshape(B, window.width, D))
+        return self.output(q_BxHxQxK, k_BxHxTxK, v_BxHxTxK, window.mask(mask))
+
+    def output(self, q_BxHxQxK: Tensor, k_BxHxTxK: Tensor, v_BxHxTxK: Tensor, mask: Tensor | None) -> Tensor:
+        """Attends from Q queries, causally unless a mask is given, and projects the result [B, Q, D]."""
+        with torch.autocast("cpu", enabled=False) if in_bf16_on_cpu(q_BxHxQxK) else nullcontext():
+            y_BxHxQxK = F.scaled_dot_product_attention(
+                q_BxHxQxK, k_BxHxTxK, v_BxHxTxK, attn_mask=mask, is_causal=mask is None
+            )
+        out: Tensor = self.o_proj(y_BxHxQxK.transpose(1, 2).flatten(2))
         return out
+
+
+def in_bf16_on_cpu(x: Tensor) -> bool:
+    """Tells whether products are computed in bfloat16 on a CPU, which has no fast kernel for attention in it."""
+    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
 
 
 class FeedForward(nn.Module):

@@ -78,7 +78,7 @@ class MultiTokenConfig(ObjectiveConfig):
 
     def trains(self, head: int, step: int | None) -> bool:
         """Returns whether a head is trained at an optimiser step; in evaluation (None) all heads have a loss."""
-        if self.stage_steps is None or step is None:  # compiled code does not read the step of a run without stages
+        if self.stage_steps is None or step is None:
             return True
         stage = step // self.stage_steps
         return head <= max(1, stage + 1 if self.curriculum == "forward" else self.n - stage)
@@ -159,9 +159,18 @@ class MultiToken(Objective):
 
     def trained_lags(self, head: int, batch: TensorBatch) -> tuple[int, ...]:
         """Returns the lags of the trained heads whose path leads through a head, 0 for the trunk; they ascend."""
+        trained = self.trained_heads(batch)
         heads = self.wiring.descendants(head) if head else self.wiring.heads
-        lags = (self.lags[other - 1] for other in heads if self.config.trains(other, batch.step))
+        lags = (self.lags[other - 1] for other in heads if other in trained)
         return tuple(sorted(lag for lag in lags if lag < batch.tokens_BxT.shape[1]))
+
+    def trained_heads(self, batch: TensorBatch) -> tuple[int, ...]:
+        """Returns the heads that are trained at the step of a batch; compiled code must not read the step itself."""
+        config = self.config
+        return batch.once(
+            ("trained heads", config.n, config.curriculum, config.stage_steps),
+            lambda: tuple(head for head in range(1, config.n + 1) if config.trains(head, batch.step)),
+        )
 
     def latent_window(self, batch: TensorBatch) -> Window | None:
         return None if self.config.head == "transformer" else batch.window(self.trained_lags(0, batch))

@@ -153,14 +153,21 @@ class SequentialModules(NextTokenModel):
         is_last = 1 < lag == self.furthest_lag(batch)
         return batch.window((lag,)) if self.reads_targets_only and is_last else None
 
+    def weight_of_modules(self, batch: TensorBatch) -> float:
+        """Returns lambda at the step of a batch; compiled code must not read the step itself."""
+        config = self.config
+        key = "weight of modules", config.weight, config.final_weight, config.final_weight_from_step
+        return batch.once(key, lambda: config.weight_at(batch.step))
+
     def prepare(self, batch: TensorBatch) -> None:
         super().prepare(batch)
+        self.weight_of_modules(batch)
         if self.reads_targets_only:
             for lag in range(1, self.furthest_lag(batch) + 1):
                 batch.targets_in_rows(lag, windowed=self.module_window(lag, batch) is not None)
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
-        weight = self.config.weight_at(batch.step) / max(1, self.config.n - 1)
+        weight = self.weight_of_modules(batch) / max(1, self.config.n - 1)
         packing = batch.packing() if self.reads_targets_only else None
         state = latent_BxSxD if packing is None else packing.pack(latent_BxSxD)
         furthest = self.furthest_lag(batch)

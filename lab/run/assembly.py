@@ -60,9 +60,8 @@ def usable_device(name: str, key: str = "training.device") -> torch.device:
         torch.empty(1, device=device).cpu()
     except Exception as error:  # torch raises five kinds of error, depending on how a device is absent
         devices = device_names()
-        reason = (
-            f"does not work: {(str(error).splitlines() or [''])[0][:REASON_LENGTH]}" if name in devices else "absent"
-        )
+        present = any(device == name or device.startswith(f"{name}:") for device in devices)
+        reason = f"does not work: {(str(error).splitlines() or [''])[0][:REASON_LENGTH]}" if present else "absent"
         raise UserError(f'{key} = "{name}": {reason}; this machine has {", ".join(devices)}') from None
     return device
 

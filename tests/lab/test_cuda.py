@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from lab.decoding.decoder import decode
 from lab.loss import graph
@@ -69,11 +70,14 @@ def test_each_objective_trains_as_on_the_cpu(tiny: Spec, tmp_path: Path, objecti
         assert cuda[name] == pytest.approx(cpu[name], rel=1e-3), name
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("equal_lengths", [True, False])
 @pytest.mark.parametrize("draft", [1, 3])
-def test_greedy_tokens_are_those_of_the_cpu(tiny: Spec, draft: int) -> None:
+def test_greedy_tokens_are_those_of_the_cpu(tiny: Spec, draft: int, equal_lengths: bool, dtype: torch.dtype) -> None:
     parts = assemble(tiny(objective__n=3, model__layers=5))
-    parts.network.double()
-    prompts, lengths = parts.task.batch("test", np.arange(16)).tokens[:, :12], np.arange(16) % 8 + 4
+    parts.network.to(dtype)
+    prompts = parts.task.batch("test", np.arange(16)).tokens[:, :12]
+    lengths = np.full(16, 11) if equal_lengths else np.arange(16) % 8 + 4
     expected = decode(parts.network, prompts, lengths, 18)
     parts.network.to(TEST_DEVICE)
     decoded = decode(parts.network, prompts, lengths, 18, draft)

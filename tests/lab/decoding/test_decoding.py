@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from generators.foundation.errors import UserError
+from lab.decoding.cached_network import CachedNetwork
 from lab.decoding.decoder import decode
 from lab.decoding.token_chooser import TokenChooser
 from lab.loss.losses import joint
@@ -241,3 +242,13 @@ def test_impossible_lengths_and_drafts_are_refused_with_the_reason() -> None:
     tree["objective"] = {"kind": "sequential_modules", "n": 2}
     with pytest.raises(UserError, match="sequential_modules proposes one token at a time"):
         decode(assemble(parse_spec(tree, "a spec")).network, prompts, lengths, 5, 2)
+
+
+@pytest.mark.parametrize("start", range(5))
+def test_a_mask_begins_at_an_aligned_address(start: int) -> None:
+    """Attention kernels of a GPU read the rows of a mask in pieces of 16 bytes."""
+    network = assemble(parse_spec(tiny_tree())).network
+    mask = CachedNetwork(network, samples=2, capacity=20).positions_of(np.full(2, start), 3).mask
+    assert mask is not None
+    assert mask.is_contiguous()
+    assert mask.storage_offset() == 0

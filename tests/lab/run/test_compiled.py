@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from torch._dynamo.utils import counters
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
@@ -48,9 +49,13 @@ def test_every_objective_compiles_as_one_piece_and_trains_as_it_does_eagerly(
     if loss != "joint" and objective != OBJECTIVE_TABLES[1]:
         pytest.skip("the trunk is compiled in the same way for every objective")
     task = {"kind": "star"}
+    counters.clear()
     compiled, compiler = trained_steps(
         tiny(task=task, objective=objective, training__compile=True, training__loss=loss)
     )
+    if loss == "joint":
+        stages = 2 if "stage_steps" in objective else 1
+        assert counters["stats"]["unique_graphs"] == stages, "no step after the first of a stage compiles again"
     eager, _ = trained_steps(tiny(task=task, objective=objective, training__loss=loss))
     assert compiler == Compiler(whole=True)
     for fast, slow in zip(compiled, eager, strict=True):
