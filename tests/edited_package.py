@@ -17,7 +17,9 @@ from tests.outside_package import EXAMPLE, ROOT
 SERVER = """
 import importlib, io, json, os, sys, traceback
 import torch._dynamo  # half of the time of a command
-import lab.__main__, lab.run.training, lab.analysis.table, lab.commands.score, lab.commands.train
+import lab.__main__, lab.run.training, lab.commands.score, lab.commands.train
+for module in sys.argv[1:]:
+    importlib.import_module(module)
 
 for line in sys.stdin:
     folder, arguments = json.loads(line)
@@ -51,10 +53,11 @@ class EditedPackage:
     """The example package, installed in a folder as files that can be edited, and a lab that finds it there.
 
     Args:
-        folder: an empty folder.
+        folder: a folder for the package, in which the commands run.
+        preloaded: modules that the commands import, beside those of `lab train` and `lab score`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *preloaded: str) -> None:
         self.folder, self.site = folder, folder / "site"
         self.restore()
         path = os.pathsep.join(map(str, (ROOT, self.site)))
@@ -64,7 +67,7 @@ class EditedPackage:
             "PYTHONDONTWRITEBYTECODE": "1",
             "LAB_HOME": str(folder / "home"),
         }
-        command = [sys.executable, "-c", SERVER]
+        command = [sys.executable, "-c", SERVER, *preloaded]
         self.server = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
         )

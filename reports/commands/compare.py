@@ -12,7 +12,7 @@ from lab.commands.options import DEFAULT_HOME, Home
 from lab.run.files import write_atomically
 from reports.exhibits.drawn import ExhibitProblems, check_drawn
 from reports.frames.pairs import ComparedStudy, StudyPair
-from reports.pages.comparison import render_comparison, verdict_lines, verdicts_by_claim
+from reports.pages.comparison import code_remark, render_comparison, verdict_lines, verdicts_by_claim
 from reports.pages.writing import PAGE_ENDINGS
 from studies.declared.names import split_scale
 from studies.ledger.arguments import checked_name
@@ -50,7 +50,9 @@ def compare_command(
     make_output_folder("--out", path, path.parent)
     write_atomically(path, page)
     value = {"comparison": str(path), "claims": verdicts_by_claim(pair), "failed_exhibits": problems.failures}
-    answer(value, as_json, f"{verdict_lines(pair)}\npage: {path}")
+    value["differing_code"] = pair.differing_code
+    lines = [verdict_lines(pair), code_remark(pair), f"page: {path}"]
+    answer(value, as_json, "\n".join(filter(None, lines)))
     check_drawn(problems.failures)
 
 

@@ -23,11 +23,13 @@ from reports.dashboards.parameters import outside, varied, within
 from reports.dashboards.study_parts import PHASES, StudyPart, parts_of
 from reports.dashboards.times import set_times
 from reports.frames.numbers import plural
+from reports.frames.text import as_sentence
 from studies.declared.measures import main_measure
 from studies.declared.study import Study
-from studies.ledger.declared_study import cells_of, study_in
+from studies.judging.study_code import StudyCode
+from studies.ledger.declared_study import ledger_of, study_in
 from studies.ledger.folder import StudyFolder
-from studies.ledger.records import CellRecord, RunRecord, VerdictRecord
+from studies.ledger.records import CellRecord, LedgerRecord, RunRecord, VerdictRecord
 
 REPORTS_PATH = "/reports/"
 
@@ -54,12 +56,13 @@ class StudySource:
 
     def read(self) -> list[BoardEntry]:
         study = study_in(self.folder)
-        cells, verdicts = cells_of(self.home, study), self.folder.read_verdicts()
+        ledger, verdicts = ledger_of(self.home, study), self.folder.read_verdicts()
         lines = verdicts.verdicts if verdicts else []
-        return [self._entry(part, cells, lines) for part in parts_of(study)]
+        return [self._entry(part, ledger, lines) for part in parts_of(study)]
 
-    def _entry(self, part: StudyPart, cells: list[CellRecord], verdicts: list[VerdictRecord]) -> BoardEntry:
-        study, runs = part.study, part.runs(cells)
+    def _entry(self, part: StudyPart, ledger: LedgerRecord, verdicts: list[VerdictRecord]) -> BoardEntry:
+        study, runs = part.study, part.runs(ledger.cells)
+        remarks = StudyCode(ledger, self.folder.run_command).remarks()
         scored = [settings_of(cell, run) for cell, run in runs.values() if run.score is not None]
         space = varied(distributions(study), scored)
         measure = main_measure(study.declaration)
@@ -74,7 +77,7 @@ class StudySource:
         return BoardEntry(
             header,
             self._trials(part, runs, space),
-            study_note(part, cells, verdicts, finished=self.folder.has_verdicts),
+            study_note(part, ledger.cells, verdicts, remarks, finished=self.folder.has_verdicts),
         )
 
     def _trials(
@@ -140,10 +143,13 @@ def validation_curve(folder: RunFolder, metric: str) -> dict[int, float]:
     return {line["step"]: line[metric] for line in lines}
 
 
-def study_note(part: StudyPart, cells: list[CellRecord], verdicts: list[VerdictRecord], *, finished: bool) -> str:
+def study_note(
+    part: StudyPart, cells: list[CellRecord], verdicts: list[VerdictRecord], remarks: list[str], *, finished: bool
+) -> str:
     """Returns question, verdicts and a guide to the trials, in Markdown.
 
     Args:
+        remarks: sentences about the code of the runs.
         finished: False if the verdicts are of an earlier run.
     """
     study, declaration = part.study, part.study.declaration
@@ -157,6 +163,7 @@ def study_note(part: StudyPart, cells: list[CellRecord], verdicts: list[VerdictR
         f"Scale {escape_markdown(study.scale)}: {escape_markdown(declaration.scales[study.scale].summary)}.",
         *(["An earlier run of this study came to these verdicts:"] if verdicts and not finished else []),
         *(f"- {verdict_line(verdict)}" for verdict in verdicts),
+        *(escape_markdown(as_sentence(remark)) for remark in remarks),
         f"{ended} of {plural(study.runs, 'run')} of the whole study ended, {failed} failed."
         + ("" if finished else " Verdicts follow when the study ends."),
         f"[The current report]({report_path(study.name, study.scale)})",

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from reports.frames.results import Results, read_results
 from studies.declared.study import Study
-from studies.judging.judge import judge
+from studies.judging.from_ledger import judge_ledger
 from studies.judging.judgement import Judgement
-from studies.ledger.scores import reasons_lacking, scores_for
 
 
 @dataclass(frozen=True)
@@ -29,5 +28,4 @@ def read_judged(home: Path, study: Study) -> JudgedStudy:
         UserError: a file is damaged.
     """
     results = read_results(home, study)
-    judgements = judge(study, scores_for(study, results.cells), reasons_lacking(study, results.cells))
-    return JudgedStudy(results, judgements)
+    return JudgedStudy(results, judge_ledger(study, results.ledger))

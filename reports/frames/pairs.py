@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from generators.foundation.code.version import CodeVersion, conflicting_parts
 from generators.foundation.settings import Tree
 from reports.frames.claim_lines import ClaimLine
 from reports.frames.judged import JudgedStudy, read_judged
@@ -61,6 +62,11 @@ class ComparedStudy:
         return {key: portable(value, self.home) for key, value in values.items()}
 
     @property
+    def code_versions(self) -> list[CodeVersion]:
+        """The versions of the code that made the study's runs, as far as they are known."""
+        return self.judged.results.code.versions()
+
+    @property
     def environment(self) -> dict[str, str]:
         """Package or machine component -> the versions that occur in the study's runs."""
         runs = self.judged.results.runs
@@ -86,6 +92,11 @@ class StudyPair:
         if self.first.name != self.second.name:
             return self.first.name, self.second.name
         return f"{self.first.name}, first home", f"{self.second.name}, second home"
+
+    @cached_property
+    def differing_code(self) -> list[str]:
+        """The parts of the code that are not the same in all runs of both studies."""
+        return conflicting_parts([*self.first.code_versions, *self.second.code_versions])
 
     @cached_property
     def claims(self) -> dict[str, tuple[Judgement | None, Judgement | None]]:

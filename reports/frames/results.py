@@ -13,6 +13,7 @@ Columns of `runs`:
     steps, best_step            optimiser steps
     <checkpoint>/<split>/<m>    every metric of the last and the best checkpoint
     parameters/<part>           number of parameters
+    code                        digest of the code that made it, as the ledger has it; missing where it is unknown
     digest/<what>               of the initial weights and of the first batch; missing in runs of earlier versions
     train_seconds, evaluate_seconds
     environment/<key>           versions and machine
@@ -20,6 +21,7 @@ Columns of `runs`:
 Columns of `curves`: run, cell, phase, seed, status, step, seconds (of training up to that step), split, metric, value.
 """
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,10 +32,13 @@ import pandas as pd
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
 from lab.run.store import METRICS, TIMING, RunFolder
+from reports.frames.text import portable
 from studies.declared.measures import Measure, main_measure
 from studies.declared.study import Cell, Study
-from studies.ledger.declared_study import cells_of
-from studies.ledger.records import CellRecord, RunRecord
+from studies.judging.from_ledger import is_superseded
+from studies.judging.study_code import StudyCode
+from studies.ledger.declared_study import ledger_of
+from studies.ledger.records import CellRecord, LedgerRecord, RunRecord, catalog_source
 
 RUN_COLUMNS = ["cell", "phase", "seed", "trial", "run", "status", "failure", "score", "steps", "best_step"]
 CURVE_COLUMNS = ["run", "cell", "phase", "seed", "status", "step", "seconds", "split", "metric", "value"]
@@ -47,20 +52,32 @@ class Results:
     Attributes:
         home: the lab's home they were read from.
         study: the declared study.
-        cells: the ledger as last written.
+        ledger: the ledger as last written.
         runs: see the module.
         curves: see the module.
+        superseded: number of runs that were trained again by other code after the ledger took their scores.
     """
 
     home: Path
     study: Study
-    cells: list[CellRecord]
+    ledger: LedgerRecord
     runs: pd.DataFrame
     curves: pd.DataFrame
+    superseded: int = 0
 
     @cached_property
     def _cells(self) -> dict[str, Cell]:
         return {cell.label: cell for cell in self.study.cells}
+
+    @property
+    def cells(self) -> list[CellRecord]:
+        """The cells of the ledger."""
+        return self.ledger.cells
+
+    @cached_property
+    def code(self) -> StudyCode:
+        """The code that made the runs."""
+        return StudyCode(self.ledger, run_command(self.study, self.home))
 
     def cell(self, label: str) -> Cell:
         """Returns the cell of a label."""
@@ -100,20 +117,29 @@ class Results:
         return runs[runs[column].notna()] if column in runs else runs[:0]
 
 
+def run_command(study: Study, home: Path) -> str:
+    """Returns the command that runs a study, as a page shows it."""
+    name = study.name if study.source == catalog_source(study.name) else Path(study.source).name
+    sets = "".join(f" --set {shlex.quote(portable(assignment, home))}" for assignment in study.assignments)
+    return f"lab study run {shlex.quote(name)} --scale {shlex.quote(study.scale)}{sets}"
+
+
 def read_results(home: Path, study: Study) -> Results:
     """Reads all stored results of a study.
 
     Raises:
         UserError: a file is damaged.
     """
-    cells = cells_of(home, study)
+    ledger = ledger_of(home, study)
+    superseded = 0
     rows: list[Tree] = []
     points: list[Tree] = []
-    for cell in cells:
+    for cell in ledger.cells:
         trials = 0
         for run in cell.runs:
-            tuned = run.phase == "tune"
-            row, curve = _read_run(cell, run, RunFolder(home, run.identity), trials if tuned else -1)
+            tuned, folder = run.phase == "tune", RunFolder(home, run.identity)
+            row, curve = _read_run(cell, run, folder, trials if tuned else -1)
+            superseded += run.score is not None and is_superseded(run, folder)
             trials += tuned
             rows.append(row)
             shared = {name: row[name] for name in CURVE_COLUMNS if name in row}
@@ -122,7 +148,7 @@ def read_results(home: Path, study: Study) -> Results:
     for row in sorted(rows, key=len, reverse=True):  # the fullest row has its parts in their proper order
         columns += [name for name in row if name not in columns]
     runs = pd.DataFrame(rows, columns=columns)
-    return Results(home, study, cells, runs, pd.DataFrame(points, columns=CURVE_COLUMNS))
+    return Results(home, study, ledger, runs, pd.DataFrame(points, columns=CURVE_COLUMNS), superseded)
 
 
 def _read_run(cell: CellRecord, run: RunRecord, folder: RunFolder, trial: int) -> tuple[Tree, list[Tree]]:
@@ -162,6 +188,7 @@ def _run_row(cell: CellRecord, run: RunRecord, result: Tree, timing: list[Tree],
     row: Tree = {"cell": cell.label, **{f"factor/{key}": level for key, level in cell.levels.items()}}
     row |= {"phase": run.phase, "seed": run.seed, "run": run.identity, "score": run.score, "failure": run.failure}
     row |= {"trial": trial, "status": status, "steps": result.get("steps"), "best_step": result.get("best_step")}
+    row["code"] = run.code
     row |= {f"measure/{name}": value for name, value in run.measures.items()}
     row |= {f"setting/{key}": value for key, value in run.settings.items()}
     for checkpoint, splits in result.get("scores", {}).items():

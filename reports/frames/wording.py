@@ -96,6 +96,8 @@ def cautions(results: Results) -> list[str]:
         sentences.append(
             f"The files of {plural(gone, 'run')} with a score are gone: no curve, shortcut or time is shown for them."
         )
+    remarks = [*results.code.remarks(), results.code.remark_on_superseded(results.superseded)]
+    sentences += [as_sentence(remark) for remark in remarks if remark]
     failed = rows_of(results.failed)
     if failed:
         listed = [

@@ -2,6 +2,7 @@
 
 import shlex
 
+from generators.foundation.code.version import parts_text
 from reports.exhibits.drawn import ExhibitProblems, drawn_on
 from reports.frames.numbers import MISSING, plural
 from reports.frames.pairs import StudyPair
@@ -21,7 +22,7 @@ def render_comparison(pair: StudyPair, problems: ExhibitProblems | None = None) 
         "comparison.html",
         f"{pair.labels[0]} and {pair.labels[1]}",
         sides=[(label, side.summary) for label, side in zip(pair.labels, pair.sides, strict=True)],
-        answer=agreement(pair),
+        answer=" ".join(filter(None, (agreement(pair), code_remark(pair)))),
         left_out=problems.left_out,
         exhibits_by_section={name: sections.pop(name, []) for name in ("claims", "differences")},
         further_sections=sections,
@@ -42,6 +43,12 @@ def verdict_lines(pair: StudyPair) -> str:
     return "\n".join(
         f"{name}: {first or MISSING}, {second or MISSING}" for name, (first, second) in verdicts_by_claim(pair).items()
     )
+
+
+def code_remark(pair: StudyPair) -> str:
+    """Returns a sentence about code that is not the same in both studies; empty if there is none, or it is unknown."""
+    parts = pair.differing_code
+    return f"Their runs were made by different code ({parts_text(parts)})." if parts else ""
 
 
 def agreement(pair: StudyPair) -> str:

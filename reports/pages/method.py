@@ -8,7 +8,7 @@ from pathlib import Path
 from generators.foundation.settings import Tree
 from lab.run.store import SPEC, RunFolder
 from reports.frames.numbers import duration, plural
-from reports.frames.results import Results, rows_of
+from reports.frames.results import Results, rows_of, run_command
 from reports.frames.summaries import trials
 from reports.frames.text import listing, portable
 from reports.frames.wording import run_name
@@ -78,12 +78,10 @@ def redraw_commands(study: Study) -> tuple[str, str]:
 
 def rerun_commands(study: Study, home: Path) -> list[str]:
     """Returns the commands that run, judge, report and export a study."""
-    source = Path(study.source)
-    name = study.name if study.source == catalog_source(study.name) else source.name
+    name = study.name if study.source == catalog_source(study.name) else Path(study.source).name
     arguments = f"{shlex.quote(name)} --scale {shlex.quote(study.scale)}"
-    sets = "".join(f" --set {shlex.quote(portable(assignment, home))}" for assignment in study.assignments)
     return [
-        f"lab study run {arguments}{sets}",
+        run_command(study, home),
         f"lab claims {arguments}",
         f"lab report {arguments}",
         f"lab results {arguments} --out runs.csv",

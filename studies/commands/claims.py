@@ -25,9 +25,10 @@ def claims_command(
     as_json: Json = False,
 ) -> None:
     """Judge every claim of the given studies from their stored scores."""
-    from studies.judging.from_ledger import judge_stored
+    from studies.judging.from_ledger import judge_stored, superseded_runs
     from studies.judging.judgement import sentence
-    from studies.ledger.declared_study import find_study
+    from studies.judging.study_code import StudyCode
+    from studies.ledger.declared_study import find_study, ledger_of
 
     checked = checked_names(home, names, scale)
     studies = expand_collections(checked, scale, home)
@@ -45,10 +46,13 @@ def claims_command(
             judgements = judge_stored(home, study)
             folder = StudyFolder(home, study.name, study.scale)
             verdicts = [judgement.record().tree() for judgement in judgements]
-            value[name] = {"scale": study.scale, "finished": folder.has_verdicts, "verdicts": verdicts}
+            ledger = ledger_of(home, study)
+            code, superseded = StudyCode(ledger, folder.run_command), len(superseded_runs(home, ledger))
+            value[name] = {"scale": study.scale, "finished": folder.has_verdicts, **code.tree(), "verdicts": verdicts}
             lines += [f"{name}, scale {study.scale}" + (f", {folder.standing}" if folder.standing else "")]
             lines += [f"  {sentence(judgement)}" for judgement in judgements]
             broken += [f"{name}.{judgement.claim.name}" for judgement in judgements if judgement.failure]
+            lines += [f"  {remark}" for remark in (*code.remarks(), code.remark_on_superseded(superseded)) if remark]
     left_out.check_any(value)
     value |= {name: {"verdicts": [], "left_out": reason} for name, reason in left_out.reasons.items()}
     answer(value, as_json, "\n".join(lines))

@@ -11,6 +11,7 @@ import typer
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import split_assignment
+from studies.judging.study_code import OldRuns
 from studies.running.executors.table import EXECUTORS, ExecutorChoice
 
 StudyName = Annotated[
@@ -34,6 +35,26 @@ ExecutorSettings = Annotated[
     list[str] | None,
     typer.Option("--executor-set", metavar="KEY=VALUE", help="a setting of an executor from another package"),
 ]
+
+
+Retrain = Annotated[
+    bool,
+    typer.Option("--retrain", help="train runs again that other code made than is installed, or that is unknown"),
+]
+MixCode = Annotated[
+    bool, typer.Option("--mix-code", help="compare runs of other code than is installed with new ones in one claim")
+]
+
+
+def old_runs_choice(retrain: bool, mix_code: bool) -> OldRuns:
+    """Returns the treatment of old runs that two options ask for.
+
+    Raises:
+        UserError: both are given.
+    """
+    if retrain and mix_code:
+        raise UserError("--mix-code: keeps the runs that --retrain trains again; give one of the two")
+    return "retrain" if retrain else "mix" if mix_code else "keep"
 
 
 def executor_choice(

@@ -13,15 +13,19 @@ from studies.commands.options import (
     ExecutorName,
     ExecutorSettings,
     GpusPerRun,
+    MixCode,
+    Retrain,
     RunLimit,
     Scale,
     StudyName,
     Workers,
     executor_choice,
+    old_runs_choice,
 )
 from studies.declared.catalog import COLLECTIONS, STUDIES
 from studies.declared.collection import is_collection, load_collection
 from studies.declared.names import run_command_line
+from studies.judging.study_code import OldRuns
 from studies.ledger.arguments import note_on_catalog_name
 from studies.ledger.collection_members import left_out_text
 from studies.running.executors.table import ExecutorChoice
@@ -42,21 +46,30 @@ def run_command(
     shard: Annotated[
         str | None, typer.Option(metavar="I/K", help="run part I of K of the cells (see docs/clusters.md)")
     ] = None,
+    retrain: Retrain = False,
+    mix_code: MixCode = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
     """Train the runs of a study that are not yet complete, then judge its claims. A collection runs study by study."""
     choice = executor_choice(executor, home, workers, run_limit, address, gpus_per_run, executor_set)
+    old_runs = old_runs_choice(retrain, mix_code)
     if is_collection(name):
         if shard:
             raise UserError(f"--shard {shard}: splits the cells of one study; run the studies of {name} one by one")
-        run_collection(name, scale, assignments or [], choice, as_json)
+        run_collection(name, scale, assignments or [], choice, old_runs, as_json)
     else:
-        run_study(name, scale, assignments or [], choice, shard, as_json)
+        run_study(name, scale, assignments or [], choice, shard, old_runs, as_json)
 
 
 def run_study(
-    name: str, scale: str, assignments: list[str], choice: ExecutorChoice, shard: str | None, as_json: bool
+    name: str,
+    scale: str,
+    assignments: list[str],
+    choice: ExecutorChoice,
+    shard: str | None,
+    old_runs: OldRuns,
+    as_json: bool,
 ) -> None:
     """Runs a study, or one shard of it, and prints its verdicts."""
     from studies.declared.loading import load
@@ -67,21 +80,24 @@ def run_study(
     part = Shard.parse(shard) if shard else WHOLE
     note_on_catalog_name(name, STUDIES)
     study = load(name, scale, assignments)
-    result = running.run_study(study, choice.create(study), choice.home, part)
-    value: Tree = {"study": study.name, "scale": scale, "changed": result.changed}
-    value |= {"trained": result.trained, "failed": result.failures, "failed_analyses": result.analysis_failures}
+    result = running.run_study(study, choice.create(study), choice.home, part, old_runs)
+    tree = result.tree()
+    verdicts = tree.pop("verdicts")
+    value: Tree = {"study": study.name, "scale": scale, **tree}
     if part != WHOLE:
         whole = run_command_line(name, scale, choice.home, assignments=assignments)
         prose = f"shard {shard}: {result.ended} of {result.runs} runs ended; once every shard has: {whole}"
         answer(value | {"shard": shard}, as_json, prose)
     else:
-        answer(value | {"verdicts": result.tree()["verdicts"]}, as_json, "\n".join(map(sentence, result.judgements)))
+        answer(value | {"verdicts": verdicts}, as_json, "\n".join(map(sentence, result.judgements)))
         note(f"next: {run_command_line(name, scale, choice.home, 'report')}")
     if result.problem:
         raise WorkFailed(result.problem)
 
 
-def run_collection(name: str, scale: str, assignments: list[str], choice: ExecutorChoice, as_json: bool) -> None:
+def run_collection(
+    name: str, scale: str, assignments: list[str], choice: ExecutorChoice, old_runs: OldRuns, as_json: bool
+) -> None:
     """Runs every study of a collection and prints the number of claims with each verdict."""
     from studies.judging.judgement import sentence
     from studies.running import run_collection as running
@@ -97,7 +113,7 @@ def run_collection(name: str, scale: str, assignments: list[str], choice: Execut
     left_out = collection.left_out(assignments)
     for study, needs in left_out.items():
         note(f"{study}: {left_out_text(needs)}")
-    result = running.run_collection(collection, scale, assignments, choice, show)
+    result = running.run_collection(collection, scale, assignments, choice, show, old_runs)
     judgements = [judgement for outcome in result.studies.values() for judgement in outcome.judgements]
     verdicts: list[str] = [judgement.verdict if judgement.contrast else "not tested" for judgement in judgements]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS)

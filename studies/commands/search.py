@@ -12,9 +12,12 @@ from studies.commands.options import (
     ExecutorName,
     ExecutorSettings,
     GpusPerRun,
+    MixCode,
+    Retrain,
     RunLimit,
     Workers,
     executor_choice,
+    old_runs_choice,
 )
 from studies.declared.catalog import SEARCHES
 from studies.ledger.arguments import note_on_catalog_name
@@ -34,6 +37,8 @@ def search_command(
     gpus_per_run: GpusPerRun = None,
     executor_set: ExecutorSettings = None,
     shard: Annotated[str | None, typer.Option(hidden=True)] = None,
+    retrain: Retrain = False,
+    mix_code: MixCode = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
@@ -50,7 +55,7 @@ def search_command(
     choice = executor_choice(executor, home, workers, run_limit, address, gpus_per_run, executor_set)
     note_on_catalog_name(name, SEARCHES)
     search = load_search(name, scale, assignments or [])
-    coordinator = SearchCoordinator(search, home, note)
+    coordinator = SearchCoordinator(search, home, note, old_runs_choice(retrain, mix_code))
     record = coordinator.run(choice.create(search))
     note(f"{coordinator.trained} runs trained")
     path = coordinator.folder.path / SEARCH

@@ -7,6 +7,7 @@ from generators.foundation.settings import Tree
 from lab.commands.options import DEFAULT_HOME, Home
 from studies.commands.options import StoredScale, StudyName
 from studies.declared.collection import is_collection, load_collection
+from studies.judging.study_code import StudyCode
 from studies.ledger.arguments import checked_name, note_file_of_that_name
 from studies.ledger.folder import StudyFolder
 from studies.ledger.left_out import LeftOut
@@ -22,8 +23,8 @@ def status_command(
 def show_study(name: str, scale: str | None, home: Path, as_json: bool) -> None:
     """Prints the trials, seeds and failures of each cell."""
     folder = StudyFolder.latest(home, checked_name(home, name, scale), scale)
-    study = folder.read_study()
-    counts = {cell.label: cell.counts() for cell in folder.read_cells()}
+    study, ledger = folder.read_study(), folder.read_ledger()
+    counts = {cell.label: cell.counts() for cell in ledger.cells}
     lines = [
         f"{label:<32}{cell.tune} of {study.tuning_runs} trials, {cell.confirm} of {study.seeds} seeds, "
         f"{cell.failed} failed"
@@ -33,9 +34,11 @@ def show_study(name: str, scale: str | None, home: Path, as_json: bool) -> None:
     lines += [f"left out: {part}, which ran another version of the study" for part in outdated]
     lines += [f"{sum(cell.ended for cell in counts.values())} of {study.runs} runs ended"]
     lines += [folder.standing] if folder.standing else []
+    code = StudyCode(ledger, folder.run_command)
+    lines += code.remarks()
     cells = {label: cell.tree() for label, cell in counts.items()}
     value = {"study": study.name, "scale": study.scale, "runs": study.runs, "finished": folder.has_verdicts}
-    answer(value | {"cells": cells, "left_out": outdated}, as_json, "\n".join(lines))
+    answer(value | {"cells": cells, "left_out": outdated, **code.tree()}, as_json, "\n".join(lines))
 
 
 def show_collection(name: str, scale: str | None, home: Path, as_json: bool) -> None:
@@ -54,14 +57,18 @@ def show_collection(name: str, scale: str | None, home: Path, as_json: bool) -> 
         with left_out.unless_readable(member.study):
             folder = StudyFolder.latest(home, member.study, scale)
             study = folder.read_study()
-            ended = sum(cell.counts().ended for cell in folder.read_cells())
+            ledger = folder.read_ledger()
+            ended = sum(cell.counts().ended for cell in ledger.cells)
             standing = "" if folder.has_verdicts else ", unfinished"
+            old = sum(StudyCode(ledger).old_runs.values())
+            standing += f", {old} made by other code than is installed now" if old else ""
             lines.append(f"{member.study:<22}{ended} of {study.runs} runs ended, scale {study.scale}{standing}")
             value[member.study] = {
                 "scale": study.scale,
                 "runs": study.runs,
                 "ended": ended,
                 "finished": folder.has_verdicts,
+                "old_runs": old,
             }
     value |= {study: {"left_out": reason} for study, reason in left_out.reasons.items()}
     lines += [f"{study:<22}left out: {reason}" for study, reason in left_out.reasons.items()]

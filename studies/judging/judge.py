@@ -15,7 +15,7 @@ judged at: with two claims and a level of 0.05, 97.5% for the claim that is deci
 `looks` shares its level among them (studies/statistics/interim.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -31,18 +31,26 @@ from studies.statistics.exact import SEEDS_MINIMUM, holm
 from studies.statistics.forms.form import Scores
 from studies.statistics.interim import level_per_look
 
+Obstacle = Callable[[Sequence[str]], str]
+"""Labels of cells -> the reason why their runs cannot be compared, empty if they can."""
 ScoresByCell = Mapping[str, Mapping[int, float]]
 """Cell label -> seed -> score, better when higher; a run that failed or has not ended has no entry."""
 
 
 @dataclass(frozen=True)
 class ComparedClaim:
-    """A claim with its comparison and the scores of all cells; `lacking` says why runs lack its measure."""
+    """A claim with its comparison and the scores of all cells.
+
+    Attributes:
+        lacking: why runs lack its measure; may be empty.
+        obstacle: why its cells cannot be compared; empty if they can.
+    """
 
     claim: Claim
     comparison: Comparison
     scores: ScoresByCell
     lacking: str = ""
+    obstacle: str = ""
 
     @property
     def seeds(self) -> list[int]:
@@ -55,10 +63,16 @@ class ComparedClaim:
         return self.comparison.scores(self.scores, self.seeds)
 
 
+def no_reason(subject: object) -> str:
+    """Returns that nothing stands in the way of a test."""
+    return ""
+
+
 def judge(
     study: Study,
     scores: ScoresByCell | Callable[[Claim], ScoresByCell],
-    reason_lacking: Callable[[Claim], str] = lambda claim: "",
+    reason_lacking: Callable[[Claim], str] = no_reason,
+    obstacle: Obstacle = no_reason,
 ) -> list[Judgement]:
     """Returns the verdict on every claim of a study, in the order of the file.
 
@@ -67,11 +81,13 @@ def judge(
     Args:
         scores: those of every claim, or a function that returns those of one claim.
         reason_lacking: returns why runs lack the measure of a claim, or an empty text.
+        obstacle: returns why cells cannot be compared, or an empty text; a claim about them is not tested.
     """
 
     def case_of(claim: Claim) -> tuple[ComparedClaim, ClaimTest | None, float]:
         by_cell = scores(claim) if callable(scores) else scores
-        compared = ComparedClaim(claim, comparison_of(claim, study), by_cell, reason_lacking(claim))
+        comparison = comparison_of(claim, study)
+        compared = ComparedClaim(claim, comparison, by_cell, reason_lacking(claim), obstacle(comparison.cells))
         test = claim_test(study, compared)
         return compared, test, test.p if test else 1.0
 
@@ -131,8 +147,8 @@ def judgement_of(
 
 
 def claim_test(study: Study, compared: ComparedClaim) -> ClaimTest | None:
-    """Tests a claim; None if its arms lack scores, or the study has too few seeds for any verdict."""
-    if study.seeds < SEEDS_MINIMUM or len(compared.seeds) < study.seeds:
+    """Tests a claim; None if its arms lack scores or cannot be compared, or the study has too few seeds."""
+    if compared.obstacle or study.seeds < SEEDS_MINIMUM or len(compared.seeds) < study.seeds:
         return None
     form, scores_AxK = study.declaration.form, compared.scores_AxK
     evidence = compared.comparison.effect.evidence(scores_AxK, form)
@@ -141,6 +157,8 @@ def claim_test(study: Study, compared: ComparedClaim) -> ClaimTest | None:
 
 def reason_not_tested(study: Study, compared: ComparedClaim) -> str:
     """Returns why a claim could not be tested."""
+    if compared.obstacle:
+        return compared.obstacle
     counts = {label: len(compared.scores.get(label, {})) for label in compared.comparison.cells}
     if min(counts.values()) == study.seeds:
         return f"{study.seeds} seeds per arm; a verdict needs at least {SEEDS_MINIMUM}"

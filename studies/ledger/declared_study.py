@@ -12,7 +12,7 @@ from studies.declared.study import Study
 from studies.declared.study_file import StudyDeclaration
 from studies.ledger.folder import StudyFolder
 from studies.ledger.origins import is_shipped, remedy
-from studies.ledger.records import CellRecord, StudyRecord, catalog_source
+from studies.ledger.records import CellRecord, LedgerRecord, StudyRecord, catalog_source
 from studies.ledger.versions import differing_keys, listed, study_content
 
 
@@ -68,19 +68,25 @@ def study_in(folder: StudyFolder) -> Study:
 
 
 def cells_of(home: Path, study: Study) -> list[CellRecord]:
-    """Returns the cells of a study's grid as last written, in the order of the grid.
+    """Returns the cells of a study's ledger; raises as `ledger_of`."""
+    return ledger_of(home, study).cells
+
+
+def ledger_of(home: Path, study: Study) -> LedgerRecord:
+    """Returns the ledger of a study as last written, with the cells of its grid in the order of the grid.
 
     Raises:
         UserError: what is stored under the study's name is another version of it, or another study.
     """
     folder = StudyFolder(home, study.name, study.scale)
     if not folder.is_stored:
-        return []
-    cells = {cell.label: cell for cell in folder.read_cells()}
+        return LedgerRecord(cells=[])
+    ledger = folder.read_ledger()
+    cells = {cell.label: cell for cell in ledger.cells}
     # Afterwards, because a ledger is emptied before another version is written.
     if keys := differing_keys(study_content(study_in(folder)), study_content(study)):
         raise UserError(
             f"{study.source}: differs from what is stored in {folder.path} ({listed(keys)}); give the name "
             f"{study.name} to read what is stored, or run the study as it is now"
         )
-    return [cells[cell.label] for cell in study.cells if cell.label in cells]
+    return ledger.model_copy(update={"cells": [cells[cell.label] for cell in study.cells if cell.label in cells]})

@@ -26,15 +26,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
 from studies.declared.catalog import STUDIES, hint_at_command
 from studies.declared.names import run_command_line
-from studies.ledger.records import (
-    CellRecord,
-    LedgerRecord,
-    LooksRecord,
-    R,
-    StateRecord,
-    StudyRecord,
-    VerdictsRecord,
-)
+from studies.ledger.records import CellRecord, LedgerRecord, LooksRecord, R, StateRecord, StudyRecord, VerdictsRecord
 from studies.ledger.search_records import SearchRecord
 
 STUDY, LEDGER, JOURNAL, SEARCH = "study.json", "ledger.json", "journal.log", "search.json"
@@ -166,16 +158,18 @@ class StudyFolder:
             self.write_cells([])
         self._write(STUDY, record.tree())
 
-    def read_cells(self) -> list[CellRecord]:
-        """Returns the cells as last written, whatever the study. The ledger of a shard is later than the whole one.
+    def read_ledger(self) -> LedgerRecord:
+        """Returns the ledger as last written, whatever the study. The ledger of a shard is later than the whole one.
 
         A ledger that another version of the study wrote, as that of a shard from before an edit, is left out.
         """
         damaged = UserError(f"{self.path}: its ledger is damaged; run the study again, which rewrites it")
         version = self._version_in(self._newest(STUDY).parent) if self.is_stored else None
-        paths = [path for path in self._parts(LEDGER) if self._version_in(path.parent) == version]
-        ledgers = [_parse(LedgerRecord, path, damaged) for path in paths]
-        return list({cell.label: cell for ledger in ledgers for cell in ledger.cells}.values())
+        current = (path for path in self._parts(LEDGER) if self._version_in(path.parent) == version)
+        ledgers = [_parse(LedgerRecord, path, damaged) for path in current]
+        cells = {cell.label: cell for ledger in ledgers for cell in ledger.cells}
+        codes = {digest: code for ledger in ledgers for digest, code in ledger.codes.items()}
+        return LedgerRecord(cells=[*cells.values()], codes=codes, mixed_code=any(part.mixed_code for part in ledgers))
 
     def _has_version(self, record: StudyRecord) -> bool:
         try:
@@ -187,9 +181,17 @@ class StudyFolder:
         path = folder / STUDY
         return _parse(StudyRecord, path, self.of_another_version()).version if path.exists() else None
 
+    def read_cells(self) -> list[CellRecord]:
+        """Returns the cells of the ledger."""
+        return self.read_ledger().cells
+
     def write_cells(self, cells: list[CellRecord]) -> None:
+        """Writes ledger.json with cells whose runs are of unknown code."""
+        self.write_ledger(LedgerRecord(cells=cells))
+
+    def write_ledger(self, ledger: LedgerRecord) -> None:
         """Writes ledger.json."""
-        self._write(LEDGER, LedgerRecord(cells=cells).tree())
+        self._write(LEDGER, ledger.tree())
 
     def read_state(self) -> StateRecord:
         """Returns the state of the study. Where it was never written, its verdicts were written last."""

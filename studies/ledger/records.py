@@ -39,6 +39,7 @@ class RunRecord(Record):
         failure: why the run has no score.
         measures: the other measures that claims use, by name.
         analysis_failures: analysis that claims use -> why it could not be taken of the run; not stored if empty.
+        code: key, in the ledger, of the version of the code that made the run; None if it is unknown.
     """
 
     phase: Phase
@@ -49,13 +50,14 @@ class RunRecord(Record):
     failure: str | None = None
     measures: dict[str, int | float] = Field(default_factory=dict)
     analysis_failures: dict[str, str] = Field(default_factory=dict)
+    code: str | None = None
 
     @model_serializer(mode="wrap")
-    def _without_empty_failures(self, serialise: SerializerFunctionWrapHandler) -> Tree:
+    def _without_empty_keys(self, serialise: SerializerFunctionWrapHandler) -> Tree:
+        """Leaves out the last two keys where they say nothing, as in earlier ledgers."""
         tree: Tree = serialise(self)
-        if not self.analysis_failures:
-            del tree["analysis_failures"]
-        return tree
+        empty = {"analysis_failures": not self.analysis_failures, "code": self.code is None}
+        return {key: value for key, value in tree.items() if not empty.get(key)}
 
     @property
     def ended(self) -> bool:
@@ -96,9 +98,20 @@ class CellRecord(Record):
 
 
 class LedgerRecord(Record):
-    """The cells of a study, or of one shard of it."""
+    """The cells of a study, or of one shard of it.
+
+    Attributes:
+        codes: the versions of the code that made the runs, by their digests.
+        mixed_code: True if claims may compare runs of different versions.
+    """
 
     cells: list[CellRecord]
+    codes: dict[str, dict[str, str]] = Field(default_factory=dict)
+    mixed_code: bool = False
+
+    def tree(self) -> Tree:
+        """Returns the ledger as JSON types, without the keys on code where they say nothing, as in earlier ledgers."""
+        return {key: value for key, value in super().tree().items() if key == "cells" or value}
 
 
 class TuningRecord(Record):

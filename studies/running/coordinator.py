@@ -13,12 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from generators.foundation.code.version import CodeVersion, changed_parts, conflicting_parts, parts_text, version_digest
 from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.outside import PartFailed
+from generators.foundation.settings import Tree
 from lab.analysis.measure_store import result_path
+from lab.analysis.table import SAMPLES
 from lab.run.files import lock_folder
+from lab.run.other_code.replacing import begin_anew
 from lab.run.spec import RunSpec
-from lab.run.store import RunFolder
+from lab.run.store import RESULT, RunFolder, code_of
+from studies.judging.study_code import OldRuns
 from studies.ledger.folder import StudyFolder
 from studies.running.executors.checked import CheckedExecutor
 from studies.running.executors.executor import Analyses, Executor, Outcome
@@ -43,12 +48,14 @@ class Coordinator(ABC, Generic[Request, Result]):
 
     Attributes:
         trained: runs trained so far, without those taken from the store.
+        codes: the versions of the code of the runs so far, by their digests.
     """
 
     noun = "study"
 
-    def __init__(self, home: Path, folder: StudyFolder) -> None:
-        self.home, self.folder = home, folder
+    def __init__(self, home: Path, folder: StudyFolder, old_runs: OldRuns = "keep") -> None:
+        self.home, self.folder, self.old_runs = home, folder, old_runs
+        self.codes: dict[str, dict[str, str]] = {}
         self.executor: CheckedExecutor[Request]
         self.interrupts = Interrupts()
         self.stored: deque[tuple[Request, Outcome]] = deque()
@@ -87,17 +94,62 @@ class Coordinator(ABC, Generic[Request, Result]):
             yield
 
     def request(self, request: Request, spec: RunSpec, analyses: Analyses = ()) -> None:
-        """Takes a run from the store, or has it trained or analysed. A damaged run counts as failed."""
+        """Takes a run from the store, or has it trained or analysed. A damaged run counts as failed.
+
+        Raises:
+            UserError: the run is to be trained by other code than made stored runs, and these are to be kept.
+        """
         try:
-            result = RunFolder(self.home, spec.identity).result()
+            result = self._standing_result(spec, analyses)
         except UserError as error:
             self.stored.append((request, Outcome(None, str(error))))
             return
-        missing = any(not result_path(self.home, spec.identity, of, name).exists() for name, of in analyses)
-        if result is None or (missing and result["status"] == "complete"):
-            self.executor.submit(request, spec, analyses)
-        else:
+        if result is not None:
             self.stored.append((request, Outcome(result)))
+            return
+        if self.old_runs == "keep":
+            self._check_code(spec)
+        self.executor.submit(request, spec, analyses)
+
+    def _standing_result(self, spec: RunSpec, analyses: Analyses) -> Tree | None:
+        """Returns the stored result of a run; None where the run is to be trained or analysed."""
+        folder = RunFolder(self.home, spec.identity)
+        if self.old_runs == "retrain":
+            for run in (folder, *([RunFolder(self.home, spec.start.run.identity)] if spec.start else [])):
+                begin_anew(run)
+        result, code = folder.result(), folder.code()
+        if result is None or folder.anew.path.exists():
+            return None
+        self.note_code(code)
+        changed = changed_parts(code or {})
+        missing = [name for name, of in analyses if not result_path(self.home, spec.identity, of, name).exists()]
+        analysed = not missing or (changed and missing == [SAMPLES])  # old weights are not shown by new code
+        return result if analysed or result["status"] != "complete" else None
+
+    def note_code(self, code: CodeVersion | None) -> str | None:
+        """Adds the version of the code of a run to those so far; returns its digest, None if it is unknown."""
+        if code is None:
+            return None
+        digest = version_digest(code)
+        self.codes.setdefault(digest, dict(code))
+        return digest
+
+    def _check_code(self, spec: RunSpec) -> None:
+        """Checks that a run would be trained by the code that made the stored runs, and the run that it starts from.
+
+        Raises:
+            UserError: it would not.
+        """
+        versions = [*self.codes.values(), code_of(spec)]
+        if spec.start is not None:
+            start = RunFolder(self.home, spec.start.run.identity)
+            versions.append(start.code() or {} if (start.path / RESULT).exists() else {})
+        if parts := conflicting_parts(versions):
+            raise UserError(
+                f"{self.folder.name}: stored runs were made by other code than is installed now ({parts_text(parts)}), "
+                f"and runs of this {self.noun} are missing; give --retrain to train the old ones again, or --mix-code "
+                "to train the missing ones beside them"
+            )
 
     def wait(self) -> None:
         """Handles outcomes until no run is outstanding."""

@@ -8,6 +8,7 @@ from generators.foundation.options import note
 from lab.run.files import make_folder
 from studies.declared.collection import Collection
 from studies.declared.loading import load
+from studies.judging.study_code import OldRuns
 from studies.running.coordinator import Interrupted
 from studies.running.executors.table import ExecutorChoice
 from studies.running.run_study import StudyResult, run_study
@@ -27,6 +28,7 @@ def run_collection(
     assignments: list[str],
     choice: ExecutorChoice,
     notify: Callable[[StudyResult], None],
+    old_runs: OldRuns = "keep",
 ) -> CollectionResult:
     """Runs every study of a collection in turn.
 
@@ -35,6 +37,7 @@ def run_collection(
 
     Args:
         notify: called with the result of every study.
+        old_runs: the treatment of stored runs that other code made than is installed.
 
     Raises:
         UserError: a study cannot be run as asked, or the executor cannot be used.
@@ -46,7 +49,7 @@ def run_collection(
     for study in studies:
         executor = choice.create(study)
         try:
-            outcome = run_study(study, executor, choice.home)
+            outcome = run_study(study, executor, choice.home, old_runs=old_runs)
         except Interrupted:
             raise
         except (UserError, WorkFailed) as error:

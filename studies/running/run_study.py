@@ -8,6 +8,7 @@ from generators.foundation.options import note
 from generators.foundation.settings import Tree
 from studies.declared.study import Study
 from studies.judging.judgement import Judgement
+from studies.judging.study_code import OldRuns, StudyCode
 from studies.ledger.places import place_for
 from studies.ledger.scores import analysis_failures, failures
 from studies.running.executors.executor import Executor
@@ -32,6 +33,7 @@ class StudyResult:
         failures: a line for each failed run.
         analysis_failures: a line for each analysis of a run that could not be taken.
         judgements: the verdicts on the claims; a shard has none.
+        code: the code that made the runs.
     """
 
     changed: list[str]
@@ -41,6 +43,7 @@ class StudyResult:
     failures: list[str]
     analysis_failures: list[str]
     judgements: list[Judgement]
+    code: StudyCode
 
     def tree(self) -> Tree:
         """Returns the result as JSON types."""
@@ -50,6 +53,7 @@ class StudyResult:
             "trained": self.trained,
             "failed": self.failures,
             "failed_analyses": self.analysis_failures,
+            **self.code.tree(),
             "verdicts": verdicts,
         }
 
@@ -69,11 +73,17 @@ class StudyResult:
         )
 
 
-def run_study(study: Study, executor: Executor[Any], home: Path, shard: Shard = WHOLE) -> StudyResult:
+def run_study(
+    study: Study, executor: Executor[Any], home: Path, shard: Shard = WHOLE, old_runs: OldRuns = "keep"
+) -> StudyResult:
     """Trains the missing runs of a study or shard and shows progress; judges the claims unless it ran only a shard.
 
+    Args:
+        old_runs: the treatment of stored runs that other code made than is installed.
+
     Raises:
-        UserError: the study's name belongs to another file in this home, or another process is running the study.
+        UserError: the study's name belongs to another file in this home; another process is running the study; or runs
+            are missing, other code made stored ones than is installed, and `old_runs` is "keep".
         Interrupted: Ctrl-C was pressed.
     """
     place = place_for(home, study)
@@ -83,8 +93,17 @@ def run_study(study: Study, executor: Executor[Any], home: Path, shard: Shard = 
     if remark:
         note(remark)
     with Reporter(study, shard.of(study.cells), executor.count) as reporter:
-        sweep = Sweep(study, home, reporter.show, shard)
+        sweep = Sweep(study, home, reporter.show, shard, old_runs)
         judgements = sweep.run(executor)
-    records = sweep.records
-    failed, unanalysed = failures(records), analysis_failures(records)
-    return StudyResult(place.changed, sweep.trained, sweep.done, sweep.runs, failed, unanalysed, judgements)
+    for remark in sweep.code.remarks():
+        note(remark)
+    return StudyResult(
+        changed=place.changed,
+        trained=sweep.trained,
+        ended=sweep.done,
+        runs=sweep.runs,
+        failures=failures(sweep.records),
+        analysis_failures=analysis_failures(sweep.records),
+        judgements=judgements,
+        code=sweep.code,
+    )

@@ -11,11 +11,13 @@ A search has no shards: each batch depends on the results of all earlier batches
 from collections.abc import Callable
 from pathlib import Path
 
+from generators.foundation.code.version import changed_parts, conflicting_parts, parts_text
 from lab.run.store import TIMING, RunFolder
 from studies.declared.catalog import SEARCHES
 from studies.declared.ranges import Range
 from studies.declared.search import Search
 from studies.declared.study import TUNING_SEED
+from studies.judging.study_code import OldRuns
 from studies.ledger.folder import StudyFolder
 from studies.ledger.origins import origin_of
 from studies.ledger.search_places import remarks_on_search
@@ -39,8 +41,8 @@ class SearchCoordinator(Coordinator[RunOnSplit, SearchRecord]):
 
     noun = "search"
 
-    def __init__(self, search: Search, home: Path, notify: Callable[[str], None]) -> None:
-        super().__init__(home, StudyFolder(home, search.name, search.scale))
+    def __init__(self, search: Search, home: Path, notify: Callable[[str], None], old_runs: OldRuns = "keep") -> None:
+        super().__init__(home, StudyFolder(home, search.name, search.scale), old_runs)
         self.search, self.notify = search, notify
         self.sampler = ProposalSampler(search)
         self.proposals: list[ProposalRecord] = []
@@ -73,6 +75,8 @@ class SearchCoordinator(Coordinator[RunOnSplit, SearchRecord]):
 
     def handle(self, request: RunOnSplit, outcome: Outcome, *, trained: bool) -> None:
         run, split = request
+        if outcome.result is not None:
+            self.note_code(RunFolder(self.home, run.identity).code())
         declaration, result = self.search.declaration, outcome.result
         if result is None or result["status"] != "complete":
             run.failure = outcome.failure or str(result and result["reason"])
@@ -91,6 +95,13 @@ class SearchCoordinator(Coordinator[RunOnSplit, SearchRecord]):
         self.folder.write_search(self.record(complete=False))
 
     def finish(self) -> SearchRecord:
+        if parts := sorted({part for code in self.codes.values() for part in changed_parts(code)}):
+            self.notify(
+                f"some runs were made by other code than is installed now ({parts_text(parts)}); "
+                "the same command with --retrain trains them again"
+            )
+        if parts := conflicting_parts(self.codes.values()):
+            self.notify(f"some runs were made by different code than others ({parts_text(parts)})")
         record = self.record(complete=True)
         self.folder.write_search(record)
         return record

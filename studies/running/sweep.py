@@ -6,13 +6,14 @@ far, never on the number of workers or on the clock.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import optuna
 from optuna.trial import Trial, TrialState
 
+from generators.foundation.errors import UserError
 from lab.analysis.table import SAMPLES
 from lab.run.files import lock_folder
 from lab.run.store import RESULT, RunFolder
@@ -21,13 +22,13 @@ from studies.declared.analyses import SAMPLED_SEED, analyses_of, sampled_cells
 from studies.declared.measures import main_measure
 from studies.declared.scales import SMOKE
 from studies.declared.study import TUNING_SEED, Cell, Study
-from studies.judging.judge import judge
+from studies.judging.from_ledger import judge_ledger
 from studies.judging.judgement import Judgement
+from studies.judging.study_code import OldRuns, StudyCode
 from studies.ledger.declared_study import record_of
 from studies.ledger.folder import JOURNAL, StudyFolder
 from studies.ledger.places import mark_finished, place_for, take_place
-from studies.ledger.records import CellRecord, Phase, RunRecord, VerdictsRecord
-from studies.ledger.scores import reasons_lacking, scores_for
+from studies.ledger.records import CellRecord, LedgerRecord, Phase, RunRecord, VerdictsRecord
 from studies.running.coordinator import Coordinator
 from studies.running.executors.executor import Analyses, Outcome
 from studies.running.scoring import score_of, with_every_analysis
@@ -85,8 +86,16 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         notify: called with every run that ended.
     """
 
-    def __init__(self, study: Study, home: Path, notify: Callable[[RunEvent], None], shard: Shard = WHOLE) -> None:
-        super().__init__(home, StudyFolder(home, study.name, study.scale))
+    def __init__(
+        self,
+        study: Study,
+        home: Path,
+        notify: Callable[[RunEvent], None],
+        shard: Shard = WHOLE,
+        old_runs: OldRuns = "keep",
+    ) -> None:
+        super().__init__(home, StudyFolder(home, study.name, study.scale), old_runs)
+        self.mixed_code = old_runs == "mix"
         self.study, self.notify, self.shard = study, notify, shard
         self.sign = main_measure(study.declaration).sign
         self.analyses = analyses_of(study.declaration)
@@ -101,6 +110,18 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
     def records(self) -> list[CellRecord]:
         """The cells as they stand."""
         return [state.record for state in self.states]
+
+    @property
+    def ledger(self) -> LedgerRecord:
+        """The ledger as it stands, with the versions of the code that made its runs."""
+        used = {run.code for record in self.records for run in record.runs}
+        codes = {digest: code for digest, code in self.codes.items() if digest in used}
+        return LedgerRecord(cells=self.records, codes=codes, mixed_code=self.mixed_code)
+
+    @property
+    def code(self) -> StudyCode:
+        """The code that made the runs so far."""
+        return StudyCode(self.ledger, self.folder.run_command)
 
     @property
     def complete(self) -> bool:
@@ -128,7 +149,12 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
                 that its looks did not declare.
         """
         study, declaration = self.study, self.study.declaration
-        place_for(self.home, study)
+        edited = bool(place_for(self.home, study).changed)
+        if self.old_runs == "keep" and not edited:
+            with suppress(UserError):  # a damaged ledger is written again
+                self.mixed_code = self.folder.read_ledger().mixed_code
+        if self.mixed_code:
+            self.old_runs = "mix"
         if study.scale != SMOKE:
             level_at(declaration.level, study.seeds, declaration.looks, self.folder.read_looks(), study.source)
         take_place(self.folder, study)
@@ -139,6 +165,8 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         self.part.write_study(record_of(study))
 
     def work(self) -> None:
+        for cell in self.study.cells:  # what is stored is known before anything is trained
+            self._note_stored_code(cell)
         for state in self.states:
             self._next_trial(state)
         self.wait()
@@ -150,13 +178,15 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         outcome = with_every_analysis(outcome, analyses, self.home, run.identity)
         run.score, run.failure, run.measures = score_of(self.study, run.phase, outcome, folder)
         run.analysis_failures = dict(outcome.analysis_failures)
+        if outcome.result is not None:
+            run.code = self.note_code(folder.code())
         self.done += 1
         self.notify(RunEvent(request.state.cell.label, run, self.done, self.runs, trained))
         if request.trial is not None:
             self._continue_trial(request.state, run, request.trial)
 
     def write_ledger(self) -> None:
-        self.part.write_cells(self.records)
+        self.part.write_ledger(self.ledger)
 
     def finish(self) -> list[Judgement]:
         """Judges a whole study; returns no verdicts for a shard.
@@ -166,13 +196,20 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         """
         if self.shard != WHOLE:
             return []
-        judgements = judge(self.study, scores_for(self.study, self.records), reasons_lacking(self.study, self.records))
+        judgements = judge_ledger(self.study, self.ledger)
         self.folder.write_looks(self.folder.read_looks() | {self.study.seeds: self.study.declaration.looks})
         verdicts = [judgement.record() for judgement in judgements]
         self.folder.write_verdicts(VerdictsRecord(study=self.study.name, scale=self.study.scale, verdicts=verdicts))
         self.folder.delete_shards()
         mark_finished(self.folder)
         return judgements
+
+    def _note_stored_code(self, cell: Cell) -> None:
+        """Notes the code of the first trial of a cell, if it is stored."""
+        if self.old_runs == "keep":
+            first = RunFolder(self.home, self.study.spec(cell, self.study.middle, TUNING_SEED).identity)
+            with suppress(UserError):  # a damaged run fails where it is requested
+                self.note_code(first.code() if (first.path / RESULT).exists() else None)
 
     def _next_trial(self, state: CellState) -> None:
         """Requests the next trial of a cell, or its confirming runs once the budget is spent.

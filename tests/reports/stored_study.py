@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from generators.foundation.code.version import version_digest
 from generators.foundation.settings import Tree
 from lab.run.spec import RunSpec
 from lab.run.store import METRICS, TIMING, RunFolder
@@ -22,7 +23,7 @@ from studies.judging.judge import judge
 from studies.judging.judgement import Judgement
 from studies.ledger.declared_study import cells_of, record_of
 from studies.ledger.folder import StudyFolder
-from studies.ledger.records import CellRecord, RunRecord
+from studies.ledger.records import CellRecord, LedgerRecord, RunRecord
 from studies.ledger.scores import scores_for
 from tests.small_study import small_study
 
@@ -129,7 +130,10 @@ class StudyStore:
         stored = StoredStudy(folder / "home", study)
         stored.folder.path.mkdir(parents=True)
         stored.folder.write_study(record_of(study))
-        stored.folder.write_cells([self._store_cell(stored, index, outcomes) for index in range(len(study.cells))])
+        cells = [self._store_cell(stored, index, outcomes) for index in range(len(study.cells))]
+        runs = [run for cell in cells for run in cell.runs]
+        codes = {run.code: dict(RunFolder(stored.home, run.identity).code() or {}) for run in runs if run.code}
+        stored.folder.write_ledger(LedgerRecord(cells=cells, codes=codes))
         return stored
 
     def _store_cell(self, stored: StoredStudy, index: int, outcomes: Outcomes) -> CellRecord:
@@ -183,7 +187,8 @@ class StudyStore:
                 splits = result["scores"][checkpoint]
                 result["scores"][checkpoint] = {split: rescored(line, score, split) for split, line in splits.items()}
             folder.write_result(result)
-        run.score = outcome
+        code = folder.code()
+        run.score, run.code = outcome, None if code is None else version_digest(code)
         if run.phase == "confirm":
             declaration = study.declaration
             measures = {measure_of(declaration, claim) for claim in declaration.claims} - {main_measure(declaration)}

@@ -35,13 +35,18 @@ def changed_parts(code: CodeVersion) -> list[str]:
     return sorted(part for part, digest in code.items() if _is_changed(part, digest))
 
 
-def conflicting_parts(codes: Iterable[CodeVersion]) -> list[str]:
-    """Returns the parts that are not the same in all versions that have them, in alphabetical order."""
+def digests_by_part(codes: Iterable[CodeVersion]) -> dict[str, list[str]]:
+    """Returns part -> its different digests in some versions; contents that differ in comments alone count as one."""
     digests: dict[str, set[str]] = {}
     for code in codes:
         for part, digest in code.items():
             digests.setdefault(part, set()).add(_meaning(digest))
-    return sorted(part for part, different in digests.items() if len(different) > 1)
+    return {part: sorted(different) for part, different in sorted(digests.items())}
+
+
+def conflicting_parts(codes: Iterable[CodeVersion]) -> list[str]:
+    """Returns the parts that are not the same in all versions that have them, in alphabetical order."""
+    return [part for part, digests in digests_by_part(codes).items() if len(digests) > 1]
 
 
 def version_digest(code: CodeVersion) -> str:

@@ -15,6 +15,12 @@ DERIVED = ("analysis-*.json", "weights-*.safetensors")
 """Files that follow from the weights of a run."""
 
 
+def begin_anew(folder: RunFolder) -> None:
+    """Makes the next training of a run that ended begin anew, unless it is known to be made by the installed code."""
+    if (folder.path / RESULT).exists() and (folder.code() is None or folder.changed_code()):
+        make_folder(folder.anew.path)
+
+
 def training_folder(folder: RunFolder, other_code: OtherCode) -> RunFolder:
     """Returns the folder in which a run is trained: its own, or `anew` while it has a result of other code.
 

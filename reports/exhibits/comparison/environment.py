@@ -1,8 +1,10 @@
-"""The versions and machines in which the runs of two studies differ."""
+"""The versions, machines and code in which the runs of two studies differ."""
 
+from generators.foundation.code.version import digests_by_part
 from reports.drawing.tables import Column, Table, columns_of
 from reports.exhibits.comparison.settings import differing
 from reports.exhibits.exhibit import ComparisonExhibit
+from reports.frames.pairs import ComparedStudy
 
 
 class DifferingEnvironment(ComparisonExhibit):
@@ -15,4 +17,10 @@ class DifferingEnvironment(ComparisonExhibit):
         """Returns the versions that differ."""
         first, second = self.source.sides
         form = [Column("package or machine", "name"), *columns_of("name", self.source.labels)]
-        return differing(Table("Versions and machine that differ", form), first.environment, second.environment)
+        table = differing(Table("Versions and machine that differ", form), first.environment, second.environment)
+        return differing(table, self.code_of(first), self.code_of(second))
+
+    def code_of(self, side: ComparedStudy) -> dict[str, str]:
+        """Returns the digests of a study's code, of the parts that are not the same in both studies."""
+        digests = digests_by_part(side.code_versions)
+        return {f"code of {part}": ", ".join(digests[part]) for part in self.source.differing_code if part in digests}

@@ -19,4 +19,6 @@ class Environment(StudyExhibit):
             versions = self.results.runs[column].dropna().map(without_point)
             for version in sorted(versions.unique()):
                 table.rows.append([word(name), word(version), number(int((versions == version).sum()), "d")])
+        if unknown := self.results.code.unknown_runs:
+            table.rows.append([word("code"), word("unknown"), number(unknown, "d")])
         return table
