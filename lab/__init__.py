@@ -12,7 +12,9 @@ The names below are public, for notebooks and for objectives and analyses of oth
 
 from typing import TYPE_CHECKING
 
-from generators.foundation.lazy import lazy_exports
+from lab.shadows import check_rooms
+
+check_rooms()  # before anything of the lab is imported
 
 if TYPE_CHECKING:
     from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from lab.run.training import train
     from lab.run.training_data import training_batches
 else:
+    from generators.foundation.lazy import lazy_exports
+
     __getattr__ = lazy_exports(
         __name__,
         {

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from generators.foundation.errors import WorkFailed
+from generators.foundation.processes import safe_path
 from generators.foundation.settings import Settings, Tree
 from generators.task import Batch
 from lab.loss.losses import LOSSES, accumulate_gradient
@@ -119,7 +120,7 @@ def take_pass(bench: LossBench, network: Objective, batch: TensorBatch, loss: st
 
 def peak_of_process(bench: LossBench, n: int, loss: str) -> float:
     """Returns `peak_megabytes` of a new process."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with safe_path(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(peak_megabytes, bench, n, loss).result()
 
 

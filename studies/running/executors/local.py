@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Self
 
+from generators.foundation.processes import safe_path
 from studies.running.executors.attempt import attempt
 from studies.running.executors.executor import ExecutorContext, Key, RunRequest
 from studies.running.executors.workers import Message, WorkerExecutor, WorkerSettings
@@ -47,12 +48,13 @@ class LocalWorkers(WorkerExecutor[Key, LocalWorker]):
     def start(self) -> LocalWorker:
         ours, theirs = self.context.Pipe()
         process = self.context.Process(target=serve, args=(theirs, self.home))
-        resource_tracker.ensure_running()  # otherwise `start` does it, and unblocks Ctrl-C on the way
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for the coordinator alone
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        with safe_path():
+            resource_tracker.ensure_running()  # otherwise `start` does it, and unblocks Ctrl-C on the way
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for the coordinator alone
+            try:
+                process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         theirs.close()
         worker = LocalWorker(process, ours)
         self.pipes[ours] = worker

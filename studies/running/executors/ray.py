@@ -10,13 +10,16 @@ import logging
 import socket
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
 from pydantic import Field
 
 from generators.foundation.errors import UserError
+from generators.foundation.processes import SAFE_PATH_FLAG
 from lab.doctor.extras import install_command
 from studies.running.executors.attempt import attempt
 from studies.running.executors.executor import ExecutorContext, Key, Outcome, RunRequest
@@ -157,11 +160,12 @@ def connect(ray: Any, address: str) -> None:
     except (OSError, OverflowError) as error:
         raise UserError(f"{refusal} ({error}); {HINT}") from None
     try:
-        command = [sys.executable, "-c", PROBE, address]
+        command = [sys.executable, SAFE_PATH_FLAG, "-c", PROBE, address]
         subprocess.run(command, check=True, capture_output=True, timeout=CONNECT_SECONDS)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         raise UserError(f"{refusal}; {HINT}") from None
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    with TemporaryDirectory() as empty, chdir(empty):  # Ray puts the current folder first on the path of every worker
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
 
 
 def workers_that_fit(ray: Any, gpus: float) -> int:
