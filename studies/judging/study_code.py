@@ -1,8 +1,7 @@
 """The versions of the code that made the runs of a study: which runs are old, and which cannot be compared.
 
-Runs of one older version are compared with each other as ever. Two runs cannot be compared if a part of the code is of
-one version in the one and of another in the other. Runs of unknown code, from before versions were stored, are compared
-with all others.
+Runs of one older version are compared with each other as ever. Two runs cannot be compared if they rest on different
+versions of one part of the code. Runs of unknown code, from before versions were stored, are compared with all others.
 """
 
 from collections.abc import Iterable, Sequence
@@ -111,7 +110,7 @@ class StudyCode:
         return f"{runs} trained again after {self.command} took their scores; it takes the new ones" if count else ""
 
     def tree(self) -> Tree:
-        """Returns what commands answer with `--json`."""
+        """Returns the keys that commands add to their answers in JSON."""
         return {
             "changed_code": self.changed_parts,
             "old_runs": self.old_runs,
