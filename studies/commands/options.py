@@ -39,7 +39,9 @@ ExecutorSettings = Annotated[
 
 Retrain = Annotated[
     bool,
-    typer.Option("--retrain", help="train runs again that were made by other code than is installed, or by unknown code"),
+    typer.Option(
+        "--retrain", help="train runs again that were made by other code than is installed, or by unknown code"
+    ),
 ]
 MixCode = Annotated[
     bool, typer.Option("--mix-code", help="compare runs of other code than is installed with new ones in one claim")
