@@ -128,10 +128,15 @@ def optimiser_step(network: nn.Module, batch: TensorBatch, settings: Tree, backw
     Args:
         settings: settings of training, such as compile and precision.
     """
-    tree = {"steps": 1000, "batch_size": len(batch.loss), "learning_rate": 1e-3, "evaluate_every_steps": 1000}
-    training = TrainingConfig.model_validate({**tree, "device": str(batch.tokens_BxT.device), **settings})
+    training = training_config(len(batch.loss), {"device": str(batch.tokens_BxT.device), **settings})
     step = OptimiserStep(network, training, backward)
     return lambda: step.take(batch, 0)
+
+
+def training_config(batch_size: int, settings: Tree) -> TrainingConfig:
+    """Returns the settings of training of a benchmark, which takes too few steps for most of them to matter."""
+    tree = {"steps": 1000, "batch_size": batch_size, "learning_rate": 1e-3, "evaluate_every_steps": 1000}
+    return TrainingConfig.model_validate(tree | settings)
 
 
 def unmasked_batch(tokens: "np.ndarray[Any, Any]", device: torch.device) -> TensorBatch:

@@ -5,9 +5,11 @@ from typing import Annotated
 import typer
 
 from generators.foundation.options import Json, answer, note
+from lab.bench.answers import AnswerBench, measure_answers
 from lab.bench.data import measure_data
 from lab.bench.decode import TURNS, measure_decoding
 from lab.bench.loss import LossBench, measure_losses
+from lab.bench.run_time import SPEC, measure_run
 from lab.bench.train import TrainBench, measure_training
 from lab.commands.options import DEFAULT_HOME, Home
 
@@ -57,8 +59,8 @@ def loss_command(as_json: Json = False) -> None:
 def train_command(
     device: Annotated[str, typer.Option(help="the torch device to measure on")] = "cpu", as_json: Json = False
 ) -> None:
-    """Compare the training step with those of peers and with its bare matrix products (about ten minutes)."""
-    bench = TrainBench(device=device)
+    """Compare the training step with those of peers and with its bare matrix products (about half an hour)."""
+    bench, answers = TrainBench(device=device), AnswerBench()
     rows = measure_training(bench)
     lines = [
         f"A vocabulary of {bench.vocabulary}, {bench.samples} samples, {device}, one thread; match = layers.",
@@ -73,7 +75,17 @@ def train_command(
             f"{row['width']:>5} {row['step']:<26}{row['milliseconds']:>z10.2f}{row['to_transformers_eager']:>z10.2f}"
             f"{row['to_transformers_compiled']:>z10.2f}{row['to_plain_gpt_compiled']:>z10.2f}{row['to_floor']:>z8.2f}{first}"
         )
-    answer({"measured": bench.model_dump(mode="json"), "rows": rows}, as_json, "\n".join(lines))
+    value = {"measured": bench.model_dump(mode="json"), "rows": rows}
+    if device == "cpu":
+        answer_rows, run = measure_answers(answers), measure_run()
+        lines += ["", f"{'task':<12}{'width':>5}{'n':>3}{'ms':>10}{'ms at every position':>22}{'ratio':>8}"]
+        for row in answer_rows:
+            times = f"{row['milliseconds']:>z10.2f}{row['milliseconds_at_every_position']:>z22.2f}"
+            lines.append(f"{row['task']:<12}{row['width']:>5}{row['n']:>3}{times}{row['to_every_position']:>z8.2f}")
+        shares = ", ".join(f"{run[part]:z.1%} {part}" for part in ("steps", "evaluation", "other"))
+        lines += ["", f"a run of {SPEC['training']['steps']} steps at 30k takes {run['seconds']:z.1f} s: {shares}"]
+        value |= {"measured_answers": answers.model_dump(mode="json"), "answers": answer_rows, "run": run}
+    answer(value, as_json, "\n".join(lines))
 
 
 @bench_app.command("decode")

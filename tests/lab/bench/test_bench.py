@@ -14,14 +14,18 @@ from generators.table import TASKS
 from generators.task import Task
 from generators.tasks.star import Star
 from lab.bench import decode
+from lab.bench.answers import AnswerBench, AnswerShape, measure_answers
 from lab.bench.data import measure_task
 from lab.bench.decode import measure_decoding, speculation_row
 from lab.bench.loss import LossBench, loss_rows, measure_losses
+from lab.bench.run_time import measure_run
 from lab.bench.train import DenseShape, TrainBench, dense_rows, measure_training
 from lab.decoding.decoder import Decoded
+from lab.run.evaluation import Evaluator
 from lab.run.step import OptimiserStep
+from lab.run.training import TrainingRun
 from lab.run.training_data import STEPS_DRAWN_AT_ONCE
-from tests.conftest import Lab
+from tests.conftest import Lab, tiny_tree
 
 
 class FakeClock:
@@ -114,6 +118,31 @@ def test_a_step_is_compared_with_others_of_the_same_turn_and_below_1_is_faster()
     )
     assert rows["ours n=4 fp32 eager"]["to_first_n"] == pytest.approx(1.25)
     assert "to_first_n" not in rows["transformers eager"]
+
+
+def test_a_step_at_the_needed_positions_is_compared_with_the_same_step_at_every_position(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = FakeClock(monkeypatch)
+    clock.costs(OptimiserStep, "take", lambda call, *_: 0.010 if call % 2 == 0 else 0.006)
+    shape = AnswerShape(task={"kind": "star"}, width=8, n=2)
+    (row,) = measure_answers(AnswerBench(shapes=(shape,), samples=2, turns=3))
+    assert (row["task"], row["width"], row["n"]) == ("star", 8, 2)
+    assert row["milliseconds"] == pytest.approx(6)
+    assert row["to_every_position"] == pytest.approx(0.6)
+
+
+def test_the_time_of_a_run_is_that_of_its_steps_of_its_evaluations_and_of_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twelve steps of 2 s and four evaluations of 3 s, three on validation and one on test; building takes 14 s."""
+    clock = FakeClock(monkeypatch)
+    clock.costs(OptimiserStep, "take", lambda *_: 2.0)
+    clock.costs(Evaluator, "__call__", lambda *_: 3.0)
+    clock.costs(TrainingRun, "__init__", lambda *_: 14.0)
+    spec = tiny_tree()
+    run = measure_run({**spec, "training": {**spec["training"], "evaluate_every_steps": 4}})
+    assert run == pytest.approx({"seconds": 50, "steps": 0.48, "evaluation": 0.24, "other": 0.28})
 
 
 def test_the_realised_share_of_drafts_is_the_speed_up_over_tokens_per_forward() -> None:
