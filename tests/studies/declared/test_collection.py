@@ -60,7 +60,7 @@ def test_status_and_claims_accept_the_name_of_a_collection(files: Path, lab: Lab
     assert status == {
         "small": None,
         "tales": None,
-        "other": {"scale": "smoke", "runs": 12, "ended": 12, "finished": True},
+        "other": {"scale": "smoke", "runs": 12, "ended": 12, "finished": True, "old_runs": 0},
     }
     assert list(json.loads(lab("claims", "all", "--home", home, "--json").stdout)) == ["other"]
     assert expand_collections(["all", "other"], "smoke", home) == ["other"]
