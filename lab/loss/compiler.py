@@ -64,8 +64,8 @@ def compiled_function(function: Callable[..., Result], cuda_graphs: bool) -> Cal
     """Returns a function that is compiled as one piece when it is called."""
     import torch._dynamo.config
 
-    torch._dynamo.config.recompile_limit = SHAPES_AT_ONCE
-    torch._dynamo.config.accumulated_recompile_limit = SHAPES_AT_ONCE
+    torch._dynamo.config.cache_size_limit = SHAPES_AT_ONCE  # the names of torch 2.6, which later versions keep
+    torch._dynamo.config.accumulated_cache_size_limit = SHAPES_AT_ONCE
     mode = "reduce-overhead" if cuda_graphs else None
     return torch.compile(function, fullgraph=True, dynamic=False, mode=mode)
 
