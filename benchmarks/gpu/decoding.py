@@ -30,15 +30,15 @@ BATCHES = (1, 16)
 
 
 def measure(plan: Plan) -> None:
-    """Trains a run for each objective and writes a row per batch size and draft length."""
-    for name, (objective, drafts) in OBJECTIVES.items():
-        with TemporaryDirectory() as home:
-            stored = trained_run(plan, objective, Path(home))
-            for samples in BATCHES if not plan.quick else BATCHES[:1]:
-                batch = stored.parts.task.batch("test", np.arange(samples))
+    """Trains a run for each objective, then decodes with both, and writes a row per batch size and draft length."""
+    with TemporaryDirectory() as home:
+        runs = {name: trained_run(plan, objective, Path(home)) for name, (objective, _) in OBJECTIVES.items()}
+        for samples in BATCHES if not plan.quick else BATCHES[:1]:
+            for name, (_, drafts) in OBJECTIVES.items():
+                batch = runs[name].parts.task.batch("test", np.arange(samples))
                 prompts, lengths, room = prompts_of(batch)
                 count, turns = (min(room, TOKENS), TURNS) if not plan.quick else (8, 1)
-                for row in measure_speculation(name, stored, [(prompts, lengths)], count, drafts, turns):
+                for row in measure_speculation(name, runs[name], [(prompts, lengths)], count, drafts, turns):
                     plan.write(**{key: value for key, value in row.items() if key != "acceptance"})
 
 

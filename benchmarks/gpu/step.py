@@ -18,19 +18,22 @@ from benchmarks.gpu.pool import Pool
 from lab.model.config import SIZES, ModelShape
 from lab.run.timing import median_ratio, time_in_turns
 
-KINDS = ("eager", "compiled", GRAPHS)
 HEADS = (1, 2, 4)
+HEADS_OF_KINDS = {"eager": HEADS, "compiled": (1,), GRAPHS: HEADS}
+"""Kind of step -> n of the lab's contenders; each that compiles takes a core from the others."""
+PEER_KINDS = ("eager", "compiled")
 BATCHES = {"1M": (256, 64, 256), "10M": (8192, 8, 1024), "100M": (8192, 4, 1024)}
 """Size -> vocabulary, samples and tokens per sample."""
 GROUPS = (
-    ("10M", "bf16"), ("10M", "fp32"), ("1M", "bf16"), ("100M", "bf16"), ("10M", "tf32"), ("1M", "fp32"),
+    ("10M", "bf16"), ("100M", "bf16"), ("10M", "tf32"), ("1M", "bf16"), ("10M", "fp32"), ("1M", "fp32"),
     ("100M", "tf32"), ("100M", "fp32"), ("1M", "tf32"),
 )  # fmt: skip
 """Size and precision, by importance."""
-WORKERS, TURNS = 8, 8
-GROUP_SECONDS = 15.0
-"""The expected time of a group before one has been measured."""
-MARGIN_SECONDS = 3.0
+WORKERS, TURNS = 6, 8
+GROUP_SECONDS = {"1M": 27.0, "10M": 27.0, "100M": 45.0}
+"""Size -> the expected time of a group on an H100; a group that has less is left out."""
+TURNS_SECONDS = 8.0
+"""Time kept for the turns of a group; contenders that have not compiled by then are lost."""
 
 
 def measure(plan: Plan) -> None:
@@ -38,15 +41,15 @@ def measure(plan: Plan) -> None:
     ceilings = {row["ceiling"]: row["measured"] for row in reversed(plan.rows("ceilings"))}
     groups = GROUPS if not plan.quick else GROUPS[:1]
     pool = Pool(plan.device, WORKERS if plan.on_gpu else 1)
-    longest, all_able = GROUP_SECONDS, True
+    all_able = True
     for size, precision in groups:
-        if plan.seconds_left() < longest + MARGIN_SECONDS:
+        if plan.on_gpu and plan.seconds_left() < GROUP_SECONDS[size]:
             plan.write_detail(size=size, precision=precision, left_out="no time left")
             continue
         before = time.time()
         all_able &= measure_group(plan, pool, size, precision, ceilings.get(f"product {precision}"))
         pool.drop()
-        longest = max(longest, time.time() - before)
+        plan.write_detail(size=size, precision=precision, seconds=time.time() - before)
     pool.close()
     if not all_able:
         sys.exit("a step of the lab failed")
@@ -54,13 +57,13 @@ def measure(plan: Plan) -> None:
 
 def contenders_of(plan: Plan, size: str, precision: str) -> list[Contender]:
     """Returns the contenders of a group."""
-    kinds = KINDS if plan.on_gpu else KINDS[:2]
     base = Contender(LAB, SIZES[size], *BATCHES[size], precision=precision)
     if plan.quick:  # compiling takes half a minute on a CPU
         base = replace(base, shape=ModelShape(8, 2, 1), vocabulary=16, samples=2, length=8)
         return [base, replace(base, kind="compiled"), replace(base, model=TRANSFORMERS)]
-    ours = [replace(base, n=n, kind=kind) for kind in kinds for n in HEADS]
-    return ours + [replace(base, model=TRANSFORMERS, kind=kind) for kind in kinds]
+    ours = [replace(base, n=n, kind=kind) for kind, heads in HEADS_OF_KINDS.items() for n in heads]
+    contenders = ours + [replace(base, model=TRANSFORMERS, kind=kind) for kind in PEER_KINDS]
+    return [contender for contender in contenders if contender.kind != GRAPHS or plan.on_gpu]
 
 
 def measure_group(plan: Plan, pool: Pool, size: str, precision: str, ceiling: float | None) -> bool:
@@ -73,7 +76,7 @@ def measure_group(plan: Plan, pool: Pool, size: str, precision: str, ceiling: fl
     firsts: dict[Contender, float | str] = {}
     for eager in (True, False):  # the memory of eager steps has been freed when the compiled ones take theirs
         wave = [contender for contender in contenders if (contender.kind == "eager") == eager]
-        firsts |= pool.prepare(wave, plan.seconds_left() - MARGIN_SECONDS)
+        firsts |= pool.prepare(wave, plan.seconds_left() - TURNS_SECONDS)
     failed = {contender: reason for contender, reason in firsts.items() if isinstance(reason, str)}
     for contender, reason in failed.items():
         row = {"size": size, "precision": precision, "model": contender.model, "kind": contender.kind, "n": contender.n}
@@ -96,7 +99,7 @@ def measure_group(plan: Plan, pool: Pool, size: str, precision: str, ceiling: fl
             first_step_seconds=firsts[contender],
             turns=seconds,
         )
-    for kind in KINDS:
+    for kind in HEADS_OF_KINDS:
         write_kind(plan, size, precision, {c: s for c, s in turns.items() if c.kind == kind}, firsts, ceiling)
     return all(contender.model != LAB for contender in failed)
 

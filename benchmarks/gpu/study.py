@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.gpu.plan import Plan
 
-STUDY, SCALE, WORKERS, RUN_LIMIT = "induction-heads", "gpu", 6, 60
+STUDY, SCALE, WORKERS, RUN_LIMIT = "induction-heads", "gpu", 8, 60
 SET = {
     "training.steps": 60,
     "training.warmup_steps": 12,

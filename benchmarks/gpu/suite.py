@@ -10,7 +10,7 @@ import pytest
 from benchmarks.gpu.plan import Plan
 from benchmarks.gpu.runner import ROOT
 
-WORKERS = 10
+WORKERS = 12
 MARGIN_SECONDS = 3.0
 QUICK = "killed or greedy or gradients_of_the_three_losses"
 """A selection that takes seconds on a CPU."""
