@@ -158,7 +158,7 @@ def token_texts(task: Task, tokens: Integers) -> list[str]:
 def terminal_lines(rows: list[Row], tokens_per_forward: float) -> list[str]:
     """Returns the samples as lines for a terminal.
 
-    An accepted draft has the number of its head after it, and a place with a rejected draft has a cross before it. For
+    An accepted draft has the number of its head after it, and a place with a rejected proposal has a cross before it. For
     losses, the lines list the tokens at which each head loses most.
     """
     lines = []
@@ -166,7 +166,7 @@ def terminal_lines(rows: list[Row], tokens_per_forward: float) -> list[str]:
     if drafts:
         lines.append(
             f"{tokens_per_forward:z.2f} tokens per forward pass; [a b²c³] is a pass in which b from head 2 and c from "
-            "head 3 were accepted; × marks a rejected draft."
+            "head 3 were accepted; × marks a rejected proposal."
         )
     for sample in dict.fromkeys(row["sample"] for row in drafts):
         marked = "".join(marked_text(row) for row in drafts if row["sample"] == sample)
