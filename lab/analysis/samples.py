@@ -158,8 +158,8 @@ def token_texts(task: Task, tokens: Integers) -> list[str]:
 def terminal_lines(rows: list[Row], tokens_per_forward: float) -> list[str]:
     """Returns the samples as lines for a terminal.
 
-    An accepted draft has the number of its head after it, and a place with a rejected proposal has a cross before it. For
-    losses, the lines list the tokens at which each head loses most.
+    An accepted draft has the number of its head after it, and a place with a rejected proposal has a cross before it.
+    For losses, the lines list the tokens at which each head loses most.
     """
     lines = []
     drafts = [row for row in rows if row["part"] == "draft"]
