@@ -1,7 +1,7 @@
 """Studies with simulated scores, judged by the lab's own `judge`, and the shares of verdicts they come to.
 
 Three sources of scores: normal; skewed, the exponential of normal; bimodal, as of runs that learn or do not: about 0.98
-with probability p and about 0.25 otherwise, each with a standard deviation of 0.01. Correlated arms share a normal part
+with probability q and about 0.25 otherwise, each with a standard deviation of 0.01. Correlated arms share a normal part
 of each seed's score, with the same variance as their own part.
 """
 
@@ -38,11 +38,11 @@ def skewed(rng: np.random.Generator, shape: tuple[int, ...]) -> Scores:
     return np.exp(rng.normal(size=shape))
 
 
-def bimodal(p_learn: float | Sequence[float] = 0.5) -> Source:
+def bimodal(share_learning: float | Sequence[float] = 0.5) -> Source:
     """Returns a source of scores of runs that learn with one probability, or with one per arm."""
 
     def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Scores:
-        chance = np.asarray(p_learn).reshape(-1, *[1] * (len(shape) - 1))
+        chance = np.asarray(share_learning).reshape(-1, *[1] * (len(shape) - 1))
         return np.where(rng.random(shape) < chance, 0.98, 0.25) + 0.01 * rng.normal(size=shape)
 
     return draw
@@ -51,8 +51,8 @@ def bimodal(p_learn: float | Sequence[float] = 0.5) -> Source:
 SOURCES: dict[str, Source] = {
     "normal": normal,
     "skewed": skewed,
-    "bimodal, p = 0.5": bimodal(0.5),
-    "bimodal, p = 0.9": bimodal(0.9),
+    "bimodal, q = 0.5": bimodal(0.5),
+    "bimodal, q = 0.9": bimodal(0.9),
 }
 
 

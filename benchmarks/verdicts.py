@@ -66,45 +66,51 @@ def kinds(studies: int) -> None:
     """Prints the share of wrong verdicts on each kind of claim if there is no effect, or exactly the margin."""
     gain = {"kind": "interaction", "treatment": 1, "control": 0, "over": "size", "between": ["last", "first"]}
     best_of_two = {"kind": "best", "best": [1, 2]}
-    cases: list[tuple[str, dict[str, object], list[float]]] = [
-        ("difference above 2 sd; a difference of 2 sd", DIFFERENCE | {"margin": 2.0}, [0, 2]),
-        ("equivalence within 2 sd; a difference of 2 sd", DIFFERENCE | {"kind": "equivalence", "margin": 2.0}, [0, 2]),
-        ("interaction; equal gains of 2 sd", gain, [0, 2, 1, 3]),
-        ("trend; 4 equal levels", {"kind": "trend"}, [0, 0, 0, 0]),
-        ("best of 4; two ahead and equal", {"kind": "best", "best": [1]}, [0, 2, 2, 0]),
-        ("best of 4; all equal", {"kind": "best", "best": [1]}, [0, 0, 0, 0]),
-        ("best level among two named of 4; all equal", best_of_two, [0, 0, 0, 0]),
-        ("best level among two named of 4; an unnamed level is equally good", best_of_two, [0, 2, 0, 2]),
+    cases: list[tuple[str, str, dict[str, object], list[float]]] = [
+        ("difference above 2 sd", "a difference of 2 sd", DIFFERENCE | {"margin": 2.0}, [0, 2]),
+        (
+            "equivalence within 2 sd",
+            "a difference of 2 sd",
+            DIFFERENCE | {"kind": "equivalence", "margin": 2.0},
+            [0, 2],
+        ),
+        ("interaction", "equal gains of 2 sd", gain, [0, 2, 1, 3]),
+        ("trend", "4 equal levels", {"kind": "trend"}, [0, 0, 0, 0]),
+        ("best of 4", "two levels ahead and equal", {"kind": "best", "best": [1]}, [0, 2, 2, 0]),
+        ("best of 4", "all equal", {"kind": "best", "best": [1]}, [0, 0, 0, 0]),
+        ("best is one of two named levels, of 4", "all equal", best_of_two, [0, 0, 0, 0]),
+        ("best is one of two named levels, of 4", "an unnamed level is equally good", best_of_two, [0, 2, 0, 2]),
     ]
     rows = []
-    for title, claim, shifts in cases:
+    for title, truth, claim, shifts in cases:
         shares = []
         for source in SOURCES.values():
             sd = float(np.std(source(np.random.default_rng(1), (100_000,))))
             draw = partial(at_levels, source, sd * np.array(shifts))
             shares.append(share_of_wrong_verdicts(claim, draw, len(shifts), studies, sd))
-        rows.append([title, *map(percent, shares)])
-    print_table("Share of wrong verdicts by kind of claim, one claim, 5 seeds", ["claim and truth", *SOURCES], rows)
+        rows.append([title, truth, *map(percent, shares)])
+    print_table("Share of wrong verdicts by kind of claim, one claim, 5 seeds", ["claim", "truth", *SOURCES], rows)
     rows = []
     margin = DIFFERENCE | {"kind": "equivalence", "margin": 0.1}
     supported = ("supported",)
-    for title, claim, chances, wrong in (
+    for title, truth, claim, chances, wrong in (
         (
-            "interaction; p rises from 0.1 to 0.4 at one level, from 0.6 to 0.9 at the other",
+            "interaction",
+            "q rises from 0.1 to 0.4 at one level, from 0.6 to 0.9 at the other",
             gain,
             [0.1, 0.4, 0.6, 0.9],
             BOTH,
         ),
-        ("trend; p = 0.5 at 4 levels", {"kind": "trend"}, [0.5] * 4, BOTH),
-        ("equivalence within 0.1; p = 0.9 and 0.5", margin, [0.9, 0.5], supported),
-        ("equivalence within 0.1; p = 0.9 and 0.7", margin, [0.9, 0.7], supported),
-        ("equivalence within 0.1; p = 1 and 0.86", margin, [1.0, 0.86], supported),
+        ("trend", "q = 0.5 at 4 levels", {"kind": "trend"}, [0.5] * 4, BOTH),
+        ("equivalence within 0.1", "q = 0.9 and 0.5", margin, [0.9, 0.5], supported),
+        ("equivalence within 0.1", "q = 0.9 and 0.7", margin, [0.9, 0.7], supported),
+        ("equivalence within 0.1", "q = 1 and 0.86", margin, [1.0, 0.86], supported),
     ):
-        rows.append([title])
+        rows.append([title, truth])
         for seeds in (5, 8, 16):
             draw = partial(bimodal(chances), shape=(len(chances), seeds))
             rows[-1].append(percent(share_of_wrong_verdicts(claim, draw, len(chances), studies, 1.0, seeds, wrong)))
-    heads = ["claim and truth", "5 seeds", "8 seeds", "16 seeds"]
+    heads = ["claim", "truth", "5 seeds", "8 seeds", "16 seeds"]
     print_table("Share of wrong verdicts when each run either learns or does not", heads, rows)
 
 
@@ -120,7 +126,7 @@ def coverage(studies: int) -> None:
             rows.append([f"{name}, shifted", str(seeds), *map(percent, shares)])
         study = study_of([DIFFERENCE], 2, "independent", seeds, None)
         share = share_covered(simulate(study, learning(0.2, 0.9, 1, seeds), studies), 0.7 * 0.73)
-        rows.append(["bimodal, p = 0.2 and 0.9", str(seeds), percent(share), ""])
+        rows.append(["bimodal, q = 0.2 and 0.9", str(seeds), percent(share), ""])
     heads = ["scores", "seeds", "1 claim (95%)", "6 claims (95% or more)"]
     print_table("Coverage of intervals of a difference", heads, rows)
 
@@ -129,7 +135,7 @@ def power(studies: int) -> None:
     """Prints the power: how often a claim of a true difference is supported."""
     truths: list[tuple[str, Callable[[int, int], Draw]]] = [
         *((f"normal, {shift:g} sd", partial(shifted, normal, shift)) for shift in (1.0, 1.5, 2.0, 3.0)),
-        *((f"bimodal, p = {p:g} and 0.9", partial(learning, p, 0.9)) for p in (0.5, 0.2)),
+        *((f"bimodal, q = {q:g} and 0.9", partial(learning, q, 0.9)) for q in (0.5, 0.2)),
     ]
     rows, counts = [], (5, 8, 10, 16)
     for claims in (1, 6):
@@ -152,17 +158,17 @@ def looks(studies: int) -> None:
         rows.append([f"{name}, equal arms", *map(percent, (either, last, either_of_three))])
     for title, draw in (
         ("normal, 2 sd", shifted(normal, 2.0, 1, 10)),
-        ("bimodal, p = 0.2 and 0.9", learning(0.2, 0.9, 1, 10)),
+        ("bimodal, q = 0.2 and 0.9", learning(0.2, 0.9, 1, 10)),
     ):
         either, last = shares_at_two_looks(draw, 1, studies, [5, 10])
         rows.append([title, percent(either), percent(last), ""])
-    heads = ["truth", "at either look", "at the last", "3 claims, at either"]
+    heads = ["truth", "at either look", "at the last look alone", "3 claims, at either look"]
     print_table("Share of studies with looks = [5, 10] that find a difference", heads, rows)
 
 
 def means(studies: int) -> None:
     """Prints how often the confidence interval of an arm's mean contains the true mean."""
-    truth = {"normal": 0.0, "skewed": float(np.exp(0.5)), "bimodal, p = 0.5": 0.615, "bimodal, p = 0.9": 0.907}
+    truth = {"normal": 0.0, "skewed": float(np.exp(0.5)), "bimodal, q = 0.5": 0.615, "bimodal, q = 0.9": 0.907}
     rows = []
     for name, source in SOURCES.items():
         for label, interval, times in (

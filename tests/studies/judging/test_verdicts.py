@@ -45,7 +45,7 @@ def test_two_declared_looks_share_the_level_and_still_find_a_difference_that_is_
     assert either > 0.8
 
 
-@pytest.mark.parametrize("source", ["normal", "skewed", "bimodal, p = 0.5"])
+@pytest.mark.parametrize("source", ["normal", "skewed", "bimodal, q = 0.5"])
 def test_intervals_contain_a_shift_as_often_as_their_level_says(source: str) -> None:
     study = study_of([DIFFERENCE], 2, "independent", 5, None)
     share = share_covered(simulate(study, shifted(SOURCES[source], 1.0, 1, 5), STUDIES), 1.0)
