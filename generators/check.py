@@ -1,4 +1,4 @@
-"""Checks of a task: its samples, its oracle, its splits and seeds, and how far simple rules answer it.
+"""Checks of a task: its samples, its oracle, its splits and seeds, and how often simple rules get its answers right.
 
 `generators/checks` has the checks; each returns sentences about what is wrong. The result also has the scores that a
 model's are read against: those of shortcuts, ceilings and optimal losses.

@@ -201,7 +201,7 @@ class Task(ABC):
     def oracle(self, batch: Batch) -> Integers:
         """Computes the right token [B, T] at every scored position from the tokens before it; -1 elsewhere.
 
-        It shares no code with `draw`: it reads the final tokens, not the intention.
+        It shares no code with `draw`: it reads nothing but the tokens of the finished samples.
         """
 
     def confirmed(self, batch: Batch) -> Mask:

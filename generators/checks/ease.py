@@ -1,9 +1,9 @@
-"""Checks that no simple rule answers what a task scores, beyond what the task says of itself.
+"""Checks that no simple rule gets the scored tokens of a task right more often than the task allows.
 
 The greatest ceiling of a task says how often a simple rule can be right: at scored tokens (`accuracy`), tested on one
 token of each sample, chosen at random, and in whole samples (`exact`). A task without a ceiling of its accuracy is
-measured by its best shortcut: a rule may close half of the gap between that and 1. Where most tokens are scored, as in
-text, such a task is not tested, because text is partly predictable.
+measured by its best shortcut: the limit is half-way between that shortcut's accuracy and 1. Where most tokens are
+scored, as in text, such a task is not tested, because text is partly predictable.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -56,7 +56,7 @@ class RuleScore:
 
     @property
     def sentence(self) -> str:
-        """The rule, how often it is right, and what was to be expected."""
+        """Says how often the rule is right, and how often it may be."""
         subject = {
             COPIED: f"the answer can be copied: {self.rule} is right",
             REMEMBERED: f"the answer can be memorised: a table of training answers by {self.rule} is right",

@@ -17,8 +17,8 @@ def form_problem(task: Task, batch: Batch, count: int) -> str:
             return f"{name} is of type {type(values).__name__}; should be a numpy array"
         if values.shape != expected:
             return (
-                f"{name} has the shape {shape(values)}; should be {expected[0]} x {expected[1]}, "
-                "the samples asked for by the length of the task"
+                f"{name} has the shape {shape(values)}; should be {expected[0]} x {expected[1]} "
+                "(samples requested x length of the task)"
             )
         kind = TYPES.get(name)
         if kind is not None and values.dtype != kind:

@@ -74,7 +74,7 @@ class Registry:
         return None if name in self.rows else self.outside[name][0].dist
 
     def subject(self, name: str) -> str:
-        """Returns a part and its package as error messages begin: "analysis calibration of mtp-lab-example 0.1.0"."""
+        """Returns a part and its package as text: "analysis calibration of mtp-lab-example 0.1.0"."""
         is_outside = name in self.outside and name not in self.rows
         return f"{self.noun} {name} of {package_label(self.package(name)) if is_outside else DISTRIBUTION}"
 

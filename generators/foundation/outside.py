@@ -92,7 +92,7 @@ def quoted(value: object) -> str:
 
 
 def error_place(error: BaseException) -> str:
-    """Returns the file and the line at which an error arose: in the code of another package, if it came through any."""
+    """Returns the file and line at which an error arose, or the last line of another package that it came through."""
     frames = list(traceback.walk_tb(error.__traceback__))
     packages = outside_packages()
     frame, line = next((pair for pair in reversed(frames) if _package_of(pair[0]) in packages), frames[-1])

@@ -68,7 +68,7 @@ class Operator:
     Attributes:
         symbol: its printed sign.
         arguments: how many arguments it takes, 1 or 2.
-        apply: (f, g, p) -> its value [B, k]; g is ignored if it takes one argument.
+        apply: computes the value [B, k] from the arguments f and g, modulo p; an operation of one argument ignores g.
     """
 
     symbol: str

@@ -1,4 +1,4 @@
-"""The source of modules as it is installed: their digests, and which modules a module rests on through its imports.
+"""The source of modules as it is installed: their digests, and which modules a module uses through its imports.
 
 A digest has two parts, `content/syntax`. Equal contents are equal code, which costs no parsing to see; otherwise equal
 syntax (`generators.foundation.code.syntax`) is. A process reads a module once, when its digest is first asked for, so
@@ -75,7 +75,7 @@ def find_source(name: str) -> ModuleSource | None:
 
 
 def import_closure(roots: Iterable[str], packages: frozenset[str], covers: Callable[[str], bool]) -> list[str]:
-    """Returns the modules that some modules rest on, themselves included, in alphabetical order.
+    """Returns some modules and all that they use through imports, in alphabetical order.
 
     Imports are followed by name: where a package's `__init__.py` imports a name from elsewhere, only that place counts.
     Imports for type checking alone are not followed.
@@ -120,7 +120,7 @@ class NameResolver:
         return [self.definition(module, name) for name in names] or [module]
 
     def definition(self, module: str, name: str, passed: frozenset[str] = frozenset()) -> str:
-        """Returns the module that defines a name, which may itself be a module."""
+        """Returns the module that defines a name; if the name is a module, that module."""
         source = find_source(module)
         if not self.follows(module) or module in passed or name == "*" or (source and not source.is_package):
             return module

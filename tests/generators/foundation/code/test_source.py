@@ -1,4 +1,4 @@
-"""The modules that a module rests on, in a package of many forms of imports."""
+"""The modules that a module uses, in a package of many forms of imports."""
 
 from collections.abc import Iterator
 from pathlib import Path
