@@ -6,24 +6,25 @@ All attention heads on the path to the next token are scored, including those of
     prefix_matching  on random tokens, a block of distinct tokens that occurs twice: attention from a token in the
                      second copy to the token after its first occurrence. Chance is uniform attention over visible
                      positions.
-    previous_token   on the same tokens: attention to the token before. Induction heads read what such a head has moved.
-    copying          the share of the vocabulary whose own logit rises above the mean when the head attends to it (the
-                     OV circuit; `attention.copying_shares`). Exact; 0.5 for a random circuit.
+    previous_token   on the same tokens: attention to the token before. Such a head copies each token to the next
+                     position, where an induction head reads it.
+    copying          the share of the vocabulary for which attending to a token raises its own logit above the mean of
+                     all logits (the OV circuit; `attention.copying_shares`). Exact; 0.5 for a random circuit.
     task_attention   on validation samples: attention, from positions that predict a scored token, to the tokens after
-                     earlier occurrences of the token read there, if it has any.
+                     earlier occurrences of the position's own token, if there are any.
     task_previous_token, task_copying
                      attention from scored tokens to the token before, and copying of the tokens that are ever scored.
     accuracy_loss    accuracy on validation samples minus that without the head: its input to `o_proj` is replaced by
-                     the mean over samples and positions, which keeps its constant and removes what it distinguishes.
+                     the mean over samples and positions, which keeps its constant contribution and removes the rest.
 
 A small model may match the prefixes that its task needs and no others, so that it is near chance on random tokens of
 the vocabulary and far above it on the task. Therefore both are measured.
 
 Intervals are 95%, by the normal approximation of a ratio of per-sample sums; samples are independent. The best head is
-the one that matches prefixes best on the same sequences, so among many heads at chance it is a little above.
-induction_drop is its accuracy_loss minus the mean of those of the other heads. The head that it reads from is among
-those, and makes up most of the mean if there are few. Formation refers to the whole run, whatever the checkpoint
-(`skill_formation.py`).
+chosen on the sequences that it is scored on, so its score is biased upwards: if all heads are at chance, the best of
+them is a little above it. induction_drop is its accuracy_loss minus the mean of those of the other heads. One of these
+is the previous-token head that it depends on, which dominates the mean if heads are few. Formation refers to the whole
+run, whatever the checkpoint (`skill_formation.py`).
 """
 
 from collections.abc import Callable, Mapping

@@ -202,7 +202,11 @@ def probe_data(
 
 
 def probe_places(fitting: LatentPositions, scoring: LatentPositions, classes: int) -> list[Row]:
-    """Fits probes of every place and lag to some samples, scores them on others, and returns all quantities."""
+    """Fits a probe for every place and lag to some samples, and scores it on others.
+
+    Returns:
+        A row for each place in the network, lag and quantity, such as the gain.
+    """
     rows: list[Row] = []
     control_V = control_classes(fitting, classes)
 

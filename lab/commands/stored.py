@@ -8,7 +8,7 @@ from lab.run.stored_run import StoredRun
 
 
 def open_run(home: Path, name: str, checkpoint: str) -> StoredRun:
-    """Returns a stored run; notes on standard error if other code trained it than computes with it now.
+    """Returns a stored run; notes on standard error if it was trained by code other than the installed code.
 
     Raises:
         UserError: no such run or checkpoint exists, or a file of it is damaged.
@@ -16,7 +16,7 @@ def open_run(home: Path, name: str, checkpoint: str) -> StoredRun:
     stored = StoredRun(home, name, checkpoint)
     if changed := stored.folder.changed_code():
         note(
-            f"run {stored.folder.identity} was trained by other code than is installed now "
+            f"run {stored.folder.identity} was trained by code other than the installed code "
             f"({difference_text(stored.folder, changed)}): its weights are of the old code, and what is computed from "
             "them of the new one; lab train --retrain trains it again"
         )

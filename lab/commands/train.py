@@ -32,7 +32,7 @@ def train_command(
 ) -> None:
     """Train one run, or resume it from its last checkpoint. A complete run is not trained again.
 
-    A run that other code made than is installed is refused, unless it is to be trained again.
+    A run that was made by code other than the installed code is refused, unless it is to be trained again.
     """
     changes = [*(assignments or []), *([f"seed={seed}"] if seed is not None else [])]
     spec = read_spec(spec_file, changes)

@@ -61,7 +61,7 @@ class Decoded:
         return self.accepted / np.maximum(1, self.proposed)
 
     def acceptance_at(self, places: Mask) -> NDArray[np.float64]:
-        """Returns the acceptance rate of heads 2..k at some places [B, N]; NaN without drafts there [k - 1]."""
+        """Returns the acceptance rates of heads 2..k [k - 1] at the places of a mask [B, N]; NaN without drafts."""
         inside = self.drafts[:, : self.tokens.shape[1]][places]
         proposed = (inside >= 0).sum(axis=0)
         return np.where(proposed > 0, (inside == 1).sum(axis=0) / np.maximum(1, proposed), np.nan)

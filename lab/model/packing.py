@@ -1,4 +1,4 @@
-"""Packing of samples of unequal length into fewer rows, so that layers compute no padding behind their last targets.
+"""Packing of samples of unequal length into fewer rows, so that layers compute no padding after their last targets.
 
 A sample keeps its rotary positions, and attends to nothing but itself.
 """

@@ -58,7 +58,7 @@ class Window:
         return zeros_MxD.index_copy(0, self.flat_BxQ.flatten(), x_BxQxD.flatten(0, 1)).view(B, self.length, D)
 
     def rotary(self, table: Tensor) -> Tensor:
-        """Returns the window's rows of a rotary table that is [2, T, K] or, if rows differ, [2, B, 1, T, K]."""
+        """Returns the window's positions of a rotary table: [2, T, K] or, if samples differ, [2, B, 1, T, K]."""
         if self.start is not None:
             return table[..., self.start : self.start + self.width, :]
         assert self.places_BxQ is not None
@@ -67,7 +67,7 @@ class Window:
         return table.take_along_dim(self.places_BxQ[None, :, None, :, None], dim=3)
 
     def mask(self, mask: Tensor | None) -> Tensor:
-        """Returns the window's rows of an attention mask [T, T] or [B, 1, T, T], or of the causal one if it is None."""
+        """Returns the window's queries of an attention mask [T, T] or [B, 1, T, T]; None stands for the causal mask."""
         if mask is None:
             return self.causal
         if self.start is not None:

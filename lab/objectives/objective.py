@@ -72,10 +72,10 @@ class Objective(nn.Module, ABC):
     lags: tuple[int, ...] = (1,)
     """The distances ahead at which the network predicts, in the order of its heads; always includes 1."""
     reads_targets_only: ClassVar[bool] = False
-    """Declares that every term is a sum over targets, each of which depends on nothing but the tokens up to its target.
+    """Declares that every term is a sum over targets, and that the summand of a target depends on no later token.
 
-    Training then leaves out what no target needs: the tokens behind the last target of a sample, and the positions
-    outside of `latent_window`. A subclass does not inherit the declaration, since it may override what this is about.
+    Training then leaves out what no target needs: the tokens after the last target of a sample, and the positions
+    outside of `latent_window`. A subclass has to declare it again, since it may override `terms`.
     """
 
     def __init_subclass__(cls) -> None:

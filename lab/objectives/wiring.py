@@ -51,16 +51,16 @@ class Wiring:
         return PARENTS[self.topology](head, self.n)
 
     def path(self, head: int) -> list[int]:
-        """Returns the heads on the path from the trunk to this one, which comes last."""
+        """Returns the heads on the path from the trunk to a head, that head last."""
         parent = self.parent(head)
         return [*(self.path(parent) if parent else []), head]
 
     def has_children(self, head: int) -> bool:
-        """Returns whether another head reads this one."""
+        """Returns whether another head reads a head."""
         return any(self.parent(other) == head for other in self.heads)
 
     def descendants(self, head: int) -> list[int]:
-        """Returns the heads whose path leads through this one, itself included."""
+        """Returns the heads whose path leads through a head, including that head."""
         return [other for other in self.heads if head in self.path(other)]
 
 
@@ -89,9 +89,10 @@ Source: Gloeckle et al. 2024, section 2 and appendix B.
 
 With `match = "layers"` (the default) the trunk gives up one layer per transformer head after the first, so that
 n = 1 and n = 4 have the same number of parameters. Linear heads and replicated unembeddings add parameters.
-Head i looks `1 + (i - 1) stride` tokens ahead.
+With the setting `stride` (by default 1), head i looks `1 + (i - 1) x stride` tokens ahead.
 
-Results of the paper (table S4: 7B parameters, 200B tokens of code, n = 4, shared unembedding):
+Results of the paper (table S4: 7B parameters, 200B tokens of code, n = 4, shared unembedding; *layers
+added* counts transformer layers beyond those of the next-token model):
 
 | `head` | `topology` | layers added | MBPP pass@1, @10, @100 | HumanEval pass@1, @10, @100 |
 |---|---|---|---|---|

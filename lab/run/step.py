@@ -46,7 +46,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def shortage_reported(run: Path) -> Iterator[None]:
-    """Reports that the device or the machine has too little memory in a sentence.
+    """Reports, in one sentence, that the device or the machine has too little memory.
 
     Args:
         run: the folder of the run that is trained.

@@ -230,13 +230,14 @@ def train(
         progress: called with the step after each evaluation.
         start_progress: the same for the run that a finetuning run starts from.
         source: the file that the spec comes from, named first in errors about it.
-        other_code: what to do with a stored run that other code made than is installed.
+        other_code: what to do with a stored run that was made by code other than the installed code.
 
     Returns:
         The result of the run; if it diverges, {"status": "diverged", ...}.
 
     Raises:
-        OtherCodeError: other code made the stored run, and `other_code` is "refuse", or it made the run to start from.
+        OtherCodeError: different code made the stored run, and `other_code` is "refuse"; or it made the run to start
+            from.
         UserError: the spec cannot be built, or another process is training the run.
         WorkFailed: disk or memory is full, or the run to start from diverged.
     """
@@ -272,7 +273,7 @@ def train_start(start: Start, home: Path, progress: Progress, other_code: OtherC
     Their run is trained if it is not complete; if another process is training it, this one waits.
 
     Raises:
-        OtherCodeError: other code made the run, and `other_code` is "refuse" or "keep".
+        OtherCodeError: different code made the run, and `other_code` is "refuse" or "keep".
         WorkFailed: the run diverged.
     """
     while True:

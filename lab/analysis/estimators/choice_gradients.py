@@ -61,7 +61,7 @@ class GradientParts:
 
 @dataclass(frozen=True)
 class PairGradients:
-    """The numbers of `GradientParts` from one pair of batches."""
+    """The quantities of `GradientParts`, measured on one pair of batches."""
 
     norm: dict[KindAndLag, float] = field(default_factory=dict)
     cosine: dict[KindAndLag, float] = field(default_factory=dict)

@@ -61,7 +61,7 @@ class LinearProbe:
     weight_KxV: Tensor
 
     def features(self, data: ProbeData) -> Tensor:
-        """Returns the input of the weight [N, K]: whitened latents without their mean in each context."""
+        """Returns the factors of `weight_KxV` [N, K]: latents minus the mean of their context, whitened."""
         return (data.latent_NxD - self.mean_CxD[data.context_N]) @ self.whiten_DxK
 
     @torch.no_grad()

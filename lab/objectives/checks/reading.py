@@ -70,7 +70,7 @@ def reading_problem(subject: str, reads_BxT: Tensor, target_B: Tensor) -> str:
 
 
 def check_predictions(network: Objective) -> str:
-    """Checks that `hidden` and `unembed` predict the token `lag` ahead only from tokens before it."""
+    """Checks that `hidden` and `unembed` predict a target, `lag` tokens ahead, only from the tokens before it."""
     batch, target_B = staggered_batch()
     changed = with_changed_tokens(batch, torch.arange(batch.tokens_BxT.shape[1]) >= target_B[:, None])
     for lag in network.lags:

@@ -22,9 +22,9 @@ def begin_anew(folder: RunFolder) -> None:
 
 
 def training_folder(folder: RunFolder, other_code: OtherCode) -> RunFolder:
-    """Returns the folder in which a run is trained: its own, or `anew` while it has a result of other code.
+    """Returns the folder in which a run is trained: its own, or `anew` within it if it has a result of different code.
 
-    The caller holds the lock of the run's folder. Checkpoints of other code are deleted.
+    The caller holds the lock of the run's folder. Checkpoints of different code are deleted.
     """
     put_in_place(folder)
     if (folder.path / RESULT).exists() and standing_result(folder, other_code) is None:
@@ -36,7 +36,7 @@ def training_folder(folder: RunFolder, other_code: OtherCode) -> RunFolder:
 
 
 def clear_unless_resumable(folder: RunFolder, other_code: OtherCode) -> None:
-    """Deletes the checkpoints and logs of a run that has not ended, if other code began it."""
+    """Deletes the checkpoints and logs of a run that has not ended, if different code began it."""
     if (folder.path / RESULT).exists() or not (folder.path / LAST).exists():
         return
     unknown = folder.code() is None and other_code in ("renew", "retrain")

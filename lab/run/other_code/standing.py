@@ -1,4 +1,4 @@
-"""Decides whether the result of a stored run stands, or other code made it than is installed now, and words it."""
+"""Decides whether the result of a stored run stands if it was made by code other than the installed code."""
 
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -10,7 +10,7 @@ from generators.foundation.settings import Tree
 from lab.run.store import LAST, RESULT, RunFolder
 
 OtherCode = Literal["refuse", "keep", "renew", "retrain"]
-"""The treatment of a stored run that other code made than is installed.
+"""The treatment of a stored run that was made by code other than the installed code.
 
 refuse: raises OtherCodeError. keep: a result stands, and what has not ended begins again. renew: trains again, also
 where the code is unknown. retrain: trains again even if the code is the same. Except by the last two, a run of unknown
@@ -19,14 +19,14 @@ code is read and resumed like one of the same code.
 
 
 class OtherCodeError(UserError):
-    """A stored run was made by other code than is installed."""
+    """A stored run was made by code other than the installed code."""
 
 
 def standing_result(folder: RunFolder, other_code: OtherCode) -> Tree | None:
     """Returns the result of a run; None where it is to be trained.
 
     Raises:
-        OtherCodeError: other code made the run, and `other_code` is "refuse".
+        OtherCodeError: the run was made by different code, and `other_code` is "refuse".
         UserError: a file of the run is damaged.
     """
     result = folder.result()
@@ -41,21 +41,21 @@ def standing_result(folder: RunFolder, other_code: OtherCode) -> Tree | None:
 
 
 def check_code(folder: RunFolder) -> None:
-    """Checks that a run that ended was not made by other code than is installed.
+    """Checks that a run that ended was made by the installed code, as far as its code is known.
 
     Raises:
-        OtherCodeError: it was.
+        OtherCodeError: it was made by different code.
     """
     if changed := folder.changed_code():
         raise refusal(folder, changed, ended=True)
 
 
 def refusal(folder: RunFolder, changed: list[str], *, ended: bool) -> OtherCodeError:
-    """Returns the error for a run that other code made, which says what differs."""
+    """Returns the error for a run that different code made, which says what differs."""
     outcome = f"its result in {folder.path / RESULT} is that of the old code" if ended else "it has not ended"
     again = "trains it again, and keeps that result until then" if ended else "begins it again"
     return OtherCodeError(
-        f"run {folder.identity} was {'trained' if ended else 'begun'} by other code than is installed now "
+        f"run {folder.identity} was {'trained' if ended else 'begun'} by code other than the installed code "
         f"({difference_text(folder, changed)}): {outcome}; --retrain {again}"
     )
 

@@ -65,7 +65,7 @@ def test_a_run_of_an_edited_objective_is_refused_until_it_is_trained_again(packa
     assert stored(package, "result.json") == old
 
     scores, remark = package.answer("score", old["run"], "--split", "validation")
-    assert "was trained by other code than is installed now (mtp_lab_example.next_latent differs" in remark
+    assert "was trained by code other than the installed code (mtp_lab_example.next_latent differs" in remark
     assert scores["changed_code"] == ["mtp_lab_example.next_latent"]
 
     new, remark = package.answer("train", "run.toml", "--retrain")

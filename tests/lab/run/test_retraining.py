@@ -1,4 +1,4 @@
-"""Runs that other code made: refused, kept or trained again, and killed at any moment of it."""
+"""Runs that different code made: refused, kept or trained again, and killed at any moment of it."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ PART = "lab.model.layers"
 
 
 def made_by(folder: Path, code: str | None) -> None:
-    """Makes the stored environment say that other code made a run; None for a run from before that was stored."""
+    """Makes the stored environment say that different code made a run; None for a run made before that was stored."""
     environment = json.loads((folder / ENVIRONMENT).read_text())
     if code is None:
         del environment[CODE]
@@ -31,7 +31,7 @@ def made_by(folder: Path, code: str | None) -> None:
 
 
 def other_result(folder: Path) -> bytes:
-    """Makes a complete run one of other code, with a result of its own; returns that."""
+    """Makes a complete run one of different code, with a result of its own; returns that result."""
     made_by(folder, "0/0")
     result = json.loads((folder / RESULT).read_text())
     result["scores"]["best"]["test"]["accuracy"] = 0.123
@@ -90,7 +90,9 @@ def test_a_run_that_other_code_began_is_refused_or_begins_again(
 ) -> None:
     made_by(interrupted_folder, "0/0")
     checkpoint = (interrupted_folder / LAST).read_bytes()
-    with pytest.raises(OtherCodeError, match=r"was begun by other code .* it has not ended; --retrain begins it again"):
+    with pytest.raises(
+        OtherCodeError, match=r"was begun by code other than .* it has not ended; --retrain begins it again"
+    ):
         train(tiny(), tmp_path / "home")
     assert (interrupted_folder / LAST).read_bytes() == checkpoint
     steps: list[int] = []
@@ -195,7 +197,7 @@ def test_a_start_that_other_code_made_is_refused_and_trained_again_with_the_run(
     assert spec.start is not None
     assert spec.start.run.identity == tiny().identity
     for other_code in ("refuse", "keep"):
-        with pytest.raises(OtherCodeError, match=f"run {tiny().identity} was trained by other code"):
+        with pytest.raises(OtherCodeError, match=f"run {tiny().identity} was trained by code other than"):
             train(spec, home, other_code=other_code)
         assert RunFolder(home, spec.identity).result() is None
     train(spec, home, other_code="retrain")
@@ -227,5 +229,7 @@ def test_commands_that_compute_from_old_weights_say_so(
         command, *options = arguments
         done = lab(command, tiny().identity, *options, "--home", tmp_path / "home", "--json")
         assert done.returncode == 0
-        assert done.stderr.startswith(f"run {tiny().identity} was trained by other code than is installed now ({PART}")
+        assert done.stderr.startswith(
+            f"run {tiny().identity} was trained by code other than the installed code ({PART}"
+        )
         assert json.loads(done.stdout)["changed_code"] == [PART]
