@@ -1,7 +1,7 @@
 """Measures the time and memory of a sweep's coordinator, excluding training, in three cases.
 
     python -m benchmarks.sweeps stored      time and peak memory of commands that read a finished study
-    python -m benchmarks.sweeps overhead    1,000 runs of one step on two workers: the time outside training
+    python -m benchmarks.sweeps overhead    1,000 runs of one step on two workers: the time in addition to training
     python -m benchmarks.sweeps workers     runs per second of two workers relative to those of one
 
 Stored runs are written by an executor that trains nothing. Every number is measured in a process of its own.
@@ -201,7 +201,7 @@ def time_sweep(runs: int, workers: int, steps: int, batch: int) -> tuple[float, 
 
 
 def overhead(runs: int, workers: int = 2) -> None:
-    """Prints the time of a run outside its training."""
+    """Prints the time that a run takes in addition to its training."""
     seconds, _, inside = time_sweep(runs, workers, steps=1, batch=1)
     milliseconds = 1000 * (seconds * workers - inside) / runs
     print(f"{runs} runs of one step on {workers} workers: {seconds:.1f} s, {1000 * inside / runs:.1f} ms inside train")

@@ -86,7 +86,7 @@ def serve(server: WSGIServer, board: Board) -> None:
 
 
 def read_only(application: WSGIApplication, render_report: RenderReport) -> WSGIApplication:
-    """Returns an application that passes on only reading requests, and that also serves the reports of studies."""
+    """Returns an application that forwards only GET and HEAD requests, and that also serves the reports of studies."""
 
     def respond(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace")  # WSGI decodes UTF-8 as latin-1

@@ -43,7 +43,7 @@ class ClaimLine:
 
     @property
     def name(self) -> str:
-        """The study with the claim."""
+        """The name of the study, followed by that of the claim."""
         return f"{self.label or self.study.name}: {in_words(self.judgement.claim.name)}"
 
     @property

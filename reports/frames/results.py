@@ -55,7 +55,7 @@ class Results:
         ledger: the ledger as last written.
         runs: see the module.
         curves: see the module.
-        superseded: number of runs that were trained again by other code after the ledger took their scores.
+        superseded: number of runs that were trained again by different code after the ledger took their scores.
     """
 
     home: Path
@@ -71,7 +71,7 @@ class Results:
 
     @property
     def cells(self) -> list[CellRecord]:
-        """The cells of the ledger."""
+        """The cells of the study, with their runs, as recorded."""
         return self.ledger.cells
 
     @cached_property

@@ -18,7 +18,7 @@ class ClaimCard:
     Attributes:
         verdict: supported, contradicted or inconclusive.
         text: the claim.
-        paper: the paper's figure.
+        paper: what the paper reports.
         effect_name: the kind of effect.
         effect: the measured effect, or `not tested`.
         interval: its interval and the margin; for an unfinished study the difference so far.

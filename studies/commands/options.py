@@ -40,11 +40,12 @@ ExecutorSettings = Annotated[
 Retrain = Annotated[
     bool,
     typer.Option(
-        "--retrain", help="train runs again that were made by other code than is installed, or by unknown code"
+        "--retrain", help="train runs again that were made by code other than the installed code, or by unknown code"
     ),
 ]
 MixCode = Annotated[
-    bool, typer.Option("--mix-code", help="compare runs of other code than is installed with new ones in one claim")
+    bool,
+    typer.Option("--mix-code", help="let claims compare runs made by code other than the installed code with new ones"),
 ]
 
 

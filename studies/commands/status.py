@@ -61,7 +61,7 @@ def show_collection(name: str, scale: str | None, home: Path, as_json: bool) -> 
             ended = sum(cell.counts().ended for cell in ledger.cells)
             standing = "" if folder.has_verdicts else ", unfinished"
             old = sum(StudyCode(ledger).old_runs.values())
-            standing += f", {old} made by other code than is installed now" if old else ""
+            standing += f", {old} made by code other than the installed code" if old else ""
             lines.append(f"{member.study:<22}{ended} of {study.runs} runs ended, scale {study.scale}{standing}")
             value[member.study] = {
                 "scale": study.scale,

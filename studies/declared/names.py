@@ -57,7 +57,7 @@ def refusal_of_name(name: str) -> str | None:
 
 
 def refusal_of_scale(name: str) -> str | None:
-    """Returns why a text cannot be the name of a scale; a page is named STUDY-SCALE, so it has no dash either."""
+    """Returns why a text cannot be the name of a scale. Pages are named STUDY-SCALE, so a dash is refused too."""
     return "it has '-', which separates the parts of STUDY-SCALE" if "-" in name else refusal_of_name(name)
 
 

@@ -14,13 +14,13 @@ from studies.ledger.scores import reasons_lacking, scores_for
 
 
 def superseded_runs(home: Path, ledger: LedgerRecord) -> list[str]:
-    """Returns the identities of runs that were trained again by other code after the ledger took their scores."""
+    """Returns the identities of runs that were trained again by different code after the ledger took their scores."""
     runs = [run for cell in ledger.cells for run in cell.runs if run.score is not None]
     return [run.identity for run in runs if is_superseded(run, RunFolder(home, run.identity))]
 
 
 def is_superseded(run: RunRecord, folder: RunFolder) -> bool:
-    """Tells whether a stored run was trained again by other code after a ledger took its score."""
+    """Tells whether a stored run was trained again by different code after a ledger took its score."""
     code = folder.code()
     return run.score is not None and code is not None and version_digest(code) != run.code
 

@@ -63,7 +63,7 @@ class ClaimTest:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on one claim, and what it rests on.
+    """The verdict on one claim, with the numbers that it is based on.
 
     cells: labels of all cells compared. treatment, control: the two of them to show side by side. by_seed: the effect
     in each seed that all cells have. contrast: the effect and its interval, at `level`. p: two-sided, before Holm's

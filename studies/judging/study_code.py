@@ -1,7 +1,8 @@
 """The versions of the code that made the runs of a study: which runs are old, and which cannot be compared.
 
-Runs of one older version are compared with each other as ever. Two runs cannot be compared if they rest on different
-versions of one part of the code. Runs of unknown code, from before versions were stored, are compared with all others.
+Runs of one older version are compared with each other as ever. Two runs cannot be compared if they used different
+versions of the same part of the code. Runs of unknown code, made before versions were stored, are compared with all
+others.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from generators.foundation.settings import Tree
 from studies.ledger.records import LedgerRecord
 
 OldRuns = Literal["keep", "retrain", "mix"]
-"""The treatment of stored runs that other code made than is installed, when their study runs again.
+"""The treatment of stored runs that were made by code other than the installed code, when their study runs again.
 
 keep: they stand, and no run is trained whose code would differ from theirs. retrain: they are trained again, and so are
 runs of unknown code. mix: they stand, missing runs are trained beside them, and claims compare both.
@@ -57,7 +58,7 @@ class StudyCode:
 
     @property
     def old_runs(self) -> dict[str, int]:
-        """Label of a cell -> number of its runs that other code made than is installed; other cells are left out."""
+        """Label of a cell -> number of its runs made by code other than the installed code; other cells are left out."""
         counts = {
             label: sum(count for digest, count in versions.items() if digest in self.changed)
             for label, versions in self._by_cell.items()
@@ -81,7 +82,7 @@ class StudyCode:
         return conflicting_parts(self.versions(labels))
 
     def obstacle(self, labels: Sequence[str]) -> str:
-        """Returns why cells cannot be compared, as `judge` asks for it."""
+        """Returns why cells cannot be compared, or ""; `judge` takes this as its `obstacle`."""
         parts = [] if self.ledger.mixed_code else self.conflict(labels)
         return f"its runs were made by different code and are not compared ({parts_text(parts)})" if parts else ""
 
@@ -92,7 +93,7 @@ class StudyCode:
             runs = sum(old.values())
             sentences.append(
                 f"{runs} run{'s' if runs > 1 else ''} of {len(old)} cell{'s' if len(old) > 1 else ''} "
-                f"{'were' if runs > 1 else 'was'} made by other code than is installed now "
+                f"{'were' if runs > 1 else 'was'} made by code other than the installed code "
                 f"({parts_text(self.changed_parts)}); {self.command} --retrain trains them again"
             )
         if parts := self.conflict():

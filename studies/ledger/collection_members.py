@@ -11,7 +11,7 @@ from studies.ledger.origins import is_of_catalog, origin_text
 
 
 def stored_members(name: str, scale: str | None, home: Path) -> list[str]:
-    """Returns the members of a collection that ran, without studies of other files that have a member's name.
+    """Returns the members of a collection that ran; a stored study that only has the name of one is left out.
 
     Raises:
         UserError: no study of the collection has run.

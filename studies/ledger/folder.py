@@ -106,7 +106,7 @@ class StudyFolder:
                 yield cls(home, study.name, place.name)
 
     def files(self) -> list[Path]:
-        """Returns the JSON files of a study and its shards that exist; they change whenever the study advances."""
+        """Returns the existing JSON files of a study and its shards; they change whenever the study advances."""
         paths = [
             self.path / STUDY,
             self.path / LEDGER,
@@ -153,7 +153,7 @@ class StudyFolder:
         return run_command_line(argument, self.scale, self.home, assignments=assignments)
 
     def write_study(self, record: StudyRecord) -> None:
-        """Writes study.json. A ledger of another version is emptied first, so that the two are never read together."""
+        """Writes study.json. Another version's ledger is emptied first, so that it is never read as this version's."""
         if (self.path / LEDGER).exists() and not self._has_version(record):
             self.write_cells([])
         self._write(STUDY, record.tree())
@@ -161,7 +161,7 @@ class StudyFolder:
     def read_ledger(self) -> LedgerRecord:
         """Returns the ledger as last written, whatever the study. The ledger of a shard is later than the whole one.
 
-        A ledger that another version of the study wrote, as that of a shard from before an edit, is left out.
+        A ledger that another version of the study wrote, such as that of a shard that ran before an edit, is left out.
         """
         damaged = UserError(f"{self.path}: its ledger is damaged; run the study again, which rewrites it")
         version = self._version_in(self._newest(STUDY).parent) if self.is_stored else None

@@ -97,7 +97,7 @@ class Coordinator(ABC, Generic[Request, Result]):
         """Takes a run from the store, or has it trained or analysed. A damaged run counts as failed.
 
         Raises:
-            UserError: the run is to be trained by other code than made stored runs, and these are to be kept.
+            UserError: stored runs that are to be kept were made by code other than that which would train the run.
         """
         try:
             result = self._standing_result(spec, analyses)
@@ -146,9 +146,9 @@ class Coordinator(ABC, Generic[Request, Result]):
             versions.append(start.code() or {} if (start.path / RESULT).exists() else {})
         if parts := conflicting_parts(versions):
             raise UserError(
-                f"{self.folder.name}: stored runs were made by other code than is installed now ({parts_text(parts)}), "
-                f"and runs of this {self.noun} are missing; give --retrain to train the old ones again, or --mix-code "
-                "to train the missing ones beside them"
+                f"{self.folder.name}: stored runs were made by code other than the installed code "
+                f"({parts_text(parts)}), and runs of this {self.noun} are missing; give --retrain to "
+                "train the old ones again, or --mix-code to train the missing ones beside them"
             )
 
     def wait(self) -> None:

@@ -37,7 +37,7 @@ def run_collection(
 
     Args:
         notify: called with the result of every study.
-        old_runs: the treatment of stored runs that other code made than is installed.
+        old_runs: the treatment of stored runs that were made by code other than the installed code.
 
     Raises:
         UserError: a study cannot be run as asked, or the executor cannot be used.

@@ -79,11 +79,11 @@ def run_study(
     """Trains the missing runs of a study or shard and shows progress; judges the claims unless it ran only a shard.
 
     Args:
-        old_runs: the treatment of stored runs that other code made than is installed.
+        old_runs: the treatment of stored runs that were made by code other than the installed code.
 
     Raises:
         UserError: the study's name belongs to another file in this home; another process is running the study; or runs
-            are missing, other code made stored ones than is installed, and `old_runs` is "keep".
+            are missing, different code made the stored ones, and `old_runs` is "keep".
         Interrupted: Ctrl-C was pressed.
     """
     place = place_for(home, study)

@@ -97,7 +97,7 @@ class SearchCoordinator(Coordinator[RunOnSplit, SearchRecord]):
     def finish(self) -> SearchRecord:
         if parts := sorted({part for code in self.codes.values() for part in changed_parts(code)}):
             self.notify(
-                f"some runs were made by other code than is installed now ({parts_text(parts)}); "
+                f"some runs were made by code other than the installed code ({parts_text(parts)}); "
                 "the same command with --retrain trains them again"
             )
         if parts := conflicting_parts(self.codes.values()):

@@ -16,7 +16,7 @@ from generators.foundation.errors import UserError
 
 
 def level_per_look(level: float, looks: list[int] | None) -> float:
-    """Returns the share of a study's level that each of its looks has."""
+    """Returns the significance level of each look: an equal share of the study's level."""
     return level / len(looks) if looks else level
 
 

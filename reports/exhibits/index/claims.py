@@ -1,4 +1,4 @@
-"""Every claim of an index: the paper's figure, the measured effect, and the verdict."""
+"""Every claim of an index: what the paper reports, the measured effect, and the verdict."""
 
 from reports.drawing.tables import Column, Table, Value, number, word
 from reports.exhibits.cells import verdict_value
@@ -12,7 +12,7 @@ COLUMNS = (
     Column("verdict", "word"),
     Column("study", "word"),
     Column("claim", "text"),
-    Column("the paper's figure", "name"),
+    Column("the paper reports", "name"),
     Column("effect"),
     Column("measure", "name"),
     Column("interval"),
@@ -29,7 +29,7 @@ class AllClaims(IndexExhibit):
 
     def table(self) -> Table:
         """Returns the claims in the order of the chapters."""
-        table = Table("Every claim, with the paper's figure and the effect measured here", list(COLUMNS))
+        table = Table("Every claim, with what the paper reports and the effect measured here", list(COLUMNS))
         for line in self.source:
             judgement, planned = line.judgement, line.study.seeds
             seeds = len(judgement.by_seed)

@@ -1,4 +1,4 @@
-"""Checks of a study's claims: each compares cells of the study, and its seeds can decide all of them."""
+"""Checks that every claim of a study compares cells of the study, and that its seeds can decide all claims."""
 
 from generators.foundation.errors import UserError
 from generators.foundation.outside import PartFailed, note_once

@@ -1,10 +1,10 @@
 """The cost of a study before it runs: its runs, their floating-point operations, and an estimate of the time.
 
 Operations are those of matrix products and attention, counted by torch on networks that have shapes and no weights
-(`FlopCounterMode` on the meta device). The batches are real samples of the task, so that only positions with a target
-count. For a plain transformer the operations are the usual 6 N + 12 L D T per token: N parameters in matrices, where an
-unembedding counts once for each head that reads it, and L layers of width D over T tokens. Elementwise operations are
-left out, as usual.
+(`FlopCounterMode` on the meta device). The batches are real samples of the task, so only those positions are counted
+that have a target. For a plain transformer the operations are the usual 6 N + 12 L D T per token: N parameters in
+matrices, where an unembedding counts once for each head that reads it, and L layers of width D over T tokens.
+Elementwise operations are left out, as usual.
 
 Time comes from steps timed on this machine, of the smallest and of the largest cell; the seconds of a step are taken to
 be linear in its operations. If this machine lacks the study's device, an assumed rate replaces the timed steps.

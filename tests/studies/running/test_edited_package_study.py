@@ -39,7 +39,7 @@ def test_worker_processes_agree_on_the_code_and_an_edit_voids_the_runs_of_its_ow
         package.release("0.2.0")
         kept, notes = package.answer(*run)
         assert (kept["trained"], kept["old_runs"]) == (0, {"objective=mine": 3})
-        assert f"3 runs of 1 cell were made by other code than is installed now ({PART})" in notes
+        assert f"3 runs of 1 cell were made by code other than the installed code ({PART})" in notes
         assert package.answer("study", "status", "mine")[0]["old_runs"] == {"objective=mine": 3}
 
         retrained, notes = package.answer(*run, "--retrain")

@@ -1,4 +1,4 @@
-"""Runs of a study that other code made than is installed: they stand, are trained again, or are mixed on demand."""
+"""Runs of a study that were made by code other than the installed code: they stand, are trained again, or are mixed on demand."""
 
 import json
 from collections.abc import Callable
@@ -86,7 +86,7 @@ def test_a_study_of_one_older_version_stays_judged_and_says_so_everywhere(old: O
     after, notes = old.run()
     assert after["trained"] == 0
     assert after["verdicts"] == before["verdicts"]
-    remark = f"28 runs of 4 cells were made by other code than is installed now ({PART})"
+    remark = f"28 runs of 4 cells were made by code other than the installed code ({PART})"
     assert remark in notes
     assert after["changed_code"] == [PART]
     assert after["old_runs"] == dict.fromkeys(after["old_runs"], 7)
@@ -106,9 +106,9 @@ def test_old_runs_are_trained_again_on_demand_and_once(old: OldStudy) -> None:
     after, notes = old.run("--retrain")
     assert after["trained"] == 28
     assert after["old_runs"] == {}
-    assert "other code" not in notes
+    assert "code other than" not in notes
     assert old.run("--retrain")[0]["trained"] == 0
-    assert "other code" not in old.cautions()
+    assert "code other than" not in old.cautions()
 
 
 def test_a_study_of_the_installed_code_says_nothing_of_it(old: OldStudy) -> None:
@@ -124,7 +124,7 @@ def test_missing_runs_are_not_trained_beside_old_ones_unless_asked_for(old: OldS
     refused = old.command("study", "run", str(old.path), "--executor", "here")
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[-1].startswith(
-        f"lab: small: stored runs were made by other code than is installed now ({PART}), and runs of this study are "
+        f"lab: small: stored runs were made by code other than the installed code ({PART}), and runs of this study are "
         "missing; give --retrain"
     )
     assert {path: path.read_bytes() for path in old.home.glob("runs/*/result.json")} == stored
@@ -176,7 +176,7 @@ def ledger(old: OldStudy) -> LedgerRecord:
     return ledger_of(old.home, stored_study(old))
 
 
-def test_runs_that_do_not_rest_on_the_changed_part_are_trained(old: OldStudy) -> None:
+def test_runs_that_do_not_use_the_changed_part_are_trained(old: OldStudy) -> None:
     two = "lab.objectives.of_two"
     old.run_before(two, lambda spec: getattr(spec.objective, "n", 1) == 2)
     for cell in ledger(old).cells:
@@ -203,7 +203,7 @@ def test_runs_from_before_code_was_stored_are_judged_as_before_and_named_in_one_
     old.forget(1)
     after, notes = old.run()
     assert after["trained"] == 4
-    assert "other code" not in notes
+    assert "code other than" not in notes
     assert after["verdicts"] == before["verdicts"]
     assert "code" not in old.cautions()
     (environment,) = Environment.instances(read_judged(old.home, stored_study(old)))
