@@ -58,7 +58,7 @@ class StudyCode:
 
     @property
     def old_runs(self) -> dict[str, int]:
-        """Label of a cell -> number of its runs made by code other than the installed code; other cells are left out."""
+        """Label of a cell -> number of runs made by code other than the installed code; other cells are left out."""
         counts = {
             label: sum(count for digest, count in versions.items() if digest in self.changed)
             for label, versions in self._by_cell.items()
