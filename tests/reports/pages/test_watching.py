@@ -33,6 +33,7 @@ def replace_waiting(monkeypatch: pytest.MonkeyPatch, *events: Callable[[], None]
     return waits
 
 
+@pytest.mark.slow
 def test_a_page_is_updated_as_runs_end_until_the_study_is_judged(
     running: StoredStudy, monkeypatch: pytest.MonkeyPatch, lab: Lab
 ) -> None:

@@ -20,6 +20,7 @@ def codes_of(home: Path) -> dict[str, list[Any]]:
     return versions
 
 
+@pytest.mark.slow
 def test_worker_processes_agree_on_the_code_and_an_edit_voids_the_runs_of_its_own_arm(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(STUDY)
     run = ("study", "run", "./mine.toml", "--scale", "smoke", "--executor", "here")

@@ -66,6 +66,7 @@ def install(site: Path) -> None:
     (site / "average_claim.py").write_text(MODULE)
 
 
+@pytest.mark.slow
 def test_a_study_can_use_a_kind_of_claim_from_another_package(tmp_path: Path) -> None:
     install(tmp_path / "site")
     study = write_small_study(tmp_path, CLAIM)
