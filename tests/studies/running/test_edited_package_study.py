@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.edited_package import EditedPackage
 from tests.outside_package import STUDY
 

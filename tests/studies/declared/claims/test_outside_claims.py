@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.small_study import write_small_study
 
 ROOT = Path(__file__).parents[4]
