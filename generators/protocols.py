@@ -155,8 +155,10 @@ class KnownLosses(Protocol):
     """A task that knows the mean loss of each head of a perfect model."""
 
     def optimal_losses(self, lags: Sequence[int]) -> EntropyEstimate:
-        """Returns the mean loss in nats of head i of a perfect model over its targets, i..T-1 of each sample, for each
-        lag i below T."""
+        """Returns the mean loss in nats of head i of a perfect model for each lag i below T.
+
+        The mean is over the head's targets, which are those of i..T-1 in the loss mask of each sample.
+        """
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ TASKS = SettingsRegistry(
         "markov": "generators.tasks.markov:Markov",
         "polynomial": "generators.tasks.polynomial:Polynomial",
         "star": "generators.tasks.star:Star",
+        "suffix": "generators.tasks.suffix:Suffix",
         "text": "generators.tasks.text:Text",
     },
     Task,

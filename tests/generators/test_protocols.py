@@ -13,6 +13,7 @@ from generators.protocols import (
     ItemTask,
     KnownDistribution,
     KnownInformation,
+    KnownLosses,
     KnownPairs,
     LearntVocabulary,
 )
@@ -21,6 +22,7 @@ from generators.tasks.choice import Choice, ChoiceConfig
 from generators.tasks.induction import Induction, InductionConfig
 from generators.tasks.markov import Markov, MarkovConfig
 from generators.tasks.star import Star, StarConfig
+from generators.tasks.suffix import Suffix, SuffixConfig
 
 
 class DigitsConfig(TaskConfig):
@@ -77,6 +79,7 @@ ABILITIES = {
     ItemTask: {"induction"},
     ChoicePointTask: {"choice"},
     KnownDistribution: {"choice", "markov"},
+    KnownLosses: {"choice", "markov", "suffix"},
     KnownPairs: {"markov"},
     KnownInformation: {"markov"},
     LearntVocabulary: set(),
@@ -90,6 +93,7 @@ def test_each_ability_belongs_to_the_tasks_that_can_keep_its_promise(ability: ty
         Choice(ChoiceConfig()),
         Markov(MarkovConfig()),
         Star(StarConfig()),
+        Suffix(SuffixConfig()),
     )
     assert {task.config.kind for task in tasks if isinstance(task, ability)} == ABILITIES[ability]
 

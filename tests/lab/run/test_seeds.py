@@ -21,6 +21,7 @@ LARGE_DOMAINS: dict[str, dict[str, Any]] = {
     "choice": {"length_tokens": 64},
     "markov": {"length_tokens": 64},
     "star": {"degree": 4, "length": 5, "nodes": 50},
+    "suffix": {"p": 11, "k": 20},
 }
 """Settings with so many possible samples that two seeds practically never draw an equal one by chance."""
 

@@ -21,6 +21,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "induction": {"characters": 3, "name_parts": 6, "length_tokens": 32},
     "polynomial": {"p": 3, "k": 2, "operations_maximum": 2, "test_operations": [2]},
     "star": {"degree": 3, "length": 4, "nodes": 20},
+    "suffix": {"p": 5, "k": 5},
 }
 CPU = torch.device("cpu")
 SAMPLES = 40

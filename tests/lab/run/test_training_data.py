@@ -33,6 +33,7 @@ FIXED_SETS: dict[str, dict[str, Any]] = {
     "choice": {"length_tokens": 16},
     "markov": {"length_tokens": 32},
     "star": {"degree": 2, "length": 3, "nodes": 10},
+    "suffix": {"p": 7, "k": 5},
 }
 
 
