@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check bench docs published constraints wheel-check gpu
+.PHONY: demo test test-all check bench docs published constraints wheel-check lowest gpu
 
 demo: .venv/installed
 	$(BIN)/lab study run quick
@@ -21,6 +21,10 @@ check: .venv/installed
 
 wheel-check: .venv/installed
 	$(BIN)/python -u tests/wheel/check_wheel.py
+
+# Runs the fast tests with every dependency at the lowest version that pyproject.toml allows.
+lowest: .venv/installed
+	$(BIN)/python -m tests.slow.lowest_versions
 
 bench: .venv/installed
 	$(BIN)/lab bench data

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
+
+from tests.slow.lowest_versions import declared_requirements, lowest_version
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("generators", "lab", "studies", "reports")
@@ -63,6 +66,11 @@ def test_every_data_file_of_a_package_is_in_the_wheel() -> None:
         for path in folder.glob(pattern)
     }
     assert files - packaged == set()
+
+
+def test_every_requirement_has_one_lower_bound() -> None:
+    for requirement in declared_requirements():
+        assert lowest_version(requirement) > Version("0"), requirement
 
 
 def test_one_function_takes_the_optimiser_step() -> None:

@@ -48,10 +48,15 @@ COMMANDS_WITH_THE_EXAMPLE = (
 )
 
 
+def usual_environment() -> dict[str, str]:
+    """Returns the environment variables without those that lead to another installation or another home."""
+    return {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "LAB_HOME")}
+
+
 def run(arguments: Sequence[str | Path], folder: Path) -> str:
     """Returns the standard output of a command; a failure ends the check with all that the command printed."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "LAB_HOME")}
-    done = subprocess.run(list(map(str, arguments)), cwd=folder, env=environment, capture_output=True, text=True)
+    command = list(map(str, arguments))
+    done = subprocess.run(command, cwd=folder, env=usual_environment(), capture_output=True, text=True)
     if done.returncode != 0:
         print(done.stdout + done.stderr, file=sys.stderr)
         raise SystemExit(f"exit code {done.returncode}: {' '.join(map(str, arguments))}")

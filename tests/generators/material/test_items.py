@@ -26,7 +26,11 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def task(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Task:
-    path = write_tales(tmp_path_factory.mktemp("items") / "tales.txt", invented_tales(100))
+    return build_task(kind, tmp_path_factory.mktemp("items"))
+
+
+def build_task(kind: str, folder: Path) -> Task:
+    path = write_tales(folder / "tales.txt", invented_tales(100))
     if kind == "induction":
         return Induction(InductionConfig(test_samples=1000, validation_samples=50))
     if kind == "induction_corpus":
@@ -165,8 +169,10 @@ def test_neither_the_previous_token_nor_the_latest_name_reveals_the_right_option
 # ---- text
 
 
-@pytest.mark.parametrize("kind", ["text bytes", "text bpe"], scope="module")
-def test_distractors_of_a_text_come_from_its_own_document_first(task: Task, all_items: Items) -> None:
+@pytest.mark.parametrize("text", ["text bytes", "text bpe"])
+def test_distractors_of_a_text_come_from_its_own_document_first(text: str, tmp_path: Path) -> None:
+    task = build_task(text, tmp_path)
+    all_items = items(task, "test", options=4)
     batch = task.batch("test", np.arange(90))
     assert batch.loss[:, 1:].all(), "no window here is padded"
     endings: dict[int, set[tuple[int, ...]]] = {}

@@ -18,7 +18,7 @@ def test_every_logged_number_of_every_run_is_read_back(broken_store: StoredStudy
     out = tmp_path / "events"
     value = json.loads(lab("tensorboard", "--out", out, "--home", broken_store.home, "--json").stdout)
     folders = sorted((out / "small-cpu").iterdir())
-    assert value == {"folder": str(out), "runs": {"small-cpu": len(folders)}}
+    assert value == {"folder": str(out), "runs": {"small-cpu": len(folders)}, "left_out": {}}
     assert "width=8 n=1, seed 0" in [folder.name for folder in folders]
     for cell in ledger_file(broken_store):
         trials = 0
