@@ -187,7 +187,10 @@ class Task(ABC):
             first_right = np.flatnonzero(solved) * at_once + right.argmax(axis=1)[solved]
             batch = batch.replaced(wrong[solved], redrawn.take(first_right))
             wrong = wrong[~solved]
-        raise UserError(f"task {self.config.kind!r}: too few distinct samples for split {split!r}; widen its settings")
+        raise UserError(
+            f"task.kind = {self.config.kind!r}: its settings allow too few distinct samples for split {split!r}; choose "
+            f"settings that allow more, such as longer samples or more kinds of tokens"
+        )
 
     def belongs(self, batch: Batch, split: str) -> Mask:
         """Returns which samples [B] the split may have: by their hash, unless a task separates its splits itself."""
