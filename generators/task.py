@@ -188,8 +188,8 @@ class Task(ABC):
             batch = batch.replaced(wrong[solved], redrawn.take(first_right))
             wrong = wrong[~solved]
         raise UserError(
-            f"task.kind = {self.config.kind!r}: its settings allow too few distinct samples for split {split!r}; choose "
-            f"settings that allow more, such as longer samples or more kinds of tokens"
+            f"task.kind = {self.config.kind!r}: its settings allow too few distinct samples for split {split!r}; "
+            f"choose settings that allow more, such as longer samples or more kinds of tokens"
         )
 
     def belongs(self, batch: Batch, split: str) -> Mask:

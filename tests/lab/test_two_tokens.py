@@ -20,7 +20,7 @@ width = 8
 layers = 3
 attention_heads = 1
 [objective]
-kind = "{objective}"
+{objective}
 [training]
 steps = 2
 batch_size = 2
@@ -31,7 +31,8 @@ loss = "{loss}"
 
 
 @pytest.mark.parametrize(
-    ("objective", "loss", "draft"), [("multi_token", "chunked", 2), ("token_order", "sequential", 1)]
+    ("objective", "loss", "draft"),
+    [('kind = "multi_token"\nn = 2', "chunked", 2), ('kind = "token_order"', "sequential", 1)],
 )
 def test_a_vocabulary_of_two_tokens_trains_and_decodes(
     objective: str, loss: str, draft: int, tmp_path: Path, lab: Lab
