@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -71,7 +70,7 @@ class Objective(nn.Module, ABC):
     config: ObjectiveConfig
     lags: tuple[int, ...] = (1,)
     """The distances ahead at which the network predicts, in the order of its heads; always includes 1."""
-    reads_targets_only: ClassVar[bool] = False
+    reads_targets_only: bool = False
     """Declares that every term is a sum over targets, and that the summand of a target depends on no later token.
 
     Training then leaves out what no target needs: the tokens after the last target of a sample, and the positions

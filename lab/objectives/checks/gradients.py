@@ -44,7 +44,7 @@ def check_left_out(network: Objective) -> str:
     if not network.reads_targets_only:
         return ""
     some = gradients(network, "joint", 1, ragged_batch())
-    network.reads_targets_only = False  # type: ignore[misc]  # of this network alone
+    network.reads_targets_only = False
     try:
         every = gradients(network, "joint", 1, ragged_batch())
     finally:

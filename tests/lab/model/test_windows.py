@@ -1,5 +1,7 @@
 """A window holds the positions that are needed, and a layer computes there what it computes everywhere."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor
 
 from generators.foundation.randomness import Integers
 from generators.task import Mask
-from lab.model import windows
+from lab.model import layers, windows
 from lab.model.config import ModelShape
 from lab.model.layers import Block, rotary_table
 from lab.model.network import initialise, new_block
@@ -99,3 +101,20 @@ def test_a_window_that_sees_one_position_more_or_less_is_noticed(shift: int, mon
     expected = block(x, table)[:, 2:5]
     monkeypatch.setattr(windows.Window, "mask", lambda window, _: torch.ones(3, 6, dtype=torch.bool).tril(2 + shift))
     assert not torch.allclose(block(x, table, None, window), expected)
+
+
+@pytest.mark.parametrize("window", [None, window_with(EQUAL)], ids=["all positions", "window"])
+def test_attention_on_a_cpu_stays_in_fp32_while_products_are_in_bf16(
+    window: Window | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block, types = new_block(ModelShape(8, 1, 1)), []
+    attend = layers.F.scaled_dot_product_attention
+
+    def recorded(*tensors: Tensor, **options: Any) -> Tensor:
+        types.extend(tensor.dtype for tensor in tensors)
+        return attend(*tensors, **options)
+
+    monkeypatch.setattr(layers.F, "scaled_dot_product_attention", recorded)
+    with torch.autocast("cpu", torch.bfloat16):
+        block(torch.randn(3, 6, 8), rotary_table(6, 8, 100.0), None, window)
+    assert types == [torch.float32] * 3
