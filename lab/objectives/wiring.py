@@ -80,8 +80,8 @@ PAGE = """\
 
 `make docs` generates this page from the code. Every combination is either built or refused for the reason given.
 All rows show n = {n}. `z` is the latent of the trunk, `U` an unembedding (with the final norm), `block` a transformer
-layer, `linear` a linear layer without nonlinearity. A block that occurs in several lines of a row has the same weights.
-Source: Gloeckle et al. 2024, section 2 and appendix B.
+layer, `linear` a linear layer without nonlinearity. A block that occurs in several lines of a row is one and the same
+block. Source: Gloeckle et al. 2024, section 2 and appendix B.
 
 | `head` | `topology` | `unembedding` | path from the latent to token t+i |
 |---|---|---|---|
