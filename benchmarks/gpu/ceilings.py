@@ -11,7 +11,7 @@ from functools import partial
 import torch
 
 from benchmarks.gpu.plan import Plan
-from lab.run.timing import wait_for
+from lab.timing import wait_for
 
 REPEATS = 20
 LAUNCHES = 1000

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.gpu.ceilings import set_precision
 from benchmarks.gpu.contenders import Contender, build_step
-from lab.run.timing import wait_for
+from lab.timing import wait_for
 
 STEPS_TO_PREPARE = 3
 """The first step compiles, and CUDA graphs are recorded by the second or the third."""

@@ -16,7 +16,7 @@ from benchmarks.gpu.contenders import GRAPHS, LAB, TRANSFORMERS, Contender
 from benchmarks.gpu.plan import Plan
 from benchmarks.gpu.pool import Pool
 from lab.model.config import SIZES, ModelShape
-from lab.run.timing import median_ratio, time_in_turns
+from lab.timing import median_ratio, time_in_turns
 
 HEADS = (1, 2, 4)
 HEADS_OF_KINDS = {"eager": HEADS, "compiled": (1,), GRAPHS: HEADS}

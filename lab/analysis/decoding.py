@@ -31,7 +31,7 @@ from lab.decoding.decoder import Decoded, decode
 from lab.decoding.prompts import prompts_of
 from lab.decoding.speculation import PAPER_SPEEDS, TimedDecoding, time_drafts
 from lab.run.stored_run import StoredRun
-from lab.run.timing import median_ratio
+from lab.timing import median_ratio
 
 SAMPLES = 64
 """Prompts; fewer if the split has fewer."""

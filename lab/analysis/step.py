@@ -38,8 +38,8 @@ from lab.run.assembly import assemble
 from lab.run.spec import RunSpec, TrainingConfig
 from lab.run.step import OptimiserStep
 from lab.run.stored_run import StoredRun
-from lab.run.timing import median_ratio, time_in_turns, wait_for
 from lab.run.training_data import training_batches
+from lab.timing import median_ratio, time_in_turns, wait_for
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # otherwise the profiler logs its start and stop to standard error
 TURNS = 15

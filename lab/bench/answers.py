@@ -20,7 +20,7 @@ from lab.model.network import initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
 from lab.objectives.objective import DataShape
 from lab.run.step import OptimiserStep
-from lab.run.timing import median_ratio, time_in_turns
+from lab.timing import median_ratio, time_in_turns
 
 STAR: Tree = {"kind": "star", "degree": 2, "length": 3, "nodes": 5}
 POLYNOMIAL: Tree = {"kind": "polynomial", "p": 3, "k": 2, "operations_maximum": 3}

@@ -30,8 +30,8 @@ from lab.doctor.extras import install_command
 from lab.export import export
 from lab.run.spec import RunSpec, parse_spec
 from lab.run.stored_run import StoredRun
-from lab.run.timing import median_ratio, wait_for
 from lab.run.training import train
+from lab.timing import median_ratio, wait_for
 
 TRAINING = {"steps": 1000, "evaluate_every_steps": 500, "batch_size": 8, "learning_rate": 3e-3, "warmup_steps": 100}
 DEEP = {"width": 32, "layers": 32, "attention_heads": 1, "rotary_base": 1000.0}

@@ -26,7 +26,7 @@ from lab.model.config import ModelConfig
 from lab.model.network import initialise
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
 from lab.objectives.objective import DataShape, Objective
-from lab.run.timing import median_ratio, wait_for
+from lab.timing import median_ratio, wait_for
 
 STATUS = Path("/proc/self/status")
 

@@ -26,7 +26,7 @@ from lab.objectives.objective import DataShape
 from lab.run.assembly import usable_device
 from lab.run.spec import TrainingConfig
 from lab.run.step import Backward, OptimiserStep
-from lab.run.timing import median_ratio, time_in_turns, wait_for
+from lab.timing import median_ratio, time_in_turns, wait_for
 
 Step = Callable[[], object]
 Precision = Literal["fp32", "bf16"]

@@ -9,7 +9,7 @@ from generators.foundation.randomness import Integers
 from lab.decoding.cache_check import require_cacheable
 from lab.decoding.decoder import Decoded, decode
 from lab.objectives.objective import Objective
-from lab.run.timing import median_ratio, time_in_turns
+from lab.timing import median_ratio, time_in_turns
 
 TURNS = 3
 PAPER_SPEEDS: dict[int, dict[int, tuple[float, float]]] = {

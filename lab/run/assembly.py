@@ -10,6 +10,7 @@ from generators.task import Task
 from lab.model.network import initialise
 from lab.objectives.objective import Objective
 from lab.run.finetuning import build_network
+from lab.run.solving import scores_tokens
 from lab.run.spec import RunSpec
 
 REASON_LENGTH = 120
@@ -43,7 +44,14 @@ def assemble(spec: RunSpec, source: str = "") -> RunParts:
     except UserError as error:
         raise UserError(f"{source}: {error}" if source else str(error)) from None
     initialise(network, spec.model.shape.layers, torch.Generator().manual_seed(spec.seed))
-    return RunParts(build_task(spec.task), network.to(device), device)
+    task = build_task(spec.task)
+    if spec.training.stop_when_solved is not None and not scores_tokens(task):
+        place = f"{source}: " if source else ""
+        raise UserError(
+            f"{place}training.stop_when_solved: task {task.config.kind} scores no token of its samples, so a run "
+            "never solves it; leave the setting out"
+        )
+    return RunParts(task, network.to(device), device)
 
 
 def usable_device(name: str, key: str = "training.device") -> torch.device:

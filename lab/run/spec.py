@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import (
@@ -23,6 +23,7 @@ from generators.task import TaskConfig
 from lab.model.config import ModelConfig
 from lab.objectives.objective import ObjectiveConfig
 from lab.objectives.table import OBJECTIVES
+from lab.run.solving import Solved
 
 
 class TrainingConfig(Settings):
@@ -45,6 +46,9 @@ class TrainingConfig(Settings):
     stop_after_evaluations: int | None = Field(
         default=None, ge=1, description="early stopping: validations in a row without a better score"
     )
+    stop_when_solved: Solved | None = Field(
+        default=None, description="end the run where it has solved its task: a table of metric, at and evaluations"
+    )
     keep_every_steps: int | None = Field(
         default=None, ge=1, description="steps between kept weights; a multiple of evaluate_every_steps"
     )
@@ -65,6 +69,14 @@ class TrainingConfig(Settings):
         default="fp32",
         description="bf16: matrix products in bfloat16 over fp32 weights; attention too, but on a GPU only",
     )
+
+    @model_serializer(mode="wrap")
+    def _as_before_it_existed(self, serialise: SerializerFunctionWrapHandler) -> Tree:
+        """Leaves out `stop_when_solved` where it is unset, so that runs keep the identities of earlier versions."""
+        tree: Tree = serialise(self)
+        if self.stop_when_solved is None:
+            tree.pop("stop_when_solved", None)
+        return tree
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -84,8 +84,12 @@ class TrainingRun:
 
     def should_stop(self) -> bool:
         """Returns whether early stopping ends the run here, which depends on nothing that a kill would lose."""
-        patience = self.spec.training.stop_after_evaluations
-        return patience is not None and self.step - self.best_step >= patience * self.spec.training.evaluate_every_steps
+        config = self.spec.training
+        solved = config.stop_when_solved
+        if solved and self.step % config.evaluate_every_steps == 0 and solved.first_step(self.folder.lines(METRICS)):
+            return True
+        patience = config.stop_after_evaluations
+        return patience is not None and self.step - self.best_step >= patience * config.evaluate_every_steps
 
     def take_step(self, batch: TensorBatch) -> None:
         """Takes one optimiser step and adds its losses to the running sums."""

@@ -31,6 +31,7 @@ EXHIBITS = ExhibitRegistry(
         "score": "reports.exhibits.study.score:Score",
         "further-measures": "reports.exhibits.study.further_measures:FurtherMeasure",
         "contrasts": "reports.exhibits.study.contrasts:Contrasts",
+        "share-solved": "reports.exhibits.study.share_solved:ShareSolved",
         "learning-steps": "reports.exhibits.study.learning_steps:LearningSteps",
         "learning-seconds": "reports.exhibits.study.learning_seconds:LearningSeconds",
         "drafts": "reports.exhibits.study.drafts:Drafts",

@@ -12,7 +12,7 @@ import pandas as pd
 from reports.frames.results import COMPLETE, UNFINISHED, Results, columns_under, rows_of
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.judging.judgement import Judgement
-from studies.statistics.exact import mean_interval
+from studies.statistics.exact import mean_interval, share_interval
 from studies.statistics.forms.form import TOLERANCE
 
 CURVE_COLUMNS = ["cell", "step", "seconds", "mean", "seeds"]
@@ -27,8 +27,8 @@ class CellScore:
         cell: label of the cell.
         seeds: number of seeds with a score.
         mean: mean of the measure.
-        low: lower end of the mean's t interval.
-        high: upper end of the mean's t interval.
+        low: lower end of the mean's interval.
+        high: upper end of the mean's interval.
         shortcut: mean score of the declared shortcut on the same tokens.
         above_shortcuts: mean accuracy minus that of the best shortcut.
         unexplained: mean accuracy on tokens that every shortcut gets wrong.
@@ -103,7 +103,11 @@ def scores(results: Results, measure: Measure | None = None) -> dict[str, CellSc
         runs = by_cell.get(cell.label)
         if runs is not None:
             values = runs[score_column].to_numpy(dtype=np.float64)
-            low, high = mean_interval(values, declaration.level)
+            low, high = (
+                share_interval(values, declaration.level)
+                if measure.is_share
+                else mean_interval(values, declaration.level, measure.bounds)
+            )
             means = {name: float(runs[column].mean()) for name, column in columns.items() if column in runs}
             cell_scores[cell.label] = CellScore(cell.label, len(values), float(values.mean()), low, high, **means)
         else:
@@ -119,11 +123,16 @@ def seed_curves(results: Results) -> pd.DataFrame:
 
 
 def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """Returns one row per cell and step, with the means of validation score and training seconds over seeds."""
+    """Returns one row per cell and step, with the means of validation score and training seconds over seeds.
+
+    A run that ended early keeps its last values, so that the mean does not fall where the best runs have ended.
+    """
     rows = []
-    for (cell, step), group in curves.groupby(["cell", "step"], sort=True):
-        means = {"seconds": group["seconds"].mean(), "mean": group["value"].mean()}
-        rows.append({"cell": cell, "step": step, "seeds": len(group), **means})
+    for cell, runs in curves.groupby("cell", sort=True):
+        values, seconds = (runs.pivot(index="step", columns="seed", values=name) for name in ("value", "seconds"))
+        means = values.ffill().mean(axis=1), seconds.ffill().mean(axis=1), values.ffill().count(axis=1)
+        for step, mean, spent, seeds in zip(values.index, *means, strict=True):
+            rows.append({"cell": cell, "step": step, "seeds": int(seeds), "seconds": spent, "mean": mean})
     return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 

@@ -19,6 +19,8 @@ METRICS = {
     "exact": "share of samples with every scored token right",
     "accuracy_unexplained": "accuracy on the scored tokens that every shortcut gets wrong",
     "above_shortcuts": "accuracy minus that of the best shortcut",
+    "solved": "share of runs that solved their task",
+    "steps_to_solve": "optimiser steps until a run solved its task, or all its steps; lower is better",
     "loss_1": "mean cross-entropy of the next token in nats; lower is better",
 }
 VERDICTS = ("supported", "contradicted", "inconclusive")

@@ -2,6 +2,13 @@
 
 A measure is called by its metric and the split it is read on: `accuracy on test`, `loss_1 on test/m=5`, `seconds`.
 Tuning reads the study's own measure on validation; confirming runs are read where the study, or a claim, says.
+
+Two measures say whether and when a run solved its task, that is, when the study's metric on validation reached
+`solved_at` in two evaluations in a row:
+
+    solved            1 if the run solved its task, else 0; the mean of an arm is the share of its runs that did
+    steps_to_solve    the optimiser steps it took, and all steps of the run if it did not: a difference between arms is
+                      one of restricted mean times (Royston & Parmar 2013, doi 10.1186/1471-2288-13-152)
 """
 
 import re
@@ -14,19 +21,30 @@ from lab.analysis.analysis import declared_measure
 from lab.analysis.measure_store import measures_of
 from lab.analysis.table import ANALYSES, analysis_name
 from lab.run.evaluation import SCORES
-from lab.run.store import TIMING, RunFolder
+from lab.run.solving import Solved
+from lab.run.store import METRICS, TIMING, RunFolder
 from studies.declared.claims.claim import Claim
+from studies.declared.claims.comparison import Comparison
 from studies.declared.study_file import StudyDeclaration
+from studies.statistics.forms.form import Form
+from studies.statistics.forms.shares import SHARES
 
 ANALYSIS = "analysis/[a-z0-9_]+/[a-z0-9_]+"
+SOLVED, STEPS_TO_SOLVE = "solved", "steps_to_solve"
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric and the split on which it is read; the split is None for a metric that has none."""
+    """A metric and the split on which it is read.
+
+    Attributes:
+        split: None for a metric that has none.
+        threshold: what counts as solved, for a metric that depends on it.
+    """
 
     metric: str
     split: str | None
+    threshold: Solved | None = None
 
     @property
     def name(self) -> str:
@@ -50,6 +68,11 @@ class Measure:
     def bounds(self) -> tuple[float, float] | None:
         """The smallest and the largest value it can take, None if there is no such bound."""
         return family_of(self.metric).bounds
+
+    @property
+    def is_share(self) -> bool:
+        """True if every run has the value 0 or 1, so that the mean of an arm is a share of its runs."""
+        return self.metric == SOLVED
 
     @property
     def analysis(self) -> str | None:
@@ -82,6 +105,25 @@ def read_training_seconds(measure: Measure, result: Tree, folder: RunFolder, che
     return float(sum(line["train_seconds"] for line in lines)) if lines else None
 
 
+def solving_step(measure: Measure, folder: RunFolder) -> int | None:
+    """Returns the step at which a run solved its task; None if it did not."""
+    assert measure.threshold is not None, "a study that uses this measure says what counts as solved"
+    return measure.threshold.first_step(folder.lines(METRICS))
+
+
+def read_solved(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
+    """Reads from the log whether a run solved its task; None if its log is gone."""
+    return float(solving_step(measure, folder) is not None) if folder.lines(METRICS) else None
+
+
+def read_steps_to_solve(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
+    """Reads from the log when a run solved its task, or how many steps it had; None if its log is gone."""
+    if not folder.lines(METRICS):
+        return None
+    step = solving_step(measure, folder)
+    return float(result["steps"] if step is None else step)
+
+
 def read_analysis(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
     """Reads a measure that a worker's analysis of the checkpoint stored: `analysis/induction_heads/copying`."""
     assert measure.analysis is not None
@@ -110,6 +152,8 @@ FAMILIES = (
     SCORE_FAMILY,
     MetricFamily("loss_.+", True, read_score, better="less"),
     MetricFamily("seconds", False, read_training_seconds, better="less"),
+    MetricFamily(SOLVED, False, read_solved, bounds=(0.0, 1.0)),
+    MetricFamily(STEPS_TO_SOLVE, False, read_steps_to_solve, better="less"),
     MetricFamily(ANALYSIS, False, read_analysis),
 )
 
@@ -119,9 +163,14 @@ def family_of(metric: str) -> MetricFamily:
     return next((family for family in FAMILIES if re.fullmatch(family.names, metric)), SCORE_FAMILY)
 
 
-def measure(metric: str, split: str) -> Measure:
-    """Returns a metric on a split, or on no split if its family has none."""
-    return Measure(metric, split if family_of(metric).of_split else None)
+def measure(metric: str, split: str, threshold: Solved | None = None) -> Measure:
+    """Returns a metric on a split, or on no split if its family has none.
+
+    Args:
+        threshold: what counts as solved in the study.
+    """
+    solving = metric in (SOLVED, STEPS_TO_SOLVE)
+    return Measure(metric, split if family_of(metric).of_split else None, threshold if solving else None)
 
 
 def main_measure(declaration: StudyDeclaration) -> Measure:
@@ -131,4 +180,11 @@ def main_measure(declaration: StudyDeclaration) -> Measure:
 
 def measure_of(declaration: StudyDeclaration, claim: Claim) -> Measure:
     """Returns the measure that a claim is about."""
-    return measure(claim.metric or declaration.metric, claim.split or declaration.split)
+    metric, split = claim.metric or declaration.metric, claim.split or declaration.split
+    return measure(metric, split, declaration.threshold)
+
+
+def form_of(declaration: StudyDeclaration, claim: Claim, comparison: Comparison) -> Form:
+    """Returns the form of the test of a claim: that of shares where every arm is a share, else the study's."""
+    whole_cells = all(list(arm.values()) == [1.0] for arm in comparison.arms)
+    return SHARES if whole_cells and measure_of(declaration, claim).is_share else declaration.form

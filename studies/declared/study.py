@@ -126,6 +126,8 @@ class Study:
         tree = changed(self.base, self.changes(cell, settings), self.source)
         if self.compiled:
             tree["training"]["compile"] = True
+        if self.declaration.stop_when_solved and self.declaration.threshold is not None:
+            tree["training"]["stop_when_solved"] = self.declaration.threshold.model_dump(mode="json")
         return parse_spec({**tree, "seed": seed}, f"{self.source}, cell {cell.label}")
 
     @property

@@ -2,9 +2,17 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainValidator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from generators.foundation.settings import Settings
+from generators.foundation.settings import Settings, Tree
+from lab.run.solving import SOLVING_METRICS, Solved
 from studies.declared.claims.table import AnyClaim
 from studies.declared.levels import Level, scalar
 from studies.declared.ranges import Range
@@ -13,6 +21,7 @@ from studies.statistics.forms.independent import INDEPENDENT
 from studies.statistics.forms.table import FORMS, form_name
 
 PRUNED_SEEDS_MINIMUM = 5
+LATER_KEYS = ("solved_at", "stop_when_solved")
 
 
 def levels_of_a_factor(value: Any) -> Any:
@@ -84,6 +93,10 @@ class StudyDeclaration(Settings):
     metric: str = Field(default="accuracy", description="tuning improves it on validation; claims are about it")
     split: str = Field(default="test", description="the split on which confirming runs are scored")
     shortcut: str | None = Field(default=None, description="the shortcut shown in figures with the runs' scores")
+    solved_at: float | None = Field(
+        default=None, gt=0, le=1, description="the value of the metric on validation that counts as solved"
+    )
+    stop_when_solved: bool = Field(default=False, description="whether a run ends where it has solved its task")
     checkpoint: Literal["best", "last"] = "best"
     seeds: int = Field(ge=1, le=1000)
     level: float = Field(default=0.05, gt=0, lt=0.5)
@@ -101,6 +114,26 @@ class StudyDeclaration(Settings):
     tuning: Tuning
     claims: list[AnyClaim] = Field(min_length=1)
     scales: dict[str, Scale] = Field(min_length=1)
+
+    @model_serializer(mode="wrap")
+    def _without_unset_keys(self, serialise: SerializerFunctionWrapHandler) -> Tree:
+        """Leaves out keys that earlier versions did not have where they are unset, so that stored studies are equal."""
+        tree: Tree = serialise(self)
+        return {key: value for key, value in tree.items() if value or key not in LATER_KEYS}
+
+    @model_validator(mode="after")
+    def _check_solved(self) -> Self:
+        if self.solved_at is not None and self.metric not in SOLVING_METRICS:
+            names = " or ".join(SOLVING_METRICS)
+            raise ValueError(f'solved_at = {self.solved_at:zg} needs metric = {names}, not "{self.metric}"')
+        if self.stop_when_solved and self.solved_at is None:
+            raise ValueError("stop_when_solved = true needs solved_at, the value of the metric that counts as solved")
+        return self
+
+    @property
+    def threshold(self) -> Solved | None:
+        """The threshold that counts as solved; None if the study declares none."""
+        return None if self.solved_at is None else Solved.model_validate({"metric": self.metric, "at": self.solved_at})
 
     @property
     def form(self) -> Form:

@@ -6,6 +6,9 @@ decides:
     equivalence    supported: the interval is inside +-margin; contradicted: it is outside
     every other    supported: the interval is above the margin, or above zero without one; contradicted: below
 
+A claim about `solved`, which is 0 or 1 in every run, compares shares of runs (studies/statistics/forms/shares.py). The
+effects of other measures are shifts of scores.
+
 Anything else is inconclusive; an equivalence is never concluded from a test that failed to find a difference. The
 interval is of a shift: where an arm changes how many runs learn, few seeds support an equivalence too easily
 (docs/statistics.md gives the error rates).
@@ -25,6 +28,7 @@ from generators.foundation.outside import note_once
 from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
 from studies.declared.claims.guarded import attempted, comparison_of, texts_of
+from studies.declared.measures import form_of
 from studies.declared.study import Study
 from studies.judging.judgement import ClaimTest, Judgement
 from studies.statistics.exact import SEEDS_MINIMUM, holm
@@ -150,7 +154,7 @@ def claim_test(study: Study, compared: ComparedClaim) -> ClaimTest | None:
     """Tests a claim; None if its arms lack scores or cannot be compared, or the study has too few seeds."""
     if compared.obstacle or study.seeds < SEEDS_MINIMUM or len(compared.seeds) < study.seeds:
         return None
-    form, scores_AxK = study.declaration.form, compared.scores_AxK
+    form, scores_AxK = form_of(study.declaration, compared.claim, compared.comparison), compared.scores_AxK
     evidence = compared.comparison.effect.evidence(scores_AxK, form)
     return ClaimTest(compared.claim, compared.comparison, scores_AxK, form, evidence)
 

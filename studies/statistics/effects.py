@@ -55,7 +55,7 @@ class WeightedMeans(Effect):
 
     def evidence(self, scores_AxK: Scores, form: Form) -> Evidence:
         weights_A = np.array(self.weights)
-        return Evidence(float(weights_A @ scores_AxK.mean(axis=1)), [[form.typical_values(scores_AxK, weights_A)]])
+        return Evidence(float(weights_A @ scores_AxK.mean(axis=1)), [[form.pair_test(scores_AxK, weights_A)]])
 
     def approximate_p(self, scores_RxAxK: Scores, form: Form, shift: float, side: int) -> Scores:
         return approximate_p_of_sum(scores_RxAxK, side * np.array(self.weights), form, side * shift)
@@ -77,9 +77,8 @@ class LeadOfBest(Effect):
     def evidence(self, scores_AxK: Scores, form: Form) -> Evidence:
         means = scores_AxK.mean(axis=1)
         candidates, rivals = scores_AxK[: self.candidates], scores_AxK[self.candidates :]
-        shifts = [[form.typical_values(np.stack([candidate, rival]), PAIR) for rival in rivals]
-                  for candidate in candidates]  # fmt: skip
-        return Evidence(float(means[: self.candidates].max() - means[self.candidates :].max()), shifts)
+        tests = [[form.pair_test(np.stack([candidate, rival]), PAIR) for rival in rivals] for candidate in candidates]
+        return Evidence(float(means[: self.candidates].max() - means[self.candidates :].max()), tests)
 
     def approximate_p(self, scores_RxAxK: Scores, form: Form, shift: float, side: int) -> Scores:
         rivals = range(self.candidates, self.candidates + self.rivals)

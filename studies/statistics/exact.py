@@ -19,28 +19,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
-from studies.statistics.forms.form import TOLERANCE, Scores
+from studies.statistics.forms.form import TOLERANCE, PairTest, Scores
 
 SEEDS_MINIMUM = 5
 """A verdict needs at least this many seeds, whatever p value fewer would give."""
-
-
-def p_above(shifts: Scores, shift: float) -> float:
-    """Returns the exact one-sided p value against "the effect is at most `shift`"."""
-    return float((1 + (shifts <= shift + TOLERANCE).sum()) / (1 + len(shifts)))
-
-
-def p_below(shifts: Scores, shift: float) -> float:
-    """Returns the exact one-sided p value against "the effect is at least `shift`"."""
-    return float((1 + (shifts >= shift - TOLERANCE).sum()) / (1 + len(shifts)))
-
-
-def bounds(shifts: Scores, level: float) -> tuple[float, float]:
-    """Returns the two one-sided bounds of an effect, each at `level`; infinite if there are too few seeds."""
-    outside = int(np.floor(level * (1 + len(shifts)) + TOLERANCE))
-    return (float(shifts[outside - 1]), float(shifts[-outside])) if outside else (-np.inf, np.inf)
 
 
 @dataclass(frozen=True)
@@ -56,30 +40,30 @@ class Contrast:
 class Evidence:
     """The outcome of an exact test: p values of any shift, and the interval that inverts them.
 
-    effect: as observed. shifts: the typical values of candidate arm r minus rival arm c, in row r and column c; one row
-    and one column where the effect is a single weighted sum. The candidates are above the rivals where for every rival
+    effect: as observed. tests: those of candidate arm r minus rival arm c, in row r and column c; one row and one
+    column where the effect is a single weighted sum. The candidates are above the rivals where for every rival
     there is a candidate above it: an intersection over the rivals, each tested at the whole level (Berger 1982), of
     unions over the candidates, which share it (Bonferroni). The same holds the other way round.
     """
 
     effect: float
-    shifts: Sequence[Sequence[Scores]]
+    tests: Sequence[Sequence[PairTest]]
 
     def above(self, shift: float) -> float:
         """Returns the one-sided p value against "the effect is at most `shift`"."""
-        p_RxC = np.array([[p_above(values, shift) for values in row] for row in self.shifts])
+        p_RxC = np.array([[test.above(shift) for test in row] for row in self.tests])
         return min(1.0, float(len(p_RxC) * p_RxC.min(axis=0).max()))
 
     def below(self, shift: float) -> float:
         """Returns the one-sided p value against "the effect is at least `shift`"."""
-        p_RxC = np.array([[p_below(values, shift) for values in row] for row in self.shifts])
+        p_RxC = np.array([[test.below(shift) for test in row] for row in self.tests])
         return min(1.0, float(p_RxC.shape[1] * p_RxC.min(axis=1).max()))
 
     def contrast(self, level: float) -> Contrast:
         """Returns the effect with its interval, which inverts `above` and `below` at half the level each."""
-        rows, columns = len(self.shifts), len(self.shifts[0])
-        low = np.array([[bounds(values, level / 2 / rows)[0] for values in row] for row in self.shifts])
-        high = np.array([[bounds(values, level / 2 / columns)[1] for values in row] for row in self.shifts])
+        rows, columns = len(self.tests), len(self.tests[0])
+        low = np.array([[test.bounds(level / 2 / rows)[0] for test in row] for row in self.tests])
+        high = np.array([[test.bounds(level / 2 / columns)[1] for test in row] for row in self.tests])
         return Contrast(self.effect, float(low.max(axis=0).min()), float(high.min(axis=1).max()))
 
 
@@ -100,14 +84,37 @@ def holm(p_values: Scores) -> tuple[Scores, NDArray[np.int64]]:
     return np.minimum(stepped, 1.0)[ranks], ranks
 
 
-def mean_interval(scores: Scores, level: float) -> tuple[float, float]:
-    """Returns Student's t interval of an arm's mean over seeds, or (nan, nan) for a single score and for equal scores.
+def mean_interval(scores: Scores, level: float, bounds: tuple[float, float] | None = None) -> tuple[float, float]:
+    """Returns the interval of an arm's mean over seeds, or (nan, nan) for a single score and for equal scores.
 
-    Equal scores in a few seeds do not show that the variance is zero. The interval has its nominal coverage if scores
-    are nearly normal. benchmarks/verdicts.py measures the coverage, and docs/statistics.md lists where it is too low:
-    no interval of five scores can account for the one seed in ten that does not learn.
+    Without bounds it is Student's t interval. Between bounds it is Student's t interval of the mean's logit, with the
+    standard error of the delta method, so that it lies between them. Equal scores in a few seeds do not show that the
+    variance is zero. The interval has its nominal coverage if scores are nearly normal. benchmarks/verdicts.py measures
+    the coverage, and docs/statistics.md lists where it is too low: no interval of five scores can account for the one
+    seed in ten that does not learn. Shares have an exact interval instead (`share_interval`).
+
+    Args:
+        bounds: the smallest and the largest value that a score can have.
     """
     if len(scores) < 2 or np.ptp(scores) < TOLERANCE:
         return np.nan, np.nan
-    low, high = stats.t.interval(1 - level, len(scores) - 1, scores.mean(), stats.sem(scores))
-    return float(low), float(high)
+    mean, error = float(scores.mean()), float(stats.sem(scores))
+    reach = float(stats.t.ppf(1 - level / 2, len(scores) - 1))
+    if bounds is None:
+        return mean - reach * error, mean + reach * error
+    smallest, width = bounds[0], bounds[1] - bounds[0]
+    share = (mean - smallest) / width
+    logit_error = error / width / (share * (1 - share))
+    low, high = special.expit(special.logit(share) + reach * logit_error * np.array([-1.0, 1.0]))
+    return smallest + width * float(low), smallest + width * float(high)
+
+
+def share_interval(scores: Scores, level: float) -> tuple[float, float]:
+    """Returns the exact interval of the share of ones among scores of 0 or 1 (Clopper & Pearson 1934).
+
+    It covers the share with at least its nominal probability, and is an interval even where all scores are equal.
+    """
+    if not len(scores):
+        return np.nan, np.nan
+    interval = stats.binomtest(round(scores.sum()), len(scores)).proportion_ci(1 - level, "exact")
+    return float(interval.low), float(interval.high)

@@ -43,8 +43,14 @@ class Contrasts(StudyExhibit):
             "a seed that has run in all arms of the claim; the diamond is the effect on the means. Its bar is the "
             f"interval that inverts the exact permutation test ({self.study.declaration.test} form) at the level at "
             "which the claim was judged (corrected by Holm's method over the study's claims), so interval and verdict "
-            "always agree. A claim of equivalence is supported if the whole interval lies within the shaded margin."
+            f"always agree.{self._share_note()} "
+            "A claim of equivalence is supported if the whole interval lies within the shaded margin."
         )
+
+    def _share_note(self) -> str:
+        measures = [measure_of(self.study.declaration, claim) for claim in self.study.declaration.claims]
+        shares = any(measure.is_share for measure in measures)
+        return " The effect of a claim about shares has an exact unconditional test of its own." if shares else ""
 
     def table(self) -> Table:
         """Returns the effects seed by seed, with the runs of two arms."""

@@ -6,11 +6,12 @@ import numpy as np
 
 from reports.drawing.tables import MISSING_VALUE, Table, Value, columns_of
 from reports.exhibits.cells import factor_columns, factor_values
-from reports.exhibits.study.measure_exhibit import MeasureExhibit, drawn_note
+from reports.exhibits.measure_exhibit import MeasureExhibit, drawn_note
 from reports.frames.judged import JudgedStudy
-from reports.frames.numbers import unsigned
+from reports.frames.numbers import plural, unsigned
+from reports.frames.solving import solving_runs
 from reports.frames.wording import measure_name
-from studies.declared.measures import main_measure, measure_of
+from studies.declared.measures import STEPS_TO_SOLVE, main_measure, measure_of
 
 
 class FurtherMeasure(MeasureExhibit):
@@ -35,8 +36,21 @@ class FurtherMeasure(MeasureExhibit):
     def caption(self) -> str:
         return (
             "A claim is about this measure of the same runs. Each small mark is a seed; each large mark is the mean of "
-            f"a cell with its {self.confidence()} interval. Cells with one seed, or with equal values in all seeds, "
-            f"have none.{drawn_note(self.results)}"
+            f"a cell with its {self.confidence()} interval. {self._exceptions()}{drawn_note(self.results)}"
+        )
+
+    def _exceptions(self) -> str:
+        """Returns which cells have no interval, and what the mean is where it is not of all that happened."""
+        if self.measure.is_share:
+            return "The intervals of shares are exact (Clopper-Pearson)."
+        without = "Cells with one seed, or with equal values in all seeds, have none."
+        if self.measure.metric != STEPS_TO_SOLVE:
+            return without
+        runs = solving_runs(self.results)
+        censored = sum(run.step is None for run in runs)
+        return (
+            f"{without} {censored} of {plural(len(runs), 'run')} did not solve the task; they count with all the steps "
+            "they had, so the means are restricted to those."
         )
 
     def summary(self) -> Table:

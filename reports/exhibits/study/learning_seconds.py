@@ -1,7 +1,7 @@
 """Validation score against seconds of training, and the arms of each claim after equal seconds."""
 
 from reports.drawing.tables import Column, Table, columns_of, number, word
-from reports.exhibits.study.curve_exhibit import CurveExhibit
+from reports.exhibits.curve_exhibit import CurveExhibit
 from reports.frames.summaries import at_equal_seconds
 from reports.frames.text import in_words
 

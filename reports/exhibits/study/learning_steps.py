@@ -1,8 +1,8 @@
 """Validation score against optimiser steps."""
 
 from reports.drawing.tables import Table
-from reports.exhibits.study.curve_exhibit import CurveExhibit
-from reports.exhibits.study.measure_exhibit import drawn_note
+from reports.exhibits.curve_exhibit import CurveExhibit
+from reports.exhibits.measure_exhibit import drawn_note
 
 
 class LearningSteps(CurveExhibit):
@@ -16,7 +16,9 @@ class LearningSteps(CurveExhibit):
 
     def caption(self) -> str:
         metric = self.study.declaration.metric.capitalize()
-        return f"{metric} on validation. Each thin line is a seed, each thick one their mean.{drawn_note(self.results)}"
+        ended = " A run that ended early keeps its last score in the mean." if self.has_early_ends else ""
+        note = drawn_note(self.results)
+        return f"{metric} on validation. Each thin line is a seed, each thick one their mean.{ended}{note}"
 
     def table(self) -> Table:
         """Returns the validation score at every evaluation."""

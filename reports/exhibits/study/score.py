@@ -2,7 +2,7 @@
 
 from reports.drawing.tables import MISSING_VALUE, Column, Table, Value, columns_of, number
 from reports.exhibits.cells import factor_columns, factor_values
-from reports.exhibits.study.measure_exhibit import MeasureExhibit, drawn_note
+from reports.exhibits.measure_exhibit import MeasureExhibit, drawn_note
 from reports.frames.judged import JudgedStudy
 from reports.frames.results import COMPLETE, UNFINISHED, rows_of
 from studies.declared.measures import main_measure
@@ -29,8 +29,8 @@ class Score(MeasureExhibit):
         line = f" The dotted line is the shortcut {shortcut} on the same test samples." if shortcut else ""
         return (
             "Each small mark is a seed; each large mark is the mean of a cell with its "
-            f"{self.confidence()} t interval over seeds, clipped to the range of the metric. Cells with one seed, or "
-            f"with equal scores in all seeds, have no interval.{drawn_note(self.results)}{line} "
+            f"{self.confidence()} interval over seeds, which stays within the range of the metric. Cells with one "
+            f"seed, or with equal scores in all seeds, have no interval.{drawn_note(self.results)}{line} "
             "A cross on the axis marks a failed run, which has no score."
         )
 

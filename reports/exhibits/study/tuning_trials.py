@@ -10,7 +10,7 @@ from reports.drawing.sheet import Sheet, open_sheet
 from reports.drawing.tables import Column, Table, Value, columns_of, number, word
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.exhibit import StudyExhibit
-from reports.exhibits.study.measure_exhibit import drawn_note
+from reports.exhibits.measure_exhibit import drawn_note
 from reports.frames.numbers import plural
 from reports.frames.results import COMPLETE, rows_of
 from reports.frames.summaries import trials

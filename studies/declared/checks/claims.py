@@ -5,6 +5,7 @@ from generators.foundation.outside import PartFailed, note_once
 from studies.declared.claims.claim import Claim
 from studies.declared.claims.guarded import check_storable, comparison_of, guarded_claim, rehearse
 from studies.declared.claims.table import CLAIMS
+from studies.declared.measures import form_of
 from studies.declared.scales import SMOKE
 from studies.declared.study import Study
 from studies.statistics.exact import SEEDS_MINIMUM
@@ -21,22 +22,25 @@ def check_claims(study: Study) -> None:
     names = [claim.name for claim in declaration.claims]
     if len(set(names)) < len(names):
         raise UserError(f"{source}: claims: two have the same name: {', '.join(names)}")
-    effects = [(claim, comparison_of(claim, study).effect) for claim in usable_claims(study)]
+    tests = []
+    for claim in usable_claims(study):
+        comparison = comparison_of(claim, study)
+        tests.append((claim, comparison.effect, form_of(declaration, claim, comparison)))
     if study.scale == SMOKE:
         return
     looks = check_looks(study)
     claims = len(declaration.claims)
     level = declaration.level / len(looks)
     reached = 0.0
-    for claim, effect in effects:
+    for claim, effect, form in tests:
         with guarded_claim(claim):
-            reached = max(reached, claims * float(effect.smallest_p(looks[0], declaration.form)))
+            reached = max(reached, claims * float(effect.smallest_p(looks[0], form)))
     if reached <= level and looks[0] >= SEEDS_MINIMUM:
         return
     fewest: list[int | None] = [SEEDS_MINIMUM]
-    for claim, effect in effects:
+    for claim, effect, form in tests:
         with guarded_claim(claim):
-            fewest.append(effect.seeds_enough(level / claims, declaration.form))
+            fewest.append(effect.seeds_enough(level / claims, form))
     advice = "make fewer claims" if None in fewest else f"{max(filter(None, fewest))} seeds would do"
     if looks[0] < SEEDS_MINIMUM:
         raise UserError(f"{source}: seeds = {looks[0]}: a verdict needs at least {SEEDS_MINIMUM}; {advice}")

@@ -12,7 +12,8 @@ from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
 from lab.run.evaluation import SCORES
-from studies.declared.measures import Measure
+from lab.run.solving import scores_tokens
+from studies.declared.measures import SOLVED, STEPS_TO_SOLVE, Measure
 
 
 def check_measure(measure: Measure, task: Task, network: Objective, where: str) -> None:
@@ -32,19 +33,24 @@ def check_measure(measure: Measure, task: Task, network: Objective, where: str) 
         source = f"{where}metric = {measure.metric!r}"
         declared_measure(ANALYSES.find(measure.analysis, source), measure.analysis_measure, source)
         return
-    if measure.metric in ("loss_1", "seconds"):
+    if measure.metric in (SOLVED, STEPS_TO_SOLVE) and measure.threshold is None:
+        raise UserError(
+            f"{where}metric = {measure.metric!r}: the study does not say what counts as solved; add solved_at, the "
+            "value of its metric on validation, such as 0.95"
+        )
+    if measure.metric in ("loss_1", "seconds", SOLVED, STEPS_TO_SOLVE):
         return
     scores = score_names(task, measure.split or "test")
     if measure.metric in scores:
         return
-    metrics = [*scores, *loss_names(task, network), "seconds"]
+    metrics = [*scores, *loss_names(task, network), "seconds", SOLVED, STEPS_TO_SOLVE]
     if measure.metric not in metrics:
         raise UserError(f"{where}metric = {measure.metric!r}: no such score; {suggestion(measure.metric, metrics)}")
 
 
 def score_names(task: Task, split: str) -> list[str]:
     """Returns the scores that runs of a task have on a split; an empty list if it scores no token."""
-    if not task.batch(split, np.arange(min(8, task.splits[split] or 8))).scored.any():
+    if not scores_tokens(task, split):
         return []
     shortcuts = [f"shortcut/{name}" for name in task.shortcuts]
     return [*(name for name in SCORES if shortcuts or name in ("accuracy", "exact")), *shortcuts]

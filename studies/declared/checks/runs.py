@@ -11,7 +11,7 @@ from lab.run.spec import RunSpec
 from studies.declared.checks.measures import check_measure
 from studies.declared.claims.guarded import attempted, comparison_of
 from studies.declared.levels import Level
-from studies.declared.measures import main_measure, measure_of
+from studies.declared.measures import SOLVED, STEPS_TO_SOLVE, main_measure, measure_of
 from studies.declared.study import Cell, Study
 
 NETWORKS_MAXIMUM = 200
@@ -35,6 +35,11 @@ def check_runs(study: Study) -> None:
             near = suggestion(declaration.shortcut, list(task.shortcuts))
             raise UserError(f"{source}: shortcut = {declaration.shortcut!r}: the task has no such shortcut; {near}")
         check_measure(main, task, network, f"{source}: ")
+        if main.metric in (SOLVED, STEPS_TO_SOLVE):
+            raise UserError(
+                f"{source}: metric = {main.metric!r}: only a claim can use it; give accuracy or exact here, which "
+                "solved_at is a value of"
+            )
         if main.analysis:
             raise UserError(
                 f"{source}: metric = {main.metric!r}: only a claim can use a measure of an analysis, because tuning "

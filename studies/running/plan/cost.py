@@ -29,8 +29,8 @@ from lab.run.assembly import assemble, usable_device
 from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec
 from lab.run.step import OptimiserStep, deterministic
-from lab.run.timing import wait_for
 from lab.run.training_data import training_batches
+from lab.timing import wait_for
 from studies.declared.study import Cell, Study
 
 FLOPS_RATE = 1e14

@@ -1,7 +1,8 @@
 """The interface of the forms of the permutation test, which differ in the scores they exchange between arms."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,40 @@ ENUMERATED_MAXIMUM = 200_000
 DRAWN = 50_000
 """Exchanges drawn, with a fixed generator, so that every claim is tested against the same ones."""
 TOLERANCE = 1e-12
+
+
+class PairTest(Protocol):
+    """The test of one effect: p values of any shift, and the bounds that invert them."""
+
+    def above(self, shift: float) -> float:
+        """Returns the exact one-sided p value against "the effect is at most `shift`"."""
+
+    def below(self, shift: float) -> float:
+        """Returns the exact one-sided p value against "the effect is at least `shift`"."""
+
+    def bounds(self, level: float) -> tuple[float, float]:
+        """Returns the two one-sided bounds of the effect, each at `level`; infinite if there are too few seeds."""
+
+
+@dataclass(frozen=True)
+class ShiftTest:
+    """The permutation test of an effect.
+
+    Attributes:
+        values: the typical values of the effect, sorted (`Form.typical_values`).
+    """
+
+    values: Scores
+
+    def above(self, shift: float) -> float:
+        return float((1 + (self.values <= shift + TOLERANCE).sum()) / (1 + len(self.values)))
+
+    def below(self, shift: float) -> float:
+        return float((1 + (self.values >= shift - TOLERANCE).sum()) / (1 + len(self.values)))
+
+    def bounds(self, level: float) -> tuple[float, float]:
+        outside = int(np.floor(level * (1 + len(self.values)) + TOLERANCE))
+        return (float(self.values[outside - 1]), float(self.values[-outside])) if outside else (-np.inf, np.inf)
 
 
 class Form(ABC):
@@ -47,6 +82,10 @@ class Form(ABC):
     @abstractmethod
     def degrees_of_freedom(self, arms: int, seeds: int) -> int:
         """Degrees of freedom of the t distribution that approximates the permutation distribution."""
+
+    def pair_test(self, scores_AxK: Scores, weights_A: Scores) -> PairTest:
+        """Tests the effect `weights_A @ scores_AxK.mean(axis=1)`."""
+        return ShiftTest(self.typical_values(scores_AxK, weights_A))
 
     def smallest_p(self, arms: int, seeds: int) -> float:
         """Returns the smallest two-sided p value that this many seeds per arm can give."""

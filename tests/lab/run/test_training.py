@@ -70,6 +70,7 @@ CHANGES_OF_SHAPES: dict[str, Any] = {
 WITHOUT_EFFECT_ON_EXACT_WEIGHTS = {
     "evaluate_every_steps",
     "stop_after_evaluations",
+    "stop_when_solved",
     "keep_every_steps",
     "loss",
     "micro_batches",

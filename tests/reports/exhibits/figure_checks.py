@@ -116,9 +116,11 @@ def check_scores(svg: str, runs: list[RunFiles]) -> None:
             assert run.score is not None
             assert near(marks.take(f"{cell}, seed {run.seed}: {run.score:.3f}").points[0][1], run.score)
         values = np.array([run.score for run in seeds], dtype=float)
+        middle = values.mean()
         half = stats.t.ppf(1 - LEVEL / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-        low, high = values.mean() - half, values.mean() + half
-        mean = marks.take(f"{cell}: mean {values.mean():.3f}, interval {low:.3f} to {high:.3f}, {len(values)} seeds")
+        odds, half = middle / (1 - middle), half / (middle * (1 - middle))  # an accuracy has the interval of its logit
+        low, high = (odds * np.exp(end) / (1 + odds * np.exp(end)) for end in (-half, half))
+        mean = marks.take(f"{cell}: mean {middle:.3f}, interval {low:.3f} to {high:.3f}, {len(values)} seeds")
         assert near(mean.points[0][1], values.mean())
         (bar,) = [ends for ends in marks.figure.segments if all(near(x, mean.points[0][0]) for x, _ in ends)]
         assert all(near(y, end) for y, end in zip(sorted(y for _, y in bar), (low, high), strict=True))

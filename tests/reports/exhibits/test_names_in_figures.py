@@ -5,13 +5,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from reports.exhibits.claim_effects import effects_figure
+from reports.exhibits.measure_exhibit import MeasureExhibit
 from reports.exhibits.study.contrasts import Contrasts
 from reports.exhibits.study.further_measures import FurtherMeasure
 from reports.exhibits.study.learning_steps import LearningSteps
-from reports.exhibits.study.measure_exhibit import MeasureExhibit
 from reports.exhibits.study.score import Score
 from reports.exhibits.study.tuning_trials import TuningTrials
 from reports.frames.claim_lines import claim_lines
@@ -20,6 +19,7 @@ from studies.declared.levels import short
 from studies.declared.measures import measure_of
 from studies.declared.study import Cell
 from studies.ledger.records import RunRecord
+from studies.statistics.exact import mean_interval
 from tests.reports.exhibits.figure_names import NamedFigure
 from tests.reports.exhibits.random_study import RATE, random_study, store
 
@@ -101,7 +101,7 @@ def check_measure(judged: JudgedStudy, exhibit: MeasureExhibit, value_of: Callab
                 assert figure.nearest_tick("x", figure.pixels(mark)[0][0]) == str(cell.levels[0][1])
             mean = figure.mark(f"{cell.label}: mean ")
             numbers = list(values.values())
-            low, high = stats.t.interval(0.95, len(numbers) - 1, np.mean(numbers), stats.sem(numbers))
+            low, high = mean_interval(np.array(numbers), 0.05, exhibit.measure.bounds)
             read = re.fullmatch(
                 r"mean (\S+), interval (\S+) to (\S+), (\d+) seeds", mean.tooltip.removeprefix(f"{cell.label}: ")
             )
@@ -109,8 +109,7 @@ def check_measure(judged: JudgedStudy, exhibit: MeasureExhibit, value_of: Callab
             assert [number_in(text) for text in read.groups()] == pytest.approx(
                 [np.mean(numbers), low, high, len(numbers)], abs=5.1e-4
             )
-            drawn = [low, high] if exhibit.measure.bounds is None else np.clip([low, high], *exhibit.measure.bounds)
-            assert figure.bar(mean, "y") == pytest.approx(drawn, abs=PIXEL / abs(figure.y_scale[1]))
+            assert figure.bar(mean, "y") == pytest.approx([low, high], abs=PIXEL / abs(figure.y_scale[1]))
             assert figure.nearest_tick("x", figure.pixels(mean)[0][0]) == str(cell.levels[0][1])
             assert mean.tooltip in figure.description
         assert seen == sum("failed" not in tooltip for tooltip in figure.tooltips)

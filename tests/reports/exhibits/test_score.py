@@ -40,7 +40,7 @@ def test_means_and_their_intervals_are_drawn(usual_store: StoredStudy) -> None:
     figure = FigureReader(svg)
     for cell in CELLS:
         values = np.array([usual_score(cell, seed) for seed in range(5)])
-        low, high = mean_interval(values, 0.05)
+        low, high = mean_interval(values, 0.05, (0.0, 1.0))
         mark = figure.mark(f"{cell}: mean")
         assert mark.tooltip == f"{cell}: mean {values.mean():.3f}, interval {low:.3f} to {high:.3f}, 5 seeds"
         ((x, y),) = mark.points

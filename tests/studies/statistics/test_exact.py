@@ -8,8 +8,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from studies.statistics.effects import PAIR, LeadOfBest, WeightedMeans
-from studies.statistics.exact import Evidence, bounds, holm, mean_interval, p_above, p_below
-from studies.statistics.forms.form import Form, Scores
+from studies.statistics.exact import Evidence, holm, mean_interval
+from studies.statistics.forms.form import Form, Scores, ShiftTest
 from studies.statistics.forms.independent import INDEPENDENT
 from studies.statistics.forms.paired import PAIRED
 
@@ -64,7 +64,7 @@ def test_a_shift_is_tested_as_scipy_would_test_the_shifted_scores() -> None:
         expected = stats.permutation_test(
             (a - shift, b), lambda x, y: x.mean() - y.mean(), alternative="greater", n_resamples=np.inf
         ).pvalue
-        assert p_above(shifts, shift) == pytest.approx(expected)
+        assert ShiftTest(shifts).above(shift) == pytest.approx(expected)
 
 
 def test_the_smallest_p_is_what_separated_arms_give() -> None:
@@ -92,10 +92,10 @@ def test_the_interval_excludes_zero_exactly_when_the_test_rejects(form: Form) ->
 def test_a_shift_is_outside_the_interval_exactly_where_its_p_value_is_at_most_the_level(level: float) -> None:
     """The p values are hundredths, some of which equal the level though no binary fraction does."""
     shifts = np.arange(1.0, 100.0)
-    low, high = bounds(shifts, level)
+    low, high = ShiftTest(shifts).bounds(level)
     for shift in np.arange(0.5, 100.0):
-        assert (shift < low) == (round(100 * p_above(shifts, shift)) <= 100 * level + 1e-9)
-        assert (shift > high) == (round(100 * p_below(shifts, shift)) <= 100 * level + 1e-9)
+        assert (shift < low) == (round(100 * ShiftTest(shifts).above(shift)) <= 100 * level + 1e-9)
+        assert (shift > high) == (round(100 * ShiftTest(shifts).below(shift)) <= 100 * level + 1e-9)
 
 
 def test_too_few_seeds_give_an_unbounded_interval() -> None:
@@ -159,7 +159,7 @@ def test_typical_values_by_hand() -> None:
     values = INDEPENDENT.typical_values(scores, PAIR)
     assert values == pytest.approx([2.0, 3.0, 3.5, 4.0, 5.0])
     assert PAIRED.typical_values(scores, PAIR) == pytest.approx([2.0, 3.5, 5.0])
-    assert p_below(values, 5.0) == pytest.approx(2 / 6)
+    assert ShiftTest(values).below(5.0) == pytest.approx(2 / 6)
 
 
 def test_a_slope_is_tested_as_scipy_would_test_it() -> None:

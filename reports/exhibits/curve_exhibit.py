@@ -48,6 +48,12 @@ class CurveExhibit(StudyExhibit):
     def placeholder(self) -> str:
         return "No confirming run has ended yet." if self.curves.empty else ""
 
+    @property
+    def has_early_ends(self) -> bool:
+        """True if a run ended before another of its cell."""
+        last = self.curves.groupby(["cell", "run"])["step"].max()
+        return bool((last < last.groupby("cell").transform("max")).any())
+
     def _panel(self, sheet: Sheet, name: str, members: list[CellMark]) -> str:
         declaration, axes, descriptions = self.study.declaration, sheet.axes, []
         labels = [mark.cell.label for mark in members]

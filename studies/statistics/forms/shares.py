@@ -1,0 +1,29 @@
+"""The form of shares: runs solve their task or do not, and arms are compared by the share of runs that do.
+
+A study does not select it. It is the form of every claim whose measure is a share, in place of the form that the study
+declares. Its test of two arms is exact and makes no assumption about the shares (`share_test`). It ignores that arms
+share their data by seed, which makes it conservative where their outcomes are positively correlated. A claim that
+compares more than two shares at once, an interaction or a trend, exchanges scores as the independent form does.
+"""
+
+from studies.statistics.forms.form import PairTest, Scores
+from studies.statistics.forms.independent import Independent
+from studies.statistics.forms.share_test import SharesTest
+
+
+class Shares(Independent):
+    """Arms whose scores are 0 or 1."""
+
+    name = "shares"
+
+    def pair_test(self, scores_AxK: Scores, weights_A: Scores) -> PairTest:
+        if tuple(weights_A) != (1.0, -1.0):
+            return super().pair_test(scores_AxK, weights_A)
+        treatment, control = (round(solved) for solved in scores_AxK.sum(axis=1))
+        return SharesTest(treatment, control, scores_AxK.shape[1])
+
+    def smallest_p(self, arms: int, seeds: int) -> float:
+        return float(2.0 * 0.25**seeds) if arms == 2 else super().smallest_p(arms, seeds)
+
+
+SHARES = Shares()

@@ -1,0 +1,117 @@
+"""A study says what counts as solved; claims compare the share of runs that solve the task, and when they do."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from generators.foundation.errors import UserError
+from lab.run.solving import Solved
+from lab.run.store import METRICS, RunFolder
+from studies.declared.loading import load
+from studies.declared.measures import Measure, form_of, main_measure, measure_of
+from studies.declared.study_file import StudyDeclaration
+from studies.judging.judge import judge
+from studies.ledger.records import CellRecord, RunRecord
+from studies.ledger.scores import scores_for
+from studies.running.executors.executor import Outcome
+from studies.running.scoring import score_of
+from studies.statistics.forms.independent import INDEPENDENT
+from studies.statistics.forms.shares import SHARES
+from tests.studies.conftest import Edit
+
+SAYS = ('metric = "accuracy"\n', 'metric = "accuracy"\nsolved_at = 0.9\n')
+SHARE = ('name = "helps"\n', 'name = "helps"\nmetric = "solved"\n')
+STEPS = (
+    'name = "same"\n',
+    'name = "same"\nmetric = "steps_to_solve"\n',
+)
+DIFFERENCE = ('kind = "equivalence"\nmargin = 0.1\n', 'kind = "difference"\n')
+THRESHOLD = Solved(metric="accuracy", at=0.9)
+
+
+def test_a_run_has_both_measures(study_file: Edit, tmp_path: Path) -> None:
+    study = load(str(study_file(SAYS, SHARE, STEPS, DIFFERENCE)), "cpu", [])
+    measures = [measure_of(study.declaration, claim) for claim in study.declaration.claims]
+    assert measures == [Measure("solved", None, THRESHOLD), Measure("steps_to_solve", None, THRESHOLD)]
+    assert [measure.sign for measure in measures] == [1, -1]
+    assert [measure.is_share for measure in measures] == [True, False]
+    for name, accuracies, expected in (
+        ("late", (0.5, 0.9, 0.95, 0.2), {"solved": 1.0, "steps_to_solve": 30.0}),
+        ("never", (0.5, 0.9, 0.85, 0.95), {"solved": 0.0, "steps_to_solve": 40.0}),
+    ):
+        folder = RunFolder(tmp_path, name)
+        folder.path.mkdir(parents=True)
+        lines = [{"step": 10 * (i + 1), "split": "validation", "accuracy": score} for i, score in enumerate(accuracies)]
+        (folder.path / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        result = {"status": "complete", "steps": 40, "scores": {"best": {"test": {"accuracy": 0.5}}}}
+        assert score_of(study, "confirm", Outcome(result), folder) == (0.5, None, expected)
+
+
+def test_shares_have_their_own_test_and_steps_that_of_the_study(study_file: Edit) -> None:
+    """Every run of two heads solves the task, in 100 steps or more; no run of one head does."""
+    study = load(str(study_file(SAYS, SHARE, STEPS, DIFFERENCE)), "cpu", [])
+    cells = []
+    for cell in study.cells:
+        solves = "n=2" in cell.label
+        runs = [
+            RunRecord(
+                phase="confirm",
+                seed=seed,
+                settings={},
+                identity="",
+                score=0.5,
+                measures={"solved": float(solves), "steps_to_solve": 100.0 + seed if solves else 200.0},
+            )
+            for seed in range(5)
+        ]
+        cells.append(CellRecord(label=cell.label, levels=dict(cell.levels), runs=runs))
+    shares, steps = judge(study, scores_for(study, cells))
+    assert (shares.verdict, steps.verdict) == ("supported", "supported")
+    assert shares.p == pytest.approx(2 / 2**10)
+    assert steps.p == pytest.approx(2 / 252)
+    assert shares.contrast is not None
+    assert (shares.contrast.difference, shares.contrast.high) == (1.0, 1.0)
+    assert 0.2 < shares.contrast.low < 0.4, "five of five against none do not show that the shares are 1 and 0"
+    assert steps.contrast is not None
+    assert steps.contrast.difference == pytest.approx(98.0)
+    forms = [
+        form_of(study.declaration, judgement.claim, judgement.test.comparison)
+        for judgement in (shares, steps)
+        if judgement.test
+    ]
+    assert forms == [SHARES, INDEPENDENT]
+
+
+@pytest.mark.parametrize(
+    ("edits", "sentence"),
+    [
+        ((SHARE,), "claims.helps.metric = 'solved': the study does not say what counts as solved; add solved_at"),
+        (((SAYS[0], 'metric = "loss_1"\nsolved_at = 0.9\n'), ('shortcut = "name_before"\n', "")), 'solved_at = 0.9 needs metric = accuracy or exact, not "loss_1"'),
+        (((SAYS[0], SAYS[0] + "stop_when_solved = true\n"),), "stop_when_solved = true needs solved_at"),
+        (((SAYS[0], 'metric = "accuracy"\nsolved_at = 1.5\n'),), "solved_at = 1.5"),
+        (((SAYS[0], 'metric = "solved"\n'), ('shortcut = "name_before"\n', "")), "metric = 'solved'"),
+        ((SAYS, ('name = "helps"\n', 'name = "helps"\nmetric = "solvd"\n')), "the nearest is solved"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_sentence(study_file: Edit, edits: tuple[tuple[str, str], ...], sentence: str) -> None:
+    with pytest.raises(UserError) as raised:
+        load(str(study_file(*edits)), "cpu", [])
+    assert sentence in str(raised.value)
+
+
+def test_runs_may_end_where_they_have_solved_the_task(study_file: Edit) -> None:
+    stopping = (SAYS[0], SAYS[1] + "stop_when_solved = true\n")
+    study = load(str(study_file(stopping, SHARE)), "cpu", [])
+    assert study.spec(study.cells[0], study.middle, 0).training.stop_when_solved == THRESHOLD
+    plain = load(str(study_file(SAYS, SHARE)), "cpu", [])
+    assert plain.spec(plain.cells[0], plain.middle, 0).training.stop_when_solved is None
+    assert main_measure(study.declaration) == main_measure(plain.declaration)
+
+
+def test_keys_that_are_unset_are_not_stored(study_file: Edit) -> None:
+    stored = load(str(study_file()), "cpu", []).declaration.model_dump(mode="json")
+    assert not {"solved_at", "stop_when_solved"} & set(stored)
+    says = load(str(study_file(SAYS)), "cpu", []).declaration
+    assert says.model_dump(mode="json")["solved_at"] == 0.9
+    assert StudyDeclaration.model_validate_json(says.model_dump_json()) == says
