@@ -1,7 +1,7 @@
 """Checks of a task: its samples, its oracle, its splits and seeds, and how often simple rules get its answers right.
 
-`generators/checks` has the checks; each returns sentences about what is wrong. The result also has the scores that a
-model's are read against: those of shortcuts, ceilings and optimal losses.
+`generators/checks` has the checks; each returns sentences about what is wrong. The result also has the numbers that a
+model's scores are compared with: the scores of the shortcuts, the ceilings and the optimal losses.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,9 +43,11 @@ class TaskCheck:
         vocabulary: tokens of the vocabulary.
         tokens_a_sample: tokens of a sample, padding included.
         scored_share: scored tokens of the held-out splits, as a share of those in the loss mask.
-        shortcuts: accuracy of each shortcut on the first test split; none if it scores no token, or is malformed.
+        shortcuts: accuracy of each shortcut on the first test split; empty if that split scores no token or is
+            malformed.
         ceilings: as the task declares them.
-        optimal_losses: the loss of the first heads of a perfect model in nats, by term, where the task knows it.
+        optimal_losses: the loss of the first heads of a perfect model in nats, by term; empty if the task does not know
+            them.
         samples_per_second, tokens_per_second: speed of generating samples.
         problems: a sentence for each reason not to trust the samples.
     """
@@ -138,7 +140,7 @@ def checks_of_sound_splits(task: Task, splits: Mapping[str, DrawnSplit]) -> dict
 
 
 def attempted(name: str, check: Callable[[], T], problems: list[str], default: T) -> T:
-    """Returns the result of a check; an exception of the task becomes one of the problems, and the result the default.
+    """Returns the result of a check. If the task raises an exception, adds it to the problems and returns the default.
 
     Raises:
         UserError: the task refuses to draw samples with its settings.
@@ -161,7 +163,7 @@ def shortcut_scores(task: Task, splits: Mapping[str, DrawnSplit]) -> dict[str, f
 
 
 def optimal_losses(task: Task) -> dict[str, float]:
-    """Returns the loss of each of the first heads of a perfect model, in nats; nothing where the task does not know."""
+    """Returns the loss of each of the first heads of a perfect model, in nats; empty if the task does not know them."""
     if not isinstance(task, KnownLosses):
         return {}
     lags = range(1, min(HEADS, task.length - 1) + 1)

@@ -79,8 +79,9 @@ def check_command(
     ] = 10_000,
     as_json: Json = False,
 ) -> None:
-    """Check that the oracle confirms a task's samples, that splits and seeds share none, and that no simple rule gets
-    the answers right; print the scores of its shortcuts and the best possible ones."""
+    """Check that the oracle confirms a task's samples, that splits and seeds share no samples, and that no simple rule
+    gets the answers right; print the scores of its shortcuts and the best possible ones.
+    """
     result = check_task(task_from_options(kind, assignments), count)
     values = asdict(result)
     rows = dict(flattened({name: value for name, value in values.items() if name != "problems"}))

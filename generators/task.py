@@ -167,7 +167,7 @@ class Task(ABC):
         epochs, each in a different order.
 
         Raises:
-            UserError: the split is unknown, or its group has so few distinct samples that none was found.
+            UserError: the split is unknown, or its group has so few distinct samples that no sample was drawn for it.
         """
         if split not in self.splits:
             raise UserError(f"split {split!r} is not one of {', '.join(self.splits)}")
@@ -193,7 +193,9 @@ class Task(ABC):
         )
 
     def belongs(self, batch: Batch, split: str) -> Mask:
-        """Returns which samples [B] the split may have: by their hash, unless a task separates its splits itself."""
+        """Returns which samples [B] may belong to the split, as their hashes decide unless a task separates its splits
+        itself.
+        """
         return np.isin(shares(batch.tokens), GROUPS[split.partition("/")[0]])
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Checks of the answers of samples against the task's oracle, also where the oracle raises an exception."""
+"""Checks the answers of samples against the task's oracle, even if the oracle raises an exception."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +23,9 @@ class Confirmation:
 
 
 def confirm(task: Task, batch: Batch) -> Confirmation:
-    """Confirms the samples of a batch; where the oracle raises, halves the batch until the samples are known."""
+    """Compares the samples of a batch with the oracle; if the oracle raises, halves the batch until it is known for
+    which samples.
+    """
     errors: dict[int, Exception] = {}
     confirmed = np.zeros(len(batch), bool)
 
@@ -54,15 +56,15 @@ def refutation(task: Task, batch: Batch, row: int) -> str:
 
 
 def spelled(task: Task, token: int) -> str:
-    """Quotes a token, or gives the number of one outside the vocabulary."""
+    """Quotes a token; a token outside the vocabulary is given by its number."""
     return repr(task.vocabulary[token]) if 0 <= token < len(task.vocabulary) else f"token {token}"
 
 
 def place_of(task: Task, batch: Batch, row: int, sound: int | None) -> str:
     """Returns which value of a sample makes the oracle raise, by position and label or token; "" if that is unclear.
 
-    Values are taken over from a sample on which the oracle does not raise, one label at a time and then the tokens,
-    until it no longer raises. The position is the last one whose value must be taken over.
+    Values are copied from a sample on which the oracle does not raise, one label at a time and then the tokens, until
+    it no longer raises. The position is the last one whose value must be copied.
 
     Args:
         sound: a row on which the oracle does not raise; None if there is none, and then labels are set to 0.

@@ -25,10 +25,11 @@ class DrawnSplit:
 
     Attributes:
         split: the name of the split.
-        problems: sentences; without a subject, which is the split.
+        problems: sentences that leave out their subject, the split.
         kept: the first samples.
         digests: a digest of the tokens of every sample, in order.
-        sound: False if arrays are malformed or tokens foreign, so that further checks would only repeat it.
+        sound: False if arrays are malformed or tokens are outside the vocabulary; further checks would only repeat
+            that.
         unconfirmed: the text of every sample that the oracle does not confirm.
         foreign: the number of tokens outside the vocabulary.
         tokens, scored, targets: the numbers of tokens, of scored tokens and of tokens in the loss mask.

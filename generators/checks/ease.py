@@ -113,7 +113,9 @@ def token_scores(task: Task, scoring: Batches, train: Batch | None) -> Iterator[
 
 
 def possible_answers(scoring: Batches) -> Integers:
-    """Returns the tokens that are scored, in training samples if any are."""
+    """Returns the tokens that are scored in the training samples or, if no training sample was scored, in the first
+    other split.
+    """
     source = scoring.get("train") or next(iter(scoring.values()))
     return np.unique(source.tokens[source.scored])
 
@@ -128,7 +130,7 @@ def half_way(answers: Answers, shortcuts: Mapping[str, Integers], memory: Memori
 
 
 def answer_scores(task: Task, scoring: Batches) -> Iterator[RuleScore]:
-    """Yields the scores of shortcuts, and of rules with a place of their own for each token, on whole answers."""
+    """Yields the scores on whole answers of the shortcuts, and of rules that may use another place for each token."""
     ceiling = max(task.ceilings.get("exact", {}).values(), default=1.0)
     if ceiling >= 1:
         return
@@ -158,7 +160,7 @@ def answer_scores(task: Task, scoring: Batches) -> Iterator[RuleScore]:
 
 
 def guesses_of(answers: Answers, candidates: Integers, memory: MemorisedRules | None) -> Guesses:
-    """Returns the rules that remember, or without a memory those that copy."""
+    """Returns the guesses of the rules that remember or, without a memory, of those that copy."""
     return copying_rules(answers, candidates) if memory is None else memory.guesses(answers)
 
 

@@ -1,4 +1,4 @@
-"""Checks of the form of a batch: shapes, types and the side on which its masks are."""
+"""Checks of the form of a batch: shapes, types, and whether its masks mark targets."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Checks that a sample is the same whenever and with whatever others it is drawn, and by whichever task object."""
+"""Checks that a sample depends neither on when it is drawn, nor on the rest of its batch, nor on the task object."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def repetition_problem(task: Task, split: str, kept: Batch) -> str:
 
 
 def difference_of(first: Batch, second: Batch, rows: Integers) -> str:
-    """Returns which of the samples `rows` of `first` differs in `second`, which has only these; "" if none does."""
+    """Describes the first difference between the samples `rows` of `first` and all of `second`; "" if they are equal."""
     if len(second) != len(rows):
         return f"{len(rows)} samples become {len(second)}"
     expected = first.take(rows)

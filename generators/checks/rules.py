@@ -64,14 +64,14 @@ class Answers:
 
 
 def any_answers(batch: Batch, mask: Mask) -> Answers:
-    """Chooses one token of the mask [B, T] at random in every sample that has some."""
+    """Chooses one token of the mask [B, T] at random in every sample in which the mask is not empty."""
     counts = mask.sum(axis=1)
     number = Stream(sample_keys("scored token", np.arange(len(batch)))).integers("which", counts[:, None], 1)[:, 0]
     return numbered_answers(batch, mask, number)
 
 
 def numbered_answers(batch: Batch, mask: Mask, number: Integers | int) -> Answers:
-    """Chooses the token of the mask [B, T] with this number, from 0, in every sample that has as many."""
+    """Chooses the token with this number, counted from 0, in the mask [B, T]; leaves out samples that have too few."""
     ranks = mask.cumsum(axis=1)
     sought = np.broadcast_to(number, len(batch))
     rows = np.flatnonzero(ranks[:, -1] > sought)
@@ -83,7 +83,7 @@ def numbered_answers(batch: Batch, mask: Mask, number: Integers | int) -> Answer
 
 
 def tokens_at_positions(answers: Answers) -> Iterator[tuple[str, Integers]]:
-    """Yields positions by name and the token [N] that each sample has there; -1 if none stands before the answer."""
+    """Yields positions by name and the token [N] that each sample has there; -1 unless it stands before the answer."""
     for position in range(min(answers.batch.tokens.shape[1], POSITIONS_MAXIMUM)):
         yield f"the token at position {position}", answers.token_at(position)
 
@@ -111,7 +111,7 @@ def before(distance: int, place: str) -> str:
 
 
 def copying_rules(answers: Answers, candidates: Integers) -> Iterator[tuple[str, Integers]]:
-    """Yields rules by name and the answers [N] that they guess, -1 for none.
+    """Yields rules by name and the answers [N] that they guess, -1 for no guess.
 
     A rule that copies at a distance from every answer of a sample, or a rank that moves with them, is left out, because
     copying a text is a skill.
@@ -135,7 +135,9 @@ def copying_rules(answers: Answers, candidates: Integers) -> Iterator[tuple[str,
 
 
 def most_frequent(tokens: Integers, mask: Mask) -> Integers:
-    """Returns the most frequent token [N] of each row under a mask [N, T], the least in a tie; -1 for none."""
+    """Returns the most frequent token [N] of each row under a mask [N, T], the smallest in a tie; -1 if the mask is
+    empty.
+    """
     guesses = np.full(len(tokens), -1)
     rows, places = np.nonzero(mask)
     if not len(rows):
@@ -164,7 +166,7 @@ class MemorisedRules:
     commonest: int
 
     def guesses(self, answers: Answers) -> Iterator[tuple[str, Integers]]:
-        """Yields the rules by name and the answers [N] that they guess, -1 for none."""
+        """Yields the rules by name and the answers [N] that they guess, -1 for no guess."""
         for name, tokens in places_of_keys(answers):
             if name in self.tables:
                 yield name, np.where(tokens >= 0, self.tables[name][tokens], -1)

@@ -44,9 +44,10 @@ def seed_problems(task: Task, splits: Iterable[DrawnSplit]) -> list[str]:
 
 
 def indices_of_seed_0(size: int | None) -> Integers:
-    """Returns the first samples and, of an endless split, some at each of `OFFSETS`.
+    """Returns the indices of the first samples and, in an endless split, of some samples at each of `OFFSETS`.
 
-    A task that numbers its samples through all seeds reads the same stream for the next seed, further ahead.
+    If a task numbers its samples consecutively across seeds, the next seed's samples are in the same stream, further
+    on.
     """
     if size is not None:
         return np.arange(min(SAMPLES, size))

@@ -86,12 +86,12 @@ def shared_documents(splits: Iterable[DrawnSplit]) -> list[str]:
 
 
 def overlapping_windows(task: Task, first: DrawnSplit, second: DrawnSplit) -> str:
-    """Returns how many samples of one split are windows on texts that samples of another show in part, or "".
+    """Returns how many samples of one split share their text with samples of another, or "" if few do.
 
-    The middle quarter of a sample of `second` is looked up in all samples of `first`. If it occurs, the two are laid on
-    top of each other there. Two windows on one text then agree as far as both reach. Independent samples rarely do,
-    even if a grammar or a table makes them resemble each other: they differ somewhere outside the quarter. Agreement on
-    less than `INFORMATION_MINIMUM_BITS`, by the frequencies of tokens, does not count.
+    The middle quarter of a sample of `second` is looked up in all samples of `first`. If it occurs, the two are aligned
+    there. Two windows on one text then agree as far as both reach. Independent samples rarely do, even if a grammar or
+    a table makes them resemble each other: they differ somewhere outside the quarter. Agreement on less than
+    `INFORMATION_MINIMUM_BITS`, by the frequencies of tokens, does not count.
     """
     if first.kept is None or second.kept is None:
         return ""

@@ -1,4 +1,4 @@
-"""Checks that a vocabulary is learnt from training texts alone, and that no held-out sample occurs in these texts."""
+"""Checks that a vocabulary is learned from training texts alone, and that no held-out sample occurs in these texts."""
 
 from collections.abc import Iterable, Sequence
 

@@ -15,7 +15,9 @@ def kind_defect(settings: type[BaseModel], name: str) -> str | None:
 
 
 def attribute_defect(row: type[Any], base: type[Any]) -> str | None:
-    """Returns which class attribute of the base class is missing in a row, or has another type; None if none is."""
+    """Returns which class attribute of the base class a row lacks or gives another type; None if there is no such
+    attribute.
+    """
     for attribute, hint in get_annotations(base).items():
         origin: Any = get_origin(hint)
         if origin is not ClassVar:

@@ -164,7 +164,8 @@ class Registry:
         return classes, list(dict.fromkeys(left_out))
 
     def summaries(self) -> dict[str, str]:
-        """Returns one line on every name, with its package if that is not this lab; a refused name gives the error.
+        """Returns name -> a one-line summary, with the package unless it is this lab; for a name that cannot be used,
+        the error.
 
         The line is the class attribute `summary` or, without one, the first line of the module's docstring.
         """

@@ -29,7 +29,8 @@ def answer(value: Any, as_json: bool, prose: str) -> None:
 def two_columns(texts: Mapping[str, str]) -> list[str]:
     """Returns lines with names in one column and their texts, wrapped, in another.
 
-    No line is wider than the terminal, or than 80 characters where output goes elsewhere, unless a word is.
+    No line is wider than the terminal, or than 80 characters if the output is no terminal, unless a single word is
+    wider.
     """
     margin = 2 + max(map(len, texts), default=0)
     width = max(shutil.get_terminal_size().columns, margin + TEXT_WIDTH_MINIMUM)

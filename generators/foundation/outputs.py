@@ -44,7 +44,7 @@ def check_output_folder(option: str, path: Path, *, empty: bool = False) -> None
         empty: refuses a folder that holds something.
 
     Raises:
-        UserError: the path is a file or is called like one, or the folder cannot be written to.
+        UserError: the path is a file or has the ending of a file, or the folder cannot be written to.
     """
     try:
         exists, is_folder = path.exists(), path.is_dir()

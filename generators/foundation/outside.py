@@ -35,7 +35,7 @@ class PartFailed(WorkFailed):
 
 
 def note_once(line: str) -> None:
-    """Prints a line on standard error unless this process printed it before. Worker processes leave it to the first."""
+    """Prints a line on standard error unless this process has printed it before. Worker processes print nothing."""
     if line not in _noted and multiprocessing.parent_process() is None:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
@@ -44,7 +44,7 @@ def note_once(line: str) -> None:
 
 @contextmanager
 def guarded(subject: str) -> Iterator[None]:
-    """Turns whatever a part raises into a PartFailed that names it. A sentence of the part itself stays as it is.
+    """Turns whatever a part raises into a PartFailed that names the part. A UserError or WorkFailed stays as it is.
 
     What the part prints goes to standard error, because standard output is for answers.
 
@@ -105,7 +105,7 @@ def _package_of(frame: FrameType) -> str:
 
 
 def outside_packages() -> dict[str, str]:
-    """Returns top-level module -> name and version, for every package that brings parts."""
+    """Returns top-level module -> name and version, for every package that provides parts."""
     modules = {
         point.value.partition(":")[0].partition(".")[0].strip(): package_label(point.dist)
         for point in installed_points()
@@ -114,9 +114,9 @@ def outside_packages() -> dict[str, str]:
 
 
 def installed_points() -> list[EntryPoint]:
-    """Returns the entry points that extend the lab, or mean to.
+    """Returns the entry points that extend the lab or try to.
 
-    A package whose list of entry points is malformed loses its own and no others. A group that the lab does not have is
+    A package whose list of entry points is malformed loses only its own parts. A group that the lab does not have is
     named on standard error, because nothing would ever use its parts.
     """
     try:
@@ -188,8 +188,8 @@ def _metadata(package: Distribution | None, key: str) -> str:
 def blame(error: BaseException) -> PartFailed | None:
     """Returns the failure of another package that an error shows; None if the error is the lab's own.
 
-    An error that came through the code of a package is its failure. Any other error in a command that uses parts of
-    other packages may come from what they returned, so the failure names them.
+    An error that passed through the code of a package is that package's failure. Any other error in a command that uses
+    parts of other packages may come from what they returned, so the failure names them.
     """
     names = [_package_of(frame) for frame, _ in traceback.walk_tb(error.__traceback__)]
     foreign = [name for name in reversed(names) if name not in (*ROOMS, *COMMAND_LINE)]

@@ -13,8 +13,8 @@ SAFE_PATH_FLAG = "-P"
 def safe_path() -> Iterator[None]:
     """Makes Python processes that start in the block leave the current folder out of their path.
 
-    Python puts it first in `python -c`, which is how worker processes start, so that a file called `socket.py` there
-    would end them. PYTHONPATH and the folders of this process's own path reach them as ever.
+    Python puts it first in `python -c`, which is how worker processes start, so a file called `socket.py` there would
+    make them fail. PYTHONPATH and the folders of this process's own path still apply to them.
     """
     before = os.environ.get(SAFE_PATH)
     os.environ[SAFE_PATH] = "1"

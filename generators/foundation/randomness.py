@@ -89,7 +89,7 @@ class Stream:
         return np.argsort(self.bits(site, population), axis=1)[:, :count]
 
     def again(self, rows: Integers, attempt: int, count: int) -> "Stream":
-        """Returns a stream of `count` new rows for each of `rows` [R], those of one row adjacent.
+        """Returns a stream of `count` new rows for each of `rows` [R]; the new rows of one row are adjacent.
 
         Args:
             attempt: the number of the first new row, counted from 1; the result does not depend on how many attempts

@@ -16,7 +16,7 @@ def prepare_streams() -> None:
     A stream that was closed before the command began (`lab ... 2>&-`) leads to the null device; otherwise the first
     line of progress would end the command, and the next file that is opened would receive what C code writes to
     standard error. A letter that the encoding of a stream lacks (`∘` in ASCII) is written as `\\u2218`, unless
-    PYTHONIOENCODING names another way.
+    PYTHONIOENCODING says otherwise.
     """
     for name, (number, mode) in STREAMS.items():
         if getattr(sys, name) is None:
@@ -27,7 +27,7 @@ def prepare_streams() -> None:
 
 
 def open_null_device(number: int, mode: str) -> object:
-    """Opens the null device, also as the file descriptor `number` unless something else has it by now."""
+    """Opens the null device, as the file descriptor `number` too unless that is already in use."""
     try:
         os.fstat(number)
     except OSError:
@@ -43,7 +43,7 @@ _answers: list[TextIO] = []
 
 @contextmanager
 def answers_alone() -> Iterator[None]:
-    """Keeps standard output for the answer of a command; whatever else is printed goes to standard error."""
+    """Reserves standard output for the answer of a command; whatever else is printed goes to standard error."""
     _answers.append(sys.stdout)
     sys.stdout = sys.stderr
     try:

@@ -8,7 +8,9 @@ PADDING = "<pad>"  # the pre-tokeniser separates brackets from letters, so no to
 
 
 def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
-    """Trains an encoder of at most `size` tokens, all 256 bytes included. Equal texts give equal merges anywhere."""
+    """Trains an encoder of at most `size` tokens, including all 256 bytes. Equal texts give equal merges on every
+    machine.
+    """
     encoder = Tokenizer(models.BPE())
     encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     encoder.decoder = decoders.ByteLevel()
@@ -20,7 +22,9 @@ def train_bpe(texts: Iterable[str], size: int) -> Tokenizer:
 
 
 def learn_vocabulary(texts: Iterable[str], size: int | None) -> tuple[str, ...]:
-    """Returns at most `size` tokens, merges of the texts and padding; for None the bytes and padding."""
+    """Returns at most `size` tokens: those trained on the texts, and padding. With `size` None they are the bytes and
+    padding.
+    """
     return (*(byte_letters() if size is None else vocabulary_of(train_bpe(texts, size - 1))), PADDING)
 
 

@@ -1,9 +1,9 @@
 """Documents of a corpus: a text file, a folder of text files, or the source of Python's standard library.
 
 A document is a file or the text between two separators. If there are fewer than three documents (one long text), they
-are cut into blocks of 64 KB, or of a twentieth if that is less, so that some can be held out; the text before and after
-a held-out block is then training text. Equal documents count once. Documents are sorted by their hash, so neither file
-names nor their order matter.
+are cut into blocks of 64 KB, or of a twentieth of the text if that is less, so that some can be held out; the text
+before and after a held-out block is then training text. Equal documents count once. Documents are sorted by their hash,
+so neither file names nor their order matter.
 
 The standard library is that of the running interpreter without its tests, its tables (`encodings`, `pydoc_data`) and
 the files that its build generated: about 10 MB in 600 files. Another release of Python is another corpus.
@@ -42,7 +42,7 @@ Files = tuple[tuple[Path, int, int], ...]
 
 @dataclass(frozen=True, eq=False)
 class Documents:
-    """The documents of a corpus. Equal only to itself, so that it can be the key of a cache.
+    """The documents of a corpus. An instance equals only itself, so it can be the key of a cache.
 
     Attributes:
         texts: the distinct documents, sorted by hash.
@@ -54,7 +54,7 @@ class Documents:
 
 
 def read_documents(corpus: str, files: str = "*", separator: str | None = None) -> Documents:
-    """Reads the documents of `task.corpus`; files are read again only after they changed.
+    """Reads the documents of `task.corpus`; files are read again only if they have changed.
 
     Args:
         corpus: path of a text file or a folder, or "stdlib".
@@ -134,7 +134,7 @@ def _read(corpus: str, files: Files, separator: str | None) -> Documents:
 
 
 def _read_text(file: Path, corpus: str, required: bool) -> str | None:
-    """Reads a file; one that is not UTF-8 text gives None, or a UserError if it is required."""
+    """Reads a file. If it is not UTF-8 text, returns None, or raises a UserError if the file is required."""
     content = file.read_bytes()
     try:
         text, invalid_byte = content.decode("utf-8-sig"), content.find(b"\0")

@@ -1,4 +1,4 @@
-"""Entropies of known distributions, in nats."""
+"""Computes entropies of known distributions, in nats."""
 
 from collections.abc import Iterator, Sequence
 

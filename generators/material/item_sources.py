@@ -33,7 +33,8 @@ class NameItems(ItemSource):
 
 
 class WindowItems(ItemSource):
-    """Asks for the last tokens of a window; distractors are the last tokens of other windows, of its document first.
+    """Asks for the last tokens of a window; distractors are the last tokens of other windows, preferably of its
+    document.
 
     Windows shorter than twice the answer give no item.
 

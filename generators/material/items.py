@@ -80,7 +80,8 @@ class Items:
 def items(
     task: Task, split: str, indices: ArrayLike | None = None, options: int = 4, answer_tokens: int | None = None
 ) -> Items:
-    """Returns items `indices` [B] of a held-out split, or all: one for every sample that can be posed as an item.
+    """Returns the items `indices` [B] of a held-out split, or all items: one for every sample that can be posed as an
+    item.
 
     Pure: equal arguments give equal bytes, whatever else is drawn.
 

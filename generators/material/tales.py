@@ -64,8 +64,8 @@ class PreparedTales:
         codes: split -> the tokens of each tale; in held-out tales the codes -1 - 2c and -2 - 2c stand for the name of
             character c.
         firsts, seconds: tokens [F], [S] that new names are made of.
-        pairs: bool [F, S], which of them form a name: the pair is encoded as these two tokens and occurs nowhere in the
-            corpus.
+        pairs: bool [F, S], whether two of them form a name: the pair is encoded as these two tokens and occurs nowhere
+            in the corpus.
     """
 
     encoder: Tokenizer

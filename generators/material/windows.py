@@ -79,7 +79,7 @@ def tokenize_documents(documents: Documents, vocabulary_tokens: int | None) -> T
     """Splits documents and turns them into bytes, or into BPE tokens (6 s for 10 MB, once per process).
 
     Args:
-        vocabulary_tokens: the size of a BPE vocabulary that is learnt from the training documents; None for bytes.
+        vocabulary_tokens: the size of a BPE vocabulary that is learned from the training documents; None for bytes.
     """
     texts = documents.texts
     held_out = max(1, len(texts) // HELD_OUT_SHARE)
@@ -171,14 +171,14 @@ def positions_of(sought: Words, hashes: Words) -> Integers:
 
 @lru_cache(maxsize=4)
 def _powers(count: int) -> tuple[Words, Words]:
-    """Returns the first powers of `GOLDEN` and of its inverse modulo 2**64, which exists because it is odd."""
+    """Returns the first powers of `GOLDEN` and of its inverse modulo 2**64; the inverse exists because `GOLDEN` is odd."""
     inverse = np.uint64(pow(int(GOLDEN), -1, 2**64))
     with np.errstate(over="ignore"):
         return np.multiply.accumulate(np.full(count, GOLDEN)), np.multiply.accumulate(np.full(count, inverse))
 
 
 def check_window_length(length_tokens: int, longest: int, documents: str) -> None:
-    """Refuses windows that no document fills.
+    """Checks that some document fills a window.
 
     Args:
         longest: tokens of the longest document.

@@ -23,8 +23,8 @@ All optimal losses are known. With A the alphabet, b = `branching` and q = `nois
     a fixed token                             h(1 - q + q/A, and A - 1 times q/A)
 
 where h is the entropy (`distribution`, `optimal_loss`). The best accuracy is 1 - q (A - 1)/A if the choice is seen and
-(1 - q)/b + q/A to a rule that sees neither the choice nor its decided tokens (`ceilings`). Without noise the tokens of
-a block lose log b as often as n heads predict the choice, or a token that it decides, from before the choice: the
+(1 - q)/b + q/A for a rule that sees neither the choice nor its decided tokens (`ceilings`). Without noise the heads
+lose log b each time that one of them predicts the choice, or a token that it decides, from before the choice: the
 paper's n(n+1)/2 times if D >= n - 1, but n times for an inconsequential choice.
 """
 
@@ -202,7 +202,7 @@ class Choice(Task):
         return {name: batch.labels["class"] == label for name, label in zip(names, CLASSES, strict=True)}
 
     def _expected(self, blocks: Integers, options: Integers, lag: int) -> Floats:
-        """Returns probabilities [B, T, V] for blocks [B, points]; options [B, T] are known to heads that see them."""
+        """Returns probabilities [B, T, V] for blocks [B, points]; heads that see the options [B, T] know them."""
         noise, branching = self.config.noise, self.config.branching
         labels = self._labels(blocks)
         classes, offset = labels["class"], labels["offset"]

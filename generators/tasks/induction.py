@@ -9,7 +9,7 @@ token of a name is scored at every mention after the first.
 The filler is a grammar with agreement (he/she, his/her, was/were) and with objects and places that recur within a
 story. The character named last is never named next (the text says "he" or "she" instead), and all characters appear in
 the first sentence. So a rule that ignores the first token of a name, such as "repeat the latest name", cannot be right
-more often than 1/(characters - 1), one of its `ceilings`: an accuracy above it has used the first token.
+more often than 1/(characters - 1), one of its `ceilings`: a model with a higher accuracy uses the first token.
 
 Appendix J mixes nine parts of other text with one of stories. Here (`other_share`) the other text comes from the same
 grammar with things as characters, "the lamp saw the ring". With 0.9, names and induction occur in one training sample
@@ -209,7 +209,7 @@ class Induction(Task):
 
     @property
     def _names(self) -> tuple[Integers, Integers]:
-        """1 for sentences that name A, and for those that name B [sentences], 0 for the others."""
+        """1 for sentences that name A and 0 for others [sentences], and the same for B."""
         has = [(self.sentences == -1 - self.SLOTS.index(slot)).any(axis=1).astype(np.int64) for slot in ("A", "B")]
         return has[0], has[1]
 

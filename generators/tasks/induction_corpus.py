@@ -9,11 +9,10 @@ scored at every mention after the first in the sample.
                                                     ^^^ first mention       ^^^ scored
 
 A sample is a window of one tale; a shorter tale is padded at its end. `material/tales.py` defines names. Held-out tales
-are drawn, by the hash of their text, from those with enough names. Splits share no tale, so samples need no hash to
-separate them. The names of a window share no token, and their first tokens occur nowhere else in it, so matching is
-always right. Tales have few characters at a time: in Andersen's, "repeat the latest name" is right for 7 answers in 10
-over all windows, and for 5 in 10 over windows with two names (`names_per_window`). The rest is what no shortcut
-explains.
+are drawn, by the hash of their text, from those with enough names. Splits share no tale, so samples are not separated
+by hash. The names of a window share no token, and their first tokens occur nowhere else in it, so matching is always
+right. Tales have few characters at a time: in Andersen's, "repeat the latest name" is right for 7 answers in 10 over
+all windows, and for 5 in 10 over windows with two names (`names_per_window`). The rest is what no shortcut explains.
 
 With `other_corpus`, nine training windows in ten are other text, as in appendix J's mixture of books and stories.
 
@@ -123,7 +122,7 @@ class InductionCorpus(Task):
         return np.concatenate(codes), np.concatenate(starts), np.concatenate(owners)
 
     def _encode_other_corpus(self) -> Integers | None:
-        """Returns the tokens of the other text in one row, or None without one."""
+        """Returns the tokens of the other text in one row, or None if there is no other text."""
         if self.config.other_corpus is None:
             return None
         texts = read_other_corpus(self.config.other_corpus).texts

@@ -169,7 +169,8 @@ class Markov(Task):
         return np.full(batch.tokens.shape, -1)
 
     def confirmed(self, batch: Batch) -> Mask:
-        """Returns which samples [B] the source can produce: valid tokens, matching states, no strong evidence against.
+        """Returns which samples [B] the source can produce: valid tokens, matching states, no strong evidence against
+        them.
 
         Strong evidence against a sample is that independent tokens of the same frequencies explain it 1e9 times better.
         This happens to a true sample with probability 1e-9 at most (Markov's inequality on the likelihood ratio).

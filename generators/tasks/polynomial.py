@@ -18,7 +18,7 @@ are cut before training. (Prefix notation needs no brackets and at most 53 token
 
 Loss is on every token except padding and pauses, as in training a language model on such text, which the paper's setup
 implies (`loss_on = "all"`), or on the answer only. Operands are uniform, so each of their coefficients costs
-log p = 1.95 nats that cannot be learnt.
+log p = 1.95 nats that no model can avoid.
 
 A guess is right for one token in p and one sample in p^k. The `linear` shortcut solves just over 2^-m of the samples.
 

@@ -11,8 +11,8 @@ The paper trains on all tokens after "=" (`loss_on = "answer"`). The first of th
 `length` - 1 are scored. Read from the goal, each step of the path is the only edge into its node. Read from the start,
 only the first step is a choice, and which arm is right depends on the goal at its end. Given the true tokens before it,
 a model can learn every later step as "follow the edge", and then the first step gets no useful gradient: such a model
-guesses a branch and solves 1/`degree` of the samples (`ceilings`), whatever its size. The paper finds this for
-next-token prediction (50 names, 200,000 training samples), and that next-token prediction learns `reversed` paths.
+guesses a branch and solves 1/`degree` of the samples (`ceilings`), whatever its size. The paper finds that next-token
+prediction fails in this way (50 names, 200,000 training samples), and that it learns `reversed` paths.
 """
 
 from collections import deque

@@ -7,14 +7,14 @@ and k = 5:
 
 The loss and the score are on the answer alone. Only its first token is hard. Given the true tokens before it, every
 later token is a subtraction, y_i+1 = y_i - x_i, but y_1 needs all k terms, and any k - 1 of them say nothing about it.
-So a next-token model that has learnt to subtract still loses log p at y_1 and gets no credit for a sum of some terms.
+So a next-token model that has learned to subtract still loses log p at y_1 and gains nothing from a sum of some terms.
 Until it finds the whole sum, it guesses and solves 1/p of the samples (`ceilings`). Bachmann & Nagarajan 2024 (arXiv
 2403.06963) describe this failure of training with the true tokens before each target; their example is the task `star`.
 
 Heads that look ahead provide the intermediate steps. From "=", head i predicts y_i: head k copies x_k, head k - 1 adds
-one term to it, and so on up to y_1, the target of head 1. Wies, Levine & Shashua 2022 (arXiv 2204.02892) show that
-partial sums as targets make parities learnable that are not learnt from end to end. So k is a dial of depth: it is the
-number of terms that y_1 combines, and the number of steps that lead to it.
+one term to it, and so on up to y_1, the target of head 1. Wies, Levine & Shashua 2022 (arXiv 2204.02892) show that with
+partial sums as targets a model learns parities that it does not learn from end to end. So k is a dial of depth: it is
+the number of terms that y_1 combines, and the number of steps that lead to it.
 
 The optimum of every head is known. Heads 1 and 2 see all terms before they predict a sum, so they lose 0. Head i has to
 predict y_1 .. y_i-2 before it sees x_k, and loses log p on each of them (`optimal_losses`).
@@ -99,7 +99,7 @@ class Suffix(Task):
         return {split: terms[self.belongs(samples, split)] for split in ("validation", "test")}
 
     def _check_size(self, split: str, size: int) -> None:
-        """Raises a UserError if a held-out split is larger than the samples that it may have allow."""
+        """Raises a UserError if a held-out split is larger than the number of samples that may belong to it."""
         share = len(GROUPS[split]) / SHARES * DRAWN_SHARE_MAXIMUM
         room = len(self.listed[split]) if self.listed else int(self.domain * share)
         if size > room:
@@ -110,7 +110,7 @@ class Suffix(Task):
             )
 
     def domain_seen(self, samples: int) -> float:
-        """Returns the expected share of the domain that occurs among so many fresh training samples."""
+        """Returns the expected share of the domain that occurs among this many fresh training samples."""
         held_out = sum(map(len, self.listed.values()))
         share = 1 - held_out / self.domain if self.listed else len(GROUPS["train"]) / SHARES
         return -share * math.expm1(samples * math.log1p(-1 / (share * self.domain)))

@@ -32,8 +32,8 @@ class AnalysisResult:
 
     Attributes:
         analysis: the name of the analysis.
-        rows: a tidy table, one measurement per row. Values are numbers or text. Estimates have the ends of an interval
-            in the columns `low` and `high` where their error is known, 95% unless a column says otherwise.
+        rows: a tidy table, one measurement per row. Values are numbers or text. If the error of an estimate is known,
+            the columns `low` and `high` hold the ends of its interval, at 95% unless a column says otherwise.
         measures: single numbers by name, which the claims of a study can use as metrics.
         lines: the result in words, one sentence per line.
         units: the unit of a column or measure, if it has one.
@@ -97,7 +97,9 @@ class Analysis(ABC):
 
 
 def declared_measure(kind: type[Analysis], measure: str, source: str = "") -> MeasureInfo:
-    """Returns what an analysis declares of a measure, as `Analysis.measure_info` does; runs no code of the analysis."""
+    """Returns what an analysis declares about a measure, as `Analysis.measure_info` does, but runs no code of the
+    analysis.
+    """
     for pattern, info in kind.measures.items():
         if fnmatchcase(measure, pattern):
             return info

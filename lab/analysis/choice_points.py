@@ -18,11 +18,11 @@ unseen decided tokens. A share is the part of one kind in the sum over all kinds
 gradient of the kind raises the next-token loss; the others then add up to more than one. Shares are given only if the
 interval of the sum is above zero.
 
-Intervals are 95%. For losses, precision, recall and shares of positions: over samples, normal, from the linearised
-ratio of two sums; that of a share is no narrower than the exact binomial interval, which has a width even at 0 and 1.
-For gradients: Student's t over 8 independent pairs of batches, for their shares from the linearised ratio. For the
-consequence of one position: Student's t over the alternatives drawn. Gradients come from the batches that training
-would read next; everything else is measured on the test split.
+Intervals are 95%. Those of losses, precision, recall and shares of positions are over samples, by the normal
+approximation of a ratio of two sums; that of a share is no narrower than the exact binomial interval, which has a width
+even at 0 and 1. Those of gradients are Student's t over 8 independent pairs of batches, and those of shares of the
+gradient use a ratio of two sums. That of the consequence of one position is Student's t over the alternatives drawn.
+Gradients come from the batches that training would read next; everything else is measured on the test split.
 """
 
 import re
@@ -89,7 +89,7 @@ class ChoicePointsAnalysis(Analysis):
         """Runs all parts on a task with labelled choice points, and only the last part on any other.
 
         Raises:
-            UserError: the run has too few samples, or no predicted token that others follow.
+            UserError: the run has too few samples, or no predicted token is followed by another.
         """
         findings, task = Findings(), run.parts.task
         if (task.splits[task.test_split] or 0) < 2:
@@ -113,7 +113,7 @@ def short_name(kind: str) -> str:
 
 
 def held_out(task: Task, most: int) -> Batch:
-    """Returns the first samples of the test split, `most` at most."""
+    """Returns the first samples of the test split, at most `most` of them."""
     return task.batch(task.test_split, np.arange(min(most, task.splits[task.test_split] or most)))
 
 
@@ -272,7 +272,9 @@ def add_usefulness(parts: GradientParts, findings: Findings) -> None:
 
 
 def loss_weights(run: StoredRun, batch: Batch) -> dict[int, float]:
-    """Returns the weight of each lag's loss in the training loss at the run's step, without lags not trained then."""
+    """Returns the weight of each lag's loss in the training loss at the run's step; lags that are not trained then are
+    left out.
+    """
     network = run.parts.network
     step = min(run.step, run.spec.training.steps - 1)
     tensors = TensorBatch.from_batch(batch, run.parts.device, np.arange(len(batch)), step)

@@ -113,14 +113,14 @@ def collect(decoded: dict[int, Decoded], faster: dict[int, float], objective: st
 
 
 def tokens_per_forward(decoded: Decoded) -> Interval:
-    """Returns the tokens per forward pass over a block: the certain one and the accepted drafts."""
+    """Returns the tokens per forward pass over a block: head 1's token and the accepted drafts."""
     accepted_B = (decoded.drafts == 1).sum(axis=(1, 2))
     value, low, high = ratio_over_prompts(accepted_B, decoded.forwards)
     return 1 + value, 1 + low, 1 + high
 
 
 def acceptance_rates(decoded: Decoded) -> list[Interval]:
-    """Returns the acceptance rate of each head from the second on that drafted anything."""
+    """Returns the acceptance rate of each head, from the second on, that drafted any token."""
     accepted_BxH, proposed_BxH = (decoded.drafts == 1).sum(axis=1), (decoded.drafts >= 0).sum(axis=1)
     return [
         ratio_over_prompts(accepted_B, proposed_B)
@@ -135,7 +135,7 @@ def ratio_over_prompts(sums_B: Integers, counts_B: Integers) -> Interval:
 
 
 def equal_pairs(tokens_BxN: Integers) -> float:
-    """Returns the share of pairs of tokens from two different rows that are equal."""
+    """Returns the share of equal pairs among all pairs of tokens from two different rows."""
     rows, size = tokens_BxN.shape
     classes = tokens_BxN.max() + 1
     counts_BxV: Floats = np.stack([np.bincount(row, minlength=classes) for row in tokens_BxN]).astype(float)

@@ -23,8 +23,8 @@ the vocabulary and far above it on the task. Therefore both are measured.
 Intervals are 95%, by the normal approximation of a ratio of per-sample sums; samples are independent. The best head is
 chosen on the sequences that it is scored on, so its score is biased upwards: if all heads are at chance, the best of
 them is a little above it. induction_drop is its accuracy_loss minus the mean of those of the other heads. One of these
-is the previous-token head that it depends on, which dominates the mean if heads are few. Formation refers to the whole
-run, whatever the checkpoint (`skill_formation.py`).
+is the previous-token head that the best head depends on, which dominates the mean if heads are few. Formation refers to
+the whole run, whatever the checkpoint (`skill_formation.py`).
 """
 
 from collections.abc import Callable, Mapping
@@ -94,7 +94,7 @@ class InductionHeadsAnalysis(Analysis):
     def analyse(self, run: StoredRun) -> AnalysisResult:
         """Scores the attention heads of a checkpoint and finds when the run's skill formed.
 
-        The measures belong to the best head, those of formation to the run.
+        The measures describe the best head; those of formation describe the run.
 
         Raises:
             UserError: the samples or the vocabulary are too small for a block that comes twice, or the network is not
@@ -145,7 +145,7 @@ def attention_heads(network: Objective) -> list[Row]:
 
 
 def repeated_blocks(vocabulary: int, size: int, seed: int = SEED) -> Integers:
-    """Draws random sequences [S, 2 size]: blocks of distinct tokens that come twice."""
+    """Draws random sequences [S, 2 size]: blocks of distinct tokens that occur twice."""
     tokens = np.tile(np.arange(vocabulary), (SEQUENCES, 1))
     block = np.random.default_rng(seed).permuted(tokens, axis=1)[:, :size]
     return np.concatenate((block, block), axis=1)
@@ -158,7 +158,7 @@ def after_earlier_occurrences(tokens_BxT: Tensor, looks_BxT: Tensor) -> Tensor:
 
 
 def token_before(tokens_BxT: Tensor, looks_BxT: Tensor) -> Tensor:
-    """Returns the position before the one that looks [B, T, T]."""
+    """Returns a mask [B, T, T], True for the key directly before each query that counts."""
     before_TxT = torch.ones(2 * tokens_BxT.shape[1:], dtype=torch.bool, device=tokens_BxT.device).tril(-1).triu(-1)
     return before_TxT & looks_BxT[:, :, None]
 
@@ -166,8 +166,8 @@ def token_before(tokens_BxT: Tensor, looks_BxT: Tensor) -> Tensor:
 def attention_rows(
     measure: str, heads: list[Row], network: Objective, tokens_BxT: Tensor, looks_BxT: Tensor, aim: Aim
 ) -> list[Row]:
-    """Returns the mean attention of each head to its aim, over the positions that look and have an aim; no rows if
-    there are none."""
+    """Returns the mean attention of each head to the keys of `aim`, over the positions that have such keys; no rows if
+    no position has any."""
     length = tokens_BxT.shape[1]
     visible_T = torch.arange(1, length + 1, device=tokens_BxT.device)
     at_once = samples_at_once(network, length)

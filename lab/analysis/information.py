@@ -1,4 +1,5 @@
-"""Information between the next token X and the one after it, Y: in the source, in a model, and relative to each other.
+"""Information between the next token X and the one after it, Y: in the source, in a model, and in the model relative to
+the source.
 
 Paper, section 5.2 and appendix L. Contexts are c = x_0..x_t-1 at places t of held-out samples where tokens t and t + 1
 both are in the loss mask; all numbers are in nats.
@@ -15,12 +16,12 @@ With a second head q2(y | c), the loss of two tokens is a sum of four parts:
 
     H(p_X, q1) + H(p_Y, q2) = H(X|Y) + 2 I_p||q(X;Y) + H(Y|X) + premise gap    (terms of `relative`)
 
-The premise gap, H(p_Y, q2) - H(p_Y, q_Y) with q_Y = sum_x q1(x | c) q1(y | x, c), is the loss of head 2 on Y above that
-of the next-token path (Mehra et al., arXiv 2502.09419); KL(q_Y || q2) is the distance between the two. The relative
-information of a pair is log q1(y | x, c) - log q2(y | c), which a two-token loss counts twice. Its mean is given by
-position class and by token, of X and of Y, over all pairs; without a second head, q_Y replaces q2, over the places
-drawn. The tokens listed are those with the largest means, so their means are biased upwards, which their intervals do
-not include.
+The premise gap, H(p_Y, q2) - H(p_Y, q_Y) with q_Y = sum_x q1(x | c) q1(y | x, c), is the excess of head 2's loss on Y
+over that of the next-token path (Mehra et al., arXiv 2502.09419); KL(q_Y || q2) is the distance between the two. The
+relative information of a pair is log q1(y | x, c) - log q2(y | c), which a two-token loss counts twice. Its mean is
+reported by position class and by token, for X and for Y, over all pairs; without a second head, q_Y replaces q2 and the
+mean is over the places drawn. The tokens listed are those with the largest means, so their means are biased upwards,
+and their intervals do not account for that.
 
 Intervals are 95%, over samples, as in `entropies`; they do not cover other seeds. Places are drawn uniformly in each
 sample and are the same for every run of a task.
@@ -128,7 +129,7 @@ def row_of_mean(quantity: str, of: str, mean: ContextMean, where: str = "all") -
 
 
 def rows_of_terms(task: Task, contexts: WeightedContexts, terms: PairTerms) -> tuple[list[Row], dict[str, float]]:
-    """Returns rows of the five terms of each kind, of the excess of the model and of the premise gap; and measures."""
+    """Returns rows with the five terms of each kind, the model's excess and the premise gap; and the measures."""
     tables = {"source": terms.source, "model": terms.model, "relative": terms.relative}
     means = {of: [contexts.mean(column) for column in table.T] for of, table in tables.items() if table is not None}
     excess = None if terms.source is None else excess_over_source(terms.relative, terms.source)

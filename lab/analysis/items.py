@@ -6,7 +6,7 @@ be posed as one; scores are those of `lab score --items`. Both formats use the n
 `induction` is one token, so ROUGE-L equals exact match; an answer of `text` is a quarter of a window, which short runs
 seldom reproduce.
 
-Intervals are 95%, Student's, over items treated as independent; items of one document are so only roughly.
+Intervals are 95%, Student's, over items treated as independent; items of one document are independent only roughly.
 """
 
 from collections.abc import Mapping

@@ -14,7 +14,7 @@ Probes read the embedding, the output of each layer of the trunk and that of hea
                   more than later ones. The gain does not have that flaw.
 
 Probes are fitted to fresh samples of the validation split (other than those that chose the best checkpoint, if the
-split has more) and scored on test samples, all test splits in equal parts. Positions are drawn at random among those
+split has enough) and scored on test samples, all test splits in equal parts. Positions are drawn at random among those
 with a target; targets are the tokens in the loss mask. Intervals are 95% over test samples, by the normal
 approximation, given the fitted probe: they cover neither other fitting samples nor other seeds of the run.
 """

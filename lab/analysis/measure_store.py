@@ -1,4 +1,4 @@
-"""Results of analyses, stored in the run's folder: the analysis of a checkpoint never changes, so it is taken once."""
+"""Results of analyses, stored in the run's folder: the analysis of a checkpoint never changes, so it runs once."""
 
 import json
 from pathlib import Path

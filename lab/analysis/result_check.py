@@ -10,7 +10,7 @@ from lab.analysis.analysis import AnalysisResult
 def result_problem(name: str, result: object) -> str:
     """Returns why a result cannot be stored as that of an analysis; empty if it can.
 
-    Numbers must be finite numbers of Python: JSON has no others.
+    Numbers must be finite Python numbers, because JSON has no others.
     """
     if not isinstance(result, AnalysisResult):
         return f"analyse() gives {quoted(result)}, which is no AnalysisResult"

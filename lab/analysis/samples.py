@@ -77,8 +77,8 @@ def draft_rows(task: Task, batch: Batch, decoded: Decoded) -> list[Row]:
 
     Columns:
         head: the head that drafted the token; 0 for tokens of the prompt.
-        forward: the forward pass that gave it, from 1.
-        refused: the head whose draft for its place was rejected, or None.
+        forward: the number of the forward pass that produced it, from 1. refused: the head whose draft for its place
+        was rejected, or None.
     """
     prompts, lengths, _ = prompts_of(batch)
     rows: list[Row] = []
@@ -159,7 +159,7 @@ def terminal_lines(rows: list[Row], tokens_per_forward: float) -> list[str]:
     """Returns the samples as lines for a terminal.
 
     An accepted draft has the number of its head after it, and a place with a rejected proposal has a cross before it.
-    For losses, the lines list the tokens at which each head loses most.
+    For losses, the lines list the tokens at which each head has its greatest losses.
     """
     lines = []
     drafts = [row for row in rows if row["part"] == "draft"]

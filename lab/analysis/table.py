@@ -61,7 +61,7 @@ def analysis_of(name: str, source: str) -> Analysis:
 
     Raises:
         UserError: there is no such analysis, or another package provides it and is broken.
-        PartFailed: it is another package's and cannot be created.
+        PartFailed: the analysis comes from another package, and creating it fails.
     """
     kind: type[Analysis] = ANALYSES.find(name, source)
     if name in ANALYSES.rows:
@@ -71,11 +71,11 @@ def analysis_of(name: str, source: str) -> Analysis:
 
 
 def analyse(name: str, run: StoredRun) -> AnalysisResult:
-    """Takes one analysis of one checkpoint of a run.
+    """Analyses one checkpoint of a run.
 
     Raises:
         UserError: there is no such analysis, or the run lacks something that it needs.
-        PartFailed: it is another package's, and raises or returns no result.
+        PartFailed: the analysis comes from another package, and raises an error or does not return a result.
     """
     analysis = analysis_of(name, f"run {run.folder.identity}")
     if name in ANALYSES.rows:

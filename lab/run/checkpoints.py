@@ -2,8 +2,8 @@
 
 The header has one metadata key, because safetensors does not keep the order of several. Its value is JSON with the
 identity of the run, the progress, and the SHA-256 of both and of every tensor. Equal tensors and progress give equal
-bytes. safetensors itself notices a file that was cut short; only the digest notices a changed byte, and only the
-identity a file of another run.
+bytes. safetensors itself detects a file that was cut short. Only the digest reveals a changed byte, and only the
+identity reveals that a file belongs to another run.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Scores of a network on a split of its task, beside the scores of the task's shortcuts.
 
 Scored tokens are predicted from the true tokens before them, by the next-token path alone (paper, section 4). All
-scored tokens of a sample are right in this way exactly if greedy decoding would produce the whole answer.
+scored tokens of a sample are right in this way if and only if greedy decoding would produce the whole answer.
 """
 
 from functools import lru_cache

@@ -62,7 +62,7 @@ class RunFolder:
     Args:
         home: the folder that holds `runs`.
         identity: the run's identity, the name of its folder.
-        part: a folder within that folder, by default itself.
+        part: a folder within that folder; by default that folder itself.
 
     Every method that reads raises a UserError if the file is damaged, or of another run or format.
     """
@@ -152,7 +152,7 @@ class RunFolder:
         return code if whole else None
 
     def changed_code(self) -> list[str]:
-        """Returns the parts of the code that are not installed as they were when the run was trained."""
+        """Returns the parts of the code whose installed version differs from the one that trained the run."""
         return changed_parts(self.code() or {})
 
     def _read_environment(self) -> Tree:

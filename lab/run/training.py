@@ -132,7 +132,9 @@ class TrainingRun:
             raise Diverged(self.step)
 
     def log(self, log: str, line: Tree) -> None:
-        """Appends a line to a log and counts it; bytes would not do, since those of the timing differ between runs."""
+        """Appends a line to a log and counts it. (Bytes are not counted, because those of the timing differ between
+        runs.)
+        """
         self.folder.append(log, line)
         self.logged_lines[log] += 1
 

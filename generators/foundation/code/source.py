@@ -1,8 +1,9 @@
 """The source of modules as it is installed: their digests, and which modules a module uses through its imports.
 
-A digest has two parts, `content/syntax`. Equal contents are equal code, which costs no parsing to see; otherwise equal
-syntax (`generators.foundation.code.syntax`) is. A process reads a module once, when its digest is first asked for, so
-that an edit during a run does not change which code the run is said to be made by.
+A digest has two parts, `content/syntax`. Modules of equal content are the same code, and no parsing is needed to see
+it; otherwise they are the same code if their syntax (`generators.foundation.code.syntax`) is equal. A process reads a
+module once, when its digest is first asked for, so an edit during a run does not change the code that is recorded for
+it.
 """
 
 import sys
@@ -32,7 +33,7 @@ class ModuleSource:
 
     @property
     def syntax(self) -> ModuleSyntax:
-        """The syntax; of an extension module, which has none, the content stands for it."""
+        """The syntax of the module; an extension module has none, so its content stands for it."""
         return _syntax(self)
 
     @property
@@ -133,7 +134,9 @@ class NameResolver:
         return module
 
     def _names_of_facade(self, module: str) -> list[str]:
-        """Returns the names that a package imports for type checking, and otherwise when they are first used."""
+        """Returns the names that a package imports for type checking; at run time it imports them when they are first
+        used.
+        """
         source = find_source(module)
         imports = source.syntax.typing_imports if source and source.is_package else ()
         return [name for imported in imports for name in imported.names.values()]

@@ -1,8 +1,8 @@
-"""The version of the code that made a result: the digest of each part of it, compared with the code of today.
+"""The version of the code that made a result, as a digest of each part, and its comparison with the installed code.
 
 A part is a module, with its digest, or a name that another package provides, with the class that its entry point leads
-to: {"lab.model.layers": "3f2a.../90c1...", "objective next_latent": "next_latent:NextLatent"}. Two results whose
-versions agree in every part that both have can have been made by one state of the code.
+to: {"lab.model.layers": "3f2a.../90c1...", "objective next_latent": "next_latent:NextLatent"}. If two
+versions agree in every part that both have, the same code may have made both results.
 """
 
 import json
@@ -20,7 +20,7 @@ PARTS_LISTED = 4
 
 
 def module_versions(modules: Iterable[str]) -> dict[str, str]:
-    """Returns the version of modules as they are installed; those without a file are left out."""
+    """Returns module -> digest of its installed code; modules without a file are left out."""
     sources = {name: find_source(name) for name in modules}
     return {name: source.digest for name, source in sources.items() if source is not None}
 
@@ -31,7 +31,7 @@ def provided_part(group: str, name: str) -> str:
 
 
 def changed_parts(code: CodeVersion) -> list[str]:
-    """Returns the parts that are not installed as they were, in alphabetical order."""
+    """Returns the parts whose installed code differs from the recorded code, in alphabetical order."""
     return sorted(part for part, digest in code.items() if _is_changed(part, digest))
 
 

@@ -124,7 +124,9 @@ def count_hits(network: Objective, tokens_BxT: Tensor, scored_BxT: Tensor) -> Fl
 
 
 def count_hits_without_each_head(network: Objective, tokens_BxT: Tensor, scored_BxT: Tensor) -> Floats:
-    """Counts the same for each attention head on the path to the next token, with that head ablated [heads, B]."""
+    """Counts the tokens of `count_hits` with each attention head on the path to the next token ablated in turn [heads,
+    B].
+    """
     totals: list[Tensor] = []
     for tokens in torch.split(tokens_BxT[:, :-1], samples_at_once(network, tokens_BxT.shape[1])):
         outputs = [(pattern @ values).sum(dim=0).mean(dim=1) for pattern, values in attention_by_block(network, tokens)]

@@ -2,9 +2,9 @@
 
 Paper, section 5.2 and appendix L. X is the next token, Y the one after it, and all is conditional on the past c. Every
 array is [N, 5] over N contexts, in nats, in the order of `TERMS`. For a source p
-(`generators.material.entropy.pair_entropies`) the terms are H(X), H(Y), H(X|Y), H(Y|X), I(X;Y). For a model q read on
-that source they are the cross-entropies in their place, and the relative information
-I_p||q = H(p_X,q_X) + H(p_Y,q_Y) - H(p,q) as the last. For both, and token by token,
+(`generators.material.entropy.pair_entropies`) the terms are H(X), H(Y), H(X|Y), H(Y|X), I(X;Y). For a model q on that
+source they are the corresponding cross-entropies and, as the last, the relative information I_p||q = H(p_X,q_X) +
+H(p_Y,q_Y) - H(p,q). For source and model, and for every single token,
 
     H(X) + H(Y) = H(X|Y) + 2 I(X;Y) + H(Y|X).
 

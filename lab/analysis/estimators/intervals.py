@@ -12,7 +12,7 @@ NORMAL_95 = float(stats.norm.ppf(0.975))
 
 
 def student_95(values: int) -> float:
-    """Returns the same number where the standard error comes from a few independent values."""
+    """Returns what replaces `NORMAL_95` if the standard error comes from this number of independent values."""
     return float(stats.t.ppf(0.975, values - 1))
 
 
@@ -36,7 +36,9 @@ def t_interval(values: Floats) -> Interval:
 
 
 def mean_over_samples(values: Floats | Mask, counted: Mask, sample: Integers) -> Interval:
-    """Returns the mean of values [N] over counted positions, with its interval; positions of a sample may correlate."""
+    """Returns the mean of values [N] over counted positions, with its interval; positions of a sample may be
+    correlated.
+    """
     sums, counts = (np.bincount(sample, weights).astype(np.float64) for weights in (values * counted, counted))
     return ratio_of_sums(sums, counts)
 

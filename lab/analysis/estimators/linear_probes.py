@@ -4,15 +4,15 @@
 
 The context c has its own row of the table. It is either the current token, so that the probe shows what the latent adds
 to it (conditional probing, Hewitt et al. 2021, arXiv 2109.09234), or the same for all positions, so that the table is
-the bias of a plain probe. Subtracting E[z | c] changes no model of the family and makes the two parts orthogonal; a
-latent that is a function of c then has no effect. The rest is whitened, so that a probe depends neither on the basis
-nor on the scale of a latent, and converges fast.
+the bias of a plain probe. Subtracting E[z | c] does not change the family of models and makes the two parts orthogonal;
+a latent that is a function of c then has no effect. The difference z - E[z | c] is whitened, so that a probe depends
+neither on the basis nor on the scale of a latent, and converges fast.
 
 A fit minimises mean cross-entropy + ridge/2 (|table - table_0|^2 + |weight|^2), which is convex, by L-BFGS until
 convergence. table_0 are smoothed frequencies, so an infinite ridge leaves the frequencies of the context and no latent.
 Smoothing and ridge (one of `RIDGES`, or infinite) are those that score best on a quarter of the samples after short
-fits to the others, each of which starts where the last one ended; the probe is then fitted to all samples. Neither
-choice sees the samples that the probe is scored on.
+fits to the others; each fit starts where the last one ended. The probe is then fitted to all samples. Neither choice
+sees the samples that the probe is scored on.
 """
 
 from dataclasses import dataclass, replace
@@ -98,8 +98,9 @@ def fit_probe(data: ProbeData, contexts: int, classes: int) -> LinearProbe:
 
 
 def whitening(data: ProbeData, contexts: int) -> tuple[Tensor, Tensor]:
-    """Returns E[z | c] [C, D] (the overall mean for a context without positions) and a matrix that whitens the rest
-    [D, K]."""
+    """Returns E[z | c] [C, D] (the overall mean for a context without positions) and a matrix that whitens z - E[z | c]
+    [D, K].
+    """
     z_NxD = data.latent_NxD.double()
     overall_D = z_NxD.mean(dim=0)
     count_C = torch.bincount(data.context_N, minlength=contexts)

@@ -32,7 +32,7 @@ class HeldOutPlaces:
     Attributes:
         batch: the samples.
         places: the places [B, K], padded.
-        exists: which of them exist [B, K].
+        exists: which of them are not padding [B, K].
         eligible: all places from which they were drawn [B, T].
     """
 

@@ -17,7 +17,7 @@ class SkillFormation:
     Attributes:
         step: the first evaluation at or above half-way.
         after: the evaluation before it, or 0.
-        jump: the largest fall of loss_1 between successive evaluations, in nats, over the interval in which half-way
+        jump: the largest drop in loss_1 between successive evaluations, in nats, over the interval in which half-way
             was passed and the ones before and after it; None if it was passed before the first evaluation.
         blind, half, final: accuracies.
     """

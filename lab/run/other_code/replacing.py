@@ -1,8 +1,8 @@
 """Runs that are trained again because their code changed.
 
-They are trained in a folder within their own, `anew`. The old results stay readable until the new ones are whole, and
-are then replaced: a kill at any moment leaves the old ones, the new ones, or no result and `anew`, from which the next
-training puts the new ones in place.
+They are trained in a folder within their own, `anew`. The old results stay readable until the new ones are complete,
+and are then replaced: a kill at any moment leaves the old ones, the new ones, or no result and `anew`, from which the
+next training puts the new ones in place.
 """
 
 import shutil
@@ -47,7 +47,8 @@ def clear_unless_resumable(folder: RunFolder, other_code: OtherCode) -> None:
 def put_in_place(folder: RunFolder) -> None:
     """Replaces the results of a run by those of the training that ended in `anew`, if any did.
 
-    What follows from the old weights goes first, then the old result, and the new result comes last.
+    Files derived from the old weights are deleted first and the old result last; then the new files move in, the new
+    result last.
     """
     anew = folder.anew
     if not (anew.path / RESULT).exists():
@@ -60,7 +61,7 @@ def put_in_place(folder: RunFolder) -> None:
 
 
 def delete(folder: RunFolder, *patterns: str) -> None:
-    """Deletes the files of a run that match patterns, in their order."""
+    """Deletes the files of a run that match patterns, in the order of the patterns."""
     for pattern in patterns:
         for path in sorted(folder.path.glob(pattern)):
             path.unlink()
