@@ -69,7 +69,7 @@ def lazy_command(name: str, target: str) -> Callable[[typer.Context], None]:
 
 
 def load_command(name: str, target: str) -> typer.Typer:
-    """Imports a command and returns an app in which it has its name."""
+    """Imports a command and returns an app that contains it under this name."""
     module, _, attribute = target.partition(":")
     command = getattr(import_module(module), attribute)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -11,8 +11,9 @@
 The files are written to a folder inside of DIR first. They are moved to their places once the Llama that they describe
 has given the logits of the run on a few samples. `config.json` is moved last, so nothing loads an incomplete folder.
 
-The layers of the trunk and of head 1 are numbered through as layers of the Llama; the other heads are `extra_heads`, as
-in the paper's released checkpoints. Inner names and the half-split form of rotary positions are Hugging Face's.
+The layers of the trunk and of head 1 are numbered consecutively as layers of the Llama; the other heads are
+`extra_heads`, as in the paper's released checkpoints. Inner names and the half-split form of rotary positions are
+Hugging Face's.
 """
 
 import json
@@ -134,7 +135,7 @@ def llama_modules(network: Objective, subject: str) -> dict[str, nn.Module]:
         subject: the run or objective that an error message names.
 
     Raises:
-        UserError: the path has a module that no Llama has.
+        UserError: the path has a module that a Llama does not have.
     """
     path = network.next_token_path()
     if problem := module_problem(network):
@@ -204,7 +205,7 @@ def llama_config(network: Objective, model: ModelConfig, vocabulary_size: int, l
 
 
 def tokenizer_files(task: Task) -> dict[str, bytes]:
-    """Returns the files of a tokenizer of bytes, or of one that splits at spaces if that one can encode a sample.
+    """Returns the files of a tokenizer of bytes, or of a tokenizer that splits at spaces if it can encode a sample.
 
     A tokenizer that splits at spaces is written only if it encodes a sample, as the task prints it, to the sample's
     tokens. It gives unknown words an id after the vocabulary, for which the model has no embedding.

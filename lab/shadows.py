@@ -1,8 +1,8 @@
 """Files that hide a package of the lab, because Python finds them first.
 
-`python -m lab` puts the current folder before everything else. Where the lab itself lies elsewhere, the folder is taken
-off the path again, as the command `lab` never has it. This module imports nothing of the lab, since any of its packages
-may be hidden.
+`python -m lab` puts the current folder before everything else. If the lab itself is in another folder, the current
+folder is removed from the path again; the command `lab` never has it there. This module imports nothing of the lab,
+since any of its packages may be hidden.
 """
 
 import os

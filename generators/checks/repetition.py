@@ -33,7 +33,7 @@ def repetition_problem(task: Task, split: str, kept: Batch) -> str:
 
 
 def difference_of(first: Batch, second: Batch, rows: Integers) -> str:
-    """Describes the first difference between the samples `rows` of `first` and all of `second`; "" if they are equal."""
+    """Describes the first difference between samples `rows` of `first` and all of `second`; "" if they are equal."""
     if len(second) != len(rows):
         return f"{len(rows)} samples become {len(second)}"
     expected = first.take(rows)

@@ -171,7 +171,7 @@ def positions_of(sought: Words, hashes: Words) -> Integers:
 
 @lru_cache(maxsize=4)
 def _powers(count: int) -> tuple[Words, Words]:
-    """Returns the first powers of `GOLDEN` and of its inverse modulo 2**64; the inverse exists because `GOLDEN` is odd."""
+    """Returns the first powers of `GOLDEN`, and of its inverse modulo 2**64 (which exists: `GOLDEN` is odd)."""
     inverse = np.uint64(pow(int(GOLDEN), -1, 2**64))
     with np.errstate(over="ignore"):
         return np.multiply.accumulate(np.full(count, GOLDEN)), np.multiply.accumulate(np.full(count, inverse))

@@ -1,7 +1,7 @@
 """The training step on tasks whose answers alone carry loss, against the same step computed at every position.
 
-Both steps take turns on the same batches. Batches are built anew for each step, as in training, so that choosing the
-positions costs what it costs there.
+Both steps take turns on the same batches. Batches are built anew for each step, as in training, so that the cost of
+choosing the positions is included.
 """
 
 import statistics

@@ -1,11 +1,11 @@
-"""`lab bench decode`: self-speculation against plain decoding, and our greedy decoding against transformers'.
+"""`lab bench decode`: self-speculation against plain decoding, and the lab's greedy decoding against transformers'.
 
 The benchmark first trains three runs and keeps them in the home folder: n = 4 on text and on polynomials, and bytes
 with n = 8 and replicated unembeddings, as in the paper's byte models. The models are narrow and deep, because a forward
 pass then takes about as long for one token as for a few, as it does on a GPU at 7B. Plain decoding and every draft
 length k take turns in one process; ratios are medians over turns of ratios within a turn. The time to read the prompt
-is measured and subtracted, as tokens per forward pass do not count it either; with an answer of five tokens after a
-long prompt it would dominate.
+is measured and subtracted, because tokens per forward pass exclude the prompt too; with an answer of five tokens after
+a long prompt that time would dominate.
 """
 
 import statistics
@@ -105,7 +105,9 @@ def training_progress(name: str, spec: RunSpec, progress: Progress) -> Callable[
 
 
 def answer_tokens(spec: RunSpec, room: int) -> int:
-    """Returns the tokens to decode: all that fit in a text; the coefficients, which are trained on, of a polynomial."""
+    """Returns the number of tokens to decode: all that fit for a text; the coefficients, which are trained on, for a
+    polynomial.
+    """
     count: int = getattr(spec.task, "k", room)
     return count
 
@@ -179,7 +181,7 @@ def speculation_row(k: int, decoded: Mapping[int, list[Decoded]], seconds: Mappi
 
 
 def compare_with_transformers(stored: StoredRun, prompts: Integers, lengths: Integers, count: int) -> Tree:
-    """Measures our greedy decoding and `generate` of the exported model, taking turns.
+    """Measures the lab's greedy decoding and `generate` of the exported model, taking turns.
 
     Raises:
         UserError: transformers is not installed.

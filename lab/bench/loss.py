@@ -32,7 +32,7 @@ STATUS = Path("/proc/self/status")
 
 
 class LossBench(Settings):
-    """Settings of the benchmark: parallel transformer heads on a trunk with the same layers for every n."""
+    """Settings of the benchmark: parallel transformer heads on a trunk that has the same layers for every n."""
 
     heads: tuple[int, ...] = (1, 2, 4, 8)
     vocabulary: int = 16384
@@ -112,7 +112,9 @@ def pass_seconds(bench: LossBench, n: int) -> dict[str, list[float]]:
 
 
 def take_pass(bench: LossBench, network: Objective, batch: TensorBatch, loss: str) -> None:
-    """Takes a forward and backward pass in the precision of the benchmark and waits until the device has done it."""
+    """Computes a forward and backward pass in the precision of the benchmark and waits until the device has
+    finished.
+    """
     with torch.autocast(batch.tokens_BxT.device.type, torch.bfloat16, enabled=bench.precision == "bf16"):
         accumulate_gradient(network, batch, loss)
     wait_for(batch.tokens_BxT.device)

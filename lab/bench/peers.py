@@ -1,6 +1,6 @@
 """The peers of `lab bench train`: transformers' Llama, a plain GPT, and the floor of bare products and attention.
 
-A peer takes the same optimiser step as our network, with the same clipping, through the same code.
+A peer takes the same optimiser step as the lab's network, with the same clipping, through the same code.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from lab.run.step import Backward
 
 
 def transformers_llama(shape: ModelShape, vocabulary: int, length: int) -> nn.Module:
-    """Builds transformers' Llama with the shapes of our network; it takes tokens as inputs and as labels.
+    """Builds transformers' Llama with the shapes of the lab's network; it takes tokens as inputs and as labels.
 
     Raises:
         UserError: transformers is not installed.
@@ -67,7 +67,7 @@ class PlainLayer(nn.Module):
 class PlainGPT(nn.Module):
     """A GPT with learned positions and tied embeddings, the shape of most small training scripts.
 
-    Its layers have 12 D^2 parameters, as ours do.
+    Its layers have 12 D^2 parameters, as the lab's do.
     """
 
     def __init__(self, shape: ModelShape, vocabulary: int, length: int) -> None:

@@ -1,10 +1,10 @@
-"""`lab bench train`: our training step against those of peers and against its own matrix products.
+"""`lab bench train`: the lab's training step against those of peers and against its own matrix products.
 
-All contenders of a shape take turns in one process with one thread: our network at several n, transformers' Llama and
-a plain GPT, each eager and compiled, with the same shapes, batch, optimiser and clipping; and the floor, which is
+All contenders of a shape take turns in one process with one thread: the lab's network at several n, transformers' Llama
+and a plain GPT, each eager and compiled, with the same shapes, batch, optimiser and clipping; and the floor, which is
 nothing but the matrix products and the attention of a forward and backward pass on preallocated tensors. Ratios are
-medians over turns of ratios within a turn: below 1, ours is faster. On a GPU, the time of a step includes the work
-that the call leaves running.
+medians over turns of ratios within a turn: below 1, the lab is faster. On a GPU, the time of a step includes the work
+that is still running when the call returns.
 """
 
 import statistics
@@ -153,7 +153,7 @@ def unmasked_batch(tokens: "np.ndarray[Any, Any]", device: torch.device) -> Tens
 
 
 def our_step(shape: ModelShape, n: int, vocabulary: int, batch: TensorBatch, settings: Tree) -> Step:
-    """Returns a step of our network with n parallel heads under match = layers and these settings of training."""
+    """Returns a step of the lab's network with n parallel heads under match = layers and these settings of training."""
     model = ModelConfig(width=shape.width, layers=shape.layers, attention_heads=shape.attention_heads)
     network = MultiToken(MultiTokenConfig(n=n), model, DataShape(vocabulary, batch.tokens_BxT.shape[1]))
     initialise(network, shape.layers, torch.Generator().manual_seed(0))

@@ -23,7 +23,7 @@ Split = Annotated[str | None, typer.Option(help="a held-out split of the run's t
 
 
 def home_option(home: Path) -> str:
-    """Returns ` --home HOME`, quoted for a shell; empty for the home that a command uses without it."""
+    """Returns ` --home HOME`, quoted for a shell; empty for the default home."""
     return "" if home == Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME) else f" --home {shlex.quote(str(home))}"
 
 

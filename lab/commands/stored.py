@@ -8,7 +8,7 @@ from lab.run.stored_run import StoredRun
 
 
 def open_run(home: Path, name: str, checkpoint: str) -> StoredRun:
-    """Returns a stored run; notes on standard error if it was trained by code other than the installed code.
+    """Returns a stored run; prints a note on standard error if code other than the installed code trained it.
 
     Raises:
         UserError: no such run or checkpoint exists, or a file of it is damaged.

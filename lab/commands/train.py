@@ -25,14 +25,18 @@ def train_command(
         bool, typer.Option("--dry-run", help="print the run's identity and its parameters by part; train nothing")
     ] = False,
     retrain: Annotated[
-        bool, typer.Option("--retrain", help="train a run that has ended again; its results are kept until then")
+        bool,
+        typer.Option(
+            "--retrain",
+            help="train the run again if it has ended; the old results are kept until the new ones are complete",
+        ),
     ] = False,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
     """Train one run, or resume it from its last checkpoint. A complete run is not trained again.
 
-    A run that was made by code other than the installed code is refused, unless it is to be trained again.
+    A run that was made by code other than the installed code is refused unless --retrain is given.
     """
     changes = [*(assignments or []), *([f"seed={seed}"] if seed is not None else [])]
     spec = read_spec(spec_file, changes)

@@ -1,4 +1,4 @@
-"""Comparison of decoding with a cache, which reads the weights of transformer layers, with the network itself."""
+"""Compares the network with decoding from a cache, which reads the weights of transformer layers."""
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ def require_cacheable(network: Objective, prompts: Integers, draft: int = 1) -> 
 
 
 def cached_distance(network: Objective, tokens: Integers, draft: int) -> str:
-    """Returns how far the logits of the cache are from those of the network on tokens [B, P]; "" if they agree."""
+    """Says how far the logits of the cache are from those of the network on tokens [B, P]; "" if they agree."""
     device = network.trunk.embed_tokens.weight.device
     samples, positions = tokens.shape
     cached = CachedNetwork(network, samples, positions + draft)

@@ -1,6 +1,6 @@
 """Transformer layers with a key-value cache: they compute what `Block` does, in a third of the operations.
 
-A decoding step is small, so its time is the number of operations and not their arithmetic. The weights are therefore
+A decoding step is small, so the number of operations decides its time, not their arithmetic. The weights are therefore
 laid out once, in the form in which the products read them: queries, keys and values in one matrix, gate and up in
 another, and the gain of each norm multiplied into the matrix after it. The two components of a query that rotary
 positions rotate together become neighbours, so that a rotation is one product of complex numbers. Layers that read the
@@ -56,7 +56,9 @@ class CachedLayers:
         rows_D = rotary_pair_order(width, head_width).to(first.o_proj.weight.device)
 
         def stack(weights: Sequence[Sequence[Tensor]], gains: Sequence[Tensor] | None) -> Tensor:
-            """Returns [H, inputs, outputs], or [inputs, outputs] of a single layer. `normalise` leaves out sqrt(D)."""
+            """Returns matrices [H, inputs, outputs], or [inputs, outputs] of a single layer, which include the factor
+            sqrt(D) that `normalise` leaves out.
+            """
             matrices = [torch.cat(list(parts)).T for parts in weights]
             if gains is not None:
                 pairs = zip(matrices, gains, strict=True)

@@ -65,7 +65,9 @@ class CachedNetwork:
         return BlockPositions(self.samples, count, end, positions_BxT, rotations, mask)
 
     def causal_mask(self, count: int) -> Tensor:
-        """Returns the mask [count, capacity + count] of tokens after `capacity` others; fewer others are a slice."""
+        """Returns the mask [count, capacity + count] of tokens after `capacity` others; a slice of it is the mask for
+        fewer others.
+        """
         if count not in self.masks:
             among_new = torch.full((count, count), -torch.inf, dtype=self.rotations_CxK.real.dtype).triu(1)
             to_cache = among_new.new_zeros(count, self.capacity)

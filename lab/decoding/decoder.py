@@ -3,8 +3,8 @@
 Self-speculation is blockwise parallel decoding (Stern et al. 2018; paper, section 3.2). Heads 2..k draft the tokens
 after the next one, one forward pass reads the block of k tokens, and head 1 accepts the drafts that it would have
 chosen itself, up to the first it rejects; the next block starts there. The tokens are those of greedy decoding. With a
-temperature, a draft is accepted with probability min(1, p/q) and otherwise replaced from what is left of p (Leviathan
-et al. 2023), so samples have exactly the distribution of head 1.
+temperature, a draft is accepted with probability min(1, p/q) and otherwise replaced by a sample of the normalised
+max(0, p - q) (Leviathan et al. 2023), so samples have exactly the distribution of head 1.
 """
 
 from dataclasses import dataclass
@@ -112,7 +112,7 @@ def decode(
     chooser = TokenChooser(temperature, generator)
 
     def draft_block(hidden: Tensor, places: Integers, certain: Integers | None) -> tuple[Integers, Tensor]:
-        """Returns a certain token and the drafts after it [B, K], and the distributions of the drafts [K - 1, B, V]."""
+        """Returns the next token and the drafts after it [B, K], and the distributions of the drafts [K - 1, B, V]."""
         rows = torch.arange(hidden.shape[1], device=hidden.device)
         at_HxBxD = hidden[:, rows, torch.from_numpy(places).to(hidden.device)]
         if certain is None:

@@ -33,7 +33,7 @@ def item_scores(parts: RunParts, items: Items) -> dict[str, dict[str, Floats]]:
     """Returns the scores of a network on each item [B], by format.
 
     Returns:
-        "generation": exact_match (0 or 1) and rouge_l; "choice": accuracy, 0 or 1, and a share where options tie.
+        "generation": exact_match (0 or 1) and rouge_l; "choice": accuracy (0 or 1, or a share if options tie).
     """
     generated = generate_answers(parts, items)
     texts = [[parts.task.text(row) for row in rows] for rows in (generated, items.answers)]

@@ -1,4 +1,4 @@
-"""Decoding timed with and without drafts, and the speed-ups that the paper reports."""
+"""Times decoding with and without drafts; also the speed-ups that the paper reports."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def time_drafts(
         k -> the continuations and their time.
 
     Raises:
-        UserError: for the reasons of `decode`.
+        UserError: as `decode`.
     """
     require_cacheable(network, prompts[:, : int(lengths.max())], max(drafts))
     device = network.trunk.embed_tokens.weight.device

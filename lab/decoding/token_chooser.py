@@ -31,11 +31,12 @@ class TokenChooser:
 
         Args:
             logits_BxKxV: the logits of head 1 at each token of the block.
-            block: one certain token and K - 1 drafts [B, K].
+            block: the next token and K - 1 drafts [B, K].
             draft_distributions: the distribution that each draft was drawn from [K - 1, B, V].
 
         Returns:
-            The number of accepted tokens of each block [B], 1..K with the certain one, and the token after them [B].
+            The number of accepted tokens of each block [B], 1..K including its first token, and the token after them
+                [B].
         """
         if not self.temperature:
             chosen = logits_BxKxV.argmax(dim=-1).cpu().numpy()

@@ -24,9 +24,9 @@ EXTRAS = {
 def install_command(package: str) -> str:
     """Returns the command that installs an optional package into this environment, quoted for a shell.
 
-    Where the lab is an editable checkout, the command names its extra, as `pip install -e '/lab[ray]'`. Where it was
-    installed from a wheel, which no index needs to have, the command names the package and the versions that the lab
-    accepts, as `pip install 'ray[default]>=2.52'`.
+    If the lab is an editable checkout, the command names its extra, as in `pip install -e '/lab[ray]'`. If it was
+    installed from a wheel, which may be on no index, the command names the package and the versions that the lab
+    accepts, as in `pip install 'ray[default]>=2.52'`.
     """
     try:
         installed = distribution(DISTRIBUTION)
@@ -41,7 +41,7 @@ def checkout_of(installed: Distribution | None) -> Path | None:
     """Returns the folder of the checkout that the lab runs from, or None if it was installed from a wheel.
 
     Args:
-        installed: the lab's metadata; None if it is not installed, as where only PYTHONPATH names the checkout.
+        installed: the lab's metadata; None if it is not installed, as when only PYTHONPATH names the checkout.
     """
     origin = json.loads((installed and installed.read_text("direct_url.json")) or "{}")
     if origin.get("dir_info", {}).get("editable"):

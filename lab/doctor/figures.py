@@ -56,7 +56,7 @@ def compare_figures() -> str:
     """Trains a tiny run with each of two objectives and compares its losses with the expected ones.
 
     Raises:
-        AssertionError: a loss is off; the message names all that are.
+        AssertionError: a loss is wrong; the message names every wrong loss.
     """
     off = []
     for objective, expected in EXPECTED:

@@ -21,7 +21,7 @@ TABLES = {
 
 
 def check_parts() -> list[MachineCheck]:
-    """Imports every part of another package and returns its package and version, or why it cannot be used."""
+    """Imports every part that another package provides; returns its package and version, or why it cannot be used."""
     return [check_part(point) for point in sorted(installed_points(), key=lambda point: (point.group, point.name))]
 
 

@@ -1,9 +1,9 @@
-"""Compilation of a loss as one piece, which lets torch fuse what lies between the matrix products.
+"""Compilation of a loss as one piece, which lets torch fuse the operations between the matrix products.
 
 One process compiles a function once per structure and shape of a network, and all networks of that shape share the
-code; inductor's cache on disk shares it between processes. The code is for batches of one size, also if the process
-compiles for several: torch takes several times as long to compile for any size, so a run whose batches differ
-(`TensorBatch.uneven`) compiles layer by layer.
+code; inductor's cache on disk shares it between processes. Compiled code is for batches of one size, even if the
+process compiles for several sizes: torch takes several times as long to compile for any size, so a run whose batches
+differ (`TensorBatch.uneven`) compiles layer by layer.
 """
 
 import os
@@ -71,7 +71,7 @@ def compiled_function(function: Callable[..., Result], cuda_graphs: bool) -> Cal
 
 
 def require_compiler() -> None:
-    """Refuses to compile where nothing can.
+    """Checks that this machine can compile.
 
     Raises:
         UserError: there is no C++ compiler.

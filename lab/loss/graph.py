@@ -54,7 +54,7 @@ class Graph:
         self.readout_loss: Readout = compiled_readout_loss() if compiled else readout_loss
 
     def share(self, hidden: Tensor) -> Tensor:
-        """Takes a hidden state that several terms read, and returns the one that they are to read instead."""
+        """Takes a hidden state that several terms read, and returns the hidden state that they must read instead."""
         return hidden
 
     def cross_entropy(

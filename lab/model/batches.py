@@ -45,10 +45,10 @@ class TensorBatch:
     Attributes:
         tokens_BxT: the tokens.
         loss: the loss mask [B, T], as numpy.
-        indices: index of each sample in its split [B]; an objective that draws at random draws by these.
+        indices: index of each sample in its split [B]; an objective that draws random numbers derives them from these.
         step: the optimiser step that the batch is trained at; None in evaluation.
         part_of: the whole batch, if this is a micro-batch.
-        uneven: whether the batches of the run differ in `sizes`.
+        uneven: whether `sizes` differs between the batches of the run.
     """
 
     tokens_BxT: Tensor
@@ -88,7 +88,7 @@ class TensorBatch:
         ]
 
     def once(self, key: Hashable, compute: Callable[[], Value]) -> Value:
-        """Returns what `compute` returned when it was first called for this key."""
+        """Returns the result of `compute`, which is called only once for each key."""
         if key not in self._computed:
             self._computed[key] = compute()
         value: Value = self._computed[key]
@@ -112,11 +112,11 @@ class TensorBatch:
         return self.once(("targets", lag), compute)
 
     def packing(self) -> Packing | None:
-        """Returns the rows into which layers may pack the samples, None if they should stay as they are."""
+        """Returns the rows into which layers may pack the samples; None if the samples should stay as they are."""
         return self.once("packing", lambda: pack_samples(self.loss, self.tokens_BxT.device))
 
     def window(self, lags: tuple[int, ...]) -> Window | None:
-        """Returns the window of the positions that predict a target of some lag, None if it would save no time.
+        """Returns the window of the positions that predict a target of some lag; None if it would save no time.
 
         It has the rows of `packing`, or those of the first T - min(lags) positions if samples are not packed.
         """

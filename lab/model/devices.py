@@ -1,4 +1,4 @@
-"""Copies of numpy arrays on a device, and rows selected by them."""
+"""Copies numpy arrays to a device, and selects rows of a tensor by index."""
 
 from typing import Any
 
@@ -15,6 +15,8 @@ def to_device(device: torch.device, array: NDArray[Any]) -> Tensor:
 
 
 def select_rows(x_AxB: Tensor, index_CxD: Tensor) -> Tensor:
-    """Returns what a tensor [A, B, ...] has at indices into its flattened first two dimensions [C, D, ...]."""
+    """Returns the entries [C, D, ...] of a tensor [A, B, ...] at indices [C, D] into its flattened first two
+    dimensions.
+    """
     rows = x_AxB.flatten(0, 1).index_select(0, index_CxD.flatten())
     return rows.view(*index_CxD.shape, *x_AxB.shape[2:])

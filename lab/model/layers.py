@@ -17,7 +17,7 @@ NORM_EPSILON = 1e-5
 def rotary_table(length: int, head_width: int, base: float) -> Tensor:
     """Returns cosines and sines of rotary positions [2, length, head_width] (Su et al. 2021), in Llama's split form.
 
-    The sines of the first half are negated, which spares `rotate` a negation.
+    The sines of the first half are negated, so that `rotate` need not negate anything.
     """
     frequencies = base ** (-torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
     angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies)
@@ -90,7 +90,7 @@ class Attention(nn.Module):
 
 
 def in_bf16_on_cpu(x: Tensor) -> bool:
-    """Tells whether products are computed in bfloat16 on a CPU, which has no fast kernel for attention in it."""
+    """Tells whether products are computed in bfloat16 on a CPU, where attention has no fast bfloat16 kernel."""
     return x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
 
 

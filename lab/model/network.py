@@ -50,7 +50,7 @@ class Trunk(nn.Module):
 
     @property
     def is_plain(self) -> bool:
-        """True for the lab's own trunk, which can leave positions out; a replaced one may not be able to."""
+        """True for the lab's own trunk, which can leave positions out; an objective's own trunk may not be able to."""
         return type(self) is Trunk and len(self.layers) > 0 and all(type(layer) is Block for layer in self.layers)
 
 

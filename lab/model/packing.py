@@ -31,8 +31,8 @@ class Packing:
         places: the place of each position of each sample as numpy, an index into the flattened R x C [B, P]; -1 for a
             position that is left out.
         place_BxP: the same on the device, with 0 for a position that is left out.
-        source_RxC: the index into the flattened B x P of what is at each place; 0 if nothing is.
-        position_RxC: the position, in its sample, of what is at each place.
+        source_RxC: the index, into the flattened B x P, of the position at each place; 0 for an empty place.
+        position_RxC: the position, within its sample, at each place.
         mask: which places each place attends to [R, 1, C, C].
     """
 

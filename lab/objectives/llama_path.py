@@ -1,4 +1,4 @@
-"""Comparison of a network with the Llama that its modules would be.
+"""Compares a network with the Llama that its modules would form.
 
 An objective may replace the trunk, say by one with learned positions or by a recurrent network. Export, decoding with a
 cache and analyses of attention compute the next-token path anew from its modules. Each of them first compares its
@@ -47,7 +47,7 @@ def distance_text(logits: Tensor, expected: Tensor, dtype: torch.dtype) -> str:
 
 
 def module_problem(network: Objective) -> str:
-    """Returns which module of a network's trunk no Llama has, in words; "" if there is none."""
+    """Describes the part of a network's trunk that a Llama does not have; "" if there is none."""
     trunk: object = network.trunk
     if not isinstance(trunk, Trunk):
         return f"its trunk is a {type(trunk).__name__}"

@@ -158,7 +158,9 @@ class MultiToken(Objective):
         return out
 
     def trained_lags(self, head: int, batch: TensorBatch) -> tuple[int, ...]:
-        """Returns the lags of the trained heads whose path leads through a head, 0 for the trunk; they ascend."""
+        """Returns, in ascending order, the lags of the trained heads whose path leads through a head (0 stands for the
+        trunk).
+        """
         trained = self.trained_heads(batch)
         heads = self.wiring.descendants(head) if head else self.wiring.heads
         lags = (self.lags[other - 1] for other in heads if other in trained)
@@ -178,7 +180,8 @@ class MultiToken(Objective):
     def head_window(self, head: int, batch: TensorBatch) -> Window | None:
         """Returns the window of the positions at which the output of a head is read; None for every position.
 
-        A transformer layer reads every position of its input, and any other layer those at which it is read itself.
+        A transformer layer reads every position of its input; any other layer reads only the positions at which its
+        output is read.
         """
         lags = self.trained_lags(head, batch)
         is_read_at_targets = self.config.head != "transformer" or lags == (self.lags[head - 1],)

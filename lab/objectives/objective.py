@@ -90,8 +90,8 @@ class Objective(nn.Module, ABC):
     def prepare(self, batch: TensorBatch) -> None:
         """Computes what `latent` and `terms` read from the numpy arrays of a batch, which compiled code cannot trace.
 
-        By default these are the targets of all lags. What else an objective computes with numpy belongs in
-        `batch.once`, and is called here.
+        By default these are the targets of all lags. Anything else that an objective computes with numpy belongs in
+        `batch.once`, which this method calls.
         """
         for lag in self.lags:
             if lag < batch.tokens_BxT.shape[1]:
@@ -106,7 +106,9 @@ class Objective(nn.Module, ABC):
         return z_BxSxD
 
     def latent_for_terms(self, batch: TensorBatch) -> Tensor:
-        """Computes the latent for `terms` alone: it is arbitrary at positions that they do not read, and costs less."""
+        """Computes the latent for `terms` alone: it is arbitrary at positions that `terms` does not read, and costs
+        less.
+        """
         if not (self.reads_targets_only and self.trunk.is_plain):
             return self.latent(batch)
         z_BxSxD: Tensor = self.trunk(batch.inputs_BxP, batch.packing(), self.latent_window(batch))
@@ -115,7 +117,7 @@ class Objective(nn.Module, ABC):
     def latent_window(self, batch: TensorBatch) -> Window | None:
         """Returns the window of the positions at which `terms` reads the latent; None, the default, for every position.
 
-        It is a `batch.window`, and asked for only if `reads_targets_only`.
+        It is a `batch.window`; this method is called only if `reads_targets_only` is True.
         """
         return None
 

@@ -1,4 +1,4 @@
-"""Registers (MuToR, arXiv 2505.10518): tokens that exist in training only predict the tokens further ahead.
+"""Registers (MuToR, arXiv 2505.10518): tokens that exist only in training and predict tokens further ahead.
 
 Every token t is followed by a register, one learnable embedding, that predicts token t + d. Its rotary position is
 t + d - 1, that of the token from which t + d would be the next token. A register attends to the tokens up to t and to
@@ -80,7 +80,9 @@ class Registers(NextTokenModel):
         self.layout(batch)
 
     def layout(self, batch: TensorBatch) -> RegisterLayout:
-        """Returns the registers of a batch: in each sample a run of them that covers all that have a target."""
+        """Returns the registers of a batch: in each sample, consecutive registers that include all that have
+        a target.
+        """
 
         def compute() -> RegisterLayout:
             size, length = batch.loss.shape

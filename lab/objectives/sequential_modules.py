@@ -52,7 +52,9 @@ class SequentialModulesConfig(ObjectiveConfig):
         return self
 
     def weight_at(self, step: int | None) -> float:
-        """Returns lambda at an optimiser step; evaluation (None) uses that of the first step."""
+        """Returns lambda, the weight of the modules, at an optimiser step; evaluation (None) uses that of the first
+        step.
+        """
         if self.final_weight_from_step is None or step is None or step < self.final_weight_from_step:
             return self.weight
         assert self.final_weight is not None
@@ -142,7 +144,7 @@ class SequentialModules(NextTokenModel):
         return owner.norm
 
     def furthest_lag(self, batch: TensorBatch) -> int:
-        """Returns the lag of the last module with a position to predict from; no other module reads its output."""
+        """Returns the lag of the last module that has a position to predict from; no other module reads its output."""
         return min(self.config.n, batch.tokens_BxT.shape[1] - 1)
 
     def latent_window(self, batch: TensorBatch) -> Window | None:

@@ -6,8 +6,8 @@ is that of ListNet, the cross-entropy between the softmax of both (Cao et al. 20
 therefore proportional to exp(-d), whatever the window: after `a b a c`, a, b and c have exp(-1), exp(-2), exp(-4).
 
 Tokens outside the loss mask are not ranked. The window of the paper is the whole context. If all tokens are in the
-mask, a window of W leaves out at most 1.6 exp(-W) of a target; if few do, it also leaves out the positions that are
-more than W before the first of them.
+mask, a window of W leaves out at most 1.6 exp(-W) of a target; if few tokens are in the mask, it also leaves out the
+positions that are more than W before the first of these.
 """
 
 from collections.abc import Iterator

@@ -70,7 +70,7 @@ def _figure_of(name: str, rows: Sequence[Row]) -> tuple[str, list[str]]:
         its figure as an SVG file, empty if nothing could be drawn; a sentence for each exhibit that could not be drawn.
 
     Raises:
-        UserError: its exhibits draw nothing of these rows.
+        UserError: its exhibits draw nothing from these rows.
     """
     from reports.drawing.svg import standalone
     from reports.exhibits.drawn import ExhibitProblems, drawn_on

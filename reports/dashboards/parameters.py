@@ -1,4 +1,4 @@
-"""The parameters of trials: settings that vary. The importance of a setting that never varied would be made up."""
+"""The parameters of trials: settings that vary. The importance of a setting that never varied would be meaningless."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -36,7 +36,7 @@ class SearchSource:
 
     @property
     def folder(self) -> StudyFolder:
-        """Its stored files."""
+        """The folder of the stored search."""
         return StudyFolder(self.home, self.name, self.scale)
 
     def files(self) -> Iterable[Path]:

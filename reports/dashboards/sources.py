@@ -17,7 +17,8 @@ Kind = Literal["study", "search"]
 
 
 def shown(home: Path, argument: str | None, scale: str | None) -> tuple[str | None, Kind | None]:
-    """Returns the name of the study or search that an argument means, and for a path which of the two it declares.
+    """Returns the name of the study or search that an argument means and, for a path, which of the two its file
+    declares.
 
     Raises:
         UserError: the content of the file differs from what is stored under its name.

@@ -1,6 +1,6 @@
 """A study as trials: one trial for each of its runs.
 
-The runs of one phase on one task are one optuna study, in which the best trial is the best.
+The runs of one phase on one task form one optuna study, so that its best trial is chosen among comparable trials.
 """
 
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ class StudySource:
 
     @property
     def folder(self) -> StudyFolder:
-        """Its stored files."""
+        """The folder of the stored study."""
         return StudyFolder(self.home, self.name, self.scale)
 
     def files(self) -> Iterable[Path]:

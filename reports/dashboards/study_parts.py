@@ -16,7 +16,8 @@ CURVES_MAXIMUM = 500
 class StudyPart:
     """Runs of a study whose scores can be compared: of one phase, on the data of one task.
 
-    The best of all trials would be one of the easiest task, or one that scored on test what others did on validation.
+    Across all runs, the best trial would be one on the easiest task, or one whose test score is compared with
+    validation scores.
 
     Attributes:
         study: the study.

@@ -121,7 +121,7 @@ def panels(marks: Sequence[CellMark], *, by_x: bool) -> dict[str, list[CellMark]
 
 
 def tick_label_style(levels: Sequence[Level]) -> Tree:
-    """Returns the text style of tick labels: horizontal where they fit side by side, else slanted."""
+    """Returns the text style of tick labels: horizontal if they fit side by side, otherwise slanted."""
     fits = max(len(str(level)) for level in levels) * LETTER_WIDTH * len(levels) < WIDTH - 60
     return {} if fits else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 

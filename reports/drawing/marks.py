@@ -128,7 +128,7 @@ def draw_estimates(sheet: Sheet, estimates: Sequence[EstimateRow], *, reference:
 
 
 def share_limits(sheet: Sheet) -> tuple[float, float]:
-    """Returns an x axis from 0 to 1, or further where an interval that was drawn goes further."""
+    """Returns the limits of an x axis from 0 to 1, extended if a drawn interval extends further."""
     low, high = sheet.axes.get_xlim()
     return min(-0.03, low), max(1.03, high)
 

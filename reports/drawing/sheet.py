@@ -54,7 +54,7 @@ class Sheet:
         self.add_tooltip(artist, tooltip)
 
     def add_legend(self, label: str, **style: Any) -> None:
-        """Adds an entry to the legend, unless it has one of that label."""
+        """Adds an entry to the legend unless it already has an entry with that label."""
         if label not in [handle.get_label() for handle in self.legend_handles]:
             self.legend_handles.append(Line2D([], [], label=label, **style))
 

@@ -35,8 +35,8 @@ class Column:
 
     Attributes:
         title: its heading.
-        kind: `number` is set right; `word`, `name` and `text` left, of which the last two wrap; `code` is an identity;
-            `many` is a list, and the table is not sorted by it.
+        kind: `number` is aligned right; `word`, `name` and `text` are aligned left, and the last two wrap; `code` is an
+            identity; `many` is a list, by which the table cannot be sorted.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Samples token by token as HTML: every mark of colour is also a line, a number or a sign."""
+"""Samples token by token as HTML. Whatever a colour shows, a line, a number or a sign shows too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -74,7 +74,7 @@ class CurveExhibit(StudyExhibit):
         return sheet.svg(title, "; ".join(descriptions))
 
     def _draw_cell(self, sheet: Sheet, mark: CellMark, runs: pd.DataFrame) -> str:
-        """Draws the curves of a cell; returns the end of their mean in words."""
+        """Draws the curves of a cell; returns the final value of their mean in words."""
         style: Tree = {"color": mark.colour, "ls": mark.dash}
         for seed, run in runs.groupby("seed", sort=True):
             (line,) = sheet.axes.plot(run[self.against], run["value"], **style, lw=0.9, alpha=0.45, zorder=2)

@@ -23,7 +23,7 @@ TEXTS = ("title", "introduction", "caption", "placeholder")
 
 @dataclass(frozen=True)
 class DrawnExhibit:
-    """An exhibit with the results of its methods; `failure` says why there are none."""
+    """An exhibit with the results of its methods; if there are none, `failure` says why."""
 
     title: str = ""
     introduction: str = ""
@@ -85,7 +85,7 @@ def drawn_on(
     Args:
         page: the page, such as `study`.
         source: the data that the page shows.
-        problems: is given the exhibits that cannot be used or drawn.
+        problems: collects the exhibits that cannot be used or drawn.
         section: draws this section alone.
 
     Returns:
@@ -125,7 +125,7 @@ def draw(exhibit: Exhibit[Any]) -> DrawnExhibit:
 def draw_outside(
     name: str, exhibit: type[Exhibit[Any]], source: Any, shown: list[DrawnExhibit], problems: ExhibitProblems
 ) -> list[DrawnExhibit]:
-    """Draws the exhibits of a class of another package. One that cannot be drawn does not hinder the others.
+    """Draws the exhibits of a class from another package. An exhibit that cannot be drawn does not affect the others.
 
     They get a copy of the data, so that what they change in it appears nowhere else.
 
@@ -134,7 +134,7 @@ def draw_outside(
         exhibit: the class.
         source: the data that the page shows.
         shown: the exhibits that the page shows already.
-        problems: is given those that could not be drawn.
+        problems: collects the exhibits that could not be drawn.
     """
     subject = EXHIBITS.subject(name)
     drawn: list[DrawnExhibit] = []

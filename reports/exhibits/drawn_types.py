@@ -14,12 +14,12 @@ SIZE = r"0 0 [\d.]+ [\d.]+"
 
 
 def text_problem(method: str, text: object) -> str:
-    """Returns why a method's result is no text; empty if it is one."""
+    """Returns why a method's result is not text; empty if it is text."""
     return "" if isinstance(text, str) else f"{method}() gives {quoted(text)}, which is no text"
 
 
 def figures_problem(figures: object, *, in_file: bool) -> str:
-    """Returns why a method's result is no list of SVG elements; empty if it is one.
+    """Returns why a method's result is not a list of SVG elements; empty if it is one.
 
     Args:
         figures: the result.
@@ -42,7 +42,7 @@ def figures_problem(figures: object, *, in_file: bool) -> str:
 
 
 def table_problem(method: str, table: object) -> str:
-    """Returns why a method's result is no table that a page can show; empty if it is one."""
+    """Returns why a method's result is not a table that a page can show; empty if it is one."""
     if not isinstance(table, Table):
         return f"{method}() gives {quoted(table)}, which is no Table"
     subject = f"{method}() gives the table {quoted(table.caption)}"

@@ -60,7 +60,9 @@ class Exhibit(ABC, Generic[Source]):
 
     @abstractmethod
     def table(self) -> Table:
-        """Returns the data behind the figures, with the identities of the runs; or the table without a figure."""
+        """Returns the data behind the figures, with the identities of the runs; or the whole table if there is no
+        figure.
+        """
 
     def summary(self) -> Table | None:
         """Returns a shorter table that is shown open below the figures."""
@@ -104,7 +106,7 @@ class AnalysisExhibit(Exhibit[Sequence[Row]]):
     page = "analysis"
 
     def table(self) -> Table:
-        """Returns every measurement."""
+        """Returns a table of every measurement."""
         names = list(dict.fromkeys(name for row in self.source for name in row))
         numeric = {name: all(isinstance(row.get(name), int | float | None) for row in self.source) for name in names}
         table = Table("All measurements", [Column(name, "number" if numeric[name] else "word") for name in names])

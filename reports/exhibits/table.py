@@ -14,7 +14,7 @@ from reports.exhibits.exhibit import Exhibit
 
 
 class ExhibitRegistry(Registry):
-    """The registry of exhibits: one of an analysis has to name an analysis, or nothing would ever show it."""
+    """The registry of exhibits. An exhibit of an analysis has to name that analysis, or nothing would ever show it."""
 
     def defect(self, row: object, name: str) -> str | None:
         if defect := super().defect(row, name):

@@ -1,4 +1,4 @@
-"""All runs of some studies as one table in a file: CSV, or Parquet where pyarrow is installed.
+"""Writes all runs of some studies to a file as one table: CSV, or Parquet if pyarrow is installed.
 
 The table has one row per run, and the columns of `reports.frames.results` after `study` and `scale`.
 """
@@ -25,7 +25,7 @@ def every_run(home: Path, studies: Sequence[Study], left_out: LeftOut | None = N
     """Returns the runs of studies, one study below the other.
 
     Args:
-        left_out: collects the studies of which a run cannot be read.
+        left_out: collects the studies that have a run which cannot be read.
 
     Raises:
         UserError: a run cannot be read and no `left_out` is given, or no study can be read.

@@ -51,5 +51,5 @@ def duration(seconds: float) -> str:
 
 
 def without_point(value: object) -> str:
-    """Returns a value as text; a whole number loses the point that a column with gaps gives it."""
+    """Returns a value as text; a whole number loses the decimal point that it gets in a column with gaps."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

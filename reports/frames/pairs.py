@@ -100,13 +100,13 @@ class StudyPair:
 
     @cached_property
     def claims(self) -> dict[str, tuple[Judgement | None, Judgement | None]]:
-        """Name of a claim -> its verdict in either study, None if a study does not make it."""
+        """Name of a claim -> its verdict in each study; None if a study does not make the claim."""
         names = dict.fromkeys([*self.first.by_claim, *self.second.by_claim])
         return {name: (self.first.by_claim.get(name), self.second.by_claim.get(name)) for name in names}
 
     @cached_property
     def lines(self) -> list[ClaimLine]:
-        """The claims of both, with claims of one name next to each other."""
+        """The claims of both studies, with claims of the same name next to each other."""
         lines: list[ClaimLine] = []
         for judgements in self.claims.values():
             for side, label, judgement in zip(self.sides, self.labels, judgements, strict=True):

@@ -154,7 +154,7 @@ def read_results(home: Path, study: Study) -> Results:
 def _read_run(cell: CellRecord, run: RunRecord, folder: RunFolder, trial: int) -> tuple[Tree, list[Tree]]:
     """Returns the row of a run, and the points of its curves.
 
-    Of a run that failed, what can be read: a damaged file may be the reason of the failure.
+    For a failed run, returns whatever can be read: a damaged file may be the reason for the failure.
 
     Raises:
         UserError: a file of a run that has a score, or has not ended, is damaged.

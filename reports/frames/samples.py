@@ -35,7 +35,7 @@ class StoredSamples:
 
 
 def read_samples(results: Results) -> StoredSamples | None:
-    """Reads the samples of the run with the most drafting heads, and of those the last; None if no run has any.
+    """Reads the samples of the run with the most drafting heads (of several, the last); None if no run has samples.
 
     Raises:
         UserError: a stored file has another form.

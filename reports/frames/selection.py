@@ -34,7 +34,7 @@ def stored_studies(home: Path, names: list[str], scale: str | None, left_out: Le
 
 
 def nothing_ran(home: Path, scale: str | None, name: str | None = None) -> UserError:
-    """Returns the error for a home in which no study ran, or not the one of a name."""
+    """Returns the error for a home in which no study ran, or in which the named study did not run."""
     which = f"study {name!r} never ran" if name else "no study ran"
     at_scale = f" at scale {scale}" if scale else ""
     return UserError(f"{which}{at_scale} under {home}; start with: {run_command_line(name or 'quick', scale, home)}")

@@ -18,7 +18,7 @@ class StudySummary:
         study: the study.
         page: file name of its page, or empty.
         answer: the verdicts on its claims in one sentence.
-        cautions: reasons to read them with caution.
+        cautions: reasons to read the verdicts with caution.
         judgements: the verdict on each claim.
         ended: number of runs that have a score or a failure.
         complete: number of runs that have a score.

@@ -14,7 +14,7 @@ def render_comparison(pair: StudyPair, problems: ExhibitProblems | None = None) 
 
     Args:
         pair: the studies.
-        problems: is given the exhibits of other packages that the page cannot show, and says why.
+        problems: collects the exhibits of other packages that the page cannot show, with the reasons.
     """
     problems = problems or ExhibitProblems()
     sections = drawn_on("comparison", pair, problems)
@@ -31,7 +31,7 @@ def render_comparison(pair: StudyPair, problems: ExhibitProblems | None = None) 
 
 
 def verdicts_by_claim(pair: StudyPair) -> dict[str, list[str | None]]:
-    """Returns name of a claim -> the two verdicts, None if a study does not make it."""
+    """Returns name of a claim -> the two verdicts; None if a study does not make the claim."""
     return {
         name: [judgement.verdict if judgement else None for judgement in judgements]
         for name, judgements in pair.claims.items()
@@ -46,7 +46,7 @@ def verdict_lines(pair: StudyPair) -> str:
 
 
 def code_remark(pair: StudyPair) -> str:
-    """Returns a sentence about code that is not the same in both studies; empty if there is none, or it is unknown."""
+    """Returns a sentence about code that is not the same in both studies; empty if the code is the same or unknown."""
     parts = pair.differing_code
     return f"Their runs were made by different code ({parts_text(parts)})." if parts else ""
 

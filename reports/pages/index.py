@@ -90,7 +90,7 @@ def render_index(index: StudyIndex, refresh_seconds: int | None = None, problems
     Args:
         index: the studies.
         refresh_seconds: interval after which a browser loads the page again, while studies are still running.
-        problems: is given the exhibits of other packages that the page cannot show, and says why.
+        problems: collects the exhibits of other packages that the page cannot show, with the reasons.
     """
     problems = problems or ExhibitProblems()
     lines = index.lines

@@ -1,4 +1,4 @@
-"""How a study was done, and the commands that do it again."""
+"""How a study was done, and the commands that repeat it."""
 
 import json
 import shlex

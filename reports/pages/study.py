@@ -24,7 +24,7 @@ def render_study(
     Args:
         judged: the study.
         refresh_seconds: interval after which a browser loads the page again, for a study that is still running.
-        problems: is given the exhibits of other packages that the page cannot show, and says why.
+        problems: collects the exhibits of other packages that the page cannot show, with the reasons.
     """
     problems = problems or ExhibitProblems()
     results, study, declaration = judged.results, judged.study, judged.study.declaration

@@ -72,7 +72,7 @@ class ReportWriter:
 
     @property
     def ended(self) -> bool:
-        """True once all of these studies were judged."""
+        """True once all of these studies have been judged."""
         return all(folder.has_verdicts for folder in self.folders if folder.name not in self.left_out.reasons)
 
     @cached_property

@@ -40,12 +40,15 @@ ExecutorSettings = Annotated[
 Retrain = Annotated[
     bool,
     typer.Option(
-        "--retrain", help="train runs again that were made by code other than the installed code, or by unknown code"
+        "--retrain",
+        help="train again the runs that were made by code other than the installed code, or by unknown code",
     ),
 ]
 MixCode = Annotated[
     bool,
-    typer.Option("--mix-code", help="let claims compare runs made by code other than the installed code with new ones"),
+    typer.Option(
+        "--mix-code", help="let claims compare new runs with old ones, which code other than the installed code made"
+    ),
 ]
 
 

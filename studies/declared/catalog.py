@@ -55,7 +55,7 @@ class Catalog:
         return self.path(name)
 
     def ships(self, path: Path) -> bool:
-        """Tells whether a file is one of the catalog."""
+        """Tells whether a file belongs to the catalog."""
         return path.resolve().parent == self.folder.resolve()
 
 
@@ -65,7 +65,7 @@ STUDIES = Catalog("study", FOLDER, "lab study run", alternatives=COLLECTIONS)
 
 
 def hint_at_command(name: str, run_command: str) -> str:
-    """Returns what a name of the catalog means to another command than the one given; empty for any other name."""
+    """Says which command a catalog name belongs to, if it is not the given one; empty for any other name."""
     for catalog in (STUDIES, COLLECTIONS, SEARCHES):
         if name in catalog.names and catalog.run_command != run_command:
             return f"is a {catalog.noun} of the catalog; its command is: {catalog.run_command} {name}"
@@ -76,7 +76,7 @@ def check_is_not(other: Catalog, key: str, tree: Tree, path: Path) -> None:
     """Checks that a file is not one of another kind, which has a key that this kind lacks.
 
     Raises:
-        UserError: it is; names the command for it.
+        UserError: the file is one; the message names the command for it.
     """
     if key in tree:
         command = f"{other.run_command} {shlex.quote(str(path))}"

@@ -56,7 +56,7 @@ class Collection:
         return list(members.values())
 
     def assigned(self, assignments: list[str]) -> dict[str, list[str]]:
-        """Returns study -> the assignments it needs, without the studies that lack one.
+        """Returns study -> the assignments it needs; studies for which an assignment is missing are left out.
 
         Raises:
             UserError: no study needs one of the assignments.
@@ -75,7 +75,7 @@ class Collection:
         }
 
     def left_out(self, assignments: list[str]) -> dict[str, list[str]]:
-        """Returns the studies that the assignments leave out -> the settings they need."""
+        """Returns study -> the settings it needs, for the studies that lack one of these settings."""
         assigned = self.assigned(assignments)
         return {member.study: member.needs for member in self.members if member.study not in assigned}
 

@@ -38,7 +38,7 @@ def flat(tree: Tree, stem: str = "") -> dict[str, Any]:
 
 
 def copied(tree: Tree) -> Tree:
-    """Copies a tree, so that changes to its tables leave the original as it is."""
+    """Copies a tree, so that changes to the copy's tables do not affect the original."""
     return {key: copied(value) if isinstance(value, dict) else value for key, value in tree.items()}
 
 
@@ -58,7 +58,7 @@ def assign(tree: Tree, key: str, value: Any, where: str) -> None:
 
 
 def changed(tree: Tree, changes: Iterable[tuple[str, Any]], where: str) -> Tree:
-    """Returns a copy of a tree with values assigned to dotted keys, a table before what goes inside it."""
+    """Returns a copy of a tree with values assigned to dotted keys; a table is assigned before the keys inside it."""
     result = copied(tree)
     for key, value in sorted(changes, key=lambda change: change[0].count(".")):
         assign(result, key, value, where)

@@ -1,4 +1,4 @@
-"""Loads a study: reads its file, applies a scale and assignments, and refuses it whole if any of it is wrong."""
+"""Loads a study: reads its file, applies a scale and assignments, and refuses the study if any part of it is wrong."""
 
 from pathlib import Path
 

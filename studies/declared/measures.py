@@ -1,7 +1,8 @@
 """Measures: the numbers that runs are compared by, such as a score or a loss on a held-out split, or seconds.
 
 A measure is called by its metric and the split it is read on: `accuracy on test`, `loss_1 on test/m=5`, `seconds`.
-Tuning reads the study's own measure on validation; confirming runs are read where the study, or a claim, says.
+Tuning reads the study's own measure on validation; confirming runs are read on the split that the study, or a claim,
+names.
 
 Two measures say whether and when a run solved its task, that is, when the study's metric on validation reached
 `solved_at` in two evaluations in a row:
@@ -53,7 +54,7 @@ class Measure:
 
     @property
     def better(self) -> Literal["more", "less"]:
-        """The direction that is better: the family says it, or the analysis whose measure it is."""
+        """The better direction, which the family declares, or the analysis that the measure belongs to."""
         if self.analysis:
             kind = ANALYSES.find(self.analysis, f"metric = {self.metric!r}")
             return declared_measure(kind, self.analysis_measure).better
@@ -66,7 +67,7 @@ class Measure:
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """The smallest and the largest value it can take, None if there is no such bound."""
+        """The smallest and the largest value it can take; None for a missing bound."""
         return family_of(self.metric).bounds
 
     @property
@@ -76,7 +77,7 @@ class Measure:
 
     @property
     def analysis(self) -> str | None:
-        """The analysis whose measure it is, None for other metrics."""
+        """The analysis that the measure belongs to; None for other metrics."""
         return analysis_name(self.metric.split("/")[1]) if re.fullmatch(ANALYSIS, self.metric) else None
 
     @property

@@ -33,7 +33,7 @@ def stem_of(path: Path) -> str:
 
 
 def split_scale(argument: str) -> tuple[str, str | None]:
-    """Splits `STUDY@SCALE`, where STUDY may be a path with such a sign in it; without a scale, returns None for it."""
+    """Splits `STUDY@SCALE`, where STUDY may be a path that contains "@"; the scale is None if there is none."""
     study, sign, scale = argument.rpartition("@")
     return (argument, None) if not (sign and study) or is_path(scale) else (study, scale or None)
 
@@ -75,7 +75,7 @@ def run_command_line(
     Args:
         argument: the name of a study or a collection, or the path of a file.
         scale: the scale; None for the default.
-        home: the home; None where the command takes none, or where a page may be read on another machine.
+        home: the home; None if the command takes no home, or if a page may be read on another machine.
         assignments: values of `--set`.
     """
     options = "".join(f" --set {shlex.quote(assignment)}" for assignment in assignments)

@@ -19,7 +19,7 @@ def scale_named(scales: Mapping[str, S], name: str, path: Path) -> S:
     """Returns the scale of that name in a file.
 
     Raises:
-        UserError: the file has no such scale, or one whose name cannot be that of a folder.
+        UserError: the file has no such scale, or the scale's name cannot be the name of a folder.
     """
     for scale in scales:
         if reason := refusal_of_scale(scale):
@@ -43,7 +43,7 @@ def base_at_scale(
 
     Args:
         changes: dotted key -> value, the scale's `set` table.
-        reserved: gives the reason why a key cannot be set, None if it can.
+        reserved: returns the reason why a key cannot be set; None if it can.
 
     Raises:
         UserError: a key is reserved, or is not the key of a setting.

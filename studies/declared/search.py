@@ -51,7 +51,7 @@ class Search:
         return parse_spec({**tree, "seed": seed}, f"{self.source}, {label(settings)}")
 
     def refusal(self, settings: Tree) -> str | None:
-        """Returns why a setting cannot run, None if it can."""
+        """Returns why a setting cannot run; None if it can."""
         try:
             meta_network(self.spec(settings, 0))
         except UserError as error:
@@ -144,7 +144,7 @@ def check_space(search: Search) -> None:
 
 
 def refusal_of_all(search: Search, choices: dict[str, Choices]) -> str | None:
-    """Returns why the last of the combinations cannot run, None if one of them can."""
+    """Returns why the last of the combinations cannot run; None if any combination can."""
     reason = None
     for values in islice(product(*choices.values()), COMBINATIONS_MAXIMUM):
         reason = search.refusal(dict(zip(choices, values, strict=True)))

@@ -38,8 +38,8 @@ class Study:
     """A study file at one scale: the cells that will run, with their settings.
 
     Attributes:
-        compiled: whether runs compile their steps although the file leaves `training.compile` open; chosen when the
-            study runs (`studies.running.plan.compiling`).
+        compiled: whether the lab decided to compile the steps, because the file leaves `training.compile` open; decided
+            when the study runs (`studies.running.plan.compiling`).
     """
 
     name: str
@@ -62,7 +62,7 @@ class Study:
     def part(self, where: Part) -> dict[str, list[Level]]:
         """Returns the levels that each factor has in a part of the grid.
 
-        A factor has no level there where the part names only levels of another scale.
+        A factor has no level in a part that names only levels of another scale.
         """
         part = {}
         for key, known in self.factors.items():
@@ -73,7 +73,9 @@ class Study:
 
     @cached_property
     def grid(self) -> dict[Cell, str]:
-        """Every cell of the parts, the last factor fastest -> why it is excluded; empty for a cell that runs."""
+        """Every cell of the parts (the last factor varies fastest) -> why it is excluded; empty for a cell
+        that runs.
+        """
         rules = [(self.part(rule.where), rule.reason) for rule in self.declaration.exclude]
         cells = (
             Cell(tuple(zip(part, levels, strict=True))) for part in self.parts for levels in product(*part.values())
@@ -121,7 +123,7 @@ class Study:
         """Returns the run of a cell with tuned settings and a seed.
 
         Raises:
-            UserError: they are no valid run.
+            UserError: these settings are not a valid run.
         """
         tree = changed(self.base, self.changes(cell, settings), self.source)
         if self.compiled:
@@ -132,7 +134,7 @@ class Study:
 
     @property
     def leaves_compile_open(self) -> bool:
-        """True if no run is told whether to compile its steps, so that `training.compile` is "auto"."""
+        """True if the file does not say whether runs compile their steps, so that `training.compile` is "auto"."""
         trees = (changed(self.base, self.changes(cell, self.middle), self.source) for cell in self.cells)
         return all("compile" not in tree["training"] for tree in trees)
 

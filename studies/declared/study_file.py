@@ -65,7 +65,7 @@ class Tuning(Settings):
 
 
 class Exclusion(Settings):
-    """A rule that excludes cells, with its reason; of several rules that fit a cell the first counts."""
+    """A rule that excludes cells, with its reason; if several rules match a cell, the first counts."""
 
     where: Part = Field(min_length=1)
     reason: str = Field(min_length=1)

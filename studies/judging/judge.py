@@ -10,12 +10,12 @@ A claim about `solved`, which is 0 or 1 in every run, compares shares of runs (s
 effects of other measures are shifts of scores.
 
 Anything else is inconclusive; an equivalence is never concluded from a test that failed to find a difference. The
-interval is of a shift: where an arm changes how many runs learn, few seeds support an equivalence too easily
+interval is that of a shift: if an arm changes how many runs learn, few seeds support an equivalence too easily
 (docs/statistics.md gives the error rates).
 
-Levels are corrected over the study's claims by Holm's method, and each interval is the one at the level its claim was
-judged at: with two claims and a level of 0.05, 97.5% for the claim that is decided more clearly. A study that declares
-`looks` shares its level among them (studies/statistics/interim.py).
+Levels are corrected over the study's claims by Holm's method, and each interval is at the level at which its claim was
+judged: with two claims and a level of 0.05, it is a 97.5% interval for the claim with the smaller p value. A study that
+declares `looks` divides its level among the looks (studies/statistics/interim.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +68,7 @@ class ComparedClaim:
 
 
 def no_reason(subject: object) -> str:
-    """Returns that nothing stands in the way of a test."""
+    """Returns an empty reason: nothing prevents a test."""
     return ""
 
 
@@ -80,7 +80,7 @@ def judge(
 ) -> list[Judgement]:
     """Returns the verdict on every claim of a study, in the order of the file.
 
-    A claim whose kind, of another package, breaks is not tested; the others are judged as if it had p = 1.
+    A claim whose kind comes from another package and fails is not tested; the others are judged as if it had p = 1.
 
     Args:
         scores: those of every claim, or a function that returns those of one claim.

@@ -65,10 +65,10 @@ class ClaimTest:
 class Judgement:
     """The verdict on one claim, with the numbers that it is based on.
 
-    cells: labels of all cells compared. treatment, control: the two of them to show side by side. by_seed: the effect
-    in each seed that all cells have. contrast: the effect and its interval, at `level`. p: two-sided, before Holm's
+    cells: labels of all cells compared. treatment, control: the two cells to show side by side. by_seed: the effect in
+    each seed that all cells have. contrast: the effect and its interval, at `level`. p: two-sided, before Holm's
     correction. A claim that could not be tested has no contrast and no p value; `reason` says why. effect_text,
-    margin_text: effect and margin in words. failure: how the kind of claim, of another package, failed; such a claim
+    margin_text: effect and margin in words. failure: how the kind of claim, from another package, failed; such a claim
     has no cells.
     """
 
@@ -95,14 +95,14 @@ class Judgement:
 
     @cached_property
     def _estimate(self) -> int | str | None:
-        """The estimated seeds, or how the kind of claim, of another package, failed to give them."""
+        """The estimated seeds, or how the kind of claim, from another package, failed to give them."""
         if self.verdict != "inconclusive" or self.test is None or self.level is None:
             return None
         return attempted(self.claim, partial(self.test.seeds_needed, self.level))
 
     @property
     def seeds_needed_text(self) -> str:
-        """The estimate of the seeds that would decide an inconclusive claim, in words; empty for other claims."""
+        """The estimated number of seeds that would decide an inconclusive claim, in words; empty for other claims."""
         if self.verdict != "inconclusive" or self.test is None:
             return ""
         if isinstance(self._estimate, str):

@@ -1,6 +1,6 @@
 """The versions of the code that made the runs of a study: which runs are old, and which cannot be compared.
 
-Runs of one older version are compared with each other as ever. Two runs cannot be compared if they used different
+Runs of the same older version can be compared with each other. Two runs cannot be compared if they used different
 versions of the same part of the code. Runs of unknown code, made before versions were stored, are compared with all
 others.
 """
@@ -35,7 +35,7 @@ class StudyCode:
 
     @cached_property
     def changed(self) -> dict[str, list[str]]:
-        """Digest of a version -> its parts that are not installed as they were; versions without any are left out."""
+        """Digest of a version -> its parts whose installed code differs; versions without such parts are left out."""
         used = {digest for digests in self._by_cell.values() for digest in digests}
         parts = {digest: changed_parts(code) for digest, code in self.ledger.codes.items() if digest in used}
         return {digest: changed for digest, changed in parts.items() if changed}
@@ -53,7 +53,7 @@ class StudyCode:
 
     @property
     def changed_parts(self) -> list[str]:
-        """Parts of the code of any run that are not installed as they were, in alphabetical order."""
+        """Parts of the code of any run whose installed code differs, in alphabetical order."""
         return sorted({part for parts in self.changed.values() for part in parts})
 
     @property
@@ -106,7 +106,9 @@ class StudyCode:
         return sentences
 
     def remark_on_superseded(self, count: int) -> str:
-        """Returns the sentence about runs that were trained again after their scores were taken; "" for none."""
+        """Returns the sentence about runs that were trained again after their scores were taken; "" if there
+        are none.
+        """
         runs = f"{count} runs were" if count > 1 else "1 run was"
         return f"{runs} trained again after {self.command} took their scores; it takes the new ones" if count else ""
 

@@ -67,7 +67,8 @@ def unpack(path: Path, home: Path) -> tuple[str, str, int]:
         the study's name and scale, and the number of its runs that the home did not have.
 
     Raises:
-        UserError: the file is not such an archive, or the home has that study or one of its runs with other content.
+        UserError: the file is not such an archive, or the home has the study, or one of its runs, with different
+            content.
     """
     files = read(path)
     studies = {name.parts[1:3] for name in files if name.parts[0] == "studies"}
@@ -94,7 +95,7 @@ def unpack(path: Path, home: Path) -> tuple[str, str, int]:
 
 
 def examine(path: Path, files: dict[PurePosixPath, bytes], study: str, scale: str) -> None:
-    """Refuses an archive that is not whole: one without its study, its ledger or the runs that the ledger scores.
+    """Refuses an incomplete archive: one without its study, its ledger or the runs that have scores in the ledger.
 
     Raises:
         UserError: the first thing that is wrong.

@@ -1,4 +1,4 @@
-"""The studies of a collection that ran."""
+"""The studies of a collection that have run."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +11,8 @@ from studies.ledger.origins import is_of_catalog, origin_text
 
 
 def stored_members(name: str, scale: str | None, home: Path) -> list[str]:
-    """Returns the members of a collection that ran; a stored study that only has the name of one is left out.
+    """Returns the members of a collection that have run; a stored study that merely has the name of a member is left
+    out.
 
     Raises:
         UserError: no study of the collection has run.
@@ -40,7 +41,7 @@ def foreign_members(names: list[str], scale: str | None, home: Path) -> dict[str
 
 
 def expand_collections(names: list[str], scale: str | None, home: Path) -> list[str]:
-    """Replaces each collection among some names by its studies that ran, and removes duplicates."""
+    """Replaces each collection among the names by those of its studies that have run, and removes duplicates."""
     studies: list[str] = []
     for name in names:
         studies += stored_members(name, scale, home) if is_collection(name) else [name]

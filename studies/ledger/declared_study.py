@@ -1,4 +1,4 @@
-"""A declared study to its stored record, and back; and its cells, which are read with the version that wrote them."""
+"""Turns a declared study into its stored record and back; reads its cells with the version that wrote them."""
 
 from dataclasses import fields
 from pathlib import Path

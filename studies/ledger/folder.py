@@ -65,8 +65,8 @@ class StudyFolder:
         """Returns the folders of studies that ran, whole or in shards, in the order of names and scales.
 
         Args:
-            name: a study's name; any study where None.
-            scale: any scale where None.
+            name: a study's name; None for any study.
+            scale: the scale; None for any scale.
         """
         return [folder for folder in cls._places(home, name, scale) if folder.is_stored]
 
@@ -159,7 +159,8 @@ class StudyFolder:
         self._write(STUDY, record.tree())
 
     def read_ledger(self) -> LedgerRecord:
-        """Returns the ledger as last written, whatever the study. The ledger of a shard is later than the whole one.
+        """Returns the ledger as last written, by whichever version of the study. A shard's ledger is later than the
+        whole study's.
 
         A ledger that another version of the study wrote, such as that of a shard that ran before an edit, is left out.
         """
@@ -194,7 +195,9 @@ class StudyFolder:
         self._write(LEDGER, ledger.tree())
 
     def read_state(self) -> StateRecord:
-        """Returns the state of the study. Where it was never written, its verdicts were written last."""
+        """Returns the state of the study. If no state was ever written, the study counts as finished if it has
+        verdicts.
+        """
         path = self.path / STATE
         if not path.exists():
             return StateRecord(origin=None, finished=(self.path / VERDICTS).exists())
@@ -252,7 +255,7 @@ class StudyFolder:
         self._write(SEARCH, record.tree())
 
     def _parts(self, name: str) -> list[Path]:
-        """Returns a file of the whole study and of its shards, as far as it exists, in the order of their times."""
+        """Returns the files of this name in the whole study and its shards, if they exist, from oldest to newest."""
         paths = [path for path in self.path.glob(f"{SHARDS}/*/{name}") if path.exists()]
         whole = [self.path / name] if (self.path / name).exists() else []
         return [*whole, *sorted(paths, key=lambda path: path.stat().st_mtime)]
@@ -272,7 +275,7 @@ class StudyFolder:
 
 
 def _folders_in(folder: Path, name: str | None) -> list[Path]:
-    """Returns the folders in a folder, or the one of a name, which is compared and never interpreted as a pattern."""
+    """Returns the folders in a folder, or only the folder of that name; the name is never interpreted as a pattern."""
     try:
         paths = sorted(folder.iterdir())
     except OSError:

@@ -36,7 +36,8 @@ class LeftOut:
 
     @contextmanager
     def unless_readable(self, name: str) -> Iterator[None]:
-        """Leaves a study out if the block cannot read it: damaged, of another format, or of another version of the lab.
+        """Leaves a study out if the block cannot read it: it is damaged, or has the format of another version of the
+        lab.
 
         Raises:
             UserError: the study cannot be read, and the command names no other.

@@ -21,7 +21,7 @@ def origin_of(home: Path, source: Path, catalog: Catalog = STUDIES) -> str | Non
 
 
 def is_of_catalog(folder: StudyFolder) -> bool:
-    """Tells whether a stored study is the catalog's of its name."""
+    """Tells whether a stored study is the catalog study of the same name."""
     return folder.read_state().origin is None and folder.read_study().is_of_catalog
 
 

@@ -1,4 +1,4 @@
-"""The place of a study in a home, studies/NAME/SCALE, and the rule of who may write there.
+"""The place of a study in a home, studies/NAME/SCALE, and the rule that decides which file may write there.
 
 A name belongs to one file. An edited file keeps its place, and the command names the keys that changed. Another file
 of the same name takes the place over only if it has the stored content, as a moved file does; otherwise it is refused.
@@ -58,7 +58,7 @@ def place_for(home: Path, study: Study) -> Place:
 
 
 def is_known_to_be_other(folder: StudyFolder, study: Study) -> bool:
-    """Tells whether a stored study is known to have come from another file than a study's."""
+    """Tells whether a stored study is known to have come from a file other than that of the given study."""
     origin = folder.read_state().origin
     return origin is not None and origin != origin_of(folder.home, Path(study.source))
 
@@ -85,7 +85,7 @@ def refusal(folder: StudyFolder, study: Study, difference: str) -> UserError:
 
 
 def take_place(folder: StudyFolder, study: Study) -> None:
-    """Marks a study as unfinished, and as that of its file; a moved file takes its place at its other scales too."""
+    """Marks a study as unfinished and records its file; a moved file takes over the study's other scales too."""
     source = Path(study.source)
     origin = origin_of(folder.home, source) if source.exists() else folder.read_state().origin
     state = StateRecord(origin=origin, finished=False)

@@ -38,7 +38,7 @@ class RunRecord(Record):
         score: the study's metric, on validation in the tuning phase and on the study's split in the confirming phase.
         failure: why the run has no score.
         measures: the other measures that claims use, by name.
-        analysis_failures: analysis that claims use -> why it could not be taken of the run; not stored if empty.
+        analysis_failures: analysis that claims use -> why it could not be computed for the run; not stored if empty.
         code: key, in the ledger, of the version of the code that made the run; None if it is unknown.
     """
 
@@ -54,7 +54,7 @@ class RunRecord(Record):
 
     @model_serializer(mode="wrap")
     def _without_empty_keys(self, serialise: SerializerFunctionWrapHandler) -> Tree:
-        """Leaves out the last two keys where they say nothing, as in earlier ledgers."""
+        """Leaves out the last two keys if they are empty, as in earlier ledgers."""
         tree: Tree = serialise(self)
         empty = {"analysis_failures": not self.analysis_failures, "code": self.code is None}
         return {key: value for key, value in tree.items() if not empty.get(key)}
@@ -83,7 +83,7 @@ class CellRecord(Record):
     runs: list[RunRecord] = Field(default_factory=list, alias="entries")
 
     def confirmed(self, measure: str | None = None) -> dict[int, float]:
-        """Returns seed -> score of the confirming runs, or seed -> the named measure where a run has it."""
+        """Returns seed -> score of the confirming runs, or seed -> the named measure for runs that have it."""
         scored = [run for run in self.runs if run.phase == "confirm" and run.score is not None]
         values = {run.seed: run.measures.get(measure) if measure else run.score for run in scored}
         return {seed: value for seed, value in values.items() if value is not None}
@@ -101,7 +101,7 @@ class LedgerRecord(Record):
     """The cells of a study, or of one shard of it.
 
     Attributes:
-        codes: the versions of the code that made the runs, by their digests.
+        codes: digest -> version of the code that made some of the runs.
         mixed_code: True if claims may compare runs of different versions.
     """
 
@@ -110,7 +110,9 @@ class LedgerRecord(Record):
     mixed_code: bool = False
 
     def tree(self) -> Tree:
-        """Returns the ledger as JSON types, without the keys on code where they say nothing, as in earlier ledgers."""
+        """Returns the ledger as JSON types; keys about the code are left out if they are empty, as in earlier
+        ledgers.
+        """
         return {key: value for key, value in super().tree().items() if key == "cells" or value}
 
 
@@ -137,7 +139,7 @@ class StudyRecord(Record):
     Attributes:
         declaration: the validated study file, as JSON types.
         runs: runs of the whole study, at most.
-        compiled: whether its runs compile their steps although its file leaves that open.
+        compiled: whether the lab decided to compile its steps, because its file leaves that open.
     """
 
     name: str
@@ -159,12 +161,12 @@ class StudyRecord(Record):
 
     @property
     def is_of_catalog(self) -> bool:
-        """True where the source is the catalog's file of the study's name."""
+        """True if the source is the catalog's file of the study's name."""
         return self.source == catalog_source(self.name)
 
     @property
     def version(self) -> Tree:
-        """Everything but where the study came from; equal for two writings of one version of a study."""
+        """Everything except where the study came from; equal whenever the same version of a study is written."""
         return self.model_dump(mode="json", exclude={"source", "assignments"})
 
     @property
@@ -194,7 +196,7 @@ class VerdictRecord(Record):
         interval: its ends, None where an end is infinite.
         interval_level: one minus the confidence of the interval.
         p_corrected: the p value after Holm's correction.
-        seeds_needed: estimated seeds an arm that would decide an inconclusive claim.
+        seeds_needed: estimated seeds per arm that would decide an inconclusive claim.
     """
 
     claim: str

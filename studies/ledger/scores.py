@@ -9,7 +9,7 @@ from studies.ledger.records import CellRecord
 
 
 def confirmed(cells: Sequence[CellRecord], measure: str | None = None) -> dict[str, dict[int, float]]:
-    """Returns cell label -> seed -> score of the confirming runs, or the named measure where a run has it."""
+    """Returns cell label -> seed -> score of the confirming runs, or the named measure for runs that have it."""
     return {cell.label: cell.confirmed(measure) for cell in cells}
 
 
@@ -24,7 +24,7 @@ def failures(cells: Sequence[CellRecord]) -> list[str]:
 
 
 def analysis_failures(cells: Sequence[CellRecord]) -> list[str]:
-    """Returns a line for each analysis that could not be taken: its run's cell and seed, and the reason."""
+    """Returns a line for each analysis that could not be computed: its run's cell and seed, and the reason."""
     return [
         f"{cell.label}, {run.phase} seed {run.seed}: {reason}"
         for cell in cells

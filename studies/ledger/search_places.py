@@ -55,10 +55,10 @@ def read_record(folder: StudyFolder) -> SearchRecord:
 
 
 def check_search_file(home: Path, path: Path, scale: str | None) -> None:
-    """Checks that the searches stored under a file's name, at one scale or all, have the content of the file.
+    """Checks that the searches stored under a file's name, at one scale or at all scales, have the content of the file.
 
     Raises:
-        UserError: one differs.
+        UserError: a search differs.
     """
     for folder in StudyFolder.all_searches(home, name_of(path), scale):
         record = read_record(folder)

@@ -37,7 +37,7 @@ class ProposalRecord(Record):
 
     @property
     def values(self) -> tuple[float, float] | None:
-        """Quality and cost; None while the trial has none."""
+        """Quality and cost; None while the trial has no values."""
         return None if self.quality is None or self.cost is None else (self.quality, self.cost)
 
     def summarise(self) -> None:

@@ -48,7 +48,7 @@ class Coordinator(ABC, Generic[Request, Result]):
 
     Attributes:
         trained: runs trained so far, without those taken from the store.
-        codes: the versions of the code of the runs so far, by their digests.
+        codes: digest -> version of the code that made some of the runs so far.
     """
 
     noun = "study"
@@ -94,10 +94,10 @@ class Coordinator(ABC, Generic[Request, Result]):
             yield
 
     def request(self, request: Request, spec: RunSpec, analyses: Analyses = ()) -> None:
-        """Takes a run from the store, or has it trained or analysed. A damaged run counts as failed.
+        """Takes a run from the store, or submits it to be trained or analysed. A damaged run counts as failed.
 
         Raises:
-            UserError: stored runs that are to be kept were made by code other than that which would train the run.
+            UserError: stored runs that are to be kept were made by code other than the code that would train this run.
         """
         try:
             result = self._standing_result(spec, analyses)
@@ -112,7 +112,7 @@ class Coordinator(ABC, Generic[Request, Result]):
         self.executor.submit(request, spec, analyses)
 
     def _standing_result(self, spec: RunSpec, analyses: Analyses) -> Tree | None:
-        """Returns the stored result of a run; None where the run is to be trained or analysed."""
+        """Returns the stored result of a run; None if the run has to be trained or analysed."""
         folder = RunFolder(self.home, spec.identity)
         if self.old_runs == "retrain":
             for run in (folder, *([RunFolder(self.home, spec.start.run.identity)] if spec.start else [])):
@@ -127,7 +127,7 @@ class Coordinator(ABC, Generic[Request, Result]):
         return result if analysed or result["status"] != "complete" else None
 
     def note_code(self, code: CodeVersion | None) -> str | None:
-        """Adds the version of the code of a run to those so far; returns its digest, None if it is unknown."""
+        """Adds the version of a run's code to `codes`; returns its digest, or None if the version is unknown."""
         if code is None:
             return None
         digest = version_digest(code)
@@ -135,10 +135,10 @@ class Coordinator(ABC, Generic[Request, Result]):
         return digest
 
     def _check_code(self, spec: RunSpec) -> None:
-        """Checks that a run would be trained by the code that made the stored runs, and the run that it starts from.
+        """Checks that a run, and the run that it starts from, would be trained by the code that made the stored runs.
 
         Raises:
-            UserError: it would not.
+            UserError: different code would train it.
         """
         versions = [*self.codes.values(), code_of(spec)]
         if spec.start is not None:
@@ -166,7 +166,9 @@ class Coordinator(ABC, Generic[Request, Result]):
             self.write()
 
     def write(self) -> None:
-        """Writes the ledger, and sets the earliest time of the next writing: a large ledger is written more rarely."""
+        """Writes the ledger, and sets the earliest time at which it is written again: a large ledger is written less
+        often.
+        """
         before = time.monotonic()
         self.write_ledger()
         after = time.monotonic()
@@ -182,7 +184,7 @@ class Coordinator(ABC, Generic[Request, Result]):
 
     @abstractmethod
     def handle(self, request: Request, outcome: Outcome, *, trained: bool) -> None:
-        """Records an outcome, and requests what follows from it."""
+        """Records an outcome, and requests the runs that follow from it."""
 
     @abstractmethod
     def write_ledger(self) -> None:

@@ -11,7 +11,7 @@ CAVEAT = "A search explores and judges no claim, because its front is the best o
 
 
 def front(proposals: Sequence[ProposalRecord]) -> Iterator[ProposalRecord]:
-    """Yields the trials that no other beats in quality or cost without losing in the other.
+    """Yields the trials that no other trial dominates, by being better in quality or cost and no worse in the other.
 
     Of trials with equal settings, only the first is on the front.
     """

@@ -1,4 +1,4 @@
-"""Ctrl-C, once and twice."""
+"""Handles Ctrl-C, pressed once or twice."""
 
 import os
 import signal

@@ -31,7 +31,7 @@ class StudyResult:
         trained: runs that were trained, not taken from the store.
         ended: runs that ended, of `runs`.
         failures: a line for each failed run.
-        analysis_failures: a line for each analysis of a run that could not be taken.
+        analysis_failures: a line for each analysis of a run that could not be computed.
         judgements: the verdicts on the claims; a shard has none.
         code: the code that made the runs.
     """

@@ -1,4 +1,4 @@
-"""Optuna as a search uses it: it proposes settings from a space, in memory, towards more quality and less cost."""
+"""Optuna as a search uses it: in memory, it proposes settings from a space to increase quality and reduce cost."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ class ProposalSampler:
     """Proposes settings that can run.
 
     Attributes:
-        refused: proposals that could not run; they cost nothing.
+        refused: number of proposals that could not run; they use up no trial.
     """
 
     def __init__(self, search: Search) -> None:

@@ -37,7 +37,7 @@ def score_of(
 def with_every_analysis(outcome: Outcome, analyses: Analyses, home: Path, run: str) -> Outcome:
     """Returns the outcome of a run with every analysis stored, or listed among those that failed.
 
-    An executor may have left analyses out, or a stored one may be damaged.
+    An executor may have left analyses out, or a stored analysis may be damaged.
     """
     if outcome.result is None or outcome.result["status"] != "complete":
         return outcome

@@ -107,7 +107,7 @@ class SearchCoordinator(Coordinator[RunOnSplit, SearchRecord]):
         return record
 
     def _run_batch(self, count: int) -> None:
-        """Asks for proposals, runs them, and reports them to optuna in the order of asking."""
+        """Asks for proposals, runs them, and reports them to optuna in the order in which they were proposed."""
         trials = [self.sampler.ask() for _ in range(count)]
         first = len(self.proposals)
         for number, trial in enumerate(trials, first):

@@ -133,7 +133,7 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the study for one coordinator, or for one coordinator of each shard."""
+        """Locks the study for one coordinator, or for one coordinator per shard."""
         with ExitStack() as stack:
             stack.enter_context(lock_folder(self.folder.path, "running this study", shared=self.shard != WHOLE))
             if self.shard != WHOLE:
@@ -191,8 +191,8 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
     def finish(self) -> list[Judgement]:
         """Judges a whole study; returns no verdicts for a shard.
 
-        The looks are written before the verdicts, so that a kill in between leaves no verdict without its look. Shards
-        are deleted last: their runs are all in the ledger of the whole study.
+        The looks are written before the verdicts, so that a kill between the two leaves no verdict without its look.
+        Shards are deleted last: their runs are all in the ledger of the whole study.
         """
         if self.shard != WHOLE:
             return []
@@ -274,7 +274,7 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
     def _analyses_of(self, state: CellState, run: RunRecord) -> Analyses:
         """Returns the analyses of a confirming run: those that claims use, and the samples that reports show.
 
-        There are no samples where the run is stored and its weights were deleted.
+        The samples are left out if the run is stored and its weights were deleted.
         """
         checkpoint = self.study.declaration.checkpoint
         path = RunFolder(self.home, run.identity).path

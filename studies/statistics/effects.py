@@ -19,7 +19,7 @@ PAIR = np.array([1.0, -1.0])
 
 
 class Effect(ABC):
-    """An effect: one number that the scores of the arms [A, K] give."""
+    """An effect: one number computed from the scores of the arms [A, K]."""
 
     @abstractmethod
     def evidence(self, scores_AxK: Scores, form: Form) -> Evidence:
@@ -35,14 +35,18 @@ class Effect(ABC):
 
     @abstractmethod
     def smallest_p(self, seeds: int, form: Form) -> float:
-        """Returns the smallest two-sided p value the arms can give, for the effect being above or below alike."""
+        """Returns the smallest two-sided p value that the arms can give, the same in both directions."""
 
     def leaders(self, scores_AxK: Scores) -> tuple[int, int] | None:
-        """Returns the two arms whose means differ by the effect, where the scores choose them; None otherwise."""
+        """Returns the two arms whose means differ by the effect, if the scores decide which arms these are; None
+        otherwise.
+        """
         return None
 
     def seeds_enough(self, level: float, form: Form) -> int | None:
-        """Returns the fewest seeds per arm whose smallest p value reaches the level; None if no number does."""
+        """Returns the smallest number of seeds per arm whose smallest p value reaches the level; None if there is no
+        such number.
+        """
         counts = range(SEEDS_MINIMUM, SEEDS_SEARCHED + 1)
         return next((seeds for seeds in counts if self.smallest_p(seeds, form) <= level), None)
 

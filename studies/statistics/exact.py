@@ -1,13 +1,13 @@
 """Exact tests and intervals for small numbers of seeds.
 
-With five seeds per arm, normal theory is unreliable and a bootstrap interval of a difference is too short. Claims are
+With five seeds per arm, normal theory is unreliable and a bootstrap interval of a difference is too narrow. Claims are
 therefore tested by permutation, and every interval inverts that same test: a verdict and its interval cannot disagree.
 One idea serves every claim (Pitman 1937; Hartigan 1969, "Using subsample values as typical values"):
 
     the effect is a weighted sum of the arms' means     a difference: (1, -1); a slope over levels: centred ranks
     exchanging scores between the arms changes it       by as much as the effect itself if nothing else differs
     each exchange has one typical value                 the shift at which it gives as large an effect as observed
-    the p value of any shift is a count of them         and the interval runs between two of them
+    the p value of any shift is a count of them and the interval extends from one typical value to another
 
 Which scores may be exchanged is the form of the test (`forms/`). Arms that share their data are positively correlated
 by seed; the independent form is then conservative, never liberal. It is the default because five seeds can decide up
@@ -41,9 +41,9 @@ class Evidence:
     """The outcome of an exact test: p values of any shift, and the interval that inverts them.
 
     effect: as observed. tests: those of candidate arm r minus rival arm c, in row r and column c; one row and one
-    column where the effect is a single weighted sum. The candidates are above the rivals where for every rival
-    there is a candidate above it: an intersection over the rivals, each tested at the whole level (Berger 1982), of
-    unions over the candidates, which share it (Bonferroni). The same holds the other way round.
+    column if the effect is a single weighted sum. The candidates are above the rivals if, for every rival, some
+    candidate is above it: an intersection over the rivals, each tested at the whole level (Berger 1982), of unions
+    over the candidates, which share it (Bonferroni). The same holds the other way round.
     """
 
     effect: float

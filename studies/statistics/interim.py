@@ -5,9 +5,9 @@ at its whole level; or at the numbers of seeds that its file declares beforehand
 share of the level. The shares add up to the level, so that the probability of any wrong finding at any look is at most
 the level, however the looks depend on each other (Bonferroni).
 
-Spending little at first and most at the end (O'Brien and Fleming 1979; Lan and DeMets 1983) gives the last look more
-power, but at half the seeds it leaves 0.0056 of a level of 0.05: five seeds per arm cannot give a p value below 0.0079,
-so the first look could never decide anything.
+Spending little of the level at first and most of it at the end (O'Brien and Fleming 1979; Lan and DeMets 1983) gives
+the last look more power, but at half the seeds it leaves 0.0056 of a level of 0.05: five seeds per arm cannot give a p
+value below 0.0079, so the first look could never decide anything.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def level_at(
     Args:
         level: the level of the study.
         seeds: the current number of seeds per arm.
-        looks: numbers of seeds at which the study file declares a judgement; None: only one.
+        looks: numbers of seeds at which the study file declares a judgement; None if the study is judged once.
         judged: earlier looks: number of seeds -> the `looks` that the study file declared at that time.
         where: the file, named in the error.
 

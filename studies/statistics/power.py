@@ -30,8 +30,8 @@ def seeds_needed(
 
     Args:
         scores_AxK: the observed scores of the claim's arms.
-        level: two-sided, at which the claim was judged.
-        p_value: from the p values of "above" and "below" a shift to the two-sided one of the verdict in question.
+        level: the two-sided level at which the claim was judged.
+        p_value: maps the p values of "above" and "below" a shift to the two-sided p value of the verdict in question.
     """
 
     def enough(seeds: int) -> bool:

@@ -64,7 +64,7 @@ def staggered_batch() -> tuple[TensorBatch, Tensor]:
 
 
 def distinct_tokens(samples: int) -> Integers:
-    """Draws tokens [samples, T] of which none occurs twice, in the same sample or in different ones."""
+    """Draws tokens [samples, T]; no token occurs twice, in the same sample or in different ones."""
     random = np.random.default_rng(0)
     return random.permutation(DATA.vocabulary)[: samples * DATA.length].reshape(samples, DATA.length)
 

@@ -67,7 +67,7 @@ def difference_text(folder: RunFolder, changed: list[str]) -> str:
 
 
 def changed_packages(folder: RunFolder) -> dict[str, tuple[str, str]]:
-    """Returns the packages of a run's task and objective whose version changed -> the version then and the version now."""
+    """Returns the packages of a run's task and objective whose version changed -> the old and the new version."""
     versions = {}
     for name, then in folder.environment().items():
         if name not in OWN_KEYS:

@@ -21,6 +21,6 @@ class DifferingEnvironment(ComparisonExhibit):
         return differing(table, self.code_of(first), self.code_of(second))
 
     def code_of(self, side: ComparedStudy) -> dict[str, str]:
-        """Returns the digests of a study's code, of the parts that are not the same in both studies."""
+        """Returns the digests of those parts of a study's code that are not the same in both studies."""
         digests = digests_by_part(side.code_versions)
         return {f"code of {part}": ", ".join(digests[part]) for part in self.source.differing_code if part in digests}

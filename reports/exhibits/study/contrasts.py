@@ -112,7 +112,7 @@ def _reach(frame: pd.DataFrame, judgements: list[Judgement]) -> float:
 
 
 def _draw_claim(sheet: Sheet, judgement: Judgement, row: int, reach: float) -> str:
-    """Draws name, zero, margin, effect and interval of a claim; returns them in words."""
+    """Draws the name, zero line, margin, effect and interval of a claim; returns them in words."""
     axes, contrast, claim = sheet.axes, judgement.contrast, judgement.claim
     axes.plot([0, 0], [row - 0.26, row + 0.3], color=TEXT, lw=1, zorder=1)
     name = shortened(in_words(claim.name), LETTERS) + ("" if contrast else ": not tested")

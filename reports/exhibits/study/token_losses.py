@@ -87,7 +87,7 @@ class TokenLosses(StudyExhibit):
         return table
 
     def _weight_key(self) -> list[str]:
-        """Returns the column of weights, where choices have labels."""
+        """Returns the column of weights, which exists if choices have labels."""
         return ["weight"] if any(row["weight"] is not None for row in self.rows) else []
 
     def _legend(self) -> Markup:

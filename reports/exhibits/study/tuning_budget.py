@@ -1,4 +1,4 @@
-"""The tuning budget of each cell, and the settings it chose."""
+"""The tuning budget of each cell, and the settings that tuning chose."""
 
 from statistics import fmean
 

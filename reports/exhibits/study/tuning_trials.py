@@ -1,4 +1,4 @@
-"""Every tuning trial: its setting, its validation score, and which trial each cell chose."""
+"""Every tuning trial: its setting, its validation score, and which trial was chosen for each cell."""
 
 import pandas as pd
 

@@ -52,9 +52,10 @@ def check_claims(study: Study) -> None:
 
 
 def usable_claims(study: Study) -> list[Claim]:
-    """Returns the claims that can be judged. One whose kind, of another package, breaks is named on standard error.
+    """Returns the claims that can be judged.
 
-    Such a claim will not be tested, which keeps no other claim from its verdict.
+    If a kind of claim from another package fails, a line on standard error names the claim. That claim will not be
+    tested; the other claims still get their verdicts.
 
     Raises:
         UserError: a key of a claim is wrong.

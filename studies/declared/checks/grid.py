@@ -26,7 +26,7 @@ def check_settings(study: Study) -> None:
 
 
 def check_factors(study: Study) -> None:
-    """Refuses factors that are tuned too or that other scales do not have, and empty or repeated levels."""
+    """Refuses factors that are also tuned or that other scales do not have, and empty or repeated levels."""
     declaration, source = study.declaration, study.source
     for key in declaration.factors:
         if key == "seed":
@@ -66,7 +66,7 @@ def check_tables(study: Study) -> None:
 
 
 def check_parts(study: Study) -> None:
-    """Refuses parts of the grid that name an unknown factor or level, and a grid that has no cell left."""
+    """Refuses parts of the grid that name an unknown factor or level, and a grid from which every cell is excluded."""
     declaration, source = study.declaration, study.source
     parts = [(f"exclude.{number}.where", rule.where) for number, rule in enumerate(declaration.exclude)]
     parts += [(f"cells.{number}", part) for number, part in enumerate(declaration.cells)]

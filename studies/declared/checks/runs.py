@@ -78,7 +78,7 @@ def check_specs(study: Study, cells: list[Cell]) -> dict[Cell, RunSpec]:
 
 
 def covering(cells: list[Cell], together: int) -> list[Cell]:
-    """Chooses cells that have every combination of `together` levels that any of the cells has."""
+    """Chooses cells that together have every combination of `together` levels that occurs in any cell."""
     seen: set[tuple[tuple[str, Level], ...]] = set()
     chosen = []
     for cell in cells:
@@ -90,6 +90,6 @@ def covering(cells: list[Cell], together: int) -> list[Cell]:
 
 
 def network_settings(spec: RunSpec) -> str:
-    """Returns the settings that determine a run's network; specs with the same ones differ only in training."""
+    """Returns the settings that determine a run's network; specs with the same settings differ only in training."""
     start = spec.start and (spec.start.freeze, network_settings(spec.start.run))
     return repr((spec.task, spec.model, spec.objective, start))

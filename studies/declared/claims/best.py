@@ -1,4 +1,4 @@
-"""A best level: the best of the levels named is better than every other level of the factor."""
+"""A best level: the best of the named levels is better than every other level of the factor."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from studies.statistics.effects import LeadOfBest
 
 
 class Best(Claim):
-    """The best of the levels named minus the best of the others is above zero, or above the margin."""
+    """The best of the named levels minus the best of the others is above zero, or above the margin."""
 
     effect_name = "lead of the best"
 

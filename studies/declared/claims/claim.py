@@ -48,7 +48,7 @@ class Grid(Protocol):
         """Factor -> its levels, in the order of the file."""
 
     def cell_at(self, levels: Mapping[str, Level], key: str) -> HasLabel:
-        """Returns the cell at one level of every factor; `key`, where the levels stand, is named in the error."""
+        """Returns the cell at one level of every factor; `key` is where the levels stand, for the error message."""
 
 
 class Claim(Settings, ABC):
@@ -78,13 +78,13 @@ class Claim(Settings, ABC):
 
     @abstractmethod
     def compared(self, study: Grid) -> Comparison:
-        """Returns the arms and the effect; the keys that every claim has are checked already."""
+        """Returns the arms and the effect; the keys that every claim has have already been checked."""
 
     def comparison(self, study: Grid) -> Comparison:
         """Returns what the claim compares in a study.
 
         Raises:
-            UserError: a key names no factor or level, or the claim does not name the cells it compares.
+            UserError: a key does not name a factor or level, or the claim does not name the cells it compares.
         """
         key_of: dict[str, str] = {}
         for key, factor in self.factors_named():
@@ -104,7 +104,7 @@ class Claim(Settings, ABC):
         """Returns the label of the cell at the levels compared and those of `where`.
 
         Raises:
-            UserError: these levels are not exactly one cell of the study, or one that is excluded.
+            UserError: these levels do not identify exactly one cell of the study, or that cell is excluded.
         """
         return study.cell_at({**self.where, **levels}, f"claims.{self.name}").label
 
@@ -124,7 +124,7 @@ class Claim(Settings, ABC):
         return 2 * np.asarray(above(margin)), 2 * np.asarray(below(margin))
 
     def margin_text(self) -> str:
-        """Returns the margin as pages show it; empty without one."""
+        """Returns the margin as pages show it; empty if the claim has no margin."""
         sign = "±" if self.margin_on_both_sides else ""
         return "" if self.margin is None else f"margin {sign}{self.margin:zg}"
 

@@ -1,4 +1,4 @@
-"""The arms that a claim compares, before any score is known: which cells they are made of, and the effect of them."""
+"""The arms that a claim compares, before any score is known: the cells that they consist of, and their effect."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Arm = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The arms of a claim and the effect that it is about.
+    """The arms of a claim, and the effect that the claim is about.
 
     shown: labels of the two cells to show side by side, for readers.
     """

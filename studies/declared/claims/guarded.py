@@ -1,6 +1,6 @@
-"""Claims whose kind another package provides: whatever the kind raises or returns wrongly becomes one sentence.
+"""Claims whose kind another package provides: its errors and wrong results become one sentence.
 
-A kind of claim of this lab that raises is a bug and raises here too.
+If a kind of claim of this lab raises an error, that is a bug and is raised here too.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -61,7 +61,7 @@ def comparison_of(claim: Claim, study: WholeGrid) -> Comparison:
 
     Raises:
         UserError: a key of the claim is wrong.
-        PartFailed: its kind is another package's, and raises or compares what is no cell of the study.
+        PartFailed: its kind comes from another package, and raises an error or compares something that is not a cell.
     """
     with guarded_claim(claim):
         comparison = claim.comparison(study)
@@ -94,7 +94,7 @@ def p_values_of(claim: Claim, above: PValue, below: PValue) -> tuple[float, floa
     """Returns the two-sided p values for the verdicts "supported" and "contradicted", each at most 1.
 
     Raises:
-        PartFailed: the kind of claim is another package's, and raises or gives no p values.
+        PartFailed: the kind of claim comes from another package, and raises an error or does not return p values.
     """
     with guarded_claim(claim):
         supported, contradicted = (float(p) for p in claim.p_values(above, below))
@@ -107,7 +107,7 @@ def texts_of(claim: Claim, treatment: str, control: str) -> tuple[str, str]:
     """Returns the effect and the margin of a claim in words.
 
     Raises:
-        PartFailed: the kind of claim is another package's, and raises or gives no text.
+        PartFailed: the kind of claim comes from another package, and raises an error or does not return text.
     """
     with guarded_claim(claim):
         texts = claim.effect_text(treatment, control), claim.margin_text()
@@ -122,7 +122,7 @@ def rehearse(claim: Claim, study: WholeGrid, form: Form) -> None:
     A study thus says before its runs are trained that a claim will not be tested.
 
     Raises:
-        PartFailed: the kind is another package's and fails.
+        PartFailed: the kind comes from another package and fails.
     """
     comparison = comparison_of(claim, study)
     with guarded_claim(claim):
@@ -140,7 +140,7 @@ def check_storable(claim: Claim, source: str) -> None:
     """Checks that a claim can be stored with its study and read again.
 
     Raises:
-        PartFailed: its kind is another package's and makes that impossible.
+        PartFailed: its kind comes from another package and makes that impossible.
     """
     with guarded_claim(claim):
         again = type(claim).model_validate_json(claim.model_dump_json())

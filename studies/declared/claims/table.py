@@ -32,7 +32,7 @@ VALUE_LETTERS = 60
 
 
 def shortened(text: str) -> str:
-    """Cuts a value off if it is too long for a sentence."""
+    """Truncates a value that is too long for a sentence."""
     return text if len(text) <= VALUE_LETTERS else text[: VALUE_LETTERS - 3] + "..."
 
 

@@ -16,7 +16,8 @@ IN_USE_SECONDS = 0.5
 
 
 def attempt(request: RunRequest, home: Path) -> Outcome:
-    """Trains a run and analyses it. An exception fails that run, not the study; one of an analysis, that analysis.
+    """Trains a run and analyses it. An exception in training fails only that run; an exception in an analysis fails
+    only that analysis.
 
     If another process is training the run, waits for it: that process may work for another study, or it may be a worker
     that has not yet noticed that its coordinator was killed.
@@ -39,11 +40,11 @@ def attempt(request: RunRequest, home: Path) -> Outcome:
 
 
 def take_analyses(analyses: Analyses, home: Path, run: str) -> dict[str, str]:
-    """Takes analyses of a complete run, whose score counts whether or not they succeed.
+    """Computes analyses of a complete run, whose score counts whether or not they succeed.
 
     Returns:
-        analysis -> the reason why it could not be taken. The analysis `samples` is only for display: if it fails, it is
-        not among them, and `lab analyse` shows why.
+        analysis -> the reason why it could not be computed. The analysis `samples` is only for display: if it fails, it
+            is left out here, and `lab analyse` shows why.
     """
     failures = {}
     for name, checkpoint in analyses:
@@ -54,7 +55,9 @@ def take_analyses(analyses: Analyses, home: Path, run: str) -> dict[str, str]:
 
 
 def failure_of_analysis(home: Path, run: str, checkpoint: str, name: str) -> str:
-    """Takes an analysis of a complete run if it is not stored; returns why it could not be taken, or an empty text."""
+    """Computes an analysis of a complete run unless it is stored; returns why it could not be computed, or an empty
+    text.
+    """
     try:
         measures_of(home, run, checkpoint, name)
     except (UserError, WorkFailed) as error:

@@ -1,7 +1,7 @@
 """An executor as a coordinator uses it: whatever breaks the interface of executors becomes one sentence.
 
-Executors of other packages may raise, yield what is no outcome, or end while runs are pending. A coordinator that
-trusted them would stop with a traceback, wait for ever, or judge a study whose runs were lost.
+Executors of other packages may raise an error, yield something other than an outcome, or end while runs are pending. A
+coordinator that trusted them would stop with a traceback, wait for ever, or judge a study whose runs were lost.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from studies.running.executors.executor import Analyses, Executor, Key, Outcome
 
 
 class CheckedExecutor(Generic[Key]):
-    """An executor that yields each pending run once, or raises.
+    """An executor that yields each pending run exactly once, or raises an error.
 
     Args:
         executor: the executor.
@@ -43,7 +43,7 @@ class CheckedExecutor(Generic[Key]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the executor. If that fails, the runs are as they are, so a line on standard error is enough."""
+        """Ends the executor. If that fails, the runs are not affected, so a line on standard error is enough."""
         try:
             self.executor.__exit__(kind, error, trace)
         except BREAKAGE as failure:
@@ -51,7 +51,7 @@ class CheckedExecutor(Generic[Key]):
 
     @property
     def pending(self) -> bool:
-        """True while an outcome is outstanding; once stopped, while the executor says so."""
+        """True while an outcome is outstanding; after `stop`, true while the executor says so."""
         if not (self.runs and self.stopped):
             return bool(self.runs)
         with guarded(self.subject):
@@ -67,7 +67,8 @@ class CheckedExecutor(Generic[Key]):
         """Waits until a run has ended, then yields every run that ended since the last call.
 
         Raises:
-            PartFailed: the executor raised, yielded something else, or ended without an outcome of a pending run.
+            PartFailed: the executor raised an error, yielded something other than an outcome, or ended while a run was
+                pending.
         """
         with guarded(self.subject):
             items = iter(self.executor.outcomes())
@@ -82,7 +83,9 @@ class CheckedExecutor(Generic[Key]):
             raise PartFailed(f"{self.subject} yields no outcome, though {runs} are pending")
 
     def stop(self) -> None:
-        """Starts no further run. Raises nothing, as it is called in a signal handler; `outcomes` raises it later."""
+        """Starts no further run. An error is raised later, by `outcomes`, because this method is called in a signal
+        handler.
+        """
         self.stopped = True
         try:
             self.executor.stop()
@@ -101,7 +104,7 @@ class CheckedExecutor(Generic[Key]):
         return item
 
     def _checked(self, key: Any, outcome: Any) -> tuple[Key, Outcome]:
-        """Takes a run off those that are pending, and checks its outcome."""
+        """Removes a run from those that are pending, and checks its outcome."""
         expected, identity = self.runs.pop(id(key), (None, ""))
         if expected is None or expected is not key:
             raise PartFailed(f"{self.subject} yields the key {quoted(key)}, under which no run is pending")

@@ -32,7 +32,7 @@ class Outcome:
     """The result of a run, or the reason why there is none.
 
     Attributes:
-        analysis_failures: analysis of a complete run that could not be taken -> the reason.
+        analysis_failures: analysis of a complete run that could not be computed -> the reason.
     """
 
     result: Tree | None
@@ -42,7 +42,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The message to a worker: the spec of a run, as JSON types, and the analyses to take of it."""
+    """The message to a worker: the spec of a run, as JSON types, and the analyses to compute of it."""
 
     tree: Tree
     analyses: Analyses = ()
@@ -63,15 +63,15 @@ class ExecutorContext:
 
 
 class NoSettings(Settings):
-    """The settings of an executor that has none."""
+    """The settings of an executor without settings."""
 
 
 class Executor(ABC, Generic[Key]):
     """Trains runs that are submitted under a key, and yields each key with the outcome of its run.
 
     Runs start in the order of submission. An executor is a context manager that ends its workers on exit. A coordinator
-    checks it (checked.py): one that raises, or breaks its interface, ends the command with a sentence, and the runs
-    that ended are kept.
+    checks it (checked.py): if an executor raises an error or breaks its interface, the command ends with a sentence,
+    and the runs that ended are kept.
 
     Attributes:
         settings: the class of the executor's settings; on the command line, each field is an option of the same name
@@ -107,7 +107,7 @@ class Executor(ABC, Generic[Key]):
 
     @abstractmethod
     def submit(self, key: Key, spec: "RunSpec", analyses: Analyses = ()) -> None:
-        """Queues a run and the analyses of it. Queued runs do not start once `stop` was called."""
+        """Queues a run and its analyses. Queued runs do not start after `stop` was called."""
 
     @abstractmethod
     def outcomes(self) -> Iterator[tuple[Key, Outcome]]:

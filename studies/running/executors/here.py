@@ -1,4 +1,4 @@
-"""Runs in this process, one after the other, so that no worker has to be started and a debugger can be used."""
+"""Trains runs in this process, one after the other, so that no worker has to be started and a debugger can be used."""
 
 from collections import deque
 from collections.abc import Iterator

@@ -96,7 +96,9 @@ def serve(pipe: Connection, home: Path) -> None:
 
 
 def end_with_coordinator() -> None:
-    """Ends this process with its coordinator, also in the middle of a run, which another coordinator may want."""
+    """Ends this process when its coordinator ends, even in the middle of a run, because another coordinator may need
+    the run.
+    """
     coordinator = multiprocessing.parent_process()
     assert coordinator is not None
     wait([coordinator.sentinel])

@@ -1,9 +1,9 @@
 """Workers on an existing Ray cluster. Each is an actor, which keeps its resources from run to run.
 
 Ray places the workers, packs several on a GPU and reports those that died, alone or with their node; `workers.py`
-decides which worker trains which run, as on one machine. Runs never outnumber workers, and a result has a few hundred
-bytes: everything else is in the run's folder, on storage that every machine sees under the same path. Ray: Moritz et
-al. 2018, "Ray: a distributed framework for emerging AI applications".
+decides which worker trains which run, as on one machine. There are never more runs than workers, and a result has a few
+hundred bytes: everything else is in the run's folder, on storage that every machine sees under the same path. Ray:
+Moritz et al. 2018, "Ray: a distributed framework for emerging AI applications".
 """
 
 import logging
@@ -67,8 +67,8 @@ class RayWorkers(WorkerExecutor[Key, Any]):
 
     Args:
         folder: the folder of the study, which must exist where the workers are too.
-        count: workers; None for as many as the cluster has room for.
-        gpus: GPUs a worker takes: 0.25 lets four share one.
+        count: number of workers; None for as many as the cluster has room for.
+        gpus: GPUs per worker: 0.25 lets four workers share one.
 
     Raises:
         UserError: Ray is not installed, no cluster answers at the address, or it refuses the connection.

@@ -57,7 +57,7 @@ class ExecutorChoice:
 
         Raises:
             UserError: there is no such executor, it does not have one of the settings, or it cannot be reached.
-            PartFailed: the executor is another package's and cannot be created.
+            PartFailed: the executor comes from another package, and creating it fails.
         """
         executor: type[Executor[Any]] = EXECUTORS.find(self.name, "")
         settings = {key: value for key, value in self.settings.items() if value is not None}

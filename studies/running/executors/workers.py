@@ -1,4 +1,4 @@
-"""A fixed number of long-lived workers, one run at a time each; a worker may die, and a run may take too long.
+"""A fixed number of long-lived workers, each with one run at a time; a worker may die, and a run may take too long.
 
 A run whose worker died is continued by a new worker from its last checkpoint. A run whose workers died `DEATHS` times
 has failed. `local.py` and `ray.py` start the workers and communicate with them.
@@ -39,7 +39,7 @@ class Job(Generic[Key]):
     """A submitted run.
 
     Attributes:
-        deaths: workers that died with it.
+        deaths: number of workers that died while they trained it.
         started: when a worker received it, in seconds of this machine's monotonic clock.
     """
 
@@ -53,7 +53,7 @@ class WorkerExecutor(Executor[Key], Generic[Key, Worker]):
     """An executor with workers, which start with the first runs that need them.
 
     Args:
-        count: workers at most.
+        count: maximum number of workers.
         limit_seconds: a run that takes longer is terminated and fails; None for no limit.
     """
 

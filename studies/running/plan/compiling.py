@@ -1,4 +1,4 @@
-"""The choice of `training.compile = "auto"`: a study compiles its steps if its own estimate says that this saves time.
+"""The choice behind `training.compile = "auto"`: a study compiles its steps if it estimates that this saves time.
 
 All runs of a study make the same choice, which is stored with it: a study that continues on a busier machine trains
 the same runs. A study chooses only where its file leaves `training.compile` open.
@@ -35,13 +35,13 @@ class CompileChoice:
 
 
 def resolve_compile(study: Study, home: Path, *, choose: bool) -> tuple[Study, str]:
-    """Settles `training.compile` of a study that is about to run, as it was settled when the study ran before.
+    """Decides `training.compile` of a study that is about to run; a study that ran before keeps its earlier choice.
 
     Args:
         choose: whether to choose if the study never ran; shards, which could choose differently, do not compile.
 
     Returns:
-        the study; a sentence to print where it has just chosen to compile, or nothing.
+        the study; a sentence to print if the study has just chosen to compile, otherwise an empty text.
     """
     if not study.leaves_compile_open:
         return study, ""

@@ -1,10 +1,10 @@
 """The cost of a study before it runs: its runs, their floating-point operations, and an estimate of the time.
 
 Operations are those of matrix products and attention, counted by torch on networks that have shapes and no weights
-(`FlopCounterMode` on the meta device). The batches are real samples of the task, so only those positions are counted
-that have a target. For a plain transformer the operations are the usual 6 N + 12 L D T per token: N parameters in
-matrices, where an unembedding counts once for each head that reads it, and L layers of width D over T tokens.
-Elementwise operations are left out, as usual.
+(`FlopCounterMode` on the meta device). The batches are real samples of the task, so only positions that have a target
+are counted. For a plain transformer the operations are the usual 6 N + 12 L D T per token: N parameters in matrices,
+where an unembedding counts once for each head that reads it, and L layers of width D over T tokens. Elementwise
+operations are left out, as usual.
 
 Time comes from steps timed on this machine, of the smallest and of the largest cell; the seconds of a step are taken to
 be linear in its operations. If this machine lacks the study's device, an assumed rate replaces the timed steps.
@@ -72,7 +72,7 @@ class StudyPlan:
     """The runs of a study, the runs that those start from, and the cost of both.
 
     Attributes:
-        counted: networks whose operations were counted, of `networks` different ones.
+        counted: number of networks whose operations were counted, out of `networks` different ones.
     """
 
     runs: int
@@ -168,7 +168,9 @@ def flops_of_sample(spec: RunSpec) -> tuple[float, float]:
 
 
 def evaluated_samples(spec: RunSpec, task: Task) -> int:
-    """Counts the samples a run is evaluated on: validation at every checkpoint, and all held-out splits for two."""
+    """Counts the samples a run is evaluated on: validation at every checkpoint, and all held-out splits at two
+    checkpoints.
+    """
     held_out = sum(size for split, size in task.splits.items() if size is not None and split != "train")
     evaluations = -(-spec.training.steps // spec.training.evaluate_every_steps)
     return evaluations * (task.splits["validation"] or 0) + 2 * held_out

@@ -66,14 +66,15 @@ class Form(ABC):
         """Applies every exchange.
 
         Returns:
-            the effect under each exchange [G], and that of the direction `weights / |weights|^2` under it [G].
+            the effect of the exchanged scores [G], and the effect of the exchanged direction `weights / |weights|^2`
+                [G].
         """
 
     @abstractmethod
     def resampled_seeds(
         self, rng: np.random.Generator, studies: int, arms: int, observed: int, seeds: int
     ) -> NDArray[np.int64]:
-        """Draws, with replacement, which of the observed seeds each arm of a resampled study has: [R, A, seeds]."""
+        """Draws the seeds of each arm of a resampled study from the observed seeds, with replacement: [R, A, seeds]."""
 
     @abstractmethod
     def centred(self, scores_RxAxK: Scores) -> Scores:
@@ -96,11 +97,11 @@ class Form(ABC):
         """Returns the typical values of the effect `weights_A @ scores_AxK.mean(axis=1)`, sorted.
 
         Each exchange has one: the shift at which the exchanged scores give as large an effect as the observed ones.
-        Take a shift s out of the scores, s * d for the direction d = weights / |weights|^2 of the arms' means, and
-        exchange: the effect is at least the observed one exactly when s >= (T(y) - T(gy)) / (1 - T(gd)), with T the
-        effect and g the exchange. For two arms that is the mean of the scores the treatment loses minus the mean of
-        those it gains (independent), or the mean difference of the seeds that are exchanged (paired). Exchanges that
-        leave the effect as it is have no typical value.
+        Subtract a shift s from the scores, that is s * d for the direction d = weights / |weights|^2 of the arms'
+        means, and exchange: the effect is at least the observed one exactly when s >= (T(y) - T(gy)) / (1 - T(gd)),
+        with T the effect and g the exchange. For two arms that is the mean of the scores the treatment loses minus the
+        mean of those it gains (independent), or the mean difference of the seeds that are exchanged (paired). Exchanges
+        that leave the effect as it is have no typical value.
         """
         effects, scales = self.exchanged(scores_AxK, weights_A)
         observed, changed = weights_A @ scores_AxK.mean(axis=1), scales < 1 - TOLERANCE

@@ -37,7 +37,9 @@ class Independent(Form):
 
 @lru_cache(maxsize=4)
 def _rearranged_weights(weights: tuple[float, ...], seeds: int) -> tuple[Scores, Scores]:
-    """Returns `Form.effects_of` of every division of two arms if there are few enough, else of drawn divisions."""
+    """Returns `Form.effects_of` for every division of two arms if there are few enough, and otherwise for drawn
+    divisions.
+    """
     weights_A = np.array(weights)
     if len(weights) == 2 and INDEPENDENT.exchanges(2, seeds) <= ENUMERATED_MAXIMUM:
         chosen = np.fromiter(chain.from_iterable(combinations(range(2 * seeds), seeds)), dtype=np.int64)
