@@ -147,7 +147,9 @@ def llama_modules(network: Objective, subject: str) -> dict[str, nn.Module]:
                 'transformer layers can be exported (multi_token: objective.head = "transformer" or "none")'
             )
     if path.unembedding.bias is not None:
-        raise UserError(f"{subject}: its unembedding has a bias, which no Llama has; only runs without can be exported")
+        raise UserError(
+            f"{subject}: its unembedding has a bias, which no Llama has; only runs without a bias can be exported"
+        )
     layers = [*network.trunk.layers, *path.layers]
     return {
         "model.embed_tokens": network.trunk.embed_tokens,

@@ -46,5 +46,5 @@ def difference_of(first: Batch, second: Batch, rows: Integers) -> str:
             return f"the shape of {name} changes"
         differs = (before != after).any(axis=1)
         if differs.any():
-            return f"{name} of sample {rows[differs.argmax()]} differs"
+            return f"sample {rows[differs.argmax()]} differs ({name})"
     return ""

@@ -164,8 +164,7 @@ class Registry:
         return classes, list(dict.fromkeys(left_out))
 
     def summaries(self) -> dict[str, str]:
-        """Returns name -> a one-line summary, with the package unless it is this lab; for a name that cannot be used,
-        the error.
+        """Returns name -> its summary, with the package if it is not this lab; or the error if it cannot be used.
 
         The line is the class attribute `summary` or, without one, the first line of the module's docstring.
         """

@@ -154,7 +154,7 @@ def _points_one_by_one() -> Iterator[EntryPoint]:
             yield from package.entry_points
         except Exception as error:
             name = distribution_name(package)
-            note_once(f"package {name} brings no parts: its list of entry points is malformed ({error_text(error)})")
+            note_once(f"package {name} provides no parts: its list of entry points is malformed ({error_text(error)})")
 
 
 def distribution_name(package: Distribution | None) -> str:

@@ -70,7 +70,7 @@ class InductionConfig(TaskConfig):
         default=24,
         ge=2,
         le=NAME_PARTS_MAXIMUM,
-        description="first tokens, and second tokens, from which names are formed",
+        description="number of first tokens, and of second tokens, for names",
     )
     length_tokens: int = Field(default=64, ge=16, le=4096, description="tokens of a story; it ends where it is cut")
     other_share: float = Field(

@@ -53,9 +53,9 @@ class MarkovConfig(TaskConfig):
     """Settings of `markov`."""
 
     kind: Literal["markov"] = "markov"
-    vocabulary_tokens: int = Field(default=16, ge=2, le=128, description="tokens")
+    vocabulary_tokens: int = Field(default=16, ge=2, le=128, description="number of different tokens")
     memory: float = Field(default=0.8, ge=0, lt=1, description="probability that the successor follows")
-    lag_tokens: int = Field(default=1, ge=1, le=64, description="distance in tokens to the token that a token follows")
+    lag_tokens: int = Field(default=1, ge=1, le=64, description="each token follows the token this far before it")
     hidden_states: int | None = Field(
         default=None, ge=2, description="states that emit the tokens; without it each token is a state"
     )

@@ -57,10 +57,12 @@ class PolynomialConfig(TaskConfig):
     p: int = Field(default=7, ge=2, le=97, description="a prime; coefficients are 0 to p - 1")
     k: int = Field(default=5, ge=1, le=16, description="coefficients of a polynomial; X^k is 0")
     operators: tuple[OperatorName, ...] = Field(
-        default=("negation", "addition", "multiplication", "composition"), min_length=1, description="drawn uniformly"
+        default=("negation", "addition", "multiplication", "composition"),
+        min_length=1,
+        description="operators, drawn uniformly",
     )
-    operations_minimum: Operations = Field(default=1, description="of an expression, in training and validation")
-    operations_maximum: Operations = Field(default=5, description="of an expression, in training and validation")
+    operations_minimum: Operations = Field(default=1, description="fewest in an expression of training and validation")
+    operations_maximum: Operations = Field(default=5, description="most in an expression of training and validation")
     test_operations: tuple[Operations, ...] = Field(
         default=(1, 2, 3, 4, 5, 6, 7), min_length=1, description="operations of the test splits test/m=..."
     )

@@ -45,10 +45,10 @@ class TextConfig(TaskConfig):
     )
     files: str = Field(default="*", min_length=1, description='files to read in a folder, for example "*.txt"')
     separator: str | None = Field(
-        default=None, min_length=1, description="text between two documents of a file; without it a file is one"
+        default=None, min_length=1, description="text between two documents of a file; without it each file is one"
     )
     tokens: Literal["bytes", "bpe"] = Field(
-        default="bytes", description="bytes, or a byte-pair encoding learnt from the text"
+        default="bytes", description="bytes, or a byte-pair encoding learned from the text"
     )
     vocabulary_tokens: int | None = Field(
         default=None, ge=320, le=65536, description="with bpe: bytes, merges and padding; fewer if a text has fewer"

@@ -17,7 +17,7 @@ def open_run(home: Path, name: str, checkpoint: str) -> StoredRun:
     if changed := stored.folder.changed_code():
         note(
             f"run {stored.folder.identity} was trained by code other than the installed code "
-            f"({difference_text(stored.folder, changed)}): its weights are of the old code, and what is computed from "
-            "them of the new one; lab train --retrain trains it again"
+            f"({difference_text(stored.folder, changed)}): its weights come from the old code, and what is computed "
+            "from them comes from the new code; lab train --retrain trains it again"
         )
     return stored

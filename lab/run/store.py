@@ -290,6 +290,7 @@ def find_run(home: Path, name: str) -> RunFolder:
     stored = sorted(path.parent.name for path in (home / "runs").glob("*/spec.json"))
     matches = [identity for identity in stored if name and identity.startswith(name)]
     if len(matches) != 1:
-        count = f"{len(matches)} runs start" if matches else "no run starts"
-        raise UserError(f"run {name!r}: {count} with that in {home / 'runs'}; give more of its identity")
+        problem = f"{len(matches)} runs start with that" if matches else "no run starts with that"
+        remedy = "give more of its identity" if matches else "give the name of a folder there, or the start of one"
+        raise UserError(f"run {name!r}: {problem} in {home / 'runs'}; {remedy}")
     return RunFolder(home, matches[0])

@@ -65,8 +65,8 @@ class Collection:
         needed = sorted({key for member in self.members for key in member.needs})
         if unneeded := [key for key in by_key if key not in needed]:
             raise UserError(
-                f"--set {by_key[unneeded[0]]}: the studies of {self.name} have different settings; for all of them "
-                f"only settings that one cannot run without can be set: {', '.join(needed) or 'there are none'}"
+                f"--set {by_key[unneeded[0]]}: the studies of {self.name} have different settings; together they "
+                f"take only settings that a study cannot run without: {', '.join(needed) or 'there are none'}"
             )
         return {
             member.study: [by_key[key] for key in member.needs]

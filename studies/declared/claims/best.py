@@ -16,7 +16,7 @@ class Best(Claim):
     effect_name = "lead of the best"
 
     kind: Literal["best"]
-    best: list[Level] = Field(min_length=1, description="levels among which the best one is")
+    best: list[Level] = Field(min_length=1, description="levels that are claimed to include the best")
 
     def compared(self, study: Grid) -> Comparison:
         candidates = list(dict.fromkeys(self.label(study, {self.factor: level}) for level in self.best))

@@ -21,7 +21,9 @@ class Interaction(TwoLevels):
 
     kind: Literal["interaction"]
     over: str = Field(description="the second factor")
-    between: list[Level] = Field(min_length=2, max_length=2, description="the level of the larger gain, then the other")
+    between: list[Level] = Field(
+        min_length=2, max_length=2, description="the level with the larger gain, then the other"
+    )
 
     def factors_named(self) -> list[tuple[str, str]]:
         return [*super().factors_named(), ("over", self.over)]

@@ -76,7 +76,7 @@ def test_a_malformed_list_of_entry_points_loses_the_parts_of_its_own_package_alo
     add(tmp_path, monkeypatch, "outside_untidy", "[mtp_lab.exhibits]\nmine", code)
     assert [point.value for point in installed_points()] == ["outside_tidy:Mine"]
     assert shown().find("mine", "").page == "study"
-    assert "package outside_untidy brings no parts: its list of entry points is malformed" in capsys.readouterr().err
+    assert "package outside_untidy provides no parts: its list of entry points is malformed" in capsys.readouterr().err
 
 
 def test_a_package_without_metadata_is_named_as_one_without_a_name(
