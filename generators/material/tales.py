@@ -193,7 +193,7 @@ def prepare_tales(
         fewer, more = "about 400 suit a short text", "1024 and more suit a long text"
         remedies = [fewer] * (vocabulary_tokens > 400) + [more] * (vocabulary_tokens < 1024)
         raise UserError(
-            f"task.vocabulary_tokens = {vocabulary_tokens}: too few of the tokens learned from {corpus} could be names; "
+            f"task.vocabulary_tokens = {vocabulary_tokens}: too few tokens learned from {corpus} could be names; "
             + ", ".join(remedies)
         )
     return PreparedTales(
