@@ -216,7 +216,7 @@ class LengthOfTheBatch(Induction):
             GeneratorOfTheTask(RecallConfig()),
             "when the task is built again; a task should depend on its settings alone",
         ),
-        (LengthOfTheBatch(InductionConfig(length_tokens=32)), "loss of sample"),
+        (LengthOfTheBatch(InductionConfig(length_tokens=32)), "differs (loss)"),
     ],
 )
 def test_samples_that_do_not_stay_the_same_are_named(task: Task, sentence: str) -> None:
