@@ -188,4 +188,4 @@ class LearntVocabulary(Protocol):
         """Returns the documents that training samples are cut from and the vocabulary is learnt from."""
 
     def learn_vocabulary(self, texts: Sequence[str]) -> tuple[str, ...]:
-        """Learns a vocabulary from texts as the vocabulary of the task was learnt."""
+        """Learns a vocabulary from texts, in the way in which the vocabulary of the task was learned."""

@@ -67,7 +67,7 @@ def place_of(task: Task, batch: Batch, row: int, sound: int | None) -> str:
     it no longer raises. The position is the last one whose value must be copied.
 
     Args:
-        sound: a row on which the oracle does not raise; None if there is none, and then labels are set to 0.
+        sound: a row on which the oracle does not raise; None if there is no such row; labels are then set to 0.
     """
     sample = batch.take(np.array([row]))
     donor = batch.take(np.array([row if sound is None else sound]))

@@ -51,7 +51,7 @@ class RuleScore:
 
     @property
     def chance(self) -> float:
-        """The probability of so many hits at the ceiling."""
+        """The probability of this many hits or more at the ceiling."""
         return upper_tail(self.hits, self.count, self.ceiling)
 
     @property

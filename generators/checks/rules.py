@@ -89,7 +89,8 @@ def tokens_at_positions(answers: Answers) -> Iterator[tuple[str, Integers]]:
 
 
 def tokens_at_distances(answers: Answers, reach: int) -> Iterator[tuple[str, Integers]]:
-    """Yields distances by name and the token [N] that far before an answer, and before the first answer; -1 if none.
+    """Yields distances by name and the token [N] at that distance before an answer, or before the first answer; -1 for
+    no token.
 
     Args:
         reach: the greatest distance from an answer that is not the first of its sample.

@@ -1,4 +1,4 @@
-"""Checks that training samples of different seeds are different draws, and none of them is held out."""
+"""Checks that training samples of different seeds are different draws, and that no training sample is held out."""
 
 from collections.abc import Iterable
 

@@ -145,7 +145,9 @@ def points_of(group: str) -> list[EntryPoint]:
 
 
 def _points_one_by_one() -> Iterator[EntryPoint]:
-    """Yields the entry points of every package that has a readable list; a package counts where it is found first."""
+    """Yields the entry points of every package that has a readable list; only the first copy of a package on the path
+    counts.
+    """
     packages: dict[str, Distribution] = {}
     for package in distributions():
         packages.setdefault(distribution_name(package).lower().replace("_", "-"), package)

@@ -16,7 +16,7 @@ all windows, and for 5 in 10 over windows with two names (`names_per_window`). T
 
 With `other_corpus`, nine training windows in ten are other text, as in appendix J's mixture of books and stories.
 
-A name always begins with a space, even after an opening quotation mark, where the text has none.
+A name always begins with a space, even after an opening quotation mark, where the text has no space.
 """
 
 from collections import Counter

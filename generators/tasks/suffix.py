@@ -20,7 +20,8 @@ The optimum of every head is known. Heads 1 and 2 see all terms before they pred
 predict y_1 .. y_i-2 before it sees x_k, and loses log p on each of them (`optimal_losses`).
 
 There are p^k samples. The hash of a sample assigns it to training (14 in 16), validation or test (1 in 16 each). A run
-of 3,000 steps of 64 samples draws 192,000 training samples. With p = 7 it sees these of the domain (`domain_seen`):
+of 3,000 steps of 64 samples draws 192,000 training samples. With p = 7 it sees this part of all samples
+(`domain_seen`):
 
     k    samples    for training    seen in training    share of all samples seen
     4      2,401           2,097               2,097                          87%

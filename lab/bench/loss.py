@@ -65,7 +65,8 @@ def loss_rows(peaks: Mapping[tuple[int, str], float], seconds: Mapping[tuple[int
         seconds: (n, loss) -> seconds of each turn.
 
     Returns:
-        One row per n and loss: peak and median time, peak relative to the first n, both relative to joint at this n.
+        One row per n and loss: peak and median time; the peak relative to the first n; peak and time relative to joint
+        at the same n.
     """
     first = next(iter(peaks))[0]
     return [

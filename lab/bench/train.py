@@ -50,7 +50,7 @@ class DenseShape(Settings):
 
 
 class TrainBench(Settings):
-    """Settings of the benchmark; without `precisions`, bf16 is measured where the hardware has it."""
+    """Settings of the benchmark; without `precisions`, bf16 is measured if the hardware supports it."""
 
     shapes: tuple[DenseShape, ...] = (
         DenseShape(width=28, layers=3, length_tokens=64, heads=(1, 2)),

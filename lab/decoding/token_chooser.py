@@ -36,7 +36,7 @@ class TokenChooser:
 
         Returns:
             The number of accepted tokens of each block [B], 1..K including its first token, and the token after them
-                [B].
+            [B].
         """
         if not self.temperature:
             chosen = logits_BxKxV.argmax(dim=-1).cpu().numpy()

@@ -40,7 +40,7 @@ def total_and_values(
 
 
 def sequential(objective: TermSource, batch: TensorBatch, compiler: Compiler | None = None) -> dict[str, Tensor]:
-    """Adds the gradient of a batch head by head, as in the paper: the logits of one head are alive at a time."""
+    """Adds the gradient of a batch head by head, as in the paper: only one head's logits are alive at a time."""
     return _term_by_term(objective, batch, CutGraph(compiler is not None), compiler)
 
 

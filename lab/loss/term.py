@@ -34,7 +34,7 @@ class TermSource(Protocol):
         """Computes what `latent` and `terms` read from the numpy arrays of a batch, before compiled code runs."""
 
     def latent_for_terms(self, batch: TensorBatch) -> Tensor:
-        """Computes the latent z [B, S, D] from which all terms are computed, where they read it."""
+        """Computes the latent z [B, S, D] at the positions at which the terms read it."""
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         """Yields the terms one at a time; the graph of a term may be freed before the next term is built."""

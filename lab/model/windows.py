@@ -87,7 +87,7 @@ class Window:
 
 
 def window_of(needed_BxT: Mask, device: torch.device) -> Window | None:
-    """Returns the window of the needed positions; None if they are so many that it would save no time."""
+    """Returns the window of the needed positions; None if there are too many of them for it to save time."""
     first = needed_BxT[0]
     if (needed_BxT == first).all() and first.any():  # the common case of answers at one place needs to be fast
         start, end = int(first.argmax()), len(first) - int(first[::-1].argmax())
@@ -116,7 +116,7 @@ def covering_places(needed_BxT: Mask) -> Integers:
 
 
 def window_at(places: Integers, length: int, device: torch.device) -> Window | None:
-    """Builds the window of these positions; None if they are so many that it would save no time.
+    """Builds the window of these positions; None if there are too many of them for it to save time.
 
     Args:
         places: ascending positions [B, Q].

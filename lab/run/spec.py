@@ -72,7 +72,7 @@ class TrainingConfig(Settings):
 
     @model_serializer(mode="wrap")
     def _as_before_it_existed(self, serialise: SerializerFunctionWrapHandler) -> Tree:
-        """Leaves out `stop_when_solved` where it is unset, so that runs keep the identities of earlier versions."""
+        """Leaves out `stop_when_solved` if it is unset, so that runs keep the identities of earlier versions."""
         tree: Tree = serialise(self)
         if self.stop_when_solved is None:
             tree.pop("stop_when_solved", None)

@@ -88,7 +88,7 @@ class OptimiserStep:
     """A network and its optimiser, which take optimiser steps together.
 
     Args:
-        network: the module to train; `training.compile` compiles its loss, as one piece where that is possible.
+        network: the module to train; `training.compile` compiles its loss, as one piece if possible.
         training: the settings of loss, precision, clipping, optimiser and schedule.
         backward: the backward pass, by default that of `training.loss` through `network`, which is then an Objective.
 

@@ -22,7 +22,7 @@ class StudyPart:
     Attributes:
         study: the study.
         phase: tuning runs, scored on validation, or confirming runs, scored on the study's split.
-        task: the levels of the factors of the task; empty where the study has one task.
+        task: the levels of the factors of the task; empty if the study has one task.
         labels: its cells.
     """
 
@@ -48,7 +48,7 @@ class StudyPart:
 
     @property
     def curve_interval(self) -> int:
-        """The number k where one run in k has its curve, so that there are at most `CURVES_MAXIMUM`."""
+        """The number k such that one run in k has its curve, so that there are at most `CURVES_MAXIMUM` curves."""
         return ceil(len(self.labels) * self.runs_of_a_cell / CURVES_MAXIMUM)
 
     def runs(self, cells: list[CellRecord]) -> dict[int, tuple[CellRecord, RunRecord]]:

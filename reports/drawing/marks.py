@@ -37,7 +37,7 @@ def draw_failure(sheet: Sheet, x: float, colour: str, tooltip: str) -> None:
 
 
 def draw_shortcut(sheet: Sheet, name: str, spans: Sequence[tuple[float, float, float]]) -> None:
-    """Draws a shortcut's score as one line if it is the same everywhere, else as one piece for each span.
+    """Draws a shortcut's score as one line if it is the same everywhere, otherwise as one piece for each span.
 
     Args:
         sheet: the figure.

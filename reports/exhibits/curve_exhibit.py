@@ -50,7 +50,7 @@ class CurveExhibit(StudyExhibit):
 
     @property
     def has_early_ends(self) -> bool:
-        """True if a run ended before another of its cell."""
+        """True if a run ended before another run of its cell."""
         last = self.curves.groupby(["cell", "run"])["step"].max()
         return bool((last < last.groupby("cell").transform("max")).any())
 

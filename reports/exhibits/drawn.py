@@ -165,7 +165,7 @@ def problem_of(drawn: DrawnExhibit, ids: set[str], *, in_file: bool) -> str:
     Args:
         drawn: the exhibit.
         ids: those of the other figures of the page.
-        in_file: whether its figures go to a file, where each needs a size.
+        in_file: whether its figures go to a file, in which each figure needs a size.
     """
     problems = [text_problem(name, getattr(drawn, name)) for name in TEXTS]
     problems.append(figures_problem(drawn.figures, in_file=in_file))

@@ -23,7 +23,7 @@ def figures_problem(figures: object, *, in_file: bool) -> str:
 
     Args:
         figures: the result.
-        in_file: whether the figures go to a file, where each needs a size.
+        in_file: whether the figures go to a file, in which each figure needs a size.
     """
     if not isinstance(figures, Sequence) or isinstance(figures, str):
         return f"figures() gives {quoted(figures)}, which is no list of SVG elements"

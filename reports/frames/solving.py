@@ -10,7 +10,7 @@ from reports.frames.results import COMPLETE, Results
 
 @dataclass(frozen=True)
 class SolvingRun:
-    """One run.
+    """A run, and when it solved its task.
 
     Attributes:
         cell: label of its cell.

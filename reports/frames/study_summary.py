@@ -36,7 +36,7 @@ class StudySummary:
 
     @property
     def link(self) -> str:
-        """Address of its page from a page in the same folder."""
+        """The address of the study's page, relative to a page in the same folder."""
         return quote(self.page)
 
     def lines(self, start: int = 1) -> list[ClaimLine]:

@@ -24,7 +24,7 @@ Level = Annotated[bool | int | float | str, PlainValidator(scalar)]
 
 
 def short(key: str) -> str:
-    """Returns the last part of a dotted key, with its table in front where that is [start]: `start.n`."""
+    """Returns the last part of a dotted key, preceded by its table if that is [start]: `start.n`."""
     stem = "start." if key.startswith("start.") else ""
     return stem + key.rpartition(".")[2]
 

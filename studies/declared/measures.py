@@ -186,6 +186,6 @@ def measure_of(declaration: StudyDeclaration, claim: Claim) -> Measure:
 
 
 def form_of(declaration: StudyDeclaration, claim: Claim, comparison: Comparison) -> Form:
-    """Returns the form of the test of a claim: that of shares where every arm is a share, else the study's."""
+    """Returns the form of a claim's test: the form of shares if every arm is a share, otherwise the study's form."""
     whole_cells = all(list(arm.values()) == [1.0] for arm in comparison.arms)
     return SHARES if whole_cells and measure_of(declaration, claim).is_share else declaration.form

@@ -39,7 +39,7 @@ def split_scale(argument: str) -> tuple[str, str | None]:
 
 
 def refusal_of_name(name: str) -> str | None:
-    """Returns why a text cannot be the name of a study, a search or a scale; None where it can."""
+    """Returns why a text cannot be the name of a study, a search or a scale; None if it can."""
     if not name:
         return "it is empty"
     if name.startswith("."):

@@ -117,7 +117,7 @@ class StudyDeclaration(Settings):
 
     @model_serializer(mode="wrap")
     def _without_unset_keys(self, serialise: SerializerFunctionWrapHandler) -> Tree:
-        """Leaves out keys that earlier versions did not have where they are unset, so that stored studies are equal."""
+        """Leaves out unset keys that earlier versions did not have, so that stored studies stay equal."""
         tree: Tree = serialise(self)
         return {key: value for key, value in tree.items() if value or key not in LATER_KEYS}
 

@@ -57,7 +57,7 @@ class StudyFolder:
 
     @property
     def is_stored(self) -> bool:
-        """True where the study ran, whole or in shards."""
+        """True if the study ran, whole or in shards."""
         return bool(self._parts(STUDY))
 
     @classmethod
@@ -212,7 +212,7 @@ class StudyFolder:
 
     @property
     def has_verdicts(self) -> bool:
-        """True where the study was judged when it last ran; False where stored verdicts are of an earlier run."""
+        """True if the study was judged when it last ran; False if the stored verdicts are of an earlier run."""
         return (self.path / VERDICTS).exists() and self.read_state().finished
 
     @property

@@ -189,11 +189,11 @@ class StateRecord(Record):
 
 
 class VerdictRecord(Record):
-    """The verdict on one claim; effect, interval and p values are None where the claim could not be tested.
+    """The verdict on one claim; effect, interval and p values are None if the claim could not be tested.
 
     Attributes:
         cells: labels of every cell that the claim uses; `treatment` and `control` are the two shown side by side.
-        interval: its ends, None where an end is infinite.
+        interval: its ends; None for an infinite end.
         interval_level: one minus the confidence of the interval.
         p_corrected: the p value after Holm's correction.
         seeds_needed: estimated seeds per arm that would decide an inconclusive claim.

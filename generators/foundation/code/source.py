@@ -62,7 +62,7 @@ def _syntax(module: ModuleSource) -> ModuleSyntax:
 
 @cache
 def find_source(name: str) -> ModuleSource | None:
-    """Returns the source of a module; None if there is no such module, or none with a file."""
+    """Returns the source of a module; None if there is no such module or it has no file."""
     try:
         spec = sys.modules[name].__spec__ if name in sys.modules else find_spec(name)
         if spec is None or spec.origin is None or spec.loader is None:

@@ -24,7 +24,7 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class ImportedNames:
-    """One import statement: `from module import names`, or `import module` where there are no names.
+    """One import statement: `from module import names`, or `import module` if there are no names.
 
     Attributes:
         module: dotted name, without the dots of a relative import.

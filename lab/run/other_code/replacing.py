@@ -45,7 +45,7 @@ def clear_unless_resumable(folder: RunFolder, other_code: OtherCode) -> None:
 
 
 def put_in_place(folder: RunFolder) -> None:
-    """Replaces the results of a run by those of the training that ended in `anew`, if any did.
+    """Replaces the results of a run by those in `anew`, if a training has ended there.
 
     Files derived from the old weights are deleted first and the old result last; then the new files move in, the new
     result last.

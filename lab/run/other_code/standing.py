@@ -23,7 +23,7 @@ class OtherCodeError(UserError):
 
 
 def standing_result(folder: RunFolder, other_code: OtherCode) -> Tree | None:
-    """Returns the result of a run; None where it is to be trained.
+    """Returns the result of a run; None if the run has to be trained.
 
     Raises:
         OtherCodeError: the run was made by different code, and `other_code` is "refuse".

@@ -58,6 +58,6 @@ def _panel(rows: list[Row], key: str, heading: str) -> str:
 
 
 def _text(row: Row, key: str) -> str:
-    """Returns a token as its cell shows it, followed by the head that proposed it where that is not the first."""
+    """Returns a token as its cell shows it, followed by the head that proposed it unless that is head 1."""
     text = row["text"].strip(" ").replace("\n", "↵")[:LETTERS_MAXIMUM] or "␣"
     return f"{text} ({row['head']})" if key == "head" and row["head"] > 1 else text

@@ -40,7 +40,7 @@ class FurtherMeasure(MeasureExhibit):
         )
 
     def _exceptions(self) -> str:
-        """Returns which cells have no interval, and what the mean is where it is not of all that happened."""
+        """Returns a sentence on the cells without an interval, and one on runs that did not solve their task."""
         if self.measure.is_share:
             return "The intervals of shares are exact (Clopper-Pearson)."
         without = "Cells with one seed, or with equal values in all seeds, have none."

@@ -44,7 +44,7 @@ def take_analyses(analyses: Analyses, home: Path, run: str) -> dict[str, str]:
 
     Returns:
         analysis -> the reason why it could not be computed. The analysis `samples` is only for display: if it fails, it
-            is left out here, and `lab analyse` shows why.
+        is left out here, and `lab analyse` shows why.
     """
     failures = {}
     for name, checkpoint in analyses:

@@ -123,7 +123,7 @@ class WorkerExecutor(Executor[Key], Generic[Key, Worker]):
             self.starting.add(self.start())
 
     def handle(self, worker: Worker, message: Message) -> Iterator[tuple[Key, Outcome]]:
-        """Takes note of a message; yields the run that it ended, if any."""
+        """Records a message; yields the run that the message ended, if there is one."""
         self.starting.discard(worker)
         if message == "died":
             yield from self._retry_run_of(worker)

@@ -1,7 +1,7 @@
 """The choice behind `training.compile = "auto"`: a study compiles its steps if it estimates that this saves time.
 
 All runs of a study make the same choice, which is stored with it: a study that continues on a busier machine trains
-the same runs. A study chooses only where its file leaves `training.compile` open.
+the same runs. A study chooses only if its file leaves `training.compile` open.
 """
 
 from dataclasses import dataclass, replace

@@ -182,7 +182,7 @@ def estimate_time(plan: StudyPlan, rate: float | None, *, probe: bool) -> TimeEs
     Args:
         rate: operations per second, used instead of timed steps; by default `FLOPS_RATE` if this machine lacks the
         device.
-        probe: whether to time steps; without them and without a rate there is no estimate.
+        probe: whether to time steps; without timed steps and without a rate there is no estimate.
     """
     device = plan.groups[0].spec.training.device
     try:

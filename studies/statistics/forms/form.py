@@ -67,7 +67,7 @@ class Form(ABC):
 
         Returns:
             the effect of the exchanged scores [G], and the effect of the exchanged direction `weights / |weights|^2`
-                [G].
+            [G].
         """
 
     @abstractmethod

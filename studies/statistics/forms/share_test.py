@@ -27,7 +27,7 @@ from studies.statistics.forms.form import TOLERANCE, Scores
 SHIFTS = np.linspace(-1.0, 1.0, 401)
 """The shifts that are tested; the ends of an interval are among them."""
 NUISANCES = 101
-"""Pairs of shares, from one extreme to the other, over which a p value is the largest."""
+"""Number of pairs of shares, from one extreme to the other, over which a p value is maximised."""
 EXACT_MAXIMUM = 64
 """Runs per arm up to which the test is exact; beyond, the score statistic is taken to be normal."""
 
@@ -38,7 +38,7 @@ class SharesTest:
 
     Attributes:
         treatment: runs of the treatment that solved the task.
-        control: the same of the control.
+        control: runs of the control that solved the task.
         runs: runs of each arm.
     """
 
