@@ -25,11 +25,12 @@ from lab.run.spec import RunSpec, parse_spec
 from lab.run.store import METRICS, TIMING, RunFolder
 from studies.declared.loading import load
 from studies.ledger.declared_study import find_study
+from studies.running.cell_runs import RunEvent
 from studies.running.executors import local
 from studies.running.executors.executor import Outcome
 from studies.running.executors.here import InProcess
 from studies.running.executors.local import LocalWorkers
-from studies.running.sweep import RunEvent, Sweep
+from studies.running.sweep import Sweep
 
 RUNS_A_CELL = 10
 STUDY = """

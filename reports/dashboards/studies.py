@@ -155,7 +155,7 @@ def study_note(
     study, declaration = part.study, part.study.declaration
     counts = [cell.counts() for cell in cells]
     ended, failed = sum(count.ended for count in counts), sum(count.failed for count in counts)
-    every = part.curve_interval
+    every, planned = part.curve_interval, study.runs - sum(cell.saved for cell in cells)
     counted = "only these runs count for a verdict" if part.phase == "confirm" else "the best of a cell is confirmed"
     lines = [
         f"# {escape_markdown(declaration.title)}",
@@ -164,7 +164,7 @@ def study_note(
         *(["An earlier run of this study came to these verdicts:"] if verdicts and not finished else []),
         *(f"- {verdict_line(verdict)}" for verdict in verdicts),
         *(escape_markdown(as_sentence(remark)) for remark in remarks),
-        f"{ended} of {plural(study.runs, 'run')} of the whole study ended, {failed} failed."
+        f"{ended} of {plural(planned, 'run')} of the whole study ended, {failed} failed."
         + ("" if finished else " Verdicts follow when the study ends."),
         f"[The current report]({report_path(study.name, study.scale)})",
         f"Each trial is one of the {PHASES[part.phase]}, and its value is {escape_markdown(declaration.metric)} on "

@@ -89,6 +89,17 @@ class Results:
         return int((self.runs["status"] != UNFINISHED).sum())
 
     @property
+    def planned(self) -> int:
+        """Number of runs of the study, without those that turned out not to be needed."""
+        return self.study.runs - self.ledger.saved
+
+    @property
+    def seeds(self) -> int:
+        """The largest number of confirming seeds that a cell has run so far."""
+        confirmed = self.runs[self.runs["phase"] == "confirm"]
+        return int(confirmed["seed"].max()) + 1 if len(confirmed) else 0
+
+    @property
     def complete(self) -> int:
         """Number of runs that have a score."""
         return int((self.runs["status"] == COMPLETE).sum())

@@ -81,7 +81,7 @@ def answer(results: Results, judgements: list[Judgement]) -> str:
     if not results.ended:
         return "No run has ended yet, so there is no answer yet."
     verdicts = tally([standing(judgement) for judgement in judgements])
-    return f"So far, {verdicts}." if results.ended < results.study.runs else as_sentence(verdicts)
+    return f"So far, {verdicts}." if results.ended < results.planned else as_sentence(verdicts)
 
 
 def cautions(results: Results) -> list[str]:
@@ -91,7 +91,7 @@ def cautions(results: Results) -> list[str]:
         sentences.append("Scale smoke only shows that the study runs. Its numbers mean nothing.")
     if study.seeds < SEEDS_MINIMUM:
         sentences.append(f"Each cell has {plural(study.seeds, 'seed')}; a verdict needs at least {SEEDS_MINIMUM}.")
-    if results.ended < study.runs:
+    if results.ended < results.planned:
         sentences.append(_progress(results))
     gone = int(results.runs.loc[results.runs["status"] == COMPLETE, "train_seconds"].isna().sum())
     if gone:
@@ -114,8 +114,9 @@ def cautions(results: Results) -> list[str]:
     ]
     if study.scale == SMOKE:
         return sentences
-    if SEEDS_MINIMUM <= study.seeds < SEEDS_PLENTY:
-        sentences.append(f"{study.seeds} seeds per cell detect only effects larger than the scatter between seeds.")
+    seeds = results.seeds if study.declaration.looks else study.seeds
+    if SEEDS_MINIMUM <= seeds < SEEDS_PLENTY:
+        sentences.append(f"{seeds} seeds per cell detect only effects larger than the scatter between seeds.")
     sentences += [
         f"In {trial.cell}, the chosen trial scored {trial.score:z.3f} on validation and the confirming seeds "
         f"{trial.low:z.3f} to {trial.high:z.3f}, so its setting may have been chosen by luck."

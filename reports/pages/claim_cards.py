@@ -74,7 +74,7 @@ def _difference_so_far(results: Results, judgement: Judgement, measure: Measure,
 
     Returns an empty string if the study is finished, the claim does not compare two arms, or an arm has no score yet.
     """
-    finished = results.ended == results.study.runs
+    finished = results.ended == results.planned
     if finished or judgement.contrast or not judgement.claim.two_arms or len(arms) != 2:
         return ""
     if not all(arm.seeds for arm in arms):

@@ -32,7 +32,7 @@ def show_study(name: str, scale: str | None, home: Path, as_json: bool) -> None:
     ]
     outdated = folder.outdated_parts()
     lines += [f"left out: {part}, which ran another version of the study" for part in outdated]
-    lines += [f"{sum(cell.ended for cell in counts.values())} of {study.runs} runs ended"]
+    lines += [f"{sum(cell.ended for cell in counts.values())} of {study.runs - ledger.saved} runs ended"]
     lines += [folder.standing] if folder.standing else []
     code = StudyCode(ledger, folder.run_command)
     lines += code.remarks()
@@ -62,7 +62,9 @@ def show_collection(name: str, scale: str | None, home: Path, as_json: bool) -> 
             standing = "" if folder.has_verdicts else ", unfinished"
             old = sum(StudyCode(ledger).old_runs.values())
             standing += f", {old} made by code other than the installed code" if old else ""
-            lines.append(f"{member.study:<22}{ended} of {study.runs} runs ended, scale {study.scale}{standing}")
+            lines.append(
+                f"{member.study:<22}{ended} of {study.runs - ledger.saved} runs ended, scale {study.scale}{standing}"
+            )
             value[member.study] = {
                 "scale": study.scale,
                 "runs": study.runs,

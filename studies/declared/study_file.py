@@ -21,7 +21,7 @@ from studies.statistics.forms.independent import INDEPENDENT
 from studies.statistics.forms.table import FORMS, form_name
 
 PRUNED_SEEDS_MINIMUM = 5
-LATER_KEYS = ("solved_at", "stop_when_solved")
+LATER_KEYS = ("control", "solved_at", "stop_when_solved", "futility")
 
 
 def levels_of_a_factor(value: Any) -> Any:
@@ -93,6 +93,10 @@ class StudyDeclaration(Settings):
     metric: str = Field(default="accuracy", description="tuning improves it on validation; claims are about it")
     split: str = Field(default="test", description="the split on which confirming runs are scored")
     shortcut: str | None = Field(default=None, description="the shortcut shown in figures with the runs' scores")
+    control: Literal["positive", "negative"] | None = Field(
+        default=None,
+        description="a study whose verdicts are known beforehand; positive: all supported, negative: none supported",
+    )
     solved_at: float | None = Field(
         default=None, gt=0, le=1, description="the value of the metric on validation that counts as solved"
     )
@@ -102,6 +106,12 @@ class StudyDeclaration(Settings):
     level: float = Field(default=0.05, gt=0, lt=0.5)
     looks: list[int] | None = Field(
         default=None, min_length=2, description="numbers of seeds at which it is judged, if more than once"
+    )
+    futility: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="a claim gets no more seeds if the last look would decide it with a probability below this",
     )
     test: Annotated[str, AfterValidator(form_name)] = INDEPENDENT.name
     base: dict[str, Any]
@@ -128,6 +138,14 @@ class StudyDeclaration(Settings):
             raise ValueError(f'solved_at = {self.solved_at:zg} needs metric = {names}, not "{self.metric}"')
         if self.stop_when_solved and self.solved_at is None:
             raise ValueError("stop_when_solved = true needs solved_at, the value of the metric that counts as solved")
+        return self
+
+    @model_validator(mode="after")
+    def _check_futility(self) -> Self:
+        if self.futility is not None and self.looks is None:
+            raise ValueError(
+                f"futility = {self.futility:zg} needs looks: it decides whether a study goes on to the next"
+            )
         return self
 
     @property

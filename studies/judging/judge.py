@@ -33,7 +33,7 @@ from studies.declared.study import Study
 from studies.judging.judgement import ClaimTest, Judgement
 from studies.statistics.exact import SEEDS_MINIMUM, holm
 from studies.statistics.forms.form import Scores
-from studies.statistics.interim import level_per_look
+from studies.statistics.interim import level_per_look, looks_until
 
 Obstacle = Callable[[Sequence[str]], str]
 """Labels of cells -> the reason why their runs cannot be compared, empty if they can."""
@@ -80,22 +80,46 @@ def judge(
 ) -> list[Judgement]:
     """Returns the verdict on every claim of a study, in the order of the file.
 
-    A claim whose kind comes from another package and fails is not tested; the others are judged as if it had p = 1.
+    A claim whose kind comes from another package and fails is not tested; the others are judged as if it had p = 1. A
+    study with looks is judged at each of them in turn, at each on the first seeds alone: a claim has the verdict of the
+    look that decided it, or else of the last look whose seeds have run.
 
     Args:
         scores: those of every claim, or a function that returns those of one claim.
         reason_lacking: returns why runs lack the measure of a claim, or an empty text.
         obstacle: returns why cells cannot be compared, or an empty text; a claim about them is not tested.
     """
+    standing: dict[str, Judgement] = {}
+    for look in looks_until(study.seeds, study.declaration.looks):
+        still_open = [
+            claim
+            for claim in study.declaration.claims
+            if claim.name not in standing or standing[claim.name].verdict == "inconclusive"
+        ]
+        judgements = _judge_at(replace(study, seeds=look), still_open, scores, reason_lacking, obstacle)
+        for claim, judgement in zip(still_open, judgements, strict=True):
+            if judgement.contrast is not None or claim.name not in standing:
+                standing[claim.name] = judgement
+    return [standing[claim.name] for claim in study.declaration.claims]
+
+
+def _judge_at(
+    study: Study,
+    claims: Sequence[Claim],
+    scores: ScoresByCell | Callable[[Claim], ScoresByCell],
+    reason_lacking: Callable[[Claim], str],
+    obstacle: Obstacle,
+) -> list[Judgement]:
+    """Judges claims on the first seeds of a study, as many as it has, correcting over these claims."""
 
     def case_of(claim: Claim) -> tuple[ComparedClaim, ClaimTest | None, float]:
-        by_cell = scores(claim) if callable(scores) else scores
+        every_seed = scores(claim) if callable(scores) else scores
+        by_cell = {cell: {k: v for k, v in seeds.items() if k < study.seeds} for cell, seeds in every_seed.items()}
         comparison = comparison_of(claim, study)
         compared = ComparedClaim(claim, comparison, by_cell, reason_lacking(claim), obstacle(comparison.cells))
         test = claim_test(study, compared)
         return compared, test, test.p if test else 1.0
 
-    claims = study.declaration.claims
     cases = [attempted(claim, partial(case_of, claim)) for claim in claims]
     p_corrected, ranks = holm(np.array([1.0 if isinstance(case, str) else case[2] for case in cases]))
     judgements = []
@@ -103,7 +127,7 @@ def judge(
         if isinstance(case, str):
             judgements.append(broken(claim, case))
             continue
-        judgement = attempted(claim, partial(judgement_of, study, *case[:2], float(p), int(rank)))
+        judgement = attempted(claim, partial(judgement_of, study, len(claims), *case[:2], float(p), int(rank)))
         judgements.append(broken(claim, judgement) if isinstance(judgement, str) else judgement)
     return judgements
 
@@ -115,9 +139,9 @@ def broken(claim: Claim, failure: str) -> Judgement:
 
 
 def judgement_of(
-    study: Study, compared: ComparedClaim, test: ClaimTest | None, p_corrected: float, rank: int
+    study: Study, claims: int, compared: ComparedClaim, test: ClaimTest | None, p_corrected: float, rank: int
 ) -> Judgement:
-    """Returns the verdict on one claim from its Holm-corrected p value and its rank in Holm's order."""
+    """Returns the verdict on one claim from its p value, corrected over `claims`, and its rank in Holm's order."""
     claim, comparison, seeds = compared.claim, compared.comparison, compared.seeds
     treatment, control = comparison.shown_cells(compared.scores_AxK)
     effects_K = comparison.effect.by_seed(compared.scores_AxK).tolist() if seeds else []
@@ -127,10 +151,10 @@ def judgement_of(
         reason = reason_not_tested(study, compared)
         untested = Judgement(claim, cells, treatment, control, by_seed, "inconclusive", reason)
         return replace(untested, effect_text=texts[0], margin_text=texts[1])
-    claims = len(study.declaration.claims)
     level = level_per_look(study.declaration.level, study.declaration.looks)
     decided = test.leaning != "inconclusive" and p_corrected <= level
-    threshold = f"level {level:zg}" if decided else f"above {level:zg} with {study.seeds} seeds per arm"
+    threshold = f"level {level:z.4g}" if decided else f"above {level:z.4g} with {study.seeds} seeds per arm"
+    look = f", at the look at {study.seeds} seeds" if study.declaration.looks and decided else ""
     interval_level = level / (claims - rank)
     return Judgement(
         claim=claim,
@@ -139,7 +163,7 @@ def judgement_of(
         control=control,
         by_seed=by_seed,
         verdict=test.leaning if decided else "inconclusive",
-        reason=f"p = {p_corrected:z.3g} after correction over {claims} claim{'s'[: claims > 1]}, {threshold}",
+        reason=f"p = {p_corrected:z.3g} after correction over {claims} claim{'s'[: claims > 1]}, {threshold}{look}",
         contrast=test.evidence.contrast(interval_level),
         p=test.p,
         p_corrected=p_corrected,

@@ -75,12 +75,24 @@ class RunCounts(Record):
 
 
 class CellRecord(Record):
-    """One cell of a study: the levels of its factors, its runs and the settings that tuning chose."""
+    """One cell of a study: the levels of its factors, its runs and the settings that tuning chose.
+
+    Attributes:
+        saved: planned runs that the study goes without: seeds of pruned trials, and seeds after the last look that the
+            cell needed. Not stored if it is 0.
+    """
 
     label: str = Field(alias="cell")
     levels: dict[str, Scalar]
     winner: dict[str, float] | None = None
     runs: list[RunRecord] = Field(default_factory=list, alias="entries")
+    saved: int = 0
+
+    @model_serializer(mode="wrap")
+    def _without_zero(self, serialise: SerializerFunctionWrapHandler) -> Tree:
+        """Leaves out `saved` where it says nothing, as in earlier ledgers."""
+        tree: Tree = serialise(self)
+        return tree if self.saved else {key: value for key, value in tree.items() if key != "saved"}
 
     def confirmed(self, measure: str | None = None) -> dict[int, float]:
         """Returns seed -> score of the confirming runs, or seed -> the named measure for runs that have it."""
@@ -108,6 +120,11 @@ class LedgerRecord(Record):
     cells: list[CellRecord]
     codes: dict[str, dict[str, str]] = Field(default_factory=dict)
     mixed_code: bool = False
+
+    @property
+    def saved(self) -> int:
+        """Planned runs that the study goes without."""
+        return sum(cell.saved for cell in self.cells)
 
     def tree(self) -> Tree:
         """Returns the ledger as JSON types; keys about the code are left out if they are empty, as in earlier

@@ -12,7 +12,7 @@ from generators.foundation.options import note
 from studies.declared.levels import short
 from studies.declared.study import Cell, Study
 from studies.ledger.records import RunRecord
-from studies.running.sweep import RunEvent
+from studies.running.cell_runs import RunEvent
 
 BARS_MAXIMUM = 24
 """The maximum number of cells with their own bars; if there are more, only the bar of all runs is shown."""
@@ -70,6 +70,13 @@ class Reporter:
             self.bars.update(self.rows["all"], advance=1, last=f"{left} left" if left else "")
         elif event.trained:
             note(f"[{event.done}/{event.total}] {event.cell}: {description}" + (f"; {left} left" if left else ""))
+
+    def announce(self, sentence: str) -> None:
+        """Shows a sentence about the study."""
+        if self.bars:
+            self.bars.console.print(sentence, markup=False, highlight=False)
+        else:
+            note(sentence)
 
     def time_left(self, event: RunEvent) -> str:
         """Estimates the time left from the mean time of the runs trained so far; empty before the first."""

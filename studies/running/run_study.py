@@ -93,7 +93,7 @@ def run_study(
     if remark:
         note(remark)
     with Reporter(study, shard.of(study.cells), executor.count) as reporter:
-        sweep = Sweep(study, home, reporter.show, shard, old_runs)
+        sweep = Sweep(study, home, reporter.show, shard, old_runs, reporter.announce)
         judgements = sweep.run(executor)
     for remark in sweep.code.remarks():
         note(remark)

@@ -7,13 +7,13 @@ far, never on the number of workers or on the clock.
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
-import optuna
 from optuna.trial import Trial, TrialState
 
 from generators.foundation.errors import UserError
+from generators.foundation.options import note
 from lab.analysis.table import SAMPLES
 from lab.run.files import lock_folder
 from lab.run.store import RESULT, RunFolder
@@ -24,56 +24,21 @@ from studies.declared.scales import SMOKE
 from studies.declared.study import TUNING_SEED, Cell, Study
 from studies.judging.from_ledger import judge_ledger
 from studies.judging.judgement import Judgement
+from studies.judging.looks import claims_to_pursue
 from studies.judging.study_code import OldRuns, StudyCode
 from studies.ledger.declared_study import record_of
 from studies.ledger.folder import JOURNAL, StudyFolder
 from studies.ledger.places import mark_finished, place_for, take_place
 from studies.ledger.records import CellRecord, LedgerRecord, Phase, RunRecord, VerdictsRecord
+from studies.running.cell_runs import CellRun, CellState, RunEvent
 from studies.running.coordinator import Coordinator
 from studies.running.executors.executor import Analyses, Outcome
 from studies.running.scoring import score_of, with_every_analysis
 from studies.running.shard import WHOLE, Shard
 from studies.running.tuning import new_journal, tuning_of
-from studies.statistics.interim import level_at
+from studies.statistics.interim import level_at, looks_until
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
-
-@dataclass
-class CellState:
-    """A cell while its study runs.
-
-    Attributes:
-        scored: score and settings of each trial that ended with a score.
-    """
-
-    cell: Cell
-    tuning: optuna.Study
-    record: CellRecord
-    scored: list[tuple[float, dict[str, float]]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class CellRun:
-    """A run of a cell; `trial` is the optuna trial of a tuning run."""
-
-    state: CellState
-    run: RunRecord
-    trial: Trial | None
-
-    def __str__(self) -> str:
-        return f"{self.state.cell.label}, {self.run.phase} seed {self.run.seed}"
-
-
-@dataclass(frozen=True)
-class RunEvent:
-    """A run that ended, the `done`-th of `total`; `trained` is False if it was taken from the store."""
-
-    cell: str
-    run: RunRecord
-    done: int
-    total: int
-    trained: bool
 
 
 class Sweep(Coordinator[CellRun, list[Judgement]]):
@@ -84,6 +49,7 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
 
     Args:
         notify: called with every run that ended.
+        announce: called with a sentence when the study goes on to its next look.
     """
 
     def __init__(
@@ -93,18 +59,26 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         notify: Callable[[RunEvent], None],
         shard: Shard = WHOLE,
         old_runs: OldRuns = "keep",
+        announce: Callable[[str], None] = note,
     ) -> None:
         super().__init__(home, StudyFolder(home, study.name, study.scale), old_runs)
         self.mixed_code = old_runs == "mix"
-        self.study, self.notify, self.shard = study, notify, shard
+        self.study, self.notify, self.announce, self.shard = study, notify, announce, shard
         self.sign = main_measure(study.declaration).sign
         self.analyses = analyses_of(study.declaration)
         self.sampled_cells = sampled_cells(study)
         self.part = self.folder if shard == WHOLE else self.folder.shard(shard.number, shard.count)
         self.cells = shard.of(study.cells)
-        self.runs = len(self.cells) * (study.tuning_runs + study.seeds)
+        self.looks = looks_until(study.seeds, study.declaration.looks)
         self.states: list[CellState] = []
         self.done = 0
+
+    @property
+    def runs(self) -> int:
+        """The planned runs of these cells, without those that turned out not to be needed."""
+        return len(self.cells) * (self.study.tuning_runs + self.study.seeds) - sum(
+            state.record.saved for state in self.states
+        )
 
     @property
     def records(self) -> list[CellRecord]:
@@ -170,6 +144,28 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         for state in self.states:
             self._next_trial(state)
         self.wait()
+        if self.shard == WHOLE and self.complete:
+            self._take_further_looks()
+
+    def _take_further_looks(self) -> None:
+        """Adds seeds, look by look, to the cells of the claims that these could decide."""
+        for earlier, look in pairwise(self.looks):
+            undecided = claims_to_pursue(self.study, judge_ledger(self.study, self.ledger))
+            labels = {label for judgement in undecided for label in judgement.cells}
+            states = [state for state in self.states if state.cell.label in labels]
+            if undecided:
+                names = ", ".join(judgement.claim.name for judgement in undecided)
+                self.announce(f"look at {earlier} seeds: {names} not decided yet; going on to {look} seeds")
+            for state in states:
+                self._confirm(state, range(earlier, look))
+            self.wait()
+            if not states or not self.complete:
+                break
+        if self.complete:
+            for state in self.states:
+                if state.record.winner is not None:
+                    run = sum(run.phase == "confirm" for run in state.record.runs)
+                    state.record.saved += self.study.seeds - run
 
     def handle(self, request: CellRun, outcome: Outcome, *, trained: bool) -> None:
         run = request.run
@@ -218,7 +214,8 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         worker was faster.
         """
         if len(state.tuning.get_trials(deepcopy=False, states=ENDED)) == self.study.trials:
-            self._confirm(state)
+            self._choose(state)
+            self._confirm(state, range(self.looks[0]))
             return
         trial = state.tuning.ask()
         settings = {
@@ -251,16 +248,19 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         self._next_trial(state)
 
     def _end_early(self, state: CellState, trial: Trial, how: TrialState, saved: int) -> None:
-        self.runs -= saved
+        state.record.saved += saved
         state.tuning.tell(trial, state=how)
 
-    def _confirm(self, state: CellState) -> None:
+    def _choose(self, state: CellState) -> None:
+        """Chooses the settings of the best trial; none if no trial has a score."""
+        if state.scored:
+            state.record.winner = max(state.scored, key=lambda trial: self.sign * trial[0])[1]
+
+    def _confirm(self, state: CellState, seeds: range) -> None:
         """Requests the winner on fresh seeds, which tuning never saw."""
-        if not state.scored:
-            return
-        state.record.winner = max(state.scored, key=lambda trial: self.sign * trial[0])[1]
-        for seed in range(self.study.seeds):
-            self._request_run(state, "confirm", seed, state.record.winner, None)
+        if state.record.winner is not None:
+            for seed in seeds:
+                self._request_run(state, "confirm", seed, state.record.winner, None)
 
     def _request_run(
         self, state: CellState, phase: Phase, seed: int, settings: dict[str, float], trial: Trial | None

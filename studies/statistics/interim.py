@@ -5,6 +5,12 @@ at its whole level; or at the numbers of seeds that its file declares beforehand
 share of the level. The shares add up to the level, so that the probability of any wrong finding at any look is at most
 the level, however the looks depend on each other (Bonferroni).
 
+A study goes from look to look by itself: it adds seeds to the cells of claims that are still undecided, and stops where
+every claim is decided. A claim that was decided at an earlier look stays decided, and Holm's correction at later looks
+is over the others (Maurer & Bretz 2013, doi 10.1080/19466315.2013.807748). With `futility = 0.1` it also stops adding
+seeds for a claim that the last look would decide with an estimated probability below 0.1; stopping there can only lose
+findings, never make false ones.
+
 Spending little of the level at first and most of it at the end (O'Brien and Fleming 1979; Lan and DeMets 1983) gives
 the last look more power, but at half the seeds it leaves 0.0056 of a level of 0.05: five seeds per arm cannot give a p
 value below 0.0079, so the first look could never decide anything.
@@ -18,6 +24,11 @@ from generators.foundation.errors import UserError
 def level_per_look(level: float, looks: list[int] | None) -> float:
     """Returns the significance level of each look: an equal share of the study's level."""
     return level / len(looks) if looks else level
+
+
+def looks_until(seeds: int, looks: list[int] | None) -> list[int]:
+    """Returns the numbers of seeds at which a study with this many seeds per arm is judged."""
+    return [look for look in looks if look <= seeds] if looks else [seeds]
 
 
 def level_at(

@@ -1,8 +1,7 @@
 """Estimates from observed scores how many seeds would have decided an inconclusive claim.
 
-Studies with more seeds are resampled from the arms' scores with replacement (the bootstrap; Efron 1979), with
-deviations from the mean widened, because the spread of a few scores understates that of the population. Each is tested
-at the level at which the claim was judged, by an approximation of the permutation test that costs milliseconds.
+Studies with more seeds are drawn on the basis of the observed scores (`Form.further_scores`). Each is tested at the
+level at which the claim was judged, by an approximation of the permutation test that costs milliseconds.
 
 The estimate assumes that the true effect equals the observed one. An effect observed with five seeds is itself
 uncertain, and so is this estimate.
@@ -51,10 +50,34 @@ def seeds_needed(
     return high
 
 
+def chance_of_decision(
+    scores_AxK: Scores,
+    further: int,
+    effect: Effect,
+    form: Form,
+    level: float,
+    p_values: Callable[[PValue, PValue], tuple[Scores, Scores]],
+) -> float:
+    """Estimates the probability that a number of further seeds per arm decide a claim, either way.
+
+    The observed scores stay as they are, and further ones are drawn as `Form.further_scores` says.
+
+    Args:
+        level: two-sided, at which the claim will be judged.
+        p_values: from the p values of "above" and "below" a shift to the two-sided ones of both verdicts.
+    """
+    observed_RxAxK = np.broadcast_to(scores_AxK, (STUDIES, *scores_AxK.shape))
+    drawn = form.further_scores(np.random.default_rng(0), scores_AxK, STUDIES, further)
+    all_RxAxK = np.concatenate([observed_RxAxK, drawn], axis=2)
+    p_R = np.minimum(
+        *p_values(
+            lambda shift: effect.approximate_p(all_RxAxK, form, shift, 1),
+            lambda shift: effect.approximate_p(all_RxAxK, form, shift, -1),
+        )
+    )
+    return float(np.mean(np.maximum(p_R, effect.smallest_p(all_RxAxK.shape[2], form)) <= level))
+
+
 def resampled(scores_AxK: Scores, seeds: int, form: Form) -> Scores:
     """Draws studies of `seeds` seeds per arm from the observed scores: [R, A, seeds]."""
-    arms, observed = scores_AxK.shape
-    means = scores_AxK.mean(axis=1, keepdims=True)
-    widened_AxK = means + (scores_AxK - means) * np.sqrt(observed / (observed - 1))
-    chosen = form.resampled_seeds(np.random.default_rng(0), STUDIES, arms, observed, seeds)
-    return np.asarray(np.take_along_axis(widened_AxK[None], chosen, axis=2))
+    return form.further_scores(np.random.default_rng(0), scores_AxK, STUDIES, seeds)

@@ -76,6 +76,18 @@ class Form(ABC):
     ) -> NDArray[np.int64]:
         """Draws the seeds of each arm of a resampled study from the observed seeds, with replacement: [R, A, seeds]."""
 
+    def further_scores(self, rng: np.random.Generator, scores_AxK: Scores, studies: int, seeds: int) -> Scores:
+        """Draws scores that further seeds may have: [R, A, seeds].
+
+        They are resampled from the arms' scores with replacement (the bootstrap; Efron 1979), with deviations from the
+        mean widened, because the spread of a few scores understates that of the population.
+        """
+        arms, observed = scores_AxK.shape
+        means = scores_AxK.mean(axis=1, keepdims=True)
+        widened_AxK = means + (scores_AxK - means) * np.sqrt(observed / (observed - 1))
+        chosen = self.resampled_seeds(rng, studies, arms, observed, seeds)
+        return np.asarray(np.take_along_axis(widened_AxK[None], chosen, axis=2))
+
     @abstractmethod
     def centred(self, scores_RxAxK: Scores) -> Scores:
         """Subtracts the means that no exchange changes: [R, A, K]."""

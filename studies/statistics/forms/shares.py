@@ -6,6 +6,8 @@ share their data by seed, which makes it conservative where their outcomes are p
 compares more than two shares at once, an interaction or a trend, exchanges scores as the independent form does.
 """
 
+import numpy as np
+
 from studies.statistics.forms.form import PairTest, Scores
 from studies.statistics.forms.independent import Independent
 from studies.statistics.forms.share_test import SharesTest
@@ -21,6 +23,12 @@ class Shares(Independent):
             return super().pair_test(scores_AxK, weights_A)
         treatment, control = (round(solved) for solved in scores_AxK.sum(axis=1))
         return SharesTest(treatment, control, scores_AxK.shape[1])
+
+    def further_scores(self, rng: np.random.Generator, scores_AxK: Scores, studies: int, seeds: int) -> Scores:
+        """Draws runs that solve the task with the observed share, moved by half a run towards 1/2."""
+        arms, observed = scores_AxK.shape
+        share_A = (scores_AxK.sum(axis=1) + 0.5) / (observed + 1)
+        return np.asarray(rng.random((studies, arms, seeds)) < share_A[:, None], dtype=np.float64)
 
     def smallest_p(self, arms: int, seeds: int) -> float:
         return float(2.0 * 0.25**seeds) if arms == 2 else super().smallest_p(arms, seeds)

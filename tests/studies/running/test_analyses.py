@@ -14,10 +14,11 @@ from lab.run.store import BEST, RunFolder
 from studies.declared.loading import load
 from studies.declared.study import Study
 from studies.ledger.records import RunRecord
+from studies.running.cell_runs import RunEvent
 from studies.running.executors.attempt import attempt
 from studies.running.executors.executor import Analyses, Outcome, RunRequest
 from studies.running.executors.here import InProcess
-from studies.running.sweep import RunEvent, Sweep
+from studies.running.sweep import Sweep
 from tests.conftest import Spec
 from tests.small_study import write_small_study
 from tests.stub_training import stub_attempt

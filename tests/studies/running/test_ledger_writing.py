@@ -7,7 +7,8 @@ import pytest
 
 from studies.declared.study import Study
 from studies.ledger.declared_study import cells_of
-from studies.running.sweep import RunEvent, Sweep
+from studies.running.cell_runs import RunEvent
+from studies.running.sweep import Sweep
 from tests.studies.running.scored_runs import ScoredRuns, Scores
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from studies.declared.study import Study
 from studies.ledger.records import RunRecord
+from studies.running.cell_runs import RunEvent
 from studies.running.progress import Reporter, describe
-from studies.running.sweep import RunEvent
 
 
 def confirming_run(score: float | None = 0.5, failure: str | None = None) -> RunRecord:

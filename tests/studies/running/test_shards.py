@@ -14,9 +14,10 @@ from lab.run.files import lock_folder
 from studies.declared.study import Study
 from studies.ledger.declared_study import cells_of, find_study
 from studies.ledger.folder import StudyFolder
+from studies.running.cell_runs import RunEvent
 from studies.running.executors.here import InProcess
 from studies.running.shard import Shard
-from studies.running.sweep import RunEvent, Sweep
+from studies.running.sweep import Sweep
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
 

@@ -19,11 +19,12 @@ from studies.ledger.declared_study import cells_of, find_study
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import RunRecord
 from studies.ledger.scores import confirmed
+from studies.running.cell_runs import RunEvent
 from studies.running.executors.executor import Outcome, RunRequest
 from studies.running.executors.here import InProcess
 from studies.running.executors.local import LocalWorkers
 from studies.running.scoring import score_of
-from studies.running.sweep import RunEvent, Sweep
+from studies.running.sweep import Sweep
 from tests.small_study import write_small_study
 
 

@@ -17,9 +17,10 @@ from studies.declared.study import TUNING_SEED, Cell, Study
 from studies.ledger.declared_study import cells_of
 from studies.ledger.folder import StudyFolder
 from studies.running import tuning
+from studies.running.cell_runs import RunEvent
 from studies.running.executors.executor import Outcome, RunRequest
 from studies.running.executors.here import InProcess
-from studies.running.sweep import RunEvent, Sweep
+from studies.running.sweep import Sweep
 from tests.studies.conftest import Edit
 
 RATE = "training.learning_rate"

@@ -21,7 +21,8 @@ from studies.declared.study import TUNING_SEED, Study
 from studies.ledger.folder import JOURNAL, StudyFolder
 from studies.ledger.records import CellRecord, RunRecord
 from studies.running import tuning
-from studies.running.sweep import RunEvent, Sweep
+from studies.running.cell_runs import RunEvent
+from studies.running.sweep import Sweep
 from tests.small_study import write_small_study
 from tests.studies.running.scored_runs import ScoredRuns, Scores
 

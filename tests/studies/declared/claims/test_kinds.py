@@ -155,7 +155,7 @@ def test_the_seeds_are_one_of_the_looks_and_the_first_look_can_decide() -> None:
 def test_a_look_is_judged_at_its_share_of_the_level() -> None:
     judgement = judged(study_of(DIFFERENCE, looks=[5, 10]), 0.2, 0.3)
     assert judgement.level == 0.025
-    assert judgement.reason == "p = 0.00794 after correction over 1 claim, level 0.025"
+    assert judgement.reason == "p = 0.00794 after correction over 1 claim, level 0.025, at the look at 5 seeds"
 
 
 FILE = {"title": "t", "question": "?", "paper": "", "seeds": 5, "base": {}, "factors": {"arm": [0, 1]},

@@ -1,0 +1,35 @@
+"""The claims for which a study goes on to its next look."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from studies.declared.claims.guarded import attempted
+from studies.declared.study import Study
+from studies.judging.judgement import Judgement
+from studies.statistics.interim import level_per_look
+from studies.statistics.power import chance_of_decision
+
+
+def claims_to_pursue(study: Study, judgements: Sequence[Judgement]) -> list[Judgement]:
+    """Returns the judgements of claims that more seeds could decide.
+
+    Those are undecided and could be tested; where the study declares `futility`, the last look would decide them with
+    at least that probability.
+    """
+    undecided = [judgement for judgement in judgements if judgement.verdict == "inconclusive"]
+    level = level_per_look(study.declaration.level, study.declaration.looks) / max(1, len(undecided))
+    return [judgement for judgement in undecided if _worth_pursuing(study, judgement, level)]
+
+
+def _worth_pursuing(study: Study, judgement: Judgement, level: float) -> bool:
+    test, claim, futility = judgement.test, judgement.claim, study.declaration.futility
+    if test is None or test.scores_AxK.shape[1] >= study.seeds:
+        return False
+    if futility is None:
+        return True
+    further = study.seeds - test.scores_AxK.shape[1]
+    estimate = partial(
+        chance_of_decision, test.scores_AxK, further, test.comparison.effect, test.form, level, claim.p_values
+    )
+    chance = attempted(claim, estimate)
+    return isinstance(chance, str) or chance >= futility
