@@ -119,7 +119,7 @@ def check_task(task: Task, count: int) -> TaskCheck:
 
 
 def checks_of_sound_splits(task: Task, splits: Mapping[str, DrawnSplit]) -> dict[str, Callable[[], list[str]]]:
-    """Returns the checks that compare samples with each other, by what they do."""
+    """Returns description -> check, for the checks that compare samples with each other."""
     drawn = splits.values()
     kept = {name: split.kept for name, split in splits.items() if split.kept is not None}
     pairs = [(first, second) for first, second in combinations(drawn, 2) if first.group != second.group]

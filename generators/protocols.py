@@ -185,7 +185,7 @@ class LearntVocabulary(Protocol):
     """A task whose vocabulary is learnt from its training texts alone."""
 
     def training_texts(self) -> Sequence[str]:
-        """Returns the documents that training samples are cut from and the vocabulary is learnt from."""
+        """Returns the documents from which training samples are cut and the vocabulary is learned."""
 
     def learn_vocabulary(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Learns a vocabulary from texts, in the way in which the vocabulary of the task was learned."""

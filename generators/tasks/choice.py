@@ -176,7 +176,9 @@ class Choice(Task):
         return agrees
 
     def _read_blocks(self, tokens: Integers) -> Integers:
-        """Reads the block [B, points] at each choice from the first token; arbitrary if that is not a marker."""
+        """Reads the block [B, points] at each choice from the first token; arbitrary if the first token is not a
+        marker.
+        """
         first = (tokens[:, :1] == self.blocks[:, 0]).argmax(axis=1)
         points = -(-self.length // self.config.spacing_tokens)
         blocks: Integers = (first[:, None] + np.arange(points)) % len(self.blocks)

@@ -122,7 +122,7 @@ def take_pass(bench: LossBench, network: Objective, batch: TensorBatch, loss: st
 
 
 def peak_of_process(bench: LossBench, n: int, loss: str) -> float:
-    """Returns `peak_megabytes` of a new process."""
+    """Returns the result of `peak_megabytes` in a new process."""
     with safe_path(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(peak_megabytes, bench, n, loss).result()
 

@@ -2,8 +2,8 @@
 
 The expected losses were measured on x86-64 with torch 2.13. They were the same to 1 part in 10 million with one thread
 and with two, with AVX-512, AVX2 and neither, with oneDNN restricted to SSE4.1, with weights in float64, and with torch
-2.6. Leaving out weight decay moves them by 2 parts in 10,000, leaving out the clipping of gradients by 8. The tolerance
-of 1 part in 10,000 lies between.
+2.6. Without weight decay they change by 2 parts in 10,000, and without gradient clipping by 8 parts. The tolerance of 1
+part in 10,000 lies between.
 """
 
 import tempfile

@@ -45,7 +45,9 @@ def sequential(objective: TermSource, batch: TensorBatch, compiler: Compiler | N
 
 
 def chunked(objective: TermSource, batch: TensorBatch, compiler: Compiler | None = None) -> dict[str, Tensor]:
-    """Adds the gradient head by head with the unembedding fused into the cross-entropy: few logits at a time."""
+    """Adds the gradient head by head with the unembedding fused into the cross-entropy: only few logits are alive at a
+    time.
+    """
     return _term_by_term(objective, batch, FusedGraph(compiler is not None), compiler)
 
 

@@ -78,7 +78,9 @@ class Window:
         return mask.take_along_dim(self.places_BxQ[:, None, :, None], dim=2)
 
     def index(self, flat_N: Integers) -> Integers:
-        """Returns the indices into the flattened window B x Q of N of its positions, given as those into B x T."""
+        """Converts N positions of the window from indices into the flattened B x T to indices into the flattened window
+        B x Q.
+        """
         flat = (self.places + self.length * np.arange(len(self.places))[:, None]).reshape(-1)
         index_M = np.zeros(len(self.places) * self.length, np.int64)
         index_M[flat] = np.arange(flat.size)

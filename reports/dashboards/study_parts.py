@@ -43,7 +43,7 @@ class StudyPart:
 
     @property
     def runs_of_a_cell(self) -> int:
-        """The largest number of its runs that a cell has."""
+        """The largest number of this part's runs in any cell."""
         return self.study.tuning_runs if self.phase == "tune" else self.study.seeds
 
     @property

@@ -7,7 +7,7 @@ One idea serves every claim (Pitman 1937; Hartigan 1969, "Using subsample values
     the effect is a weighted sum of the arms' means     a difference: (1, -1); a slope over levels: centred ranks
     exchanging scores between the arms changes it       by as much as the effect itself if nothing else differs
     each exchange has one typical value                 the shift at which it gives as large an effect as observed
-    the p value of any shift is a count of them and the interval extends from one typical value to another
+    the p value of any shift is a count of them         and the interval extends from one of them to another
 
 Which scores may be exchanged is the form of the test (`forms/`). Arms that share their data are positively correlated
 by seed; the independent form is then conservative, never liberal. It is the default because five seeds can decide up

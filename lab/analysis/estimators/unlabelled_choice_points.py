@@ -25,7 +25,7 @@ def add_unlabelled_choice_points(run: StoredRun, batch: Batch, findings: Finding
     """Adds the choice points among held-out samples, and the positions with the largest consequences.
 
     Raises:
-        UserError: no predicted token has another one within the window after it.
+        UserError: no predicted token is followed by another within the window.
     """
     task = run.parts.task
     consequences = measure_consequences(run.parts.network, batch, run.parts.device, SEED)
