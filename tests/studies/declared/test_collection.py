@@ -102,9 +102,11 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         load_collection("papers")
 
 
-def test_the_collection_paper_has_every_study_of_the_catalog() -> None:
-    members = load_collection("paper").members
-    assert {member.study for member in members} == set(STUDIES.names)
-    for member in members:
-        study = read_study_file(STUDIES.path(member.study))
-        assert {"smoke", "cpu"} <= set(study.scales), member.study
+def test_every_study_of_the_catalog_is_in_one_collection_the_controls_in_theirs() -> None:
+    members = {name: {member.study for member in load_collection(name).members} for name in ("paper", "controls")}
+    assert not members["paper"] & members["controls"]
+    assert members["paper"] | members["controls"] == set(STUDIES.names)
+    for name in STUDIES.names:
+        study = read_study_file(STUDIES.path(name))
+        assert {"smoke", "cpu"} <= set(study.scales), name
+        assert (study.control is not None) == (name in members["controls"]), name
