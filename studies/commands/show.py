@@ -42,6 +42,8 @@ def show_study(
     from studies.running.executors.table import usual_workers
     from studies.running.plan.compiling import choice_for
     from studies.running.plan.cost import duration_text, estimate_time, plan_study
+    from studies.running.plan.sensitivity import detectable_effects
+    from studies.statistics.power import POWER
 
     note_on_catalog_name(name, STUDIES)
     study = load(name, scale, assignments)
@@ -50,6 +52,7 @@ def show_study(
     time = estimate_time(plan, flops_rate, probe=probe)
     workers = usual_workers(study)
     choice = choice_for(plan, time, workers) if time and study.leaves_compile_open else None
+    detectable = detectable_effects(study)
     search = ", ".join(f"{key} from {span.low:zg} to {span.high:zg}" for key, span in declaration.tuning.search.items())
     reasons: dict[str, list[str]] = {}
     for cell, reason in study.excluded.items():
@@ -68,7 +71,11 @@ def show_study(
         f"runs: {study.runs}{starts}",
         f"cost: {plan.flops:z.3g} operations{sampled}{duration}",
         *([choice.reason] if choice else []),
-        *(f"claim {claim.name}: {claim.text} (paper: {claim.paper})" for claim in declaration.claims),
+        *(
+            f"claim {claim.name}: {claim.text} (paper: {claim.paper})\n"
+            f"  finds with {POWER:z.0%} power: {detectable[claim.name]}"
+            for claim in declaration.claims
+        ),
         f"next: {run_command_line(name, scale, assignments=assignments)}",
     ]
     value = {
@@ -88,6 +95,7 @@ def show_study(
         "workers": workers,
         "compiled": choice and choice.compiled,
         "claims": [claim.model_dump(mode="json") for claim in declaration.claims],
+        "detectable": detectable,
     }
     answer(value, as_json, "\n".join(lines))
 
