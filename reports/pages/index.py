@@ -17,6 +17,7 @@ from reports.frames.text import as_sentence
 from reports.frames.wording import UNTESTED, VERDICTS, interval, standing, tally
 from reports.pages.html import fill_template
 from studies.declared.study import Study
+from studies.judging.controls import Control, controls_text
 
 INDEX = "index.html"
 
@@ -49,6 +50,7 @@ class StudyIndex:
         requested: the names that the user gave.
         summaries: (name, scale) -> summary of each study, in the order of the chapters.
         left_out: name of a study that cannot be read -> why.
+        controls: the controls of the catalog, with their verdicts in the home of the studies.
     """
 
     title: str
@@ -57,6 +59,7 @@ class StudyIndex:
     requested: Sequence[str]
     summaries: dict[tuple[str, str], StudySummary]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    controls: Sequence[Control] = ()
 
     @property
     def lines(self) -> list[ClaimLine]:
@@ -105,6 +108,7 @@ def render_index(index: StudyIndex, refresh_seconds: int | None = None, problems
         counts=[
             (verdict, verdicts.count(verdict)) for verdict in (*VERDICTS, UNTESTED) if verdict in (*VERDICTS, *verdicts)
         ],
+        controls=controls_text(index.controls) if index.controls else "",
         cautions=_cautions(index.summaries.values()),
         left_out=index.left_out,
         left_out_exhibits=problems.left_out,

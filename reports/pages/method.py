@@ -14,6 +14,7 @@ from reports.frames.text import listing, portable
 from reports.frames.wording import run_name
 from studies.declared.study import TUNING_SEED, Study
 from studies.ledger.records import catalog_source
+from studies.statistics.interim import looks_until
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Method:
     specs: list[tuple[str, str]]
     time: str
     ended: int
+    planned: int
     commands: list[str]
 
 
@@ -62,11 +64,23 @@ def method_of(results: Results) -> Method:
         search=listing(spans),
         budget=_budget(results),
         tuning_seed=TUNING_SEED,
-        seeds=f"0 to {study.seeds - 1}" if study.seeds > 1 else "0",
+        seeds=_seeds(study),
         specs=_specs(results),
         time=f"{training} of training and {evaluation} of evaluation",
         ended=results.ended,
+        planned=results.planned,
         commands=rerun_commands(study, results.home),
+    )
+
+
+def _seeds(study: Study) -> str:
+    """Returns the seeds of confirming runs, and the looks at which they may have ended."""
+    seeds = f"0 to {study.seeds - 1}" if study.seeds > 1 else "0"
+    looks = looks_until(study.seeds, study.declaration.looks)
+    if len(looks) == 1:
+        return seeds
+    return (
+        f"{seeds} at most, in looks at {listing([str(look) for look in looks])} seeds, at which a cell may have ended"
     )
 
 

@@ -10,7 +10,9 @@ from reports.frames.wording import METRICS, answer, cautions
 from reports.pages.claim_cards import claim_cards
 from reports.pages.html import fill_template
 from reports.pages.method import method_of, redraw_commands
+from studies.declared.scales import SMOKE
 from studies.declared.study import Study
+from studies.judging.controls import controls_in, nearest_control
 
 SECTIONS = ("scores", "contrasts", "learning", "samples", "method")
 """Sections with a fixed place in the template; others follow before the last."""
@@ -39,6 +41,7 @@ def render_study(
         answer=answer(results, judged.judgements),
         cautions=cautions(results),
         left_out=problems.left_out,
+        control=control_text(judged),
         cards=claim_cards(judged),
         metric=METRICS.get(declaration.metric, f"the metric {declaration.metric} of a run"),
         exhibits_by_section={name: exhibits.pop(name, []) for name in SECTIONS},
@@ -46,6 +49,24 @@ def render_study(
         redraw=redraw_commands(study),
         method=method_of(results),
     )
+
+
+def control_text(judged: JudgedStudy) -> str:
+    """Returns what a control says about the study, in a sentence; empty at scale smoke.
+
+    A control speaks for itself; any other study is read beside the control that is nearest to its task.
+    """
+    study, declaration = judged.study, judged.study.declaration
+    if study.scale == SMOKE:
+        return ""
+    if declaration.control is not None:
+        expected = "every claim" if declaration.control == "positive" else "no claim"
+        return f"This study is a {declaration.control} control: {expected} should be supported."
+    control = nearest_control(controls_in(judged.results.home), str(study.base.get("task", {}).get("kind")))
+    if not control.has_run:
+        return f"Control: {control.name} has not run in this home; lab study run {control.name} runs it."
+    seen = "was seen as it should be" if control.as_expected else "was NOT seen as it should be"
+    return f"Control: {control.name}, the nearest to this task, {seen}; lab report {control.name} writes its page."
 
 
 def page_name(study: Study) -> str:

@@ -18,6 +18,7 @@ from reports.pages.study import page_name, write_page
 from studies.declared.collection import is_collection, load_collection
 from studies.declared.names import run_command_line
 from studies.declared.study import Study
+from studies.judging.controls import controls_in
 from studies.judging.judgement import sentence
 from studies.ledger.arguments import checked_names
 from studies.ledger.folder import StudyFolder
@@ -166,7 +167,8 @@ class ReportWriter:
             declaration = load_collection(self.names[0]).declaration
             title, question = declaration.title, declaration.question
         left_out = {name: portable(reason, self.home) for name, reason in self.left_out.reasons.items()}
-        return StudyIndex(title, question, list(self._chapters(summaries)), self.names, summaries, left_out)
+        chapters = list(self._chapters(summaries))
+        return StudyIndex(title, question, chapters, self.names, summaries, left_out, controls_in(self.home))
 
     def _chapters(self, summaries: dict[SummaryKey, StudySummary]) -> Iterator[IndexChapter]:
         """Yields the chapters of the one collection requested, or a single chapter."""

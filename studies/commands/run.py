@@ -25,6 +25,7 @@ from studies.commands.options import (
 from studies.declared.catalog import COLLECTIONS, STUDIES
 from studies.declared.collection import is_collection, load_collection
 from studies.declared.names import run_command_line
+from studies.declared.scales import SMOKE
 from studies.judging.study_code import OldRuns
 from studies.ledger.arguments import note_on_catalog_name
 from studies.ledger.collection_members import left_out_text
@@ -99,6 +100,7 @@ def run_collection(
     name: str, scale: str, assignments: list[str], choice: ExecutorChoice, old_runs: OldRuns, as_json: bool
 ) -> None:
     """Runs every study of a collection and prints the number of claims with each verdict."""
+    from studies.judging.controls import CONTROLS, controls_in, controls_text
     from studies.judging.judgement import sentence
     from studies.running import run_collection as running
     from studies.running.run_study import StudyResult
@@ -118,7 +120,7 @@ def run_collection(
     verdicts: list[str] = [judgement.verdict if judgement.contrast else "not tested" for judgement in judgements]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS)
     trained = sum(outcome.trained for outcome in result.studies.values())
-    value = {
+    value: Tree = {
         "collection": name,
         "scale": scale,
         "studies": {study: outcome.tree() for study, outcome in result.studies.items()},
@@ -126,6 +128,10 @@ def run_collection(
         "failed": result.failures,
     }
     prose = f"{len(result.studies)} studies, {trained} runs trained; of {len(verdicts)} claims {counts}"
+    if name == CONTROLS and scale != SMOKE:
+        controls = controls_in(choice.home)
+        prose += f"\n{controls_text(controls)}"
+        value["as_expected"] = {control.name: control.as_expected for control in controls if control.has_run}
     answer(value, as_json, prose)
     note(f"next: {run_command_line(name, scale, choice.home, 'report')}")
     if result.failures:
