@@ -1,4 +1,4 @@
-"""What a study could find: simulated power at the stated effect is 80%, and a smaller effect has less."""
+"""The effect that a study could find: its simulated power is 80%, and a smaller effect has less."""
 
 import numpy as np
 import pytest
