@@ -9,7 +9,7 @@ is broken loses its own names and no others: a name of this lab stays with this 
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint
 from inspect import getattr_static
@@ -33,6 +33,7 @@ from generators.foundation.outside import (
 from generators.foundation.settings import Settings, Tree, assign_value, split_assignment, suggestion, validate
 
 DISTRIBUTION = "mtp-lab"
+evaluated_hints = cache(get_type_hints)  # evaluating them takes longer than validating a table of settings
 CUTOFF = 0.2
 """The similarity from which on a name is suggested: low, because a registry has few names."""
 
@@ -233,8 +234,7 @@ class Registry:
             return defect
         if issubclass(row, BaseModel) and "kind" in row.model_fields:
             return kind_defect(row, name)
-        label = getattr_static(row, "name", None)
-        if isinstance(label, str) and label != name:
+        if isinstance(label := getattr_static(row, "name", None), str) and label != name:
             return f'should have name = "{name}", as its entry point, not "{label}"'
         return None
 
@@ -252,7 +252,7 @@ class SettingsRegistry(Registry):
     @property
     def config_base(self) -> type[Settings]:
         """The class that the settings of every row extend."""
-        base: type[Settings] = get_type_hints(self.base)["config"]
+        base: type[Settings] = evaluated_hints(self.base)["config"]
         return base
 
     def defect(self, row: object, name: str) -> str | None:
@@ -265,7 +265,7 @@ class SettingsRegistry(Registry):
 
     def config_of(self, name: object, source: str) -> type[Settings]:
         """Returns the class of settings of a name; raises as `find` does."""
-        config: type[Settings] = get_type_hints(self.find(name, source))["config"]
+        config: type[Settings] = evaluated_hints(self.find(name, source))["config"]
         return config
 
     def config(self, data: object, source: str) -> Any:

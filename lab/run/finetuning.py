@@ -18,6 +18,7 @@ ends in another kind of layer or if it has another vocabulary.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ from lab.model.config import ModelConfig
 from lab.model.layers import Block
 from lab.model.network import shared_memory_problem
 from lab.objectives.objective import DataShape, Objective
-from lab.objectives.table import build_objective
+from lab.objectives.table import OBJECTIVES, build_objective
 from lab.run.spec import RunSpec
 
 SPARE_LAYERS = 64
@@ -77,14 +78,32 @@ def meta_network(spec: RunSpec, source: str = "") -> Objective:
     Args:
         source: the file that the spec comes from, named first in errors.
 
+    Returns:
+        a network that later calls may return too: read it, and change nothing in it.
+
     Raises:
         UserError: as `build_network`.
     """
+    runs = [spec, *([spec.start.run] if spec.start else [])]
     try:
-        with torch.device("meta"):
-            return build_network(spec)
+        classes = tuple(OBJECTIVES.find(run.objective.kind, "settings") for run in runs)
+        tasks = [build_task(run.task) for run in runs]
+        return _built_on_meta(spec, classes, tuple((task.length, *task.vocabulary) for task in tasks))
     except UserError as error:
         raise UserError(f"{source}: {error}" if source else str(error)) from None
+
+
+@lru_cache(maxsize=64)
+def _built_on_meta(spec: RunSpec, classes: tuple[type, ...], data: tuple[tuple[object, ...], ...]) -> Objective:
+    """Builds a network; a study asks for the same ones where it is checked, planned and started.
+
+    Args:
+        spec: the spec of the run.
+        classes: the classes of the run's objective and of its start's, since a name may come to mean another class.
+        data: length and vocabulary of the tasks of both, since the file that a task reads may change.
+    """
+    with torch.device("meta"):
+        return build_network(spec)
 
 
 def with_layers(model: ModelConfig, layers: int) -> ModelConfig:
