@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +67,23 @@ metric = "analysis/calibration/overconfidence"
 factor = "objective"
 treatment = "mine"
 """
+
+
+def lay_out_example(folder: Path) -> Path:
+    """Writes the files that an installer leaves of the example package, which takes no time; returns as below."""
+    site = folder / "site"
+    shutil.copytree(EXAMPLE / "mtp_lab_example", site / "mtp_lab_example")
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+    info = site / "mtp_lab_example-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    groups = project["entry-points"].items()
+    (info / "entry_points.txt").write_text(
+        "".join(
+            f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in rows.items()) for group, rows in groups
+        )
+    )
+    return site
 
 
 def install_example(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.outside_package import OUTSIDE_CLAIM, ROOT, STUDY, install_example
+from tests.outside_package import OUTSIDE_CLAIM, ROOT, STUDY, lay_out_example
 
 SEVERAL_COMMANDS = """
 import contextlib, io, json, sys
@@ -32,14 +32,8 @@ print(json.dumps(outputs))
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("outside")
-
-
-@pytest.fixture(scope="module")
-def outputs(folder: Path) -> list[str]:
-    """Installs the package and returns what a few commands print, run in one process to save imports."""
+def outputs_of_commands(folder: Path) -> list[str]:
+    """Lays out the package and returns what a few commands print, run in one process to save imports."""
     (folder / "mine.toml").write_text(STUDY + OUTSIDE_CLAIM)
     executor = ["--executor", "logged", "--executor-set", "log=ended.log"]
     commands = [
@@ -51,7 +45,7 @@ def outputs(folder: Path) -> list[str]:
         ["report", "mine", "--json"],
         ["results", "mine", "--out", "runs.csv", "--json"],
     ]
-    path = os.pathsep.join(map(str, [ROOT, install_example(folder)]))
+    path = os.pathsep.join(map(str, [ROOT, lay_out_example(folder)]))
     environment = {**os.environ, "PYTHONPATH": path, "LAB_HOME": str(folder / "home")}
     command = [sys.executable, "-c", SEVERAL_COMMANDS, json.dumps(commands)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
@@ -60,7 +54,7 @@ def outputs(folder: Path) -> list[str]:
     return texts
 
 
-def test_the_command_line_lists_every_part(outputs: list[str]) -> None:
+def check_that_the_command_line_lists_every_part(outputs: list[str]) -> None:
     tasks, objectives, analyse_help, run_help, *_ = outputs
     assert json.loads(tasks)["reverse"].endswith("(mtp-lab-example 0.1.0)")
     assert json.loads(objectives)["next_latent"].endswith("(mtp-lab-example 0.1.0)")
@@ -68,14 +62,14 @@ def test_the_command_line_lists_every_part(outputs: list[str]) -> None:
     assert "logged" in run_help
 
 
-def test_the_executor_trains_every_run_with_its_own_settings(outputs: list[str], folder: Path) -> None:
+def check_that_the_executor_trains_every_run_with_its_own_settings(outputs: list[str], folder: Path) -> None:
     result = json.loads(outputs[4])
     assert (result["trained"], result["failed"]) == (12, [])
     log = (folder / "home" / "studies" / "mine" / "cpu" / "ended.log").read_text()
     assert log.count(": complete\n") == 12
 
 
-def test_the_kind_of_claim_is_judged_on_the_measure_of_the_analysis(outputs: list[str], folder: Path) -> None:
+def check_that_the_kind_of_claim_is_judged_on_the_measure_of_the_analysis(outputs: list[str], folder: Path) -> None:
     verdicts = {verdict["claim"]: verdict for verdict in json.loads(outputs[4])["verdicts"]}
     runs = pd.read_csv(folder / "runs.csv").query("phase == 'confirm'")
     means = runs.groupby("cell")["measure/analysis/calibration/overconfidence"].mean()
@@ -85,9 +79,18 @@ def test_the_kind_of_claim_is_judged_on_the_measure_of_the_analysis(outputs: lis
     assert low < lead < high
 
 
-def test_the_page_shows_the_exhibit_the_claim_and_the_package(outputs: list[str]) -> None:
+def check_that_the_page_shows_the_exhibit_the_claim_and_the_package(outputs: list[str]) -> None:
     page = Path(json.loads(outputs[5])["report"]).read_text()
     assert "Score against seconds of training" in page
     assert "minus the mean of the others" in page
     assert "overconfidence" in page
     assert "mtp-lab-example" in page
+
+
+def test_one_study_uses_a_part_of_each_kind_of_another_package(tmp_path: Path) -> None:
+    """These are checks of one run of the commands, since workers of pytest would each run the commands again."""
+    outputs = outputs_of_commands(tmp_path)
+    check_that_the_command_line_lists_every_part(outputs)
+    check_that_the_executor_trains_every_run_with_its_own_settings(outputs, tmp_path)
+    check_that_the_kind_of_claim_is_judged_on_the_measure_of_the_analysis(outputs, tmp_path)
+    check_that_the_page_shows_the_exhibit_the_claim_and_the_package(outputs)

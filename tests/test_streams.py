@@ -15,6 +15,10 @@ from tests.lab.spec_text import SPEC
 ROOT = Path(__file__).parents[1]
 
 
+SLOW_CLOSED = [("2>&-", True), ("<&- >&- 2>&-", False)]
+"""Streams that other rows close together, or apart."""
+
+
 def run_in_shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs a line of shell in which $LAB is the command."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LAB": f"{sys.executable} -m lab", **variables}
@@ -60,7 +64,8 @@ def test_the_help_of_every_command_fits_an_ascii_terminal(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("closed", "shows_scores"), [("2>&-", True), ("<&- 2>&-", True), (">&-", False), ("<&- >&- 2>&-", False)]
+    ("closed", "shows_scores"),
+    [("<&- 2>&-", True), (">&-", False), *(pytest.param(*row, marks=pytest.mark.slow) for row in SLOW_CLOSED)],
 )
 def test_training_ends_as_usual_where_streams_are_closed(closed: str, shows_scores: bool, tmp_path: Path) -> None:
     (tmp_path / "spec.toml").write_text(SPEC)
@@ -72,7 +77,7 @@ def test_training_ends_as_usual_where_streams_are_closed(closed: str, shows_scor
 
 
 def test_an_error_keeps_its_exit_code_where_standard_error_is_closed(tmp_path: Path) -> None:
-    assert run_in_shell("$LAB train absent.toml 2>&-", tmp_path).returncode == 2
+    assert run_in_shell("$LAB data show absent 2>&-", tmp_path).returncode == 2
 
 
 def test_without_posix_locks_training_is_refused_in_one_sentence_and_data_can_be_shown(tmp_path: Path) -> None:

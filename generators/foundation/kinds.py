@@ -7,7 +7,7 @@ is broken loses its own names and no others: a name of this lab stays with this 
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from functools import cache, cached_property
 from importlib import import_module
@@ -33,7 +33,7 @@ from generators.foundation.outside import (
 from generators.foundation.settings import Settings, Tree, assign_value, split_assignment, suggestion, validate
 
 DISTRIBUTION = "mtp-lab"
-evaluated_hints = cache(get_type_hints)  # evaluating them takes longer than validating a table of settings
+evaluated_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)  # this takes longer than validating settings
 CUTOFF = 0.2
 """The similarity from which on a name is suggested: low, because a registry has few names."""
 

@@ -37,6 +37,7 @@ def workshop(tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Works
     monkeypatch.setattr("studies.running.executors.here.attempt", stub_attempt)
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     monkeypatch.setattr("reports.pages.study.render_study", lambda judged, *_: f"a page of {judged.study.source}")
+    monkeypatch.setattr("reports.exhibits.index.scoreboard.effects_figure", lambda lines, name: "<svg></svg>")
     monkeypatch.chdir(tmp_path)
     return Workshop(tmp_path, lab)
 

@@ -81,6 +81,7 @@ def stubbed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("studies.running.executors.here.attempt", attempt_or_die)
         patch.setattr("reports.pages.study.render_study", lambda judged, *_: judged.study.name)
+        patch.setattr("reports.exhibits.index.scoreboard.effects_figure", lambda lines, name: "<svg></svg>")
         patch.setattr(files, "write_atomically", write_or_die)
         patch.setattr(os, "fsync", lambda descriptor: None)
         patch.setattr("lab.run.store.version", lambda package: "0")

@@ -1,7 +1,9 @@
 """A damaged file stops only the command that asks for it alone; commands over several studies name it and go on."""
 
 import json
+import shutil
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import pandas as pd
 import pytest
 
 from studies.ledger.folder import StudyFolder
+from tests.small_study import write_small_study
+from tests.studies.home_versions import call, stubbed
 from tests.studies.ledger.test_places import STEPS
 from tests.studies.workshop import Workshop
 
@@ -65,15 +69,25 @@ COMMANDS = (("report",), ("results", "--out", "runs.csv"), ("tensorboard", "--ou
 """Commands over all studies, or over the one whose name follows."""
 
 
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two studies, x and y, which share no run, and their home."""
+    folder = tmp_path_factory.mktemp("ran")
+    write_small_study(folder, name="x")
+    write_small_study(folder, STEPS, name="y")
+    with stubbed(), chdir(folder):
+        for name in ("x", "y"):
+            command = ("study", "run", f"{name}.toml", "--scale", "smoke", "--executor", "here", "--home", "home")
+            assert call(*command).code == 0
+    return folder
+
+
 @pytest.fixture
-def two(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    """A home with two studies, x and y, which share no run; TensorBoard need not be installed."""
+def two(ran: Path, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """A copy of the two studies and their home; TensorBoard need not be installed."""
     monkeypatch.setattr("reports.commands.tensorboard.event_writer", lambda: None)
     monkeypatch.setattr("reports.commands.tensorboard.write_events", lambda results, folder: len(results.runs))
-    workshop.write("x.toml")
-    workshop.write("y.toml", STEPS)
-    for name in ("x", "y"):
-        workshop.run(f"{name}.toml")
+    shutil.copytree(ran, workshop.folder, dirs_exist_ok=True)
     return workshop
 
 
@@ -89,16 +103,17 @@ def check_left_out(workshop: Workshop, reason: str, *, claims: bool) -> None:
     Args:
         claims: False where `lab claims` does not read what is damaged.
     """
+    pages: list[str] = []
     for command in COMMANDS:
         value, errors = workshop.answer(*command)
+        pages += value.get("pages", [])
         (name, sentence), *others = value["left_out"].items()
         assert (name.removesuffix("-smoke"), others) == ("y", [])
         assert reason in sentence
         assert f"{name} is left out: {sentence}" in errors
         assert "Traceback" not in errors
         assert reason in workshop.refused(*command, "y")
-    pages = json.loads(workshop.lab("report", "--home", workshop.home, "--json").stdout)["pages"]
-    assert list(pages) == ["x-smoke.html"]
+    assert pages == ["x-smoke.html"]
     assert "y is left out, with its claims: " in (workshop.home / "reports" / "index.html").read_text()
     assert set(pd.read_csv("runs.csv")["study"]) == {"x"}
     value, errors = workshop.answer("claims")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Lab
+from tests.fake_package import Install, write_package
 from tests.small_study import write_small_study
 
 ROOT = Path(__file__).parents[4]
@@ -59,37 +61,28 @@ def run(site: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
 
 
-def install(site: Path) -> None:
-    """Writes the files that an installer would leave of a package with two kinds of claim, one of them broken."""
-    metadata = site / "average_claim-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: average-claim\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
-    (site / "average_claim.py").write_text(MODULE)
-
-
 @pytest.mark.slow
 def test_a_study_can_use_a_kind_of_claim_from_another_package(tmp_path: Path) -> None:
-    install(tmp_path / "site")
+    site = write_package(tmp_path, "average_claim", ENTRY_POINTS, MODULE)
     study = write_small_study(tmp_path, CLAIM)
-    shown = run(tmp_path / "site", "-c", SHOW_CLAIM, study)
+    shown = run(site, "-c", SHOW_CLAIM, study)
     assert shown.stdout == "Average average [1, 2]\n", shown.stderr
 
 
-def test_without_the_package_the_claim_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    shown = run(tmp_path, "-m", "lab", "study", "show", write_small_study(tmp_path, CLAIM), "--no-probe")
+def test_without_the_package_the_claim_is_refused_in_one_sentence(tmp_path: Path, lab: Lab) -> None:
+    shown = lab("study", "show", write_small_study(tmp_path, CLAIM), "--no-probe")
     assert shown.returncode == 2
     assert shown.stderr.count("\n") == 1
     assert "claims.0: kind = 'average': no such kind of claim" in shown.stderr
 
 
-def test_a_broken_kind_of_claim_is_named_where_a_study_uses_it(tmp_path: Path) -> None:
-    install(tmp_path / "site")
+def test_a_broken_kind_of_claim_is_named_where_a_study_uses_it(tmp_path: Path, lab: Lab, install: Install) -> None:
+    install("average_claim", ENTRY_POINTS.strip(), MODULE)
     study = write_small_study(tmp_path, (CLAIM[0], CLAIM[1].replace("average", "broken")))
-    shown = run(tmp_path / "site", "-m", "lab", "study", "show", study, "--no-probe")
+    shown = lab("study", "show", study, "--no-probe")
     assert shown.returncode == 2
     assert shown.stderr.count("\n") == 1
     assert (
-        "claims.0: kind = 'broken': entry point no_such_module:Broken of average-claim cannot be imported"
+        "claims.0: kind = 'broken': entry point no_such_module:Broken of average_claim cannot be imported"
         in shown.stderr
     )
