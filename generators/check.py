@@ -6,6 +6,7 @@ model's scores are compared with: the scores of the shortcuts, the ceilings and 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from generators.checks.vocabulary import vocabulary_problems
 from generators.foundation.errors import UserError
 from generators.foundation.outside import error_description
 from generators.protocols import KnownLosses
-from generators.task import Task
+from generators.task import Task, whole_answers
 
 T = TypeVar("T")
 
@@ -45,6 +46,7 @@ class TaskCheck:
         scored_share: scored tokens of the held-out splits, as a share of those in the loss mask.
         shortcuts: accuracy of each shortcut on the first test split; empty if that split scores no token or is
             malformed.
+        shortcuts_exact: share of whole answers of that split that each shortcut gets right.
         ceilings: as the task declares them.
         optimal_losses: the loss of the first heads of a perfect model in nats, by term; empty if the task does not know
             them.
@@ -64,6 +66,7 @@ class TaskCheck:
     tokens_a_sample: int
     scored_share: float
     shortcuts: dict[str, float]
+    shortcuts_exact: dict[str, float]
     ceilings: dict[str, dict[str, float]]
     optimal_losses: dict[str, float]
     samples_per_second: float
@@ -97,6 +100,11 @@ def check_task(task: Task, count: int) -> TaskCheck:
     held_out = [drawn for drawn in splits.values() if drawn.group != "train"]
     samples = sum(len(drawn.digests) for drawn in splits.values())
     seconds = max(1e-9, sum(drawn.seconds for drawn in splits.values()))
+    unknown: tuple[dict[str, float], dict[str, float]] = ({}, {})
+    accuracies, exact = unknown
+    if sound:
+        score = partial(shortcut_scores, task, splits)
+        accuracies, exact = attempted("scoring shortcuts", score, problems, unknown)
     return TaskCheck(
         task=task.config.kind,
         samples=samples,
@@ -109,7 +117,8 @@ def check_task(task: Task, count: int) -> TaskCheck:
         vocabulary=len(task.vocabulary),
         tokens_a_sample=task.length,
         scored_share=sum(drawn.scored for drawn in held_out) / max(1, sum(drawn.targets for drawn in held_out)),
-        shortcuts=attempted("scoring shortcuts", lambda: shortcut_scores(task, splits), problems, {}) if sound else {},
+        shortcuts=accuracies,
+        shortcuts_exact=exact,
         ceilings={score: dict(best) for score, best in task.ceilings.items()},
         optimal_losses=attempted("giving optimal losses", lambda: optimal_losses(task), problems, {}),
         samples_per_second=samples / seconds,
@@ -154,12 +163,16 @@ def attempted(name: str, check: Callable[[], T], problems: list[str], default: T
         return default
 
 
-def shortcut_scores(task: Task, splits: Mapping[str, DrawnSplit]) -> dict[str, float]:
-    """Returns the accuracy of each shortcut on the scored tokens of the first test split."""
+def shortcut_scores(task: Task, splits: Mapping[str, DrawnSplit]) -> tuple[dict[str, float], dict[str, float]]:
+    """Returns each shortcut's share of right tokens, and of right whole answers, on the first test split."""
     batch = splits[task.test_split].kept
     if batch is None or not batch.scored.any():
-        return {}
-    return {name: float(right.mean()) for name, right in task.shortcut_scores(batch).items()}
+        return {}, {}
+    right = task.shortcut_scores(batch)
+    return (
+        {name: float(tokens.mean()) for name, tokens in right.items()},
+        {name: float(whole_answers(batch, tokens).mean()) for name, tokens in right.items()},
+    )
 
 
 def optimal_losses(task: Task) -> dict[str, float]:

@@ -237,6 +237,19 @@ class Task(ABC):
         return {name: rule(batch)[batch.scored] == truth for name, rule in self.shortcuts.items()}
 
 
+def whole_answers(batch: Batch, right: Mask) -> Mask:
+    """Returns which whole answers are right: bool [N] over the N samples with a scored token.
+
+    Args:
+        batch: the samples.
+        right: whether each scored token is right [S], in reading order.
+    """
+    right_or_unscored = ~batch.scored
+    right_or_unscored[batch.scored] = right
+    whole: Mask = np.all(right_or_unscored, axis=1)
+    return whole[batch.scored.any(axis=1)]
+
+
 def shares(tokens: Integers) -> Integers:
     """Hashes samples [B, T] to the share 0..15 [B] that each belongs to."""
     with np.errstate(over="ignore"):

@@ -116,7 +116,23 @@ class Choice(Task):
         self.shortcuts = {"blind": self.blind, "previous_token": self.previous_token}
         noise, noisy_hit = config.noise, config.noise / self.alphabet
         seen, unseen = 1 - noise + noisy_hit, (1 - noise) / config.branching + noisy_hit
-        self.ceilings = {"accuracy": {"choice_seen": seen, "choice_unseen": unseen}}
+        self.ceilings = {
+            "accuracy": {"choice_seen": seen, "choice_unseen": unseen},
+            "exact": self._whole_ceilings(seen, noisy_hit),
+        }
+
+    def _whole_ceilings(self, seen: float, noisy_hit: float) -> dict[str, float]:
+        """Returns the best shares of whole answers: all decided tokens of a sample, whatever block it begins with.
+
+        A rule that does not see a choice does best if it predicts all of its tokens from the same option.
+        """
+        labels = self._labels(self._read_blocks(self.blocks))  # one sample for each marker that can come first
+        blocks = np.arange(0, self.length, self.config.spacing_tokens)
+        decided = np.add.reduceat((labels["class"] == DECIDED).astype(np.int64), blocks, axis=1)
+        decided = decided[decided.any(axis=1)]
+        unseen = (seen**decided + (self.config.branching - 1) * noisy_hit**decided) / self.config.branching
+        whole = {"choice_seen": seen ** decided.sum(axis=1), "choice_unseen": unseen.prod(axis=1)}
+        return {name: float(share.mean()) for name, share in whole.items()}
 
     def _table(self) -> Integers:
         config = self.config

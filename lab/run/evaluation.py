@@ -4,14 +4,14 @@ Scored tokens are predicted from the true tokens before them, by the next-token 
 scored tokens of a sample are right in this way if and only if greedy decoding would produce the whole answer.
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from generators.table import build_task
-from generators.task import Task, TaskConfig
+from generators.task import Mask, Task, TaskConfig
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
@@ -19,7 +19,9 @@ from lab.objectives.objective import Objective
 SAMPLES_AT_ONCE = 64
 """Samples per forward pass; with more, the activations no longer fit the cache of a CPU core."""
 SCORES = ("accuracy", "exact", "accuracy_unexplained", "above_shortcuts")
-"""The metrics in which more is better, apart from shortcut/<name>."""
+"""The metrics in which more is better, apart from those of shortcuts."""
+SHORTCUT_SCORES = {"accuracy": "shortcut", "exact": "shortcut_exact"}
+"""Score of a network -> the first part of the name of the same score of a shortcut, as in `shortcut_exact/<name>`."""
 
 
 class Evaluator:
@@ -35,6 +37,7 @@ class Evaluator:
         accuracy_unexplained: accuracy on the scored tokens that every shortcut gets wrong.
         above_shortcuts: accuracy minus the accuracy of the best shortcut.
         shortcut/<name>: accuracy of each shortcut.
+        shortcut_exact/<name>: share of samples in which each shortcut gets every scored token right.
     """
 
     def __init__(self, task: Task, split: str, device: torch.device) -> None:
@@ -49,6 +52,8 @@ class Evaluator:
             self.positions.append(torch.from_numpy(np.flatnonzero(batch.scored[:, 1:])).to(device))
         self.samples = np.nonzero(whole.scored)[0]
         """The sample of each scored token [S]."""
+        self.answered = len(np.unique(self.samples))
+        """The number of samples with a scored token."""
         self.shortcuts = task.shortcut_scores(whole)
         """Shortcut -> whether it gets each scored token right [S]."""
 
@@ -69,20 +74,34 @@ class Evaluator:
         losses = {name: float(total) / max(1, counts[name]) for name, total in totals.items()}
         return losses | self.scores(torch.cat(hits).cpu().numpy())
 
-    def scores(self, hits: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> dict[str, float]:
+    def scores(self, hits: Mask) -> dict[str, float]:
         """Computes the metrics that depend only on whether each of the S scored tokens was predicted right [S]."""
         if not len(hits):
             return {}
-        failed = np.unique(self.samples[~hits])
-        scores = {"accuracy": float(hits.mean()), "exact": 1 - len(failed) / len(np.unique(self.samples))}
+        scores = {"accuracy": float(hits.mean()), "exact": self.exact(hits)}
         if self.shortcuts:
             unexplained = ~np.any(list(self.shortcuts.values()), axis=0)
             if unexplained.any():
                 scores["accuracy_unexplained"] = float(hits[unexplained].mean())
-            of_shortcuts = {f"shortcut/{name}": float(right.mean()) for name, right in self.shortcuts.items()}
+            of_shortcuts = {
+                f"{SHORTCUT_SCORES['accuracy']}/{name}": float(right.mean()) for name, right in self.shortcuts.items()
+            }
             scores["above_shortcuts"] = scores["accuracy"] - max(of_shortcuts.values())
-            scores |= of_shortcuts
+            scores |= of_shortcuts | self.exact_of_shortcuts
         return scores
+
+    def exact(self, hits: Mask) -> float:
+        """Returns the share of samples with every scored token right, of those with a scored token.
+
+        Args:
+            hits: whether each scored token is predicted right [S].
+        """
+        return 1 - len(np.unique(self.samples[~hits])) / self.answered
+
+    @cached_property
+    def exact_of_shortcuts(self) -> dict[str, float]:
+        """The metrics `shortcut_exact/<name>`."""
+        return {f"{SHORTCUT_SCORES['exact']}/{name}": self.exact(right) for name, right in self.shortcuts.items()}
 
 
 @lru_cache(maxsize=8)

@@ -21,7 +21,7 @@ from generators.foundation.settings import Tree
 from lab.analysis.analysis import declared_measure
 from lab.analysis.measure_store import measures_of
 from lab.analysis.table import ANALYSES, analysis_name
-from lab.run.evaluation import SCORES
+from lab.run.evaluation import SCORES, SHORTCUT_SCORES
 from lab.run.solving import Solved
 from lab.run.store import METRICS, TIMING, RunFolder
 from studies.declared.claims.claim import Claim
@@ -147,7 +147,8 @@ class MetricFamily:
     bounds: tuple[float, float] | None = None
 
 
-SCORE_FAMILY = MetricFamily("|".join((*SCORES, "shortcut/.+")), True, read_score, bounds=(0.0, 1.0))
+SCORE_NAMES = "|".join((*SCORES, *(f"{score}/.+" for score in SHORTCUT_SCORES.values())))
+SCORE_FAMILY = MetricFamily(SCORE_NAMES, True, read_score, bounds=(0.0, 1.0))
 FAMILIES = (
     MetricFamily("above_shortcuts", True, read_score, bounds=(-1.0, 1.0)),
     SCORE_FAMILY,
@@ -177,6 +178,13 @@ def measure(metric: str, split: str, threshold: Solved | None = None) -> Measure
 def main_measure(declaration: StudyDeclaration) -> Measure:
     """Returns the study's own measure."""
     return measure(declaration.metric, declaration.split)
+
+
+def shortcut_metric(declaration: StudyDeclaration) -> str | None:
+    """Returns the metric of the declared shortcut's score, of the same kind as the study's metric; None without one."""
+    if declaration.shortcut is None or declaration.metric not in SHORTCUT_SCORES:
+        return None
+    return f"{SHORTCUT_SCORES[declaration.metric]}/{declaration.shortcut}"
 
 
 def measure_of(declaration: StudyDeclaration, claim: Claim) -> Measure:

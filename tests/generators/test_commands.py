@@ -71,6 +71,7 @@ def test_check_gives_the_scores_that_those_of_a_model_are_read_against(lab: Lab)
     assert rows.keys() >= {
         "shortcuts/blind",
         "shortcuts/previous_token",
+        "shortcuts_exact/blind",
         "optimal_losses/loss_1",
         "optimal_losses/loss_4",
     }

@@ -11,7 +11,7 @@ from lab.analysis.table import ANALYSES
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
-from lab.run.evaluation import SCORES
+from lab.run.evaluation import SCORES, SHORTCUT_SCORES
 from lab.run.solving import scores_tokens
 from studies.declared.measures import SOLVED, STEPS_TO_SOLVE, Measure
 
@@ -52,7 +52,7 @@ def score_names(task: Task, split: str) -> list[str]:
     """Returns the scores that runs of a task have on a split; an empty list if it scores no token."""
     if not scores_tokens(task, split):
         return []
-    shortcuts = [f"shortcut/{name}" for name in task.shortcuts]
+    shortcuts = [f"{score}/{name}" for score in SHORTCUT_SCORES.values() for name in task.shortcuts]
     return [*(name for name in SCORES if shortcuts or name in ("accuracy", "exact")), *shortcuts]
 
 

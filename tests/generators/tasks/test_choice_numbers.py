@@ -8,7 +8,7 @@ import pytest
 
 from generators.foundation.randomness import Integers
 from generators.material.entropy import Floats, entropy
-from generators.task import Batch
+from generators.task import Batch, whole_answers
 from generators.tasks.choice import (
     CONSEQUENTIAL,
     DECIDED,
@@ -107,9 +107,33 @@ def test_losses_and_ceilings_worked_out_by_hand() -> None:
     losses = task.optimal_loss_at(classes, np.array([-1, 0, 0, 1, 3, 1]), lag=2)
     quarter = 2 * np.log(2) - 0.75 * np.log(3)  # h(3/4, 1/4)
     assert np.allclose(losses, [0, np.log(2), np.log(2), np.log(2), quarter, quarter], atol=1e-12)
-    assert task.ceilings == {"accuracy": {"choice_seen": 0.75, "choice_unseen": 0.5}}
+    assert task.ceilings["accuracy"] == {"choice_seen": 0.75, "choice_unseen": 0.5}
     wide = Choice(ChoiceConfig(branching=4, alphabet_tokens=16, noise=0.5))
-    assert wide.ceilings == {"accuracy": {"choice_seen": 1 - 0.5 * 15 / 16, "choice_unseen": 0.5 / 4 + 0.5 / 16}}
+    assert wide.ceilings["accuracy"] == {"choice_seen": 1 - 0.5 * 15 / 16, "choice_unseen": 0.5 / 4 + 0.5 / 16}
+
+
+def test_ceilings_of_whole_answers_worked_out_by_hand() -> None:
+    """Half of the samples begin with the choice that decides; the last of three blocks is cut after one token."""
+    settings = {"branching": 2, "alphabet_tokens": 4, "decides_tokens": 2, "spacing_tokens": 4, "length_tokens": 11}
+    assert Choice(ChoiceConfig(**settings)).ceilings["exact"] == {
+        "choice_seen": 1,
+        "choice_unseen": (1 / 4 + 1 / 2) / 2,
+    }
+    noisy = Choice(ChoiceConfig(**settings, noise=0.4)).ceilings["exact"]  # 0.7 if seen; a wrong option's token: 0.1
+    one, two = (0.7 + 0.1) / 2, (0.7**2 + 0.1**2) / 2
+    assert noisy["choice_seen"] == pytest.approx((0.7**3 + 0.7**2) / 2)
+    assert noisy["choice_unseen"] == pytest.approx((two * one + two) / 2)
+
+
+def test_rules_get_as_many_whole_answers_right_as_the_ceilings_say() -> None:
+    config = ChoiceConfig(branching=3, decides_tokens=2, spacing_tokens=4, length_tokens=11, noise=0.2)
+    task, count = Choice(config), 20_000
+    batch = task.batch("train", np.arange(count))
+    for rule, ceiling in ((task.oracle, "choice_seen"), (task.blind, "choice_unseen")):
+        share = task.ceilings["exact"][ceiling]
+        right = whole_answers(batch, (rule(batch) == batch.tokens)[batch.scored])
+        assert len(right) == count
+        assert abs(right.mean() - share) < 4 * np.sqrt(share * (1 - share) / count)
 
 
 def test_both_kinds_of_choice_have_the_same_next_token_loss_at_every_offset() -> None:

@@ -13,7 +13,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.randomness import epochs
 from generators.foundation.settings import validate
 from generators.table import TASKS
-from generators.task import Batch
+from generators.task import Batch, whole_answers
 from generators.tasks.star import Star, StarConfig, only_path
 from tests.generators.batches import assert_samples_independent_of_batch, assert_splits_disjoint
 
@@ -149,6 +149,30 @@ def test_following_the_true_edges_leaves_only_the_first_step_to_a_guess(task: St
         assert right[:, 0].all()
     else:
         assert abs(right[:, 0].mean() - ceiling) < 4 * error
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(("degree", "length"), [(2, 3), (3, 3), (5, 5)])
+def test_whole_answers_of_shortcuts_are_as_frequent_as_theory_says(degree: int, length: int, backwards: bool) -> None:
+    task = Star(StarConfig(degree=degree, length=length, reversed=backwards))
+    batch = task.batch("test", np.arange(10_000))
+    right = {name: whole_answers(batch, tokens).mean() for name, tokens in task.shortcut_scores(batch).items()}
+    share = 1 / degree
+    error = np.sqrt(share * (1 - share) / len(batch))
+    assert right.pop("guess_a_branch") == pytest.approx(share, abs=4 * error)
+    assert right.pop("follow_an_edge") == pytest.approx(1.0 if backwards else share, abs=4 * error)
+    assert right == {"goal": 0}
+
+
+def test_a_guessed_branch_is_one_arm_from_the_start_to_its_end(task: Star, graphs: Batch) -> None:
+    some_graphs = graphs.take(np.arange(500))
+    guesses = task.guess_a_branch(some_graphs)[some_graphs.scored].reshape(500, -1)
+    for tokens, guess in zip(some_graphs.tokens.tolist(), guesses, strict=True):
+        edges, start, _, _ = parse_sample(task, tokens)
+        nodes = [task.vocabulary[token] for token in guess]
+        arm = nodes[::-1] if task.config.reversed else [start, *nodes]
+        assert arm[0] == start
+        assert all(edge in edges for edge in pairwise(arm))
 
 
 def test_the_goal_is_right_only_at_the_last_step(task: Star, graphs: Batch) -> None:

@@ -15,7 +15,7 @@ from scipy.stats import chisquare
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from generators.table import TASKS, build_task
-from generators.task import Batch
+from generators.task import Batch, whole_answers
 from generators.tasks.suffix import Suffix, SuffixConfig
 from tests.generators.batches import assert_samples_independent_of_batch, assert_splits_disjoint
 
@@ -118,6 +118,14 @@ def test_copying_the_terms_is_right_at_the_last_sum_and_by_chance_at_the_others(
     assert right[:, -1].all()
     for place in range(task.config.k - 1):
         assert_near(right[:, place], 1 / task.config.p)
+
+
+def test_whole_answers_of_shortcuts_are_as_frequent_as_theory_says(task: Suffix, samples: Batch) -> None:
+    """Copying the terms is right as a whole if all sums but the first are 0."""
+    p, k = task.config.p, task.config.k
+    right = {name: whole_answers(samples, tokens) for name, tokens in task.shortcut_scores(samples).items()}
+    assert_near(right["subtract"], task.ceilings["exact"]["first_sum_guessed"])
+    assert_near(right["copy"], p ** (1.0 - k))
 
 
 def entropies(p: int, k: int, lag: int) -> Iterator[float]:

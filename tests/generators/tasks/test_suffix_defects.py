@@ -32,6 +32,10 @@ def test_the_check_gives_shortcuts_ceilings_and_optimal_losses_by_default(lab: L
         "subtract": pytest.approx(29 / 35, abs=0.01),
         "copy": pytest.approx(11 / 35, abs=0.03),
     }
+    assert result["shortcuts_exact"] == {
+        "subtract": pytest.approx(1 / 7, abs=0.05),
+        "copy": pytest.approx(7**-4, abs=0.005),
+    }
     assert result["ceilings"] == {
         "accuracy": {"first_sum_guessed": pytest.approx(29 / 35)},
         "exact": {"first_sum_guessed": pytest.approx(1 / 7)},

@@ -6,6 +6,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from generators.task import Batch, Task
 from lab.loss.graph import Graph
@@ -50,6 +52,8 @@ def test_scores_of_chosen_hits_by_hand() -> None:
             "above_shortcuts": 4 / 6 - 3 / 6,
             "shortcut/poor": 2 / 6,
             "shortcut/good": 3 / 6,
+            "shortcut_exact/poor": 1 / 4,  # the last sample alone
+            "shortcut_exact/good": 1 / 4,  # the first sample alone: the second has one of its two tokens right
         }
     )
 
@@ -63,6 +67,15 @@ def test_a_split_that_shortcuts_explain_whole_has_no_unexplained_accuracy() -> N
     scores = Evaluator(task_with(shortcuts), "test", CPU).scores(HITS)
     assert "accuracy_unexplained" not in scores
     assert scores["above_shortcuts"] == pytest.approx(4 / 6 - 1)
+
+
+@given(right=st.lists(st.booleans(), min_size=6, max_size=6))
+def test_a_shortcut_gets_the_whole_answers_of_which_it_misses_no_token(right: list[bool]) -> None:
+    scores = Evaluator(task_with({"rule": np.array(right)}), "test", CPU).scores(HITS)
+    answers = [all(right[:2]), all(right[2:4]), right[4], right[5]]
+    assert scores["shortcut_exact/rule"] == sum(answers) / 4
+    assert scores["shortcut_exact/rule"] * 4 <= scores["shortcut/rule"] * 6, "each needs at least one right token"
+    assert scores["exact"] == 2 / 4
 
 
 def test_accuracy_and_loss_equal_a_naive_loop_over_samples(tiny: Spec) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from generators.foundation.randomness import Integers
 from generators.table import build_task
-from generators.task import Batch, Mask, Task
+from generators.task import Batch, Mask, Task, whole_answers
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
 from lab.run.assembly import assemble
@@ -55,7 +55,7 @@ class RecordingEvaluator(Evaluator):
 
     hits: Mask
 
-    def scores(self, hits: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> dict[str, float]:
+    def scores(self, hits: Mask) -> dict[str, float]:
         self.hits = hits
         return super().scores(hits)
 
@@ -107,6 +107,19 @@ def test_hits_of_a_network_and_of_every_shortcut_align_token_by_token(task: Task
     assert 0 < max(hits.mean() for hits in evaluator.shortcuts.values()) < 1
 
 
+def test_a_whole_answer_of_a_shortcut_is_right_where_all_its_tokens_are(task: Task) -> None:
+    batch, evaluator = whole_split(task), evaluator_of(task)
+    for name, hits in evaluator.shortcuts.items():
+        predictions = shortcut_predictions(task, name)
+        answers = [
+            all(predictions[sample, batch.scored[sample]] == batch.tokens[sample, batch.scored[sample]])
+            for sample in range(SAMPLES)
+            if batch.scored[sample].any()
+        ]
+        assert whole_answers(batch, hits).tolist() == answers
+        assert evaluator.exact_of_shortcuts[f"shortcut_exact/{name}"] == pytest.approx(np.mean(answers))
+
+
 def test_hits_of_a_trained_network_align_with_those_of_the_shortcuts(task: Task, tiny: Spec) -> None:
     network = assemble(tiny(task=task.config.model_dump(mode="json"), objective__n=1)).network
     batch, evaluator = whole_split(task), evaluator_of(task)
@@ -122,6 +135,7 @@ def test_a_network_equal_to_a_shortcut_has_nothing_unexplained(task: Task) -> No
     for name in task.shortcuts:
         scores = scores_of(evaluator, task, shortcut_predictions(task, name))
         assert scores["accuracy"] == scores[f"shortcut/{name}"]
+        assert scores["exact"] == scores[f"shortcut_exact/{name}"]
         assert scores["accuracy_unexplained"] == 0
         above[name] = scores["above_shortcuts"]
     best = max(task.shortcuts, key=lambda name: scores[f"shortcut/{name}"])
