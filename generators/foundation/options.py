@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from generators.foundation.streams import answer_stream
+from generators.foundation.streams import answer_stream, with_pictures
 
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object to standard output")]
 Assignments = Annotated[
@@ -23,7 +23,7 @@ TEXT_WIDTH_MINIMUM = 30
 
 def answer(value: Any, as_json: bool, prose: str) -> None:
     """Prints a command's answer on standard output: `value` as JSON, or `prose`."""
-    answer_stream().write(json.dumps(value, allow_nan=False) + "\n" if as_json else prose.rstrip() + "\n")
+    answer_stream().write(json.dumps(value, allow_nan=False) + "\n" if as_json else with_pictures(prose.rstrip()) + "\n")
 
 
 def two_columns(texts: Mapping[str, str]) -> list[str]:

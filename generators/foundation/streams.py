@@ -8,6 +8,12 @@ from typing import TextIO
 
 STREAMS = {"stdin": (0, "r"), "stdout": (1, "w"), "stderr": (2, "w")}
 """Name -> file descriptor and mode."""
+PICTURES = {
+    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"},
+    127: "\N{SYMBOL FOR DELETE}",
+    **dict.fromkeys([*range(0x80, 0xA0), 0xFFFE, 0xFFFF], "\N{REPLACEMENT CHARACTER}"),
+}
+"""Code of a control character -> what is shown in its place."""
 
 
 def prepare_streams() -> None:
@@ -36,6 +42,15 @@ def open_null_device(number: int, mode: str) -> object:
             os.dup2(null, number)
             os.close(null)
     return open(os.devnull, mode, encoding="utf-8")
+
+
+def with_pictures(text: str) -> str:
+    """Returns a text with a picture, such as `␛`, for each control character but tabs and line breaks.
+
+    Corpora contain control characters, and untrained models predict them. A terminal would obey some of them, and no
+    reader of XML accepts a file that contains them.
+    """
+    return text.translate(PICTURES)
 
 
 _answers: list[TextIO] = []

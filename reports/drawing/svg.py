@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
+from generators.foundation.streams import with_pictures
 from reports.drawing.palette import CSS_COLOURS
 
 GAP = 18
@@ -31,7 +32,7 @@ def embeddable(svg: str, name: str, title: str, description: str, tooltips: Sequ
         body = body.replace(opening, f"{opening}<title>{escape(tooltip)}</title>", 1)
     view_box = re.search(r'viewBox="([^"]*)"', svg)
     assert view_box is not None
-    return (
+    return with_pictures(
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{view_box[1]}" '
         f'role="img" aria-labelledby="{name}-title {name}-description" '
         f'style="font-family: inherit; fill: currentColor; stroke-linejoin: round; stroke-linecap: butt">'

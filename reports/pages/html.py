@@ -10,6 +10,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from generators.foundation.streams import with_pictures
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -30,7 +32,7 @@ def fill_template(template: str, title: str, refresh_seconds: int | None = None,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(
+    page = environment.get_template(template).render(
         title=title,
         refresh_seconds=refresh_seconds,
         script=Markup(script),
@@ -38,3 +40,4 @@ def fill_template(template: str, title: str, refresh_seconds: int | None = None,
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         **values,
     )
+    return with_pictures(page)

@@ -1,9 +1,11 @@
 """lab analyse: the measurements of a run, and their figure as a file."""
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from lab.analysis import step
@@ -35,3 +37,23 @@ def test_the_figure_of_a_run_has_its_numbers_in_words(
     (description,) = ElementTree.fromstring(path.read_text()).iter("{http://www.w3.org/2000/svg}desc")
     measured = next(row["value"] for row in value["rows"] if row["quantity"] == quantity)
     assert f"{measured:.3f}" in (description.text or "")
+
+
+def test_control_characters_of_a_corpus_are_shown_as_pictures(tmp_path: Path, tiny: Spec, lab: Lab) -> None:
+    """A terminal obeys an escape sequence, and no reader of SVG accepts one."""
+    corpus, random = tmp_path / "corpus", np.random.default_rng(0)
+    corpus.mkdir()
+    for name in range(20):
+        letters = random.choice(list("\x1b[31m\x07\x08\r\x9b"), 60)
+        (corpus / f"{name}.txt").write_bytes("".join(letters).encode())
+    task = {"kind": "text", "corpus": str(corpus), "length_tokens": 16, "validation_samples": 1, "test_samples": 1}
+    spec = tiny(task=task, training__steps=2, training__warmup_steps=0)
+    train(spec, tmp_path)
+    figure = tmp_path / "figure.svg"
+    shown = lab("analyse", spec.identity, "samples", "--home", tmp_path, "--figure", figure)
+    decoded = lab("decode", spec.identity, "--home", tmp_path)
+    ElementTree.parse(figure)
+    for answer in (shown, decoded):
+        assert answer.returncode == 0, answer.stderr
+        assert "␛" in answer.stdout
+        assert not re.search(r"[^\t\n -~\xa0-\uffff\U00010000-\U0010ffff]", answer.stdout)
