@@ -23,7 +23,8 @@ TEXT_WIDTH_MINIMUM = 30
 
 def answer(value: Any, as_json: bool, prose: str) -> None:
     """Prints a command's answer on standard output: `value` as JSON, or `prose`."""
-    answer_stream().write(json.dumps(value, allow_nan=False) + "\n" if as_json else with_pictures(prose.rstrip()) + "\n")
+    text = json.dumps(value, allow_nan=False) if as_json else with_pictures(prose.rstrip())
+    answer_stream().write(text + "\n")
 
 
 def two_columns(texts: Mapping[str, str]) -> list[str]:

@@ -143,7 +143,8 @@ def _read_text(file: Path, corpus: str, required: bool) -> str | None:
     if invalid_byte < 0:
         return text
     if required:
-        raise UserError(f'task.corpus = "{corpus}": not UTF-8 text (see byte {invalid_byte}); give a text file')
+        fault = f"byte {invalid_byte} is NUL" if text else f"see byte {invalid_byte}"
+        raise UserError(f'task.corpus = "{corpus}": not UTF-8 text ({fault}); give a text file')
     return None
 
 

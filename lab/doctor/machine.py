@@ -56,6 +56,9 @@ def check_torch_features() -> MachineCheck:
 
 def write_file(home: Path) -> str:
     """Writes a file in the home folder and returns the folder's path."""
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=home):
-        return str(home.resolve())
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=home):
+            return str(home.resolve())
+    except OSError as error:
+        raise AssertionError(f"{home}: cannot be written to ({error.strerror}); choose another --home") from None

@@ -24,6 +24,7 @@ from reports.dashboards.study_parts import PHASES, StudyPart, parts_of
 from reports.dashboards.times import set_times
 from reports.frames.numbers import plural
 from reports.frames.text import as_sentence
+from reports.frames.wording import UNTESTED
 from studies.declared.measures import main_measure
 from studies.declared.study import Study
 from studies.judging.study_code import StudyCode
@@ -186,7 +187,8 @@ def verdict_line(verdict: VerdictRecord) -> str:
         difference = signed_number(verdict.difference, *numbers)
         effect = f"difference {difference}, {confidence} interval {low} to {high}; "
     text = escape_markdown(verdict.text)
-    return f"**{verdict.verdict.upper()}** {text} ({escape_markdown(effect + verdict.reason)})"
+    name = UNTESTED if verdict.difference is None else verdict.verdict
+    return f"**{name.upper()}** {text} ({escape_markdown(effect + verdict.reason)})"
 
 
 def report_path(name: str, scale: str) -> str:

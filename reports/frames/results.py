@@ -38,6 +38,7 @@ from studies.declared.study import Cell, Study
 from studies.judging.from_ledger import is_superseded
 from studies.judging.study_code import StudyCode
 from studies.ledger.declared_study import ledger_of
+from studies.ledger.folder import StudyFolder
 from studies.ledger.records import CellRecord, LedgerRecord, RunRecord, catalog_source
 
 RUN_COLUMNS = ["cell", "phase", "seed", "trial", "run", "status", "failure", "score", "steps", "best_step"]
@@ -56,6 +57,7 @@ class Results:
         runs: see the module.
         curves: see the module.
         superseded: number of runs that were trained again by different code after the ledger took their scores.
+        judged: True if the study ended with verdicts, so that no further run is to come.
     """
 
     home: Path
@@ -64,6 +66,7 @@ class Results:
     runs: pd.DataFrame
     curves: pd.DataFrame
     superseded: int = 0
+    judged: bool = False
 
     @cached_property
     def _cells(self) -> dict[str, Cell]:
@@ -98,6 +101,18 @@ class Results:
         """The largest number of confirming seeds that a cell has run so far."""
         confirmed = self.runs[self.runs["phase"] == "confirm"]
         return int(confirmed["seed"].max()) + 1 if len(confirmed) else 0
+
+    @property
+    def finished(self) -> bool:
+        """True if no further run is to come."""
+        return self.judged or self.ended == self.planned
+
+    @property
+    def untuned(self) -> list[str]:
+        """Labels of the cells whose confirming runs never start, because none of their trials has a score."""
+        return [
+            cell.label for cell in self.cells if self.judged and not any(run.score is not None for run in cell.runs)
+        ]
 
     @property
     def complete(self) -> int:
@@ -159,7 +174,8 @@ def read_results(home: Path, study: Study) -> Results:
     for row in sorted(rows, key=len, reverse=True):  # the fullest row has its parts in their proper order
         columns += [name for name in row if name not in columns]
     runs = pd.DataFrame(rows, columns=columns)
-    return Results(home, study, ledger, runs, pd.DataFrame(points, columns=CURVE_COLUMNS), superseded)
+    judged = StudyFolder(home, study.name, study.scale).has_verdicts
+    return Results(home, study, ledger, runs, pd.DataFrame(points, columns=CURVE_COLUMNS), superseded, judged)
 
 
 def _read_run(cell: CellRecord, run: RunRecord, folder: RunFolder, trial: int) -> tuple[Tree, list[Tree]]:

@@ -81,7 +81,7 @@ def answer(results: Results, judgements: list[Judgement]) -> str:
     if not results.ended:
         return "No run has ended yet, so there is no answer yet."
     verdicts = tally([standing(judgement) for judgement in judgements])
-    return f"So far, {verdicts}." if results.ended < results.planned else as_sentence(verdicts)
+    return as_sentence(verdicts) if results.finished else f"So far, {verdicts}."
 
 
 def cautions(results: Results) -> list[str]:
@@ -91,8 +91,12 @@ def cautions(results: Results) -> list[str]:
         sentences.append("Scale smoke only shows that the study runs. Its numbers mean nothing.")
     if study.seeds < SEEDS_MINIMUM:
         sentences.append(f"Each cell has {plural(study.seeds, 'seed')}; a verdict needs at least {SEEDS_MINIMUM}.")
-    if results.ended < results.planned:
+    if not results.finished:
         sentences.append(_progress(results))
+    if results.untuned:
+        sentences.append(
+            f"No trial of {listing(results.untuned)} has a score, so no setting was chosen and no seed was run there."
+        )
     gone = int(results.runs.loc[results.runs["status"] == COMPLETE, "train_seconds"].isna().sum())
     if gone:
         sentences.append(

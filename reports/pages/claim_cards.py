@@ -6,7 +6,7 @@ from reports.frames.judged import JudgedStudy
 from reports.frames.numbers import signed, unsigned
 from reports.frames.results import Results
 from reports.frames.summaries import CellScore, scores
-from reports.frames.wording import interval, measure_name, shortcut_comparison
+from reports.frames.wording import interval, measure_name, shortcut_comparison, standing
 from studies.declared.measures import Measure, measure_of
 from studies.judging.judgement import Judgement
 
@@ -16,7 +16,7 @@ class ClaimCard:
     """One claim as its card shows it.
 
     Attributes:
-        verdict: supported, contradicted or inconclusive.
+        verdict: supported, contradicted, inconclusive or not tested.
         text: the claim.
         paper: what the paper reports.
         effect_name: the kind of effect.
@@ -53,9 +53,10 @@ def _card(results: Results, judgement: Judgement) -> ClaimCard:
     table = scores(results, measure)
     arms = [table[label] for label in judgement.cells]
     interval_text = interval(judgement) or _difference_so_far(results, judgement, measure, arms)
-    means = [unsigned(arm.mean, *(other.mean for other in arms)) if arm.seeds else "no score yet" for arm in arms]
+    absent = "no score" if results.finished else "no score yet"
+    means = [unsigned(arm.mean, *(other.mean for other in arms)) if arm.seeds else absent for arm in arms]
     return ClaimCard(
-        verdict=judgement.verdict,
+        verdict=standing(judgement),
         text=claim.text,
         paper=claim.paper,
         effect_name=claim.effect_name,
@@ -74,8 +75,7 @@ def _difference_so_far(results: Results, judgement: Judgement, measure: Measure,
 
     Returns an empty string if the study is finished, the claim does not compare two arms, or an arm has no score yet.
     """
-    finished = results.ended == results.planned
-    if finished or judgement.contrast or not judgement.claim.two_arms or len(arms) != 2:
+    if results.finished or judgement.contrast or not judgement.claim.two_arms or len(arms) != 2:
         return ""
     if not all(arm.seeds for arm in arms):
         return ""

@@ -6,6 +6,7 @@ from generators.foundation.code.version import parts_text
 from reports.exhibits.drawn import ExhibitProblems, drawn_on
 from reports.frames.numbers import MISSING, plural
 from reports.frames.pairs import StudyPair
+from reports.frames.wording import standing
 from reports.pages.html import fill_template
 
 
@@ -33,7 +34,7 @@ def render_comparison(pair: StudyPair, problems: ExhibitProblems | None = None) 
 def verdicts_by_claim(pair: StudyPair) -> dict[str, list[str | None]]:
     """Returns name of a claim -> the two verdicts; None if a study does not make the claim."""
     return {
-        name: [judgement.verdict if judgement else None for judgement in judgements]
+        name: [standing(judgement) if judgement else None for judgement in judgements]
         for name, judgements in pair.claims.items()
     }
 

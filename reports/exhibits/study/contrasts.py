@@ -13,7 +13,7 @@ from reports.exhibits.exhibit import StudyExhibit
 from reports.frames.results import rows_of
 from reports.frames.summaries import differences
 from reports.frames.text import in_words, shortened
-from reports.frames.wording import effect_name, measure_name
+from reports.frames.wording import effect_name, measure_name, standing
 from studies.declared.measures import Measure, measure_of
 from studies.judging.judgement import Judgement
 
@@ -74,7 +74,7 @@ class Contrasts(StudyExhibit):
             contrast, claim = judgement.contrast, judgement.claim
             ends = (contrast.difference, contrast.low, contrast.high) if contrast else (None, None, None)
             measure = effect_name(measure_of(self.study.declaration, claim))
-            names = (in_words(claim.name), judgement.verdict, claim.kind, measure)
+            names = (in_words(claim.name), standing(judgement), claim.kind, measure)
             confidence = number(None if judgement.level is None else 100 * (1 - judgement.level), ".4g")
             tests = [number(value, ".3g") for value in (claim.margin, judgement.p, judgement.p_corrected)]
             row = [*map(word, (*names, judgement.treatment, judgement.control))]

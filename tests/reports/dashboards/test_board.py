@@ -10,6 +10,7 @@ from lab.run.store import METRICS, RunFolder
 from reports.dashboards.board import Board
 from reports.dashboards.markdown import escape_markdown
 from reports.dashboards.sources import sources
+from reports.dashboards.studies import verdict_line
 from studies.ledger.declared_study import record_of
 from studies.ledger.records import VerdictsRecord
 from tests.reports.stored_study import TITLE, StoredStudy, StudyStore, ledger_file, usual_outcome
@@ -137,6 +138,8 @@ def test_the_note_of_a_half_done_study_counts_runs_and_has_no_verdicts(broken_st
     note = optuna_dashboard.get_note(board_of(broken_store).studies()[0])
     assert "21 of 28 runs of the whole study ended, 2 failed" in note
     assert "INCONCLUSIVE" not in note
+    lines = [verdict_line(judgement.record()) for judgement in broken_store.judgements]
+    assert [line.split("**")[1] for line in lines] == ["NOT TESTED", "NOT TESTED"]
 
 
 def test_escaped_text_reads_unchanged_in_markdown() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reports.frames.pairs import ComparedStudy, StudyPair
-from reports.pages.comparison import render_comparison, verdicts_by_claim
+from reports.pages.comparison import render_comparison, verdict_lines, verdicts_by_claim
 from tests.conftest import Lab
 from tests.reports.pages.page_reader import PageReader
 from tests.reports.stored_study import STUDY_FILE, Outcome, StoredStudy, StudyStore, usual_outcome
@@ -30,6 +30,13 @@ def test_verdicts_and_effects_of_both_are_in_one_row(pair: StudyPair) -> None:
     assert "Both studies make 2 claims: 1 with the same verdict, 1 with opposite verdicts." in text
     row = text[text.index("helps: ") :]
     assert row.index("▲ SUPPORTED") < row.index("+0.450") < row.index("▼ CONTRADICTED")
+
+
+def test_a_claim_that_was_not_tested_is_not_called_inconclusive(
+    usual_store: StoredStudy, broken_store: StoredStudy
+) -> None:
+    pair = StudyPair(*(ComparedStudy(stored.home, stored.study) for stored in (usual_store, broken_store)))
+    assert verdict_lines(pair).splitlines() == ["helps: supported, not tested", "same: supported, not tested"]
 
 
 def test_only_settings_that_differ_are_listed(pair: StudyPair) -> None:

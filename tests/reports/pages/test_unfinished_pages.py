@@ -9,6 +9,7 @@ from reports.frames.results import read_results
 from reports.frames.wording import answer, cautions, shortcut_comparison
 from reports.pages.study import render_study
 from studies.declared.loading import load
+from studies.ledger.records import VerdictsRecord
 from tests.reports.pages.page_reader import PageReader
 from tests.reports.stored_study import STUDY_FILE, Outcome, StoredStudy, StudyStore, usual_outcome
 
@@ -32,6 +33,25 @@ def test_a_half_done_study_says_how_far_it_is(broken_store: StoredStudy) -> None
     assert "4 of 5" in row
     assert "diverged" in row
     assert "unfinished" in row
+
+
+def test_a_judged_study_with_an_arm_that_diverged_is_finished_and_its_claim_not_tested(store: StudyStore) -> None:
+    def outcomes(cell: str, phase: str, number: int) -> Outcome:
+        if cell != "width=8 n=2":
+            return usual_outcome(cell, phase, number)
+        return "the loss was not a finite number by step 10" if phase == "tune" else None
+
+    stored = store(outcomes)
+    assert "So far, " in text_of(stored)
+    stored.folder.write_verdicts(VerdictsRecord(study="small", scale="cpu", verdicts=[]))
+    text = text_of(stored)
+    assert "Of 2 claims, 1 is supported and 1 is not tested." in text
+    assert "No trial of width=8 n=2 has a score, so no setting was chosen and no seed was run there." in text
+    assert "× NOT TESTED <script>" in text
+    assert "no score width=8 n=2" in text
+    assert "helps not tested difference" in text
+    for wrong in ("INCONCLUSIVE", "inconclusive", "unfinished: ", "will change", "no score yet"):
+        assert wrong not in text
 
 
 def test_a_study_with_no_run_ended_still_has_a_page(store: StudyStore) -> None:
