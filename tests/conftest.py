@@ -1,6 +1,7 @@
 """Fixtures of all tests: one torch thread, a tiny spec, and the command as a user calls it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from lab.run.spec import RunSpec, parse_spec
 from tests.fake_package import Install, forget_packages, write_package
 
 torch.set_num_threads(1)
+os.environ.pop("LAB_HOME", None)  # tests write to folders of their own, never to the home of whoever runs them
 
 TINY: dict[str, Any] = {
     "task": {
