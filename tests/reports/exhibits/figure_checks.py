@@ -176,6 +176,20 @@ def check_tuning(svg: str, runs: list[RunFiles], width: int) -> None:
     marks.check_none_left()
 
 
+def check_expected_best(svg: str, runs: list[RunFiles], width: int) -> None:
+    """Checks the curves of cells with two trials: from the mean of both to the better one."""
+    marks = UncheckedMarks(svg)
+    for n in (1, 2):
+        cell = f"width={width} n={n}"
+        scores = [run.score for run in runs_of(runs, cell, tuned=True) if run.score is not None]
+        if len(scores) == 2:
+            middle, best = float(np.mean(scores)), max(scores)
+            line = marks.take(f"{cell}: {middle:.3f} with 1 trial, {best:.3f} with 2").points
+            expected = [(1.0, middle), (2.0, best)]
+            assert all(near(x, k) and near(y, score) for (x, y), (k, score) in zip(line, expected, strict=True))
+    marks.check_none_left()
+
+
 def check_differences(svg: str, runs: list[RunFiles], levels: list[float]) -> None:
     marks = UncheckedMarks(svg)
     boxes = [path_points(path.get("d") or "") for path in marks.figure.root.iter(f"{SPACE}path")]
@@ -231,4 +245,5 @@ def checks_of(stored: StoredStudy) -> dict[str, Check]:
         checks[f"step-{panel}"] = partial(check_curves, runs=runs, width=width, column=0)
         checks[f"seconds-{panel}"] = partial(check_curves, runs=runs, width=width, column=1)
         checks[f"tuning-{panel}"] = partial(check_tuning, runs=runs, width=width)
+        checks[f"expected-best-{panel}"] = partial(check_expected_best, runs=runs, width=width)
     return checks

@@ -46,7 +46,7 @@ def test_figures_have_a_title_a_description_and_ids_of_their_own(usual_store: St
     panels = [
         svg for section in exhibits_on("study", judged).values() for exhibit in section for svg in exhibit.figures()
     ]
-    assert len(panels) == 8
+    assert len(panels) == 10
     all_ids: list[str] = []
     for svg in panels:
         root = FigureReader(svg).root

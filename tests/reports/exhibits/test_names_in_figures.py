@@ -11,8 +11,9 @@ from reports.exhibits.measure_exhibit import MeasureExhibit
 from reports.exhibits.study.contrasts import Contrasts
 from reports.exhibits.study.further_measures import FurtherMeasure
 from reports.exhibits.study.learning_steps import LearningSteps
+from reports.exhibits.study.method.expected_best import ExpectedBest
+from reports.exhibits.study.method.tuning_trials import TuningTrials
 from reports.exhibits.study.score import Score
-from reports.exhibits.study.tuning_trials import TuningTrials
 from reports.frames.claim_lines import claim_lines
 from reports.frames.judged import JudgedStudy
 from studies.declared.levels import short
@@ -141,6 +142,9 @@ def test_trials_and_curves_have_the_heading_and_the_look_of_their_cell(studies: 
             for trial, run in enumerate(run for run in record.runs if run.phase == "tune"):
                 tooltip = figure.mark(f"{cell.label}, trial {trial}: ").tooltip
                 assert tooltip.endswith(f" at {run.settings[RATE]:.3g}" + (", no score" if run.failure else ""))
+    for figure, cells in check_panels(judged, ExpectedBest(judged).figures(), with_first=True):
+        drawn = [cell for cell in cells if any(text.startswith(f"{cell.label}: ") for text in figure.tooltips)]
+        check_legend(figure, drawn, second_level)
     exhibit = LearningSteps(judged)
     for figure, cells in check_panels(judged, exhibit.figures(), with_first=True):
         check_legend(figure, cells, second_level)

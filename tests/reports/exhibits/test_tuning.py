@@ -1,11 +1,14 @@
-"""The tuning figure and the budget table show every trial, which ones failed, and which one each cell chose."""
+"""The figures and tables of tuning show every trial, which ones failed, which one each cell chose, and what the best of
+fewer trials would have scored.
+"""
 
 import numpy as np
 import pytest
 
 from reports.drawing.tables import MISSING_VALUE, Value
-from reports.exhibits.study.tuning_budget import TuningBudget
-from reports.exhibits.study.tuning_trials import TuningTrials
+from reports.exhibits.study.method.expected_best import ExpectedBest
+from reports.exhibits.study.method.tuning_budget import TuningBudget
+from reports.exhibits.study.method.tuning_trials import TuningTrials
 from reports.frames.judged import read_judged
 from tests.reports.figure_reader import FigureReader
 from tests.reports.stored_study import RATES, STUDY_FILE, StoredStudy, StudyStore, usual_outcome
@@ -71,3 +74,37 @@ def test_the_validation_score_of_a_trial_of_two_seeds_is_their_mean(store: Study
         assert row["trials"].text == "4 of 4"
         assert row["chosen learning_rate"].order == RATES[0]
         assert row["validation score"].order == pytest.approx(0.6)
+
+
+def test_the_expected_best_table_ranks_the_complete_trials_and_ends_with_the_failed_one(
+    broken_store: StoredStudy,
+) -> None:
+    """In the last two cells one trial failed, and one has not ended."""
+    (exhibit,) = ExpectedBest.instances(read_judged(broken_store.home, broken_store.study))
+    rows = [[value.text for value in row] for row in exhibit.table().rows]
+    runs = {(label, run.settings["training.learning_rate"]): run.identity for label, run in broken_store.runs("tune")}
+    cell = "width=8 n=2"
+    assert rows[2:4] == [
+        ["8", "2", "1", "0.7250", "0.7500", "0.004", runs[cell, 0.004]],
+        ["8", "2", "2", "0.7500", "0.7000", "0.01", runs[cell, 0.01]],
+    ]
+    assert rows[4:6] == [
+        ["16", "1", "1", "0.8500", "0.8500", "0.004", runs["width=16 n=1", 0.004]],
+        ["16", "1", "–", "–", "–", "0.01", runs["width=16 n=1", 0.01]],
+    ]
+    caption = exhibit.caption()
+    assert "1 trial failed and is left out: width=16 n=1 at learning_rate = 0.01." in caption
+    assert (
+        "1 trial did not run with all tuning seeds and is left out: width=16 n=2 at learning_rate = 0.004." in caption
+    )
+    assert [column.title for column in exhibit.summary().columns] == ["width", "n", "1 trial", "2 trials"]
+    assert [value.text for value in exhibit.summary().rows[2]] == ["16", "1", "0.850", "–"]
+
+
+def test_a_cell_needs_two_complete_trials_for_a_curve(broken_store: StoredStudy, store: StudyStore) -> None:
+    figures = ExpectedBest(read_judged(broken_store.home, broken_store.study)).figures()
+    assert [FigureReader(svg).tooltips for svg in figures] == [
+        ["width=8 n=1: 0.275 with 1 trial, 0.300 with 2", "width=8 n=2: 0.725 with 1 trial, 0.750 with 2"]
+    ]
+    single = store(text=STUDY_FILE.replace("trials = 2", "trials = 1"))
+    assert ExpectedBest.instances(read_judged(single.home, single.study)) == []

@@ -125,7 +125,7 @@ def test_ids_within_the_page_are_unique(page: str) -> None:
 
 def test_every_figure_has_the_command_that_draws_it_and_its_data(page: str) -> None:
     command = "To draw it again: <code>lab report small --scale cpu</code>"
-    assert page.count(command) == PageReader(page).tag_names.count("figure") == 5
+    assert page.count(command) == PageReader(page).tag_names.count("figure") == 6
 
 
 def test_a_study_without_a_shortcut_or_a_second_factor_has_a_page(store: StudyStore) -> None:

@@ -11,7 +11,7 @@ from lab.run import store
 from lab.run.spec import RunSpec
 from lab.run.store import CODE, ENVIRONMENT, RESULT, code_of
 from reports.drawing.tables import number, word
-from reports.exhibits.study.environment import Environment
+from reports.exhibits.study.method.environment import Environment
 from reports.frames.judged import read_judged
 from reports.frames.results import read_results
 from reports.frames.wording import cautions
