@@ -39,6 +39,7 @@ EXHIBITS = ExhibitRegistry(
         "tuning-budget": "reports.exhibits.study.method.tuning_budget:TuningBudget",
         "tuning-trials": "reports.exhibits.study.method.tuning_trials:TuningTrials",
         "expected-best": "reports.exhibits.study.method.expected_best:ExpectedBest",
+        "signal-to-noise": "reports.exhibits.study.method.signal_to_noise:SignalToNoise",
         "parameters": "reports.exhibits.study.method.parameters:Parameters",
         "environment": "reports.exhibits.study.method.environment:Environment",
         "claims": "reports.exhibits.index.claims:AllClaims",
