@@ -53,6 +53,11 @@ class Tuning(Settings):
     sampler: Literal["tpe", "gp"] = Field(
         default="tpe", description="tree-structured Parzen estimators, or a Gaussian process"
     )
+    sampler_seed: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the text that seeds the sampler of each cell; by default the study's name",
+    )
 
     @model_validator(mode="after")
     def _check_seeds(self) -> Self:

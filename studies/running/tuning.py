@@ -44,7 +44,7 @@ def tuning_of(study: Study, cell: Cell, sign: float, storage: BaseStorage) -> op
         sign: 1 if more of the study's metric is better, -1 if less is better.
     """
     tuning = study.declaration.tuning
-    seed = int(hash_name(f"{study.name} {cell.label}")) % 2**32
+    seed = int(hash_name(f"{tuning.sampler_seed or study.name} {cell.label}")) % 2**32
     optuna_study = optuna.create_study(
         storage=storage,
         sampler=SAMPLERS[tuning.sampler](seed=seed, n_startup_trials=3),

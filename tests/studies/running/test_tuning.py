@@ -138,10 +138,11 @@ def test_a_sampler_proposes_the_same_again_and_something_else_in_each_cell(
     assert len({tuple(rates) for rates in proposals[0]}) == 4
 
 
-def test_studies_of_other_names_propose_other_settings_for_a_cell_of_one_label(study_file: Edit) -> None:
+def test_the_name_or_else_the_sampler_seed_decides_the_proposals_for_a_cell_of_one_label(study_file: Edit) -> None:
     study = load(str(study_file(("trials = 2", "trials = 4"))), "cpu", [])
+    seeded = load(str(study_file(("trials = 2", f'trials = 4\nsampler_seed = "{study.name}"'))), "cpu", [])
     proposals = []
-    for named in (study, study, replace(study, name="other")):
+    for named in (study, study, replace(study, name="other"), replace(seeded, name="other")):
         optuna_study = tuning.tuning_of(named, study.cells[0], 1.0, InMemoryStorage())
         rates = []
         for _ in range(4):
@@ -149,7 +150,7 @@ def test_studies_of_other_names_propose_other_settings_for_a_cell_of_one_label(s
             rates.append(trial.suggest_float(RATE, 0.001, 0.1, log=True))
             optuna_study.tell(trial, 0.5)
         proposals.append(rates)
-    assert proposals[0] == proposals[1]
+    assert proposals[0] == proposals[1] == proposals[3]
     assert proposals[0][0] == proposals[2][0] == study.middle[RATE]
     assert not set(proposals[0][1:]) & set(proposals[2][1:])
 
