@@ -4,8 +4,8 @@ BIN := .venv/bin
 .PHONY: demo test test-all check bench docs published constraints wheel-check lowest gpu
 
 demo: .venv/installed
-	$(BIN)/lab study run quick
-	$(BIN)/lab report quick
+	$(BIN)/lab study run star-quick
+	$(BIN)/lab report star-quick
 
 test: .venv/installed
 	$(BIN)/pytest -n 2

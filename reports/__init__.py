@@ -4,7 +4,7 @@ The names below are the public ones: what a notebook or another package's exhibi
 
     import reports, studies
 
-    study = studies.find_study(home, "quick", None)
+    study = studies.find_study(home, "induction-quick", None)
     results = reports.read_results(home, study)
     results.runs.groupby("cell")["score"].mean()
     page = reports.render_study(reports.read_judged(home, study))

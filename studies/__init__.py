@@ -4,7 +4,7 @@ The names below are the public ones: what a notebook or another package's kind o
 
     import studies
 
-    study = studies.load("quick", "smoke", [])
+    study = studies.load("induction-quick", "smoke", [])
     studies.run_study(study, studies.InProcess(home), home)
     for judgement in studies.judge_stored(home, study):
         print(studies.sentence(judgement))

@@ -21,7 +21,7 @@ def uses(folder: Path) -> dict[str, list[str]]:
         "objectives": ["objective", "show", "mine"],
         "analyses": ["analyse", "0123", "mine"],
         "claims": ["study", "show", str(write_small_study(folder, claim)), "--no-probe"],
-        "executors": ["study", "run", "quick", "--executor", "mine"],
+        "executors": ["study", "run", "induction-quick", "--executor", "mine"],
     }
 
 

@@ -26,7 +26,7 @@ QUICK_SET = {
     "task.test_samples": 8,
     "task.validation_samples": 8,
 }
-QUICK = ("quick", "smoke", 1, 60)
+QUICK = ("induction-quick", "smoke", 1, 60)
 VERDICT_SECONDS = 12.0
 """Time kept for the verdicts of a study that was ended."""
 

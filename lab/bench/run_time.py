@@ -30,7 +30,7 @@ SPEC: Tree = {
         "evaluate_every_steps": 150,
     },
 }
-"""The smaller model of the study `quick`, trained on two tokens."""
+"""The smaller model of the study `induction-quick`, trained on two tokens."""
 
 
 def measure_run(spec_tree: Tree = SPEC) -> Tree:

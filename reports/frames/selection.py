@@ -37,4 +37,6 @@ def nothing_ran(home: Path, scale: str | None, name: str | None = None) -> UserE
     """Returns the error for a home in which no study ran, or in which the named study did not run."""
     which = f"study {name!r} never ran" if name else "no study ran"
     at_scale = f" at scale {scale}" if scale else ""
-    return UserError(f"{which}{at_scale} under {home}; start with: {run_command_line(name or 'quick', scale, home)}")
+    return UserError(
+        f"{which}{at_scale} under {home}; start with: {run_command_line(name or 'induction-quick', scale, home)}"
+    )

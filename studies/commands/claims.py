@@ -35,7 +35,9 @@ def claims_command(
     studies = studies or sorted({folder.name for folder in StudyFolder.all_stored(home, scale=scale)})
     if not studies:
         at_scale = f" at scale {scale}" if scale else ""
-        raise UserError(f"no study ran{at_scale} under {home}; start with: {run_command_line('quick', scale, home)}")
+        raise UserError(
+            f"no study ran{at_scale} under {home}; start with: {run_command_line('induction-quick', scale, home)}"
+        )
     value: Tree = {}
     lines: list[str] = []
     broken: list[str] = []

@@ -13,4 +13,4 @@ def list_command(as_json: Json = False) -> None:
     questions = {name: study.question for name, study in studies.items()}
     questions |= {name: f"all of: {load_collection(name).declaration.question}" for name in COLLECTIONS.names}
     value = {name: {"title": study.title, "question": study.question} for name, study in studies.items()}
-    answer(value, as_json, "\n".join([*two_columns(questions), "", "next: lab study show quick"]))
+    answer(value, as_json, "\n".join([*two_columns(questions), "", "next: lab study show star-quick"]))

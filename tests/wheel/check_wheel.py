@@ -31,11 +31,11 @@ NOT_COPIED = shutil.ignore_patterns(
 # Arguments of `lab`, and text that its standard output must contain.
 COMMANDS = (
     ("--help", "study"),
-    ("study list", "quick"),
+    ("study list", "induction-quick"),
     ("study show paper --no-probe", "polynomial"),
-    ("study run quick --scale smoke --json", '"trained": 12'),
-    ("study run quick --scale smoke --json", '"trained": 0'),
-    ("report quick", "quick-smoke.html"),
+    ("study run induction-quick --scale smoke --json", '"trained": 12'),
+    ("study run induction-quick --scale smoke --json", '"trained": 0'),
+    ("report induction-quick", "induction-quick-smoke.html"),
     ("data check star --json", '"unconfirmed": 0'),
 )
 COMMANDS_WITH_THE_EXAMPLE = (

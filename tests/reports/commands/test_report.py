@@ -36,7 +36,7 @@ def test_json_gives_the_page_and_the_verdicts_and_nothing_stored_changes(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["report", "quick"], "study 'quick' never ran"),
+        (["report", "induction-quick"], "study 'induction-quick' never ran"),
         (["report", "small", "--scale", "gpu"], "study 'small' never ran at scale gpu"),
         (["compare", "small", "small@cpu"], "are the same study at the same scale"),
     ],

@@ -22,7 +22,7 @@ pytest.importorskip("optuna_dashboard")
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["quick"], "study 'quick' never ran under"),
+        (["induction-quick"], "study 'induction-quick' never ran under"),
         (["small", "--scale", "gpu"], "study 'small' never ran at scale gpu"),
         (["--scale", "gpu"], "no study ran at scale gpu"),
     ],

@@ -46,7 +46,7 @@ def test_every_logged_number_of_every_run_is_read_back(broken_store: StoredStudy
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["quick"], "study 'quick' never ran"),
+        (["induction-quick"], "study 'induction-quick' never ran"),
         (["--home", "nowhere"], "no study ran under"),
         ([], f"needs tensorboard: {install_command('tensorboard')}"),
     ],

@@ -140,8 +140,10 @@ def test_a_collection_is_an_index_by_chapters_that_names_what_never_ran(
     store: StudyStore, tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reports.pages.study.render_study", lambda *_: "a page")
-    stored = store(name="quick")
-    stored.folder.write_study(stored.folder.read_study().model_copy(update={"source": catalog_source("quick")}))
+    stored = store(name="induction-quick")
+    stored.folder.write_study(
+        stored.folder.read_study().model_copy(update={"source": catalog_source("induction-quick")})
+    )
     home = stored.home
     assert lab("report", "paper", "--home", home, "--out", tmp_path).returncode == 0
     text = PageReader((tmp_path / "index.html").read_text()).text
@@ -150,6 +152,6 @@ def test_a_collection_is_an_index_by_chapters_that_names_what_never_ran(
     for chapter in declaration.chapters:
         assert f"{chapter.title} {chapter.text}" in text
         for member in chapter.studies:
-            assert member.study == "quick" or f"{member.study}: lab study run {member.study}" in text
+            assert member.study == "induction-quick" or f"{member.study}: lab study run {member.study}" in text
     assert "lab report paper --scale cpu" in text
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "quick-cpu.html"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "induction-quick-cpu.html"]

@@ -55,7 +55,7 @@ def test_run_status_and_claims_from_the_command_line(study_file: Edit, tmp_path:
     assert claims["small"]["verdicts"] == value["verdicts"]
     repeated = lab("study", "run", path, "--scale", "smoke", "--executor", "here", "--home", home)
     assert "0 runs trained" in repeated.stderr
-    assert lab("claims", "quick", "--home", home).returncode == 2
+    assert lab("claims", "induction-quick", "--home", home).returncode == 2
 
 
 def test_a_home_that_cannot_be_created_is_refused(study_file: Edit, tmp_path: Path, lab: Lab) -> None:

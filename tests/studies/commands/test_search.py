@@ -91,7 +91,7 @@ def test_every_search_of_the_catalog_can_run_at_every_scale(scale: str) -> None:
         (["study", "show", "best-n"], "its command is: lab study search best-n"),
         (["study", "status", "best-n"], "its command is: lab study search best-n"),
         (["report", "best-n"], "its command is: lab study search best-n"),
-        (["study", "search", "quick"], "search 'quick': is a study of the catalog; its command is: lab study run quick"),
+        (["study", "search", "induction-quick"], "search 'induction-quick': is a study of the catalog; its command is: lab study run induction-quick"),
         (["study", "search", "paper"], "is a collection of the catalog; its command is: lab study run paper"),
         (["study", "run", "{folder}/small.toml"], "is the file of a search; its command is: lab study search {folder}/small.toml"),
         (["study", "status", "found"], "is a search that ran under {home}; its command is: lab study search found.toml"),
@@ -115,7 +115,7 @@ def test_a_search_given_as_a_study_or_the_reverse_is_answered_with_its_own_comma
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("command", "name"), [("run", "quick"), ("search", "best-n")])
+@pytest.mark.parametrize(("command", "name"), [("run", "induction-quick"), ("search", "best-n")])
 def test_a_limit_of_a_run_is_above_zero_and_its_help_says_so(
     command: str, name: str, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,7 +56,7 @@ def test_each_step_leads_to_the_next(workshop: Workshop) -> None:
 def test_the_advice_keeps_the_scale_and_the_home(workshop: Workshop) -> None:
     for arguments in (["report"], ["claims"], ["results"], ["report", "paper"]):
         advised = suggestion(workshop.refused(*arguments, "--scale", "smoke"))
-        assert advised == ["study", "run", *(arguments[1:] or ["quick"]), "--scale", "smoke", "--home", HOME]
+        assert advised == ["study", "run", *(arguments[1:] or ["induction-quick"]), "--scale", "smoke", "--home", HOME]
 
 
 def test_a_study_that_cannot_be_read_is_run_again_as_it_ran(workshop: Workshop) -> None:
@@ -72,10 +72,16 @@ def test_the_home_of_the_environment_needs_no_option(
     workshop: Workshop, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(HOME_VARIABLE, HOME)
-    assert suggestion(lab("claims", "--scale", "smoke").stderr) == ["study", "run", "quick", "--scale", "smoke"]
+    assert suggestion(lab("claims", "--scale", "smoke").stderr) == [
+        "study",
+        "run",
+        "induction-quick",
+        "--scale",
+        "smoke",
+    ]
     (workshop.folder / "experiments").mkdir()
     advised = suggestion(lab("claims", "--home", "experiments").stderr)
-    assert advised == ["study", "run", "quick", "--home", "experiments"]
+    assert advised == ["study", "run", "induction-quick", "--home", "experiments"]
 
 
 def test_an_unpacked_study_is_reported_from_its_home(workshop: Workshop) -> None:

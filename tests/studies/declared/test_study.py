@@ -74,9 +74,9 @@ def test_a_mistake_gives_exit_code_2_on_the_command_line(study_file: Edit, lab: 
 
 
 def test_an_unknown_study_is_answered_with_the_nearest(lab: Lab) -> None:
-    done = lab("study", "show", "qiuck")
+    done = lab("study", "show", "induction-qiuck")
     assert done.returncode == 2
-    assert "the nearest is quick" in done.stderr
+    assert "the nearest is induction-quick" in done.stderr
 
 
 def test_the_cells_are_the_full_grid_and_its_runs_are_counted(small: Study) -> None:

@@ -127,10 +127,10 @@ def test_infinite_numbers_are_not_stored(folder: StudyFolder) -> None:
 
 
 def test_asking_how_far_a_study_is_loads_no_torch(tmp_path: Path) -> None:
-    unpack(ROOT / "reports" / "published" / "quick-cpu.tar.xz", tmp_path)
+    unpack(ROOT / "reports" / "published" / "induction-quick-cpu.tar.xz", tmp_path)
     script = (
         "import sys; from studies.commands.status import status_command; from pathlib import Path\n"
-        f"status_command('quick', home=Path({str(tmp_path)!r}))\nassert 'torch' not in sys.modules"
+        f"status_command('induction-quick', home=Path({str(tmp_path)!r}))\nassert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr

@@ -149,33 +149,44 @@ def test_a_name_says_where_what_it_reads_came_from(workshop: Workshop) -> None:
 
 
 def test_a_catalog_study_and_a_file_of_its_name_are_told_apart(workshop: Workshop) -> None:
-    workshop.write("quick.toml")
-    shown = workshop.lab("study", "show", "quick", "--no-probe")
-    assert "quick: means the catalog's study; for the file of that name in this folder, give quick.toml" in shown.stderr
-    assert "quick: means the catalog's study" in workshop.run("quick")
-    assert "from the catalog's quick" in workshop.answer("claims", "quick")[1]
-    assert "came from the catalog's quick" in workshop.refused("claims", "quick.toml")
-    assert "'quick' belongs to the catalog's quick" in workshop.refused(
-        "study", "run", "quick.toml", "--scale", "smoke"
+    workshop.write("induction-quick.toml")
+    shown = workshop.lab("study", "show", "induction-quick", "--no-probe")
+    assert (
+        "induction-quick: means the catalog's study; for the file of that name in this folder, give induction-quick.toml"
+        in shown.stderr
+    )
+    assert "induction-quick: means the catalog's study" in workshop.run("induction-quick")
+    assert "from the catalog's induction-quick" in workshop.answer("claims", "induction-quick")[1]
+    assert "came from the catalog's induction-quick" in workshop.refused("claims", "induction-quick.toml")
+    assert "'induction-quick' belongs to the catalog's induction-quick" in workshop.refused(
+        "study", "run", "induction-quick.toml", "--scale", "smoke"
     )
     workshop.home = workshop.folder / "second"
-    workshop.run("quick.toml")
-    assert "quick: the stored study came from quick.toml, not from the catalog" in workshop.answer("claims", "quick")[1]
-    assert "'quick' belongs to quick.toml" in workshop.refused("study", "run", "quick", "--scale", "smoke")
+    workshop.run("induction-quick.toml")
+    assert (
+        "induction-quick: the stored study came from induction-quick.toml, not from the catalog"
+        in workshop.answer("claims", "induction-quick")[1]
+    )
+    assert "'induction-quick' belongs to induction-quick.toml" in workshop.refused(
+        "study", "run", "induction-quick", "--scale", "smoke"
+    )
 
 
 def test_a_collection_does_not_count_a_file_of_a_members_name(workshop: Workshop) -> None:
-    workshop.write("quick.toml")
-    workshop.run("quick.toml")
+    workshop.write("induction-quick.toml")
+    workshop.run("induction-quick.toml")
     assert "no study of paper ran" in workshop.lab("claims", "paper", "--home", workshop.home).stderr
     workshop.lab("study", "run", "heads", "--scale", "smoke", "--executor", "here", "--home", workshop.home)
     value, note = workshop.answer("claims", "paper")
-    assert value["quick"] == {"verdicts": [], "left_out": "came from quick.toml, not from the catalog"}
-    assert "quick is left out: came from quick.toml, not from the catalog" in note
+    assert value["induction-quick"] == {
+        "verdicts": [],
+        "left_out": "came from induction-quick.toml, not from the catalog",
+    }
+    assert "induction-quick is left out: came from induction-quick.toml, not from the catalog" in note
     pages, _ = workshop.answer("report", "paper")
-    assert pages["left_out"] == {"quick": "came from quick.toml, not from the catalog"}
+    assert pages["left_out"] == {"induction-quick": "came from induction-quick.toml, not from the catalog"}
     index = (workshop.home / "reports" / "index.html").read_text()
-    assert "quick is left out, with its claims: came from quick.toml, not from the catalog" in index
+    assert "induction-quick is left out, with its claims: came from induction-quick.toml, not from the catalog" in index
 
 
 def test_an_unpacked_study_is_only_continued_by_a_file_of_its_content(workshop: Workshop) -> None:
