@@ -34,12 +34,12 @@ NAMES = [" ".join(map(str, wiring.values())) for wiring in WIRINGS]
 
 
 @cache
-def trained(index: int, steps: int = 60) -> RunParts:
+def trained(index: int, steps: int = 30) -> RunParts:
     """Returns parts trained a little, so that some drafts are right and some wrong, in double precision."""
     tree = tiny_tree(model__layers=6, task__length_tokens=48)
     tree["objective"] = {"kind": "multi_token", **WIRINGS[index]}
     parts = assemble(parse_spec(tree, "a spec"))
-    adam = torch.optim.AdamW(parts.network.parameters(), lr=0.01)
+    adam = torch.optim.AdamW(parts.network.parameters(), lr=0.02)
     for step in range(steps):
         indices = np.arange(16 * step, 16 * step + 16)
         joint(parts.network, TensorBatch.from_batch(parts.task.batch("train", indices), parts.device, indices))
