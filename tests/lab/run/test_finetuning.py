@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from generators.foundation.settings import Tree
+from lab.objectives.multi_token import MultiToken
+from lab.objectives.table import OBJECTIVES
 from lab.run.assembly import assemble
 from lab.run.evaluation import Evaluator
 from lab.run.finetuning import meta_network
@@ -13,6 +15,7 @@ from lab.run.spec import parse_spec
 from lab.run.store import LAST, RunFolder
 from lab.run.stored_run import StoredRun
 from lab.run.training import train
+from tests.conftest import Spec
 from tests.lab.run.finetuned_runs import at_step_0, finetuned, multi_token, start_of, start_weights
 
 
@@ -128,3 +131,15 @@ def test_a_finetuned_run_is_read_back_with_its_start(home: Path) -> None:
     assert scores == result["scores"]["last"]["test"]
     assert stored.spec == spec
     assert result["start"] == start_of(spec).identity
+
+
+def test_a_kept_network_is_not_that_of_another_class_under_the_same_name(
+    tiny: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other(MultiToken):
+        pass
+
+    spec = tiny()
+    assert meta_network(spec) is meta_network(spec)
+    monkeypatch.setattr(OBJECTIVES, "find", lambda name, source: Other)
+    assert type(meta_network(spec)) is Other

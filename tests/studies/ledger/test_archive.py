@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -10,15 +11,25 @@ import pytest
 from generators.foundation.errors import UserError
 from studies.ledger.archive import pack, read, unpack
 from tests.conftest import Lab
+from tests.small_study import write_small_study
 from tests.studies.conftest import Edit
+from tests.studies.home_versions import call
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs the small study and returns its home."""
+    folder = tmp_path_factory.mktemp("trained")
+    study, home = str(write_small_study(folder)), str(folder / "home")
+    assert call("study", "run", study, "--scale", "smoke", "--executor", "here", "--home", home).code == 0
+    return folder / "home"
 
 
 @pytest.fixture
-def home(study_file: Edit, tmp_path: Path, lab: Lab) -> Path:
-    """Runs the small study and returns its home."""
-    run = lab("study", "run", study_file(), "--scale", "smoke", "--executor", "here", "--home", tmp_path / "home")
-    assert run.returncode == 0
-    return tmp_path / "home"
+def home(trained: Path, study_file: Edit, tmp_path: Path) -> Path:
+    """Returns a copy of the home, and writes the study's file beside it."""
+    study_file()
+    return Path(shutil.copytree(trained, tmp_path / "home"))
 
 
 def archive(path: Path, members: dict[str, bytes | None]) -> Path:
