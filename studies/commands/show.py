@@ -43,6 +43,7 @@ def show_study(
     from studies.running.plan.compiling import choice_for
     from studies.running.plan.cost import duration_text, estimate_time, plan_study
     from studies.running.plan.sensitivity import detectable_effects
+    from studies.statistics.interim import looks_until
     from studies.statistics.power import POWER
 
     note_on_catalog_name(name, STUDIES)
@@ -53,6 +54,10 @@ def show_study(
     workers = usual_workers(study)
     choice = choice_for(plan, time, workers) if time and study.leaves_compile_open else None
     detectable = detectable_effects(study)
+    looks = looks_until(study.seeds, declaration.looks)
+    needed = f"{study.seeds} fresh seeds"
+    if len(looks) > 1:
+        needed = f"{', '.join(map(str, looks[:-1]))} or {needed}, as many as the claims need"
     search = ", ".join(f"{key} from {span.low:zg} to {span.high:zg}" for key, span in declaration.tuning.search.items())
     reasons: dict[str, list[str]] = {}
     for cell, reason in study.excluded.items():
@@ -64,11 +69,11 @@ def show_study(
         declaration.title,
         f"{study.source}, scale {scale}: {declaration.scales[scale].summary}",
         f"question: {declaration.question}",
-        f"cells: {len(study.cells)}, each tuned in {study.trials} trials ({search}), then {study.seeds} fresh seeds",
+        f"cells: {len(study.cells)}, each tuned in {study.trials} trials ({search}), then {needed}",
         *(f"  {cell.label}" for cell in study.cells),
         *(f"excluded, {reason}: {len(labels)}\n  " + "\n  ".join(labels) for reason, labels in reasons.items()),
         *(f"{key}: {study.described(key, level)}" for key in declaration.levels for level in study.factors[key]),
-        f"runs: {study.runs}{starts}",
+        f"runs: {'at most ' if len(looks) > 1 else ''}{study.runs}{starts}",
         f"cost: {plan.flops:z.3g} operations{sampled}{duration}",
         *([choice.reason] if choice else []),
         *(
@@ -85,6 +90,7 @@ def show_study(
         "excluded": {cell.label: reason for cell, reason in study.excluded.items()},
         "trials": study.trials,
         "seeds": study.seeds,
+        "looks": looks,
         "runs": study.runs,
         "start_runs": plan.start_runs,
         "flops": plan.flops,

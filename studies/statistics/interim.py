@@ -27,8 +27,11 @@ def level_per_look(level: float, looks: list[int] | None) -> float:
 
 
 def looks_until(seeds: int, looks: list[int] | None) -> list[int]:
-    """Returns the numbers of seeds at which a study with this many seeds per arm is judged."""
-    return [look for look in looks if look <= seeds] if looks else [seeds]
+    """Returns the numbers of seeds at which a study with this many seeds per arm is judged.
+
+    A study with fewer seeds than its first look, as at scale smoke, is judged at those.
+    """
+    return [look for look in looks or [] if look <= seeds] or [seeds]
 
 
 def level_at(
