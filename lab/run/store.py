@@ -100,9 +100,11 @@ class RunFolder:
         path = self.path / SPEC
         spec = parse_spec(self.stored_settings(), str(path))
         if spec.identity != self.identity:
+            texts = " or ".join(f"task.{key}" for key, tree in spec.task.canonical().items() if isinstance(tree, dict))
+            changed = f"the text of {texts} has changed (restore it), or " if texts else ""
             raise UserError(
-                f"{path}: describes run {spec.identity}, not the run its folder is named after: it was edited, or "
-                "written by a lab with other settings; train the run again, which writes it again"
+                f"{path}: describes run {spec.identity}, not the run its folder is named after: {changed}it was edited "
+                "or written by a lab with other settings; train the run again, which writes it again"
             )
         return spec
 

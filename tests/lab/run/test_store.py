@@ -140,6 +140,24 @@ def test_a_spec_of_another_run_is_refused_and_written_again_by_training(
     assert contents(interrupted_folder) == complete_contents
 
 
+def test_a_run_whose_corpus_changed_is_refused_with_that_reason_until_the_text_is_restored(
+    tiny: Spec, tmp_path: Path, lab: Lab
+) -> None:
+    corpus = tmp_path / "tales.txt"
+    text = "\n\n".join(f"{number} came before {number + 1}, and {number + 2} after it." for number in range(80))
+    corpus.write_text(text)
+    task = {"kind": "text", "corpus": str(corpus), "separator": "\n\n", "length_tokens": 16}
+    spec = tiny(task={**task, "validation_samples": 4, "test_samples": 4}, training__steps=1, training__warmup_steps=0)
+    train(spec, tmp_path)
+    run = spec.identity  # a spec's identity follows the text
+    corpus.write_text(f"{text} The end.")
+    ended = lab("score", run, "--home", tmp_path)
+    assert ended.returncode == 2
+    assert "the text of task.corpus has changed (restore it), or it was edited" in ended.stderr
+    corpus.write_text(text)
+    assert lab("score", run, "--home", tmp_path).returncode == 0
+
+
 def test_temporary_files_of_a_killed_process_are_harmless_and_removed(
     tiny: Spec, complete_contents: dict[str, bytes], interrupted_folder: Path, tmp_path: Path
 ) -> None:
