@@ -11,7 +11,7 @@ from reports.exhibits.study.method.tuning_budget import TuningBudget
 from reports.exhibits.study.method.tuning_trials import TuningTrials
 from reports.frames.judged import read_judged
 from tests.reports.figure_reader import FigureReader
-from tests.reports.stored_study import RATES, STUDY_FILE, StoredStudy, StudyStore, usual_outcome
+from tests.reports.stored_study import RATES, STUDY_FILE, Outcome, StoredStudy, StudyStore, usual_outcome
 
 PIXEL = 0.006
 
@@ -108,3 +108,16 @@ def test_a_cell_needs_two_complete_trials_for_a_curve(broken_store: StoredStudy,
     ]
     single = store(text=STUDY_FILE.replace("trials = 2", "trials = 1"))
     assert ExpectedBest.instances(read_judged(single.home, single.study)) == []
+
+
+def test_expected_scores_have_as_many_decimals_as_tell_the_curves_apart(store: StudyStore) -> None:
+    """The curves extend over 0.00006, of which two significant digits are shown."""
+
+    def outcomes(cell: str, phase: str, number: int) -> Outcome:
+        return 0.5 + 0.0001 * number + 0.00001 * (cell[-1] == "2")
+
+    stored = store(outcomes)
+    exhibit = ExpectedBest(read_judged(stored.home, stored.study))
+    assert [value.text for value in exhibit.summary().rows[0]] == ["8", "1", "0.500050", "0.500100"]
+    assert [value.text for value in exhibit.summary().rows[1]] == ["8", "2", "0.500060", "0.500110"]
+    assert "width=8 n=2: 0.500060 with 1 trial, 0.500110 with 2" in FigureReader(exhibit.figures()[0]).tooltips

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import MaxNLocator
 
+from generators.foundation.numbers import signed_number
 from generators.foundation.settings import Tree
 from reports.drawing.layout import CellMark, cell_marks, panel_height, panels
 from reports.drawing.marks import fit_score_axis
@@ -15,7 +16,7 @@ from reports.exhibits.exhibit import StudyExhibit
 from reports.exhibits.measure_exhibit import drawn_note
 from reports.frames.judged import JudgedStudy
 from reports.frames.method.expected_best import TuningTrial, complete_trials, expected_best, tuning_trials
-from reports.frames.numbers import plural
+from reports.frames.numbers import formatted, plural
 from studies.declared.levels import short
 from studies.declared.measures import main_measure
 
@@ -39,6 +40,9 @@ class ExpectedBest(StudyExhibit):
             label: expected_best([score for score, _ in ranked], self.measure.sign)
             for label, ranked in self.ranked.items()
         }
+        values = [value for curve in self.curves.values() for value in curve]
+        span = max(values, default=0.0) - min(values, default=0.0)
+        self.decimals = len(signed_number(span).partition(".")[2])  # enough to tell the curves apart
 
     @classmethod
     def instances(cls, source: JudgedStudy) -> "Sequence[ExpectedBest]":
@@ -95,7 +99,7 @@ class ExpectedBest(StudyExhibit):
         for cell in self.study.cells:
             curve = self.curves.get(cell.label, [])
             if curve:
-                values = [number(curve[k - 1]) if k <= len(curve) else MISSING_VALUE for k in counts]
+                values = [number(curve[k - 1], self._form()) if k <= len(curve) else MISSING_VALUE for k in counts]
                 table.rows.append([*factor_values(self.results, cell.label), *values])
         return table
 
@@ -117,12 +121,22 @@ class ExpectedBest(StudyExhibit):
             ranked = self.ranked.get(cell.label, [])
             for k, (best, (score, trial)) in enumerate(zip(self.curves.get(cell.label, []), ranked, strict=True), 1):
                 table.rows.append(
-                    [*levels, number(k, "d"), number(best, ".4f"), number(score, ".4f"), *_trial_values(trial, keys)]
+                    [
+                        *levels,
+                        number(k, "d"),
+                        number(best, self._form(1)),
+                        number(score, self._form(1)),
+                        *_trial_values(trial, keys),
+                    ]
                 )
             for trial in self.trials.get(cell.label, []):
                 if trial.score is None:
                     table.rows.append([*levels, *[MISSING_VALUE] * 3, *_trial_values(trial, keys)])
         return table
+
+    def _form(self, more: int = 0) -> str:
+        """Returns the format of a score, with more decimals if needed."""
+        return f".{self.decimals + more}f"
 
     def _run_column(self) -> Column:
         seeds = self.study.declaration.tuning.seeds
@@ -136,7 +150,8 @@ class ExpectedBest(StudyExhibit):
             style: Tree = {"color": mark.colour, "ls": mark.dash, "lw": 2.4, "marker": mark.marker, "ms": 6}
             style |= {"mec": PAPER, "mew": 0.6}
             (line,) = axes.plot(range(1, len(curve) + 1), curve, **style, zorder=3)
-            text = f"{mark.cell.label}: {curve[0]:z.3f} with 1 trial, {curve[-1]:z.3f} with {len(curve)}"
+            first, last = (formatted(value, self._form()) for value in (curve[0], curve[-1]))
+            text = f"{mark.cell.label}: {first} with 1 trial, {last} with {len(curve)}"
             sheet.add_tooltip(line, text)
             sheet.add_legend(mark.hue_label, **style)
             descriptions.append(text)
