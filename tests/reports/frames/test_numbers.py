@@ -61,3 +61,9 @@ def test_a_study_without_variance_between_seeds_is_judged_and_shown_without_minu
     report = lab("report", "small", "--home", home)
     assert report.returncode == 0
     assert not MINUS_ZERO.search(report.stdout)
+
+
+def test_large_numbers_have_fewer_decimals() -> None:
+    assert signed_number(816.667, 0.0, 1375.0) == "+817"
+    assert signed_number(81.6667, -120.0) == "+81.7"
+    assert signed_number(81.6667) == "+81.667"
