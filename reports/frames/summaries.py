@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reports.frames.results import COMPLETE, UNFINISHED, Results, columns_under, rows_of
-from studies.declared.measures import Measure, main_measure, measure_of
+from studies.declared.measures import Measure, main_measure, measure_of, shortcut_metric
 from studies.judging.judgement import Judgement
 from studies.statistics.exact import mean_interval, share_interval
 from studies.statistics.forms.form import TOLERANCE
@@ -29,7 +29,8 @@ class CellScore:
         mean: mean of the measure.
         low: lower end of the mean's interval.
         high: upper end of the mean's interval.
-        shortcut: mean score of the declared shortcut on the same tokens.
+        shortcut: mean score of the declared shortcut on the same samples: its share of right tokens or, in a study of
+            exact matches, of right whole answers. Runs stored before whole answers were scored do not have the latter.
         above_shortcuts: mean accuracy minus that of the best shortcut.
         unexplained: mean accuracy on tokens that every shortcut gets wrong.
         train_seconds: mean training time.
@@ -93,7 +94,7 @@ def scores(results: Results, measure: Measure | None = None) -> dict[str, CellSc
     confirmed = results.scored(measure).sort_values("seed", kind="stable")
     by_cell = dict(iter(confirmed.groupby("cell", sort=False)))
     columns = {
-        "shortcut": results.column(f"shortcut/{declaration.shortcut}"),
+        "shortcut": shortcut_column(results),
         "above_shortcuts": results.column("above_shortcuts"),
         "unexplained": results.column("accuracy_unexplained"),
         "train_seconds": "train_seconds",
@@ -136,10 +137,20 @@ def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
+def shortcut_column(results: Results, split: str | None = None) -> str | None:
+    """Returns the column of the declared shortcut's score, which is of the same kind as the study's metric.
+
+    Args:
+        results: the study.
+        split: by default the study's own.
+    """
+    metric = shortcut_metric(results.study.declaration)
+    return None if metric is None else results.column(metric, split)
+
+
 def shortcut_on(results: Results, split: str, cells: list[str]) -> float | None:
     """Returns the declared shortcut's mean score over the confirming runs of some cells, or None if unknown."""
-    name = results.study.declaration.shortcut
-    column = results.column(f"shortcut/{name}", split)
+    column = shortcut_column(results, split)
     confirmed = results.phase("confirm")
     if column not in confirmed:
         return None

@@ -45,6 +45,7 @@ STUDY_FILE = small_study(
 )
 """The small study with markup in every text, and runs of 20 steps."""
 SHORTCUT = {"validation": 0.25, "test": 0.3}
+SHORTCUT_EXACT = {"validation": 0.15, "test": 0.2}
 RATES = (0.01, 0.004)
 """Learning rates of the two trials of a cell."""
 
@@ -213,6 +214,8 @@ def rescored(line: Tree, accuracy: float, split: str) -> Tree:
         "above_shortcuts": accuracy - shortcut,
         "shortcut/latest_name": 0.0,
         "shortcut/name_before": shortcut,
+        "shortcut_exact/latest_name": 0.0,
+        "shortcut_exact/name_before": SHORTCUT_EXACT[split],
     }
     assert scores.keys() <= line.keys()
     return {**line, **scores}

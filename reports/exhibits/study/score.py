@@ -1,5 +1,7 @@
 """The study's own score by cell."""
 
+from math import isfinite
+
 from reports.drawing.tables import MISSING_VALUE, Column, Table, Value, columns_of, number
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.measure_exhibit import MeasureExhibit, drawn_note
@@ -25,13 +27,27 @@ class Score(MeasureExhibit):
         return "" if self.has_data() else "No confirming run has ended yet; there is nothing to draw."
 
     def caption(self) -> str:
-        shortcut = self.study.declaration.shortcut
-        line = f" The dotted line is the shortcut {shortcut} on the same test samples." if shortcut else ""
+        notes = f"{drawn_note(self.results)}{self._shortcut_note()}"
         return (
             "Each small mark is a seed; each large mark is the mean of a cell with its "
             f"{self.confidence()} interval over seeds, which stays within the range of the metric. Cells with one "
-            f"seed, or with equal scores in all seeds, have no interval.{drawn_note(self.results)}{line} "
+            f"seed, or with equal scores in all seeds, have no interval.{notes} "
             "A cross on the axis marks a failed run, which has no score."
+        )
+
+    def _shortcut_note(self) -> str:
+        """Returns what the dotted line shows, or why it is missing; empty without a shortcut."""
+        shortcut = self.study.declaration.shortcut
+        if shortcut is None:
+            return ""
+        if self.study.declaration.metric != "exact":
+            return f" The dotted line is the shortcut {shortcut} on the same test samples."
+        known = [isfinite(row.shortcut) for row in self.cell_scores.values() if row.seeds]
+        if known and not any(known):
+            return f" No line shows the shortcut {shortcut}: its share of whole answers was not stored with these runs."
+        return (
+            f" The dotted line is the share of the same test samples in which the shortcut {shortcut} gets every "
+            "scored token right."
         )
 
     def table_title(self) -> str:

@@ -6,6 +6,7 @@ from itertools import combinations
 from generators.foundation.errors import UserError
 from generators.foundation.settings import suggestion
 from generators.table import build_task
+from lab.run.evaluation import SHORTCUT_SCORES
 from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec
 from studies.declared.checks.measures import check_measure
@@ -45,10 +46,10 @@ def check_runs(study: Study) -> None:
                 f"{source}: metric = {main.metric!r}: only a claim can use a measure of an analysis, because tuning "
                 "reads validation; give a score or a loss"
             )
-    if declaration.shortcut is not None and declaration.metric != "accuracy":
+    if declaration.shortcut is not None and declaration.metric not in SHORTCUT_SCORES:
         raise UserError(
-            f"{source}: shortcut = {declaration.shortcut!r}: its score is an accuracy, which cannot be compared with "
-            f"metric = {declaration.metric!r}; leave it out"
+            f"{source}: shortcut = {declaration.shortcut!r}: a shortcut has the scores "
+            f"{' and '.join(SHORTCUT_SCORES)}, and the study has metric = {declaration.metric!r}; leave it out"
         )
     labelled = {cell.label: specs[cell] for cell in study.cells}
     for claim in declaration.claims:

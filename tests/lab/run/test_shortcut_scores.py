@@ -1,6 +1,7 @@
 """Scores beside shortcuts: hits of a network and hits of a shortcut refer to the same token of the same sample."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +16,8 @@ from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
 from lab.run.assembly import assemble
 from lab.run.evaluation import Evaluator
+from lab.run.store import METRICS, RunFolder
+from lab.run.training import train
 from tests.conftest import Spec, logits_of
 
 TASKS: dict[str, dict[str, Any]] = {
@@ -141,6 +144,20 @@ def test_a_network_equal_to_a_shortcut_has_nothing_unexplained(task: Task) -> No
     best = max(task.shortcuts, key=lambda name: scores[f"shortcut/{name}"])
     assert above[best] == 0
     assert all(difference < 0 for name, difference in above.items() if name != best)
+
+
+def test_a_run_stores_the_shortcuts_whole_answers_beside_its_own(tiny: Spec, tmp_path: Path) -> None:
+    star = {"kind": "star", **TASKS["star"], "validation_samples": SAMPLES, "test_samples": SAMPLES}
+    spec = tiny(task=star)
+    result = train(spec, tmp_path)
+    logged = [line for line in RunFolder(tmp_path, spec.identity).lines(METRICS) if line["split"] == "validation"]
+    task = build_task(spec.task)
+    for split, lines in (("test", [result["scores"]["best"]["test"]]), ("validation", logged)):
+        batch = task.batch(split, np.arange(SAMPLES))
+        for name, right in task.shortcut_scores(batch).items():
+            share = pytest.approx(whole_answers(batch, right).mean())
+            assert lines
+            assert all(line[f"shortcut_exact/{name}"] == share for line in lines)
 
 
 def test_tokens_that_no_shortcut_predicts_are_counted_as_unexplained(task: Task) -> None:

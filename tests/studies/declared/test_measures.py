@@ -12,8 +12,9 @@ from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInf
 from lab.analysis.table import ANALYSES
 from lab.run.store import TIMING, RunFolder
 from lab.run.stored_run import StoredRun
+from studies.declared.catalog import STUDIES
 from studies.declared.loading import load
-from studies.declared.measures import Measure, main_measure, measure_of
+from studies.declared.measures import Measure, main_measure, measure_of, shortcut_metric
 from studies.declared.study import Study
 from studies.judging.judge import judge
 from studies.ledger.declared_study import cells_of
@@ -59,8 +60,39 @@ def test_an_unknown_metric_or_split_is_a_sentence(study_file: Edit, edit: tuple[
     assert sentence in str(raised.value)
 
 
+SHORTCUTS = {"star-quick": "guess_a_branch", "suffix-depth": "subtract", "polynomial-sizes": "linear"}
+
+
+@pytest.mark.parametrize("name", SHORTCUTS)
+def test_a_study_of_exact_matches_may_have_a_shortcut_whose_whole_answers_are_then_its_baseline(
+    name: str, tmp_path: Path
+) -> None:
+    lines = [line for line in STUDIES.path(name).read_text().splitlines() if not line.startswith("shortcut =")]
+    lines.insert(lines.index('metric = "exact"'), f'shortcut = "{SHORTCUTS[name]}"')
+    path = tmp_path / f"own-{name}.toml"
+    path.write_text("\n".join(lines))
+    study = load(str(path), "cpu", [])
+    assert shortcut_metric(study.declaration) == f"shortcut_exact/{SHORTCUTS[name]}"
+    assert main_measure(study.declaration).metric == "exact"
+
+
+def test_the_baseline_of_an_accuracy_is_an_accuracy_and_a_loss_has_none(study_file: Edit) -> None:
+    edits = {'metric = "accuracy"': "shortcut/name_before", 'metric = "exact"': "shortcut_exact/name_before"}
+    for metric, expected in edits.items():
+        declaration = load(str(study_file(('metric = "accuracy"', metric))), "cpu", []).declaration
+        assert shortcut_metric(declaration) == expected
+    without = ('metric = "accuracy"\nshortcut = "name_before"', 'metric = "loss_1"')
+    assert shortcut_metric(load(str(study_file(without)), "cpu", []).declaration) is None
+
+
 def test_less_is_better_for_losses_and_seconds(study_file: Edit) -> None:
-    for metric, sign in {"loss_1": -1, "seconds": -1, "exact": 1, "shortcut/name_before": 1}.items():
+    for metric, sign in {
+        "loss_1": -1,
+        "seconds": -1,
+        "exact": 1,
+        "shortcut/name_before": 1,
+        "shortcut_exact/name_before": 1,
+    }.items():
         edit = ('metric = "accuracy"\nshortcut = "name_before"', f'metric = "{metric}"')
         study = load(str(study_file(edit)), "cpu", [])
         assert main_measure(study.declaration).sign == sign

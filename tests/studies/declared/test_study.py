@@ -37,7 +37,7 @@ WRONG = {
     "missing question": (('question = "Does it?"\n', ""), "question is missing"),
     "misspelt metric": (('metric = "accuracy"', 'metric = "acuracy"'), "metric = 'acuracy': no such score; the nearest is accuracy"),
     "misspelt shortcut": (('shortcut = "name_before"', 'shortcut = "name_befor"'), "no such shortcut; the nearest is name_before"),
-    "shortcut without accuracy": (('metric = "accuracy"', 'metric = "exact"'), "shortcut = 'name_before': its score is an accuracy, which cannot be compared with metric = 'exact'"),
+    "shortcut of a loss": (('metric = "accuracy"', 'metric = "loss_1"'), "shortcut = 'name_before': a shortcut has the scores accuracy and exact, and the study has metric = 'loss_1'; leave it out"),
     "misspelt where": (('where = { "model.width" = 16 }', 'where = { "model.width" = 16, "model.widht" = 16 }'), "claims.same.where.model.widht: no such factor; the nearest is model.width"),
     "claim twice": (('name = "same"', 'name = "helps"'), "claims: two have the same name"),
     "arm against itself": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = 1\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.same: treatment and control are the same cell"),
