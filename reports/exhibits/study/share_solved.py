@@ -19,6 +19,8 @@ from studies.statistics.exact import share_interval
 
 OFFSET = 0.012
 """The distance between the curves of two cells, so that equal ones are both seen."""
+MARK_DISTANCE = 0.022
+"""The distance between the marks of runs that did not solve the task, as a share of the steps."""
 
 
 class ShareSolved(StudyExhibit):
@@ -104,7 +106,10 @@ class ShareSolved(StudyExhibit):
             for index, mark in enumerate(members)
         ]
         sheet.axes.set(xlabel="optimiser steps", ylabel="share of runs that solved the task")
-        sheet.axes.set(xlim=(0, reach * 1.04), ylim=(-0.04, 1.04 + OFFSET * len(members)))
+        most = max(sum(run.step is None for run in self.by_cell[mark.cell.label]) for mark in members)
+        sheet.axes.set(
+            xlim=(0, reach * (1.04 + MARK_DISTANCE * max(0, most - 1))), ylim=(-0.04, 1.04 + OFFSET * len(members))
+        )
         sheet.axes.set_yticks(np.linspace(0, 1, 6))
         sheet.heading = name
         return sheet.svg(f"Share of runs that solved the task, by step, {name}".rstrip(", "), "; ".join(descriptions))
@@ -123,9 +128,10 @@ def _draw_cell(sheet: Sheet, mark: CellMark, runs: list[SolvingRun], reach: int,
     for count, (step, seed) in enumerate(solved, 1):
         height, tooltip = count / len(runs) + offset, f"{mark.cell.label}, seed {seed}: solved at step {step}"
         sheet.mark(step, height, mark.marker, tooltip, color=mark.colour, ms=7, mec=PAPER, mew=0.8, zorder=4)
-    for run in runs:
-        if run.step is None:
-            tooltip = f"{mark.cell.label}, seed {run.seed}: not solved in {run.last_step} steps"
-            place = {"mfc": PAPER, "mec": mark.colour, "mew": 1.2, "ms": 7, "zorder": 5, "clip_on": False}
-            sheet.mark(reach * 1.02, len(solved) / len(runs) + offset, mark.marker, tooltip, color=mark.colour, **place)
+    unsolved = [run for run in runs if run.step is None]
+    for number_drawn, run in enumerate(unsolved):
+        tooltip = f"{mark.cell.label}, seed {run.seed}: not solved in {run.last_step} steps"
+        style = {"mfc": PAPER, "mec": mark.colour, "mew": 1.2, "ms": 7, "zorder": 5, "clip_on": False}
+        x = reach * (1.02 + MARK_DISTANCE * number_drawn)
+        sheet.mark(x, len(solved) / len(runs) + offset, mark.marker, tooltip, color=mark.colour, **style)
     return text
