@@ -92,7 +92,7 @@ def run_look_by_look(study: Study, values: dict[str, Scores]) -> SimulatedStudy:
             return {label: dict(enumerate(map(float, row[:look]))) for label, row in zip(labels, rows, strict=True)}
 
         judgements = judge(study, scores)
-        if look == looks[-1] or not claims_to_pursue(study, judgements):
+        if look == looks[-1] or not claims_to_pursue(study, judgements, look):
             return SimulatedStudy(judgements, look)
     raise AssertionError("a study has at least one look")
 

@@ -10,24 +10,28 @@ from studies.statistics.interim import level_per_look
 from studies.statistics.power import chance_of_decision
 
 
-def claims_to_pursue(study: Study, judgements: Sequence[Judgement]) -> list[Judgement]:
+def claims_to_pursue(study: Study, judgements: Sequence[Judgement], look: int) -> list[Judgement]:
     """Returns the judgements of claims that more seeds could decide.
 
-    Those are undecided and could be tested; where the study declares `futility`, the last look would decide them with
-    at least that probability.
+    Those are undecided and were tested at this look; where the study declares `futility`, the last look would decide
+    them with at least that probability. A claim that was tested at an earlier look only was given up there, or lost a
+    seed to a failed run since: it would lack seeds at every later look too.
+
+    Args:
+        look: the number of seeds at which the study was just judged.
     """
     undecided = [judgement for judgement in judgements if judgement.verdict == "inconclusive"]
     level = level_per_look(study.declaration.level, study.declaration.looks) / max(1, len(undecided))
-    return [judgement for judgement in undecided if _worth_pursuing(study, judgement, level)]
+    return [judgement for judgement in undecided if _worth_pursuing(study, judgement, level, look)]
 
 
-def _worth_pursuing(study: Study, judgement: Judgement, level: float) -> bool:
+def _worth_pursuing(study: Study, judgement: Judgement, level: float, look: int) -> bool:
     test, claim, futility = judgement.test, judgement.claim, study.declaration.futility
-    if test is None or test.scores_AxK.shape[1] >= study.seeds:
+    if test is None or test.scores_AxK.shape[1] < look or look >= study.seeds:
         return False
     if futility is None:
         return True
-    further = study.seeds - test.scores_AxK.shape[1]
+    further = study.seeds - look
     estimate = partial(
         chance_of_decision, test.scores_AxK, further, test.comparison.effect, test.form, level, claim.p_values
     )

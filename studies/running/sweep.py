@@ -150,7 +150,8 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
     def _take_further_looks(self) -> None:
         """Adds seeds, look by look, to the cells of the claims that these could decide."""
         for earlier, look in pairwise(self.looks):
-            undecided = claims_to_pursue(self.study, judge_ledger(self.study, self.ledger))
+            self._write_look(earlier)
+            undecided = claims_to_pursue(self.study, judge_ledger(self.study, self.ledger), earlier)
             labels = {label for judgement in undecided for label in judgement.cells}
             states = [state for state in self.states if state.cell.label in labels]
             if undecided:
@@ -193,12 +194,16 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         if self.shard != WHOLE:
             return []
         judgements = judge_ledger(self.study, self.ledger)
-        self.folder.write_looks(self.folder.read_looks() | {self.study.seeds: self.study.declaration.looks})
+        self._write_look(self.study.seeds)
         verdicts = [judgement.record() for judgement in judgements]
         self.folder.write_verdicts(VerdictsRecord(study=self.study.name, scale=self.study.scale, verdicts=verdicts))
         self.folder.delete_shards()
         mark_finished(self.folder)
         return judgements
+
+    def _write_look(self, seeds: int) -> None:
+        """Writes that the study is judged at a number of seeds, so that its looks can no longer be changed."""
+        self.folder.write_looks(self.folder.read_looks() | {seeds: self.study.declaration.looks})
 
     def _note_stored_code(self, cell: Cell) -> None:
         """Notes the code of the first trial of a cell, if it is stored."""

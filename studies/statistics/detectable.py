@@ -10,9 +10,9 @@ import numpy as np
 from scipy import stats
 
 from studies.statistics.effects import Effect, LeadOfBest, WeightedMeans
-from studies.statistics.forms.form import Form, Scores
+from studies.statistics.forms.form import TOLERANCE, Form, Scores
 from studies.statistics.forms.share_test import EXACT_MAXIMUM, SHIFTS, SharesTest, exact_p_values
-from studies.statistics.forms.shares import Shares
+from studies.statistics.forms.shares import TWO_ARMS, Shares
 from studies.statistics.power import POWER
 
 STUDIES = 2000
@@ -86,22 +86,40 @@ def direction_of(effect: Effect) -> Scores | None:
     return None
 
 
-def detectable_shares(seeds: int, level: float) -> tuple[float, float] | None:
+def detectable_shares(seeds: int, level: float, margin: float = 0.0) -> tuple[float, float] | None:
     """Returns two shares, at equal distances from 1/2, that are told apart with 80% power; None if there are none.
 
     Args:
         seeds: runs of each arm.
         level: two-sided, at which the claim is judged in the worst case.
+        margin: the difference that is to be exceeded.
     """
-    if seeds > EXACT_MAXIMUM:
-        return None
+    power = _exact_power(seeds, level, margin) if seeds <= EXACT_MAXIMUM else _normal_power(seeds, level, margin)
+    controls = np.linspace(0.5, 0.0, 101)
+    return next(((float(control), float(1 - control)) for control in controls if power(control) >= POWER), None)
+
+
+def _exact_power(seeds: int, level: float, margin: float) -> Callable[[float], float]:
     counts = np.arange(seeds + 1)
-    p_XxY = np.maximum.accumulate(exact_p_values(seeds), axis=0)[len(SHIFTS) // 2]
-    for control in np.linspace(0.5, 0.0, 101):
+    shift = min(int(np.searchsorted(SHIFTS, margin - TOLERANCE)), len(SHIFTS) - 1)
+    rejected_XxY = 2 * np.maximum.accumulate(exact_p_values(seeds), axis=0)[shift] <= level
+
+    def power(control: float) -> float:
         shares = stats.binom.pmf(counts, seeds, 1 - control), stats.binom.pmf(counts, seeds, control)
-        if np.outer(*shares)[2 * p_XxY <= level].sum() >= POWER:
-            return float(control), float(1 - control)
-    return None
+        return float(np.outer(*shares)[rejected_XxY].sum())
+
+    return power
+
+
+def _normal_power(seeds: int, level: float, margin: float) -> Callable[[float], float]:
+    """Returns the power of the score statistic, taken to be normal (Farrington & Manning 1990)."""
+
+    def power(control: float) -> float:
+        difference = 1 - 2 * control
+        null, true = (np.sqrt((1 - size**2) / 2 / seeds) for size in (min(margin, 1.0), difference))
+        return float(stats.norm.cdf((difference - margin - stats.norm.isf(level / 2) * null) / max(true, TOLERANCE)))
+
+    return power
 
 
 def detectable_share_margin(seeds: int, level: float) -> float:
@@ -109,17 +127,20 @@ def detectable_share_margin(seeds: int, level: float) -> float:
     return -SharesTest(seeds, seeds, seeds).bounds(level / 2)[0]
 
 
-def detectable_text(effect: Effect, form: Form, seeds: int, level: float, *, equivalence: bool = False) -> str:
+def detectable_text(
+    effect: Effect, form: Form, seeds: int, level: float, *, margin: float = 0.0, equivalence: bool = False
+) -> str:
     """Returns in words what a claim could find with 80% power, or that it could find nothing.
 
     Args:
+        margin: what the effect has to exceed, unless the claim is an equivalence.
         equivalence: whether the claim is that the effect lies within a margin.
     """
-    if isinstance(form, Shares) and effect == WeightedMeans():
+    if isinstance(form, Shares) and isinstance(effect, WeightedMeans) and effect.weights in TWO_ARMS:
         if equivalence:
             margin = detectable_share_margin(seeds, level)
             return f"that all runs of both arms solve the task, within a margin of {margin:z.2f}"
-        shares = detectable_shares(seeds, level)
+        shares = detectable_shares(seeds, level, margin)
         return f"shares of {shares[0]:z.2f} and {shares[1]:z.2f}" if shares else "no difference of shares"
     if equivalence:
         size = detectable_margin(effect, form, seeds, level)
@@ -127,4 +148,5 @@ def detectable_text(effect: Effect, form: Form, seeds: int, level: float, *, equ
             f"equal arms, within a margin of {size:z.1f} standard deviations over seeds" if size else "no equivalence"
         )
     size = detectable_effect(effect, form, seeds, level)
-    return f"an effect of {size:z.1f} standard deviations over seeds" if size else "no effect"
+    beyond = " beyond the margin" if margin else ""
+    return f"an effect of {size:z.1f} standard deviations over seeds{beyond}" if size else "no effect"

@@ -26,6 +26,7 @@ def _effect_text(study: Study, claim: Claim) -> str:
     def text() -> str:
         comparison = comparison_of(claim, study)
         form, equivalence = form_of(declaration, claim, comparison), claim.margin_on_both_sides
-        return detectable_text(comparison.effect, form, study.seeds, level, equivalence=equivalence)
+        margin = 0.0 if equivalence else claim.margin or 0.0
+        return detectable_text(comparison.effect, form, study.seeds, level, margin=margin, equivalence=equivalence)
 
     return attempted(claim, text)

@@ -47,8 +47,12 @@ class SharesTest:
     runs: int
 
     def above(self, shift: float) -> float:
-        """Returns the p value against "the difference is at most `shift`"."""
-        return float(np.interp(shift, SHIFTS, p_values(self.treatment, self.control, self.runs)))
+        """Returns the p value against "the difference is at most `shift`".
+
+        Between two tested shifts it is the p value of the larger one, so that verdict and interval agree there too.
+        """
+        next_tested = min(int(np.searchsorted(SHIFTS, shift - TOLERANCE)), len(SHIFTS) - 1)
+        return float(p_values(self.treatment, self.control, self.runs)[next_tested])
 
     def below(self, shift: float) -> float:
         """Returns the p value against "the difference is at least `shift`"."""

@@ -1,20 +1,26 @@
 """A study with looks adds seeds by itself, only to cells that need them, and stops where nothing is left to decide."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
+from lab.run.spec import RunSpec
 from studies.declared.loading import load
 from studies.declared.study import Study
 from studies.judging.judge import judge
 from studies.judging.judgement import Judgement
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import CellRecord
+from studies.running.coordinator import Interrupted
+from studies.running.executors.executor import Analyses
 from studies.running.sweep import Sweep
+from studies.statistics.power import chance_of_decision
 from tests.studies.conftest import Edit
 from tests.studies.running.scored_runs import ScoredRuns, Scores
 
@@ -165,6 +171,65 @@ def test_a_seed_that_failed_leaves_its_claim_untested_and_adds_none(study_file: 
     assert [judgement.contrast is None for judgement in judgements] == [False, True]
     assert "4 of 5 in width=16 n=2" in judgements[1].reason
     assert {len(record.confirmed()) for record in sweep.records} == {4, 5}
+
+
+def test_a_claim_that_was_given_up_is_not_taken_up_again_when_another_is_decided(
+    study_file: Edit, tmp_path: Path
+) -> None:
+    """The claim about width 16 is given up at 5 seeds at half the level, and would not be at the whole of it."""
+    floor = 0.15
+
+    def score(width: int, n: int, seed: int) -> float:
+        deviation = float(np.random.default_rng([15, width, n, seed]).standard_normal())
+        return 0.5 + 0.1 * deviation + (0.2 if width == 8 else 0.09) * (n == 2)
+
+    futility = (FUTILITY[0], FUTILITY[1].replace("0.1", str(floor)))
+    outcome = Outcome(load(str(study_file(futility, SAME_DIFFERENCE)), "cpu", []), tmp_path, score)
+    assert outcome.verdicts == [("supported", 8), ("inconclusive", 5)]
+    assert outcome.seeds == {"width=8 n=1": 8, "width=8 n=2": 8, "width=16 n=1": 5, "width=16 n=2": 5}
+    assert outcome.done == outcome.runs
+    test = outcome.judgements[1].test
+    assert test is not None
+    at_half, at_whole = (
+        chance_of_decision(
+            test.scores_AxK, 7, test.comparison.effect, test.form, 0.05 / 3 / open_claims, test.claim.p_values
+        )
+        for open_claims in (2, 1)
+    )
+    assert at_half < floor < at_whole
+
+
+def test_a_claim_that_loses_a_seed_at_a_later_look_gets_no_more(study_file: Edit, tmp_path: Path) -> None:
+    study = load(str(study_file(LOOKS)), "cpu", [])
+
+    def fails(tree: Tree) -> Scores | None:
+        failed = tree["model"]["width"] == 16 and tree["objective"]["n"] == 2 and tree["seed"] == 6
+        return None if failed else scores(one_large_effect)(tree)
+
+    sweep = Sweep(study, tmp_path, lambda event: None)
+    same = sweep.run(ScoredRuns(tmp_path, fails))[1]
+    assert (same.verdict, len(same.by_seed)) == ("inconclusive", 5)
+    assert [len(record.confirmed()) for record in sweep.records] == [5, 5, 8, 7]
+
+
+class InterruptedAtALook(ScoredRuns):
+    """Presses Ctrl-C when the runs of the second look are due."""
+
+    def submit(self, key: Any, spec: RunSpec, analyses: Analyses = ()) -> None:
+        if spec.seed == 5:
+            signal.raise_signal(signal.SIGINT)
+        super().submit(key, spec, analyses)
+
+
+def test_looks_cannot_be_changed_once_the_first_was_taken(study_file: Edit, tmp_path: Path) -> None:
+    study = load(str(study_file(LOOKS)), "cpu", [])
+    with pytest.raises(Interrupted):
+        Sweep(study, tmp_path, lambda event: None).run(InterruptedAtALook(tmp_path, scores(one_large_effect)))
+    assert StudyFolder(tmp_path, study.name, study.scale).read_looks() == {5: [5, 8, 12]}
+    other = load(str(study_file(("seeds = 5\n", "seeds = 12\nlooks = [5, 12]\n"))), "cpu", [])
+    with pytest.raises(UserError, match="judged at 5 seeds with looks = "):
+        Outcome(other, tmp_path, one_large_effect)
+    assert Outcome(study, tmp_path, one_large_effect).verdicts == [("supported", 5), ("inconclusive", 12)]
 
 
 def test_futility_without_looks_is_a_sentence(study_file: Edit) -> None:

@@ -88,3 +88,31 @@ def test_the_margin_of_shares_is_the_lower_bound_of_their_interval() -> None:
     assert WeightedMeans().evidence(scores, SHARES).contrast(0.05).low == pytest.approx(-margin)
     assert 0.1 < margin < 0.4
     assert detectable_text(WeightedMeans(), SHARES, 12, 0.05, equivalence=True).endswith(f"a margin of {margin:.2f}")
+
+
+def test_shares_that_exceed_a_margin_lie_further_apart() -> None:
+    plain, beyond = detectable_shares(24, 0.05), detectable_shares(24, 0.05, 0.2)
+    assert plain is not None
+    assert beyond is not None
+    gap = beyond[1] - beyond[0]
+    assert gap > plain[1] - plain[0] + 0.1
+    assert detectable_shares(24, 0.05, 1.0) is None
+    assert "beyond the margin" in detectable_text(WeightedMeans(), INDEPENDENT, 24, 0.05, margin=0.2)
+    assert detectable_text(WeightedMeans(), SHARES, 24, 0.05, margin=0.2) != detectable_text(
+        WeightedMeans(), SHARES, 24, 0.05
+    )
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.2])
+def test_runs_beyond_the_exact_test_tell_shares_apart_nearly_as_those_of_the_exact_test(margin: float) -> None:
+    exact, many = detectable_shares(48, 0.05, margin), detectable_shares(65, 0.05, margin)
+    assert exact is not None
+    assert many is not None
+    root = np.sqrt(48 / 65)
+    assert many[1] - many[0] - margin == pytest.approx(root * (exact[1] - exact[0] - margin), abs=0.03)
+
+
+def test_a_trend_over_two_levels_finds_what_a_difference_finds() -> None:
+    assert detectable_text(WeightedMeans((-1.0, 1.0)), SHARES, 12, 0.05) == detectable_text(
+        WeightedMeans(), SHARES, 12, 0.05
+    )

@@ -102,3 +102,25 @@ def test_the_interval_of_a_bounded_mean_stays_within_the_bounds_and_is_students_
     tight = 0.5 + 1e-3 * np.array([-1.0, 0.0, 1.0, 2.0, -2.0])
     assert mean_interval(tight, 0.05, (0.0, 1.0)) == pytest.approx(mean_interval(tight, 0.05), abs=1e-5)
     assert mean_interval(2 * near - 1, 0.05, (-1.0, 1.0)) == pytest.approx((2 * low - 1, 2 * high - 1))
+
+
+@pytest.mark.parametrize("level", [0.05, 0.01])
+def test_verdict_and_interval_agree_between_the_tested_shifts(level: float) -> None:
+    for x, y, margin in product(range(9), range(9), (0.003, 0.1234, 0.302, 0.4999)):
+        test = SharesTest(x, y, 8)
+        low, high = test.bounds(level)
+        assert (test.above(margin) <= level + 1e-12) == (margin <= low + 1e-12)
+        assert (test.below(margin) <= level + 1e-12) == (margin >= high - 1e-12)
+
+
+def test_no_result_rules_out_a_difference_that_no_shares_can_exceed() -> None:
+    assert SharesTest(8, 0, 8).above(1.0) == SharesTest(8, 0, 8).above(1.5) == 1.0
+
+
+def test_a_trend_over_two_levels_is_the_difference_between_them() -> None:
+    scores = np.stack([ones(0, 5), ones(5, 5)])
+    trend, difference = WeightedMeans((-1.0, 1.0)), WeightedMeans()
+    evidence = trend.evidence(scores, SHARES)
+    assert evidence.effect == 1.0
+    assert 2 * evidence.above(0.0) == pytest.approx(trend.smallest_p(5, SHARES))
+    assert evidence.contrast(0.05) == difference.evidence(scores[::-1], SHARES).contrast(0.05)
