@@ -116,6 +116,16 @@ def scores(results: Results, measure: Measure | None = None) -> dict[str, CellSc
     return cell_scores
 
 
+def cells_at_bound(results: Results) -> dict[float, list[str]]:
+    """Returns bound of the study's measure -> the cells whose seeds all reach it, if there are several such cells."""
+    bounds, table = main_measure(results.study.declaration).bounds or (), scores(results)
+    at_bound = {
+        bound: [row.cell for row in table.values() if row.seeds > 1 and abs(row.mean - bound) < TOLERANCE]
+        for bound in bounds
+    }
+    return {bound: cells for bound, cells in at_bound.items() if len(cells) > 1}
+
+
 def seed_curves(results: Results) -> pd.DataFrame:
     """Returns the rows of `curves` with the validation score of confirming runs at every evaluation."""
     curves = results.curves

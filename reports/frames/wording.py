@@ -7,7 +7,7 @@ import numpy as np
 from generators.foundation.settings import Tree
 from reports.frames.numbers import plural, signed
 from reports.frames.results import COMPLETE, UNFINISHED, Results, rows_of
-from reports.frames.summaries import equal_seeds, lucky_trials, scores
+from reports.frames.summaries import cells_at_bound, equal_seeds, lucky_trials, scores
 from reports.frames.text import as_sentence, in_words, listing, portable
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.declared.scales import SMOKE
@@ -121,6 +121,11 @@ def cautions(results: Results) -> list[str]:
     seeds = results.seeds if study.declaration.looks else study.seeds
     if SEEDS_MINIMUM <= seeds < SEEDS_PLENTY:
         sentences.append(f"{seeds} seeds per cell detect only effects larger than the scatter between seeds.")
+    sentences += [
+        f"Every seed of {listing(cells)} has {study.declaration.metric} {bound:zg}, the limit of the metric, at which "
+        "arms look alike whatever they have learnt."
+        for bound, cells in cells_at_bound(results).items()
+    ]
     sentences += [
         f"In {trial.cell}, the chosen trial scored {trial.score:z.3f} on validation and the confirming seeds "
         f"{trial.low:z.3f} to {trial.high:z.3f}, so its setting may have been chosen by luck."

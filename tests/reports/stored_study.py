@@ -207,7 +207,7 @@ def rescored(line: Tree, accuracy: float, split: str) -> Tree:
     """Returns what an evaluation measured, with another accuracy and everything that follows from it."""
     shortcut = SHORTCUT[split]
     scores = {
-        "loss_1": -math.log(accuracy),
+        "loss_1": -math.log(max(accuracy, 1e-9)),
         "accuracy": accuracy,
         "exact": accuracy / 2,
         "accuracy_unexplained": accuracy * 0.9,
