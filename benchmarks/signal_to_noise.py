@@ -41,7 +41,7 @@ def tasks_of(study: Study) -> str:
 
 
 def ratios_of(signals: list[MeasureSignal]) -> dict[str, str]:
-    """Returns metric -> ratio; the highest is in bold."""
+    """Returns the ratio of each metric as text, the highest in bold."""
     texts = {signal.metric: ratio_value(signal).text for signal in signals}
     highest = ratio_value(signals[0]).text
     return {metric: f"**{text}**" if text == highest else text for metric, text in texts.items()}

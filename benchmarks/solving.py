@@ -29,7 +29,7 @@ ALTERNATIVES = ((0.2, 0.8), (0.5, 0.9), (0.7, 1.0))
 """Shares of runs that solve the task, of the control and of the treatment."""
 
 
-def any_found(studies: list[SimulatedStudy]) -> float:
+def share_decided(studies: list[SimulatedStudy]) -> float:
     """Returns the share of studies with a verdict other than inconclusive."""
     return float(np.mean([any(claim.verdict != "inconclusive" for claim in study.judgements) for study in studies]))
 
@@ -42,7 +42,7 @@ def errors(studies: int) -> None:
         for metrics in (["solved"], ["steps_to_solve"], BOTH_METRICS):
             for looks, futility in ((None, None), (SHIPPED_LOOKS, FUTILITY)):
                 study = solving_study(metrics, 24, looks, futility)
-                row.append(percent(any_found(simulated_studies(study, (share, share), studies))))
+                row.append(percent(share_decided(simulated_studies(study, (share, share), studies))))
         rows.append(row)
     heads = [
         "share that solves it",
@@ -59,16 +59,16 @@ def power(studies: int) -> None:
             row = [metric, f"{shares[0]:g} and {shares[1]:g}"]
             for seeds in SHIPPED_LOOKS:
                 study = solving_study([metric], seeds)
-                row.append(percent(any_found(simulated_studies(study, shares, studies))))
+                row.append(percent(share_decided(simulated_studies(study, shares, studies))))
             for futility in (None, FUTILITY):
                 drawn = simulated_studies(solving_study([metric], 24, SHIPPED_LOOKS, futility), shares, studies)
-                row += [percent(any_found(drawn)), f"{np.mean([study.seeds for study in drawn]):.1f}"]
+                row += [percent(share_decided(drawn)), f"{np.mean([study.seeds for study in drawn]):.1f}"]
             rows.append(row)
         for share in (0.5, 0.95):
             row = [metric, f"{share:g} and {share:g}", "", "", ""]
             for futility in (None, FUTILITY):
                 drawn = simulated_studies(solving_study([metric], 24, SHIPPED_LOOKS, futility), (share, share), studies)
-                row += [percent(any_found(drawn)), f"{np.mean([study.seeds for study in drawn]):.1f}"]
+                row += [percent(share_decided(drawn)), f"{np.mean([study.seeds for study in drawn]):.1f}"]
             rows.append(row)
     heads = ["measure", "shares", *(f"{seeds} seeds" for seeds in SHIPPED_LOOKS)]
     heads += ["looks", "mean seeds", "looks and futility", "mean seeds"]

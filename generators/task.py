@@ -134,8 +134,8 @@ class Task(ABC):
     Attributes:
         vocabulary: the tokens as text, in order.
         length: T, the tokens of every sample, padding included.
-        splits: the number of samples in each split; None is endless. The name up to the first slash is the group of a
-            split ("test/m=1" belongs to "test"); no two groups share a sample.
+        splits: the number of samples in each split; None means no limit. The name up to the first slash is the group
+            of a split ("test/m=1" belongs to "test"); no two groups share a sample.
         shortcuts: name -> simple rule that a score is compared with.
         ceilings: score, `accuracy` or `exact` -> kind of rule -> the best score that any such rule can reach. The check
             of a task holds shortcuts and other simple rules to the greatest of them.

@@ -101,9 +101,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (Exception, SystemExit) as error:
-        from generators.foundation.outside import blame  # costs a tenth of a second
-
-        failure = blame(error)
+        outside = sys.modules.get("generators.foundation.outside")  # importing it here would slow down `lab --help`
+        failure = outside.blame(error) if outside else None
         if failure is None:
             raise
         sys.exit(report_error(failure, 1))

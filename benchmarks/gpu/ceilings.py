@@ -20,7 +20,7 @@ SIZES = {"fp32": (8192,), "tf32": (8192,), "bf16": (8192, 4096)}
 
 
 def set_precision(precision: str) -> None:
-    """Lets fp32 products run in TF32 if that is the precision, and in full fp32 otherwise."""
+    """Computes fp32 products in TF32 if `precision` is "tf32", and in full fp32 otherwise."""
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
 
 

@@ -61,7 +61,7 @@ class Contender:
 
 
 def build_step(contender: Contender, device: torch.device) -> Callable[[], object]:
-    """Builds the network of a contender and returns its step; the lab's runs as in training, deterministically."""
+    """Builds the network of a contender and returns its step; the lab's step is deterministic, as in training."""
     bf16 = "bf16" if contender.precision == "bf16" else "fp32"
     settings = {"precision": bf16, **SETTINGS[contender.kind]}
     if contender.task == "star":

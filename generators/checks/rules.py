@@ -104,7 +104,7 @@ def tokens_at_distances(answers: Answers, reach: int) -> Iterator[tuple[str, Int
 
 
 def before(distance: int, place: str) -> str:
-    """Names the token at a distance before a place."""
+    """Describes the token that is `distance` positions before `place`."""
     return f"the token before {place}" if distance == 1 else f"the token {distance} before {place}"
 
 

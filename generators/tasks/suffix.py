@@ -30,7 +30,8 @@ of 3,000 steps of 64 samples draws 192,000 training samples. With p = 7 it sees 
     7    823,543        about 720,600        168,550                          20%
 
 No held-out sample is among them, so remembering whole training samples is of no use there. Held-out splits up to k = 6
-contain no sample twice, because they are read from a list of all samples; those of larger domains repeat a few.
+contain no sample twice, because they are read from a list of all samples; held-out splits of larger domains repeat a
+few.
 """
 
 import math

@@ -12,17 +12,17 @@ it decides. On tasks with labelled choice points, such as `choice`, four parts f
 A fifth part works on every task. It finds choice points without labels (`consequences`); where there are labels it
 gives precision and recall.
 
-Kinds of targets are the position classes of the task. Decided tokens are split by whether the head's position is
-before the choice ("decided, choice unseen") or not. The implied weight is the number of predictions of choices and of
-unseen decided tokens. A share is the part of one kind in the sum over all kinds. It is negative if a step along the
-gradient of the kind raises the next-token loss; the others then add up to more than one. Shares are given only if the
+Kinds of targets are the position classes of the task. Decided tokens are split by whether the head's position is before
+the choice ("decided, choice unseen") or not. The implied weight is the number of predictions of choices and of unseen
+decided tokens. A share is the part of one kind in the sum over all kinds. It is negative if a step along the gradient
+of the kind raises the next-token loss; the others then add up to more than one. Shares are reported only if the
 interval of the sum is above zero.
 
-Intervals are 95%. Those of losses, precision, recall and shares of positions are over samples, by the normal
-approximation of a ratio of two sums; that of a share is no narrower than the exact binomial interval, which has a width
-even at 0 and 1. Those of gradients are Student's t over 8 independent pairs of batches, and those of shares of the
-gradient use a ratio of two sums. That of the consequence of one position is Student's t over the alternatives drawn.
-Gradients come from the batches that training would read next; everything else is measured on the test split.
+All intervals are 95% intervals. Losses, precision, recall and shares of positions have intervals over samples, by the
+normal approximation of a ratio of two sums; the interval of a share is at least as wide as the exact binomial interval,
+which has a width even at 0 and 1. Gradients have Student's t intervals over 8 independent pairs of batches; shares of
+the gradient use a ratio of two sums. The consequence of one position has a Student's t interval over the alternatives
+drawn. Gradients come from the batches that training would read next; everything else is measured on the test split.
 """
 
 import re

@@ -94,7 +94,7 @@ class InductionHeadsAnalysis(Analysis):
     def analyse(self, run: StoredRun) -> AnalysisResult:
         """Scores the attention heads of a checkpoint and finds when the run's skill formed.
 
-        The measures describe the best head; those of formation describe the run.
+        The measures of formation describe the run; all others describe the best head.
 
         Raises:
             UserError: the samples or the vocabulary are too small for a block that comes twice, or the network is not
@@ -256,7 +256,7 @@ def formation_findings(log: list[Tree]) -> tuple[list[Row], list[str]]:
 
 
 def share_of(totals_B: Floats, counts_B: Floats) -> Row:
-    """Returns the ratio of the sums of two numbers of each sample, with its interval if there are several samples."""
+    """Returns the sum of the totals over the sum of the counts; with an interval if there are several samples."""
     if len(counts_B) < 2:
         return {"value": float(totals_B.sum() / counts_B.sum())}
     return dict(zip(("value", "low", "high"), ratio_of_sums(totals_B, counts_B), strict=True))

@@ -1,8 +1,8 @@
 """The code that makes a run: the modules that can change a number of it.
 
 The modules are those that the classes of the task and of the objective use through their imports, and those of the
-training loop, the optimiser step and the evaluation. Of this lab, only the folders and files below count: what reads,
-stores, reports or checks runs changes none of them. Of another package, all of its own modules count.
+training loop, the optimiser step and the evaluation. Among the lab's own files, only those below count, because code
+that reads, stores, reports or checks runs does not change their numbers. All modules of another package count.
 """
 
 from functools import cache

@@ -71,7 +71,7 @@ class TrainingConfig(Settings):
     )
 
     @model_serializer(mode="wrap")
-    def _as_before_it_existed(self, serialise: SerializerFunctionWrapHandler) -> Tree:
+    def _leave_out_unset(self, serialise: SerializerFunctionWrapHandler) -> Tree:
         """Leaves out `stop_when_solved` if it is unset, so that runs keep the identities of earlier versions."""
         tree: Tree = serialise(self)
         if self.stop_when_solved is None:

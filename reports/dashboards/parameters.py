@@ -14,7 +14,7 @@ def varied(
     """Returns the distributions of the settings that have more than one value.
 
     Args:
-        distributions: those of all settings.
+        distributions: the distributions of all settings.
         scored: settings of each trial that has a score.
     """
     values: dict[str, set[str]] = {key: set() for key in distributions}

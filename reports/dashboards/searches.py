@@ -1,4 +1,4 @@
-"""A search as trials with two objectives, of which optuna-dashboard draws the Pareto front."""
+"""Shows a search as trials with two objectives, whose Pareto front optuna-dashboard draws."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

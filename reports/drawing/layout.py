@@ -62,7 +62,7 @@ def drawn_cells(study: Study) -> list[Cell]:
 
 @dataclass(frozen=True)
 class FactorLayout:
-    """Which factor is drawn where.
+    """The place of each factor in a figure.
 
     The first factor has the x axis; `n`, or else the second factor, has the hue; the others get panels. A study's only
     factor has both.

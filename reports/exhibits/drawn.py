@@ -164,7 +164,7 @@ def problem_of(drawn: DrawnExhibit, ids: set[str], *, in_file: bool) -> str:
 
     Args:
         drawn: the exhibit.
-        ids: those of the other figures of the page.
+        ids: the ids in the other figures of the page.
         in_file: whether its figures go to a file, in which each figure needs a size.
     """
     problems = [text_problem(name, getattr(drawn, name)) for name in TEXTS]

@@ -36,7 +36,7 @@ class ClaimLine:
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of the effect over seeds; nan if it is unknown or zero."""
+        """The standard deviation of the effect over seeds; nan if it is unknown or zero."""
         effects = list(self.judgement.by_seed.values())
         spread = float(np.std(effects, ddof=1)) if len(effects) > 1 else nan
         return spread if spread > TOLERANCE else nan

@@ -121,7 +121,7 @@ class Results:
 
     @property
     def failed(self) -> pd.DataFrame:
-        """Runs that ended without a score."""
+        """The runs that ended without a score."""
         return self.runs[~self.runs["status"].isin([COMPLETE, UNFINISHED])]
 
     def phase(self, phase: str) -> pd.DataFrame:

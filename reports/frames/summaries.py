@@ -171,9 +171,9 @@ def shortcut_on(results: Results, split: str, cells: list[str]) -> float | None:
 def lucky_trials(results: Results) -> list[LuckyTrial]:
     """Returns the chosen trials that tuning may have chosen by luck.
 
-    Those are the trials whose validation score is further from the score of every confirming run than the confirming
-    runs are from each other. If only one trial has a score, nothing was chosen; if the confirming runs do not differ,
-    their scatter is unknown. Neither case is a reason to warn.
+    Luck is suspected if a trial's validation score is further from the score of every confirming run than the
+    confirming runs are from each other. If only one trial has a score, nothing was chosen; if the confirming runs do
+    not differ, their scatter is unknown. Neither case is a reason to warn.
     """
     lucky = []
     column = results.column(results.study.declaration.metric, "validation")

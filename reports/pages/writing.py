@@ -124,9 +124,9 @@ class ReportWriter:
         Returns:
             what was written, as JSON types and as lines of text.
         """
-        return (self._write_one if self.single else self._write_several)(refresh_seconds)
+        return (self._write_single_page if self.single else self._write_several)(refresh_seconds)
 
-    def _write_one(self, refresh_seconds: int | None) -> tuple[Tree, list[str]]:
+    def _write_single_page(self, refresh_seconds: int | None) -> tuple[Tree, list[str]]:
         study, path = self.studies[0], self.target
         summary = self._write_page(study, path, refresh_seconds)
         value = {"report": str(path), "study": study.name, "scale": study.scale, "runs": summary.complete}

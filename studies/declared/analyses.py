@@ -15,6 +15,6 @@ def analyses_of(declaration: StudyDeclaration) -> tuple[tuple[str, str], ...]:
 
 
 def sampled_cells(study: Study) -> frozenset[str]:
-    """Returns labels of the cells whose samples reports show: those that predict the most tokens."""
+    """Returns the labels of the cells that predict the most tokens, whose samples reports show."""
     heads = {cell.label: getattr(study.spec(cell, study.middle, 0).objective, "n", 1) for cell in study.cells}
     return frozenset(label for label, n in heads.items() if n == max(heads.values()))

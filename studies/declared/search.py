@@ -127,7 +127,7 @@ def dimension(key: str, value: Any, source: str) -> Choices | Range:
 
 
 def check_space(search: Search) -> None:
-    """Refuses a space in which nothing can run, and a choice, or an end of a range, with which nothing can run.
+    """Refuses a space if a choice, or an end of a range, is in no combination that can run.
 
     Raises:
         UserError: gives the reason why the last combination tried cannot run.

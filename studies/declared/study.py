@@ -25,7 +25,7 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """`size=30k n=2`: the short name of each factor, in the order of the study file."""
+        """A label such as `size=30k n=2`, with the short names of the factors in the order of the study file."""
         return " ".join(f"{short(key)}={level}" for key, level in self.levels)
 
     def within(self, part: dict[str, list[Level]]) -> bool:

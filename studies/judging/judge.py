@@ -85,7 +85,7 @@ def judge(
     look that decided it, or else of the last look whose seeds have run.
 
     Args:
-        scores: those of every claim, or a function that returns those of one claim.
+        scores: the scores for every claim, or a function that returns the scores for one claim.
         reason_lacking: returns why runs lack the measure of a claim, or an empty text.
         obstacle: returns why cells cannot be compared, or an empty text; a claim about them is not tested.
     """
@@ -133,7 +133,7 @@ def _judge_at(
 
 
 def broken(claim: Claim, failure: str) -> Judgement:
-    """Returns the judgement of a claim whose kind failed, and names it on standard error."""
+    """Returns the judgement of a claim whose kind failed, and writes the failure to standard error."""
     note_once(f"claim {claim.name} is not tested: {failure}")
     return Judgement(claim, (), "", "", {}, "inconclusive", failure, failure=failure)
 

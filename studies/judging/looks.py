@@ -13,9 +13,9 @@ from studies.statistics.power import chance_of_decision
 def claims_to_pursue(study: Study, judgements: Sequence[Judgement], look: int) -> list[Judgement]:
     """Returns the judgements of claims that more seeds could decide.
 
-    Those are undecided and were tested at this look; where the study declares `futility`, the last look would decide
-    them with at least that probability. A claim that was tested at an earlier look only was given up there, or lost a
-    seed to a failed run since: it would lack seeds at every later look too.
+    Such a claim is undecided and was tested at this look. If the study declares `futility`, the last look would also
+    decide the claim with at least that probability. A claim that was last tested at an earlier look was given up there,
+    or has lost a seed to a failed run since; it would lack seeds at every later look too.
 
     Args:
         look: the number of seeds at which the study was just judged.

@@ -4,7 +4,7 @@
         study.json       the study as it last ran
         ledger.json      its cells: trials, winner and confirming runs, with scores and failures
         journal.log      the same trials for optuna's tools
-        verdicts.json    the verdicts on its claims; those of an earlier run stay until a later one ends
+        verdicts.json    the verdicts on its claims, kept until a later run ends
         looks.json       the numbers of seeds at which it was ever judged, and the looks declared then
         state.json       the file that ran last, and whether that run ended; written first and last
         search.json      a search as it stands

@@ -64,7 +64,7 @@ def is_known_to_be_other(folder: StudyFolder, study: Study) -> bool:
 
 
 def keys_changed(stored: Study, study: Study) -> list[str]:
-    """Returns the keys in which a study, at the scale of a stored one, differs from it."""
+    """Returns the keys in which a study differs from a stored one, at the scale of the stored one."""
     if stored.scale == study.scale:
         return differing_keys(study_content(stored), study_content(study))
     if stored.scale not in study.declaration.scales:

@@ -11,9 +11,9 @@ CAVEAT = "A search explores and judges no claim, because its front is the best o
 
 
 def front(proposals: Sequence[ProposalRecord]) -> Iterator[ProposalRecord]:
-    """Yields the trials that no other trial dominates, by being better in quality or cost and no worse in the other.
+    """Yields the trials for which no other trial is better in quality or cost and no worse in the other.
 
-    Of trials with equal settings, only the first is on the front.
+    If trials have equal settings, only the first is on the front.
     """
     scored = [(proposal, proposal.values) for proposal in proposals if proposal.values is not None]
     seen: list[Tree] = []

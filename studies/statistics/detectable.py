@@ -1,7 +1,7 @@
 """The smallest effect that a study would find with 80% power, before anything has run.
 
-Scores are taken to be normal with one standard deviation over seeds, the unit of the answer. Of shares the answer is
-the difference between two shares that lie on either side of 1/2, where it takes the most runs to tell shares apart.
+Scores are assumed to be normal, and the answer is in units of their standard deviation over seeds. For shares, the
+answer is the difference between two shares on either side of 1/2, where the most runs are needed to tell shares apart.
 """
 
 from collections.abc import Callable

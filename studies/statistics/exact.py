@@ -40,7 +40,7 @@ class Contrast:
 class Evidence:
     """The outcome of an exact test: p values of any shift, and the interval that inverts them.
 
-    effect: as observed. tests: those of candidate arm r minus rival arm c, in row r and column c; one row and one
+    effect: as observed. tests: the tests of candidate arm r minus rival arm c, in row r and column c; one row and one
     column if the effect is a single weighted sum. The candidates are above the rivals if, for every rival, some
     candidate is above it: an intersection over the rivals, each tested at the whole level (Berger 1982), of unions
     over the candidates, which share it (Bonferroni). The same holds the other way round.

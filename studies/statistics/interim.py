@@ -29,7 +29,7 @@ def level_per_look(level: float, looks: list[int] | None) -> float:
 def looks_until(seeds: int, looks: list[int] | None) -> list[int]:
     """Returns the numbers of seeds at which a study with this many seeds per arm is judged.
 
-    A study with fewer seeds than its first look, as at scale smoke, is judged at those.
+    A study with fewer seeds than its first look, as at scale smoke, is judged once, when all of them have run.
     """
     return [look for look in looks or [] if look <= seeds] or [seeds]
 

@@ -1,4 +1,4 @@
-"""Runs a study on a Ray cluster of two nodes and kills one of them; the bytes must be those of one process.
+"""Runs a study on a Ray cluster of two nodes and kills one; the runs must have the bytes that one process gives.
 
     unshare --net --pid --fork --kill-child --mount-proc python -m tests.slow.ray_cluster STUDY.toml
 

@@ -50,7 +50,7 @@ class Killed(BaseException):
 
 @dataclass
 class Fuse:
-    """Ends the process at one of its steps: a write to a study's files, or a run. None of the later ones happen."""
+    """Ends the process at one of its steps: a write to a study's files, or a run. No later step happens."""
 
     left: int | None = None
 

@@ -1,4 +1,4 @@
-"""Checks which tokens predictions and losses depend on, by two routes.
+"""Checks in two ways which tokens predictions and losses depend on.
 
 No token occurs twice in a batch, so each row that the embedding returns belongs to one position of one sample. Through
 the embedding, a prediction depends on exactly the positions whose rows have a gradient that is not zero. A dependence

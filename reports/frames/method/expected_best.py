@@ -43,7 +43,7 @@ def complete_trials(trials: Sequence[TuningTrial], sign: float) -> list[tuple[fl
     """Returns the score and the trial of every complete trial, from the best to the worst.
 
     Args:
-        trials: those of a cell.
+        trials: the trials of a cell.
         sign: 1 if more is better, -1 if less is.
     """
     scored = [(trial.score, trial) for trial in trials if trial.score is not None]

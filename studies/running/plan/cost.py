@@ -46,7 +46,7 @@ RECORDING_STEPS = 3
 
 @dataclass(frozen=True)
 class RunCost:
-    """The operations of one run: those of an optimiser step, times its steps, and those of all its evaluations."""
+    """The operations of one run: operations per optimiser step times steps, plus the operations of all evaluations."""
 
     step_flops: float
     steps: int

@@ -99,7 +99,7 @@ def exact_p_values(runs: int) -> Scores:
 
 
 def shares_that_differ_by(shift: float) -> tuple[Scores, Scores]:
-    """Returns pairs of shares from one extreme to the other: those of the control, and those of the treatment."""
+    """Returns the shares of control and treatment in pairs that differ by the shift, over the whole range."""
     control = np.linspace(max(0.0, -shift), min(1.0, 1.0 - shift), NUISANCES)
     return control, np.clip(control + shift, 0.0, 1.0)
 

@@ -120,9 +120,9 @@ def test_ceilings_of_whole_answers_worked_out_by_hand() -> None:
         "choice_unseen": (1 / 4 + 1 / 2) / 2,
     }
     noisy = Choice(ChoiceConfig(**settings, noise=0.4)).ceilings["exact"]  # 0.7 if seen; a wrong option's token: 0.1
-    one, two = (0.7 + 0.1) / 2, (0.7**2 + 0.1**2) / 2
+    first, both = (0.7 + 0.1) / 2, (0.7**2 + 0.1**2) / 2
     assert noisy["choice_seen"] == pytest.approx((0.7**3 + 0.7**2) / 2)
-    assert noisy["choice_unseen"] == pytest.approx((two * one + two) / 2)
+    assert noisy["choice_unseen"] == pytest.approx((both * first + both) / 2)
 
 
 def test_rules_get_as_many_whole_answers_right_as_the_ceilings_say() -> None:

@@ -13,6 +13,7 @@ from lab.model.network import count_parameters
 from lab.objectives.multi_token import MultiToken
 from lab.objectives.objective import Objective
 from lab.run.assembly import assemble
+from lab.run.step import update_parameters
 from tests.conftest import Spec
 
 
@@ -100,8 +101,7 @@ def test_head_i_alone_learns_tokens_that_only_its_lag_predicts(
     adam = torch.optim.AdamW(network.parameters(), lr=0.03)
     for _ in range(50):
         joint(network, repeating_tokens(lag, generator))
-        adam.step()
-        adam.zero_grad()
+        update_parameters(adam)
     losses = {source: joint(network, repeating_tokens(source, generator)) for source in range(1, 6)}
     assert float(losses[lag][f"loss_{lag}"]) < 0.2
     for source in losses.keys() - {lag}:

@@ -23,7 +23,7 @@ class Look:
     def fits(self, other: "Look") -> bool:
         """Returns whether the colours agree, and the markers and dashes as far as both have them."""
         pairs = ((self.marker, other.marker), (self.dash, other.dash))
-        return self.colour == other.colour and all(not (one and another) or one == another for one, another in pairs)
+        return self.colour == other.colour and all(not (own and theirs) or own == theirs for own, theirs in pairs)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def warned_cells(home: Path, study: Study) -> set[str]:
 
 
 def scores_of(trials: list[float | None], seeds: list[float], test: float = 0.5) -> Score:
-    """Returns the same scores for every cell: those of its trials, those of its seeds on validation, and one on test."""
+    """Returns the same scores for every cell: for its trials, for its seeds on validation, and one score on test."""
 
     def score(cell: str, phase: str, number: int) -> Splits | None:
         value = trials[number] if phase == "tune" else seeds[number]

@@ -77,7 +77,7 @@ BROKEN: dict[str, tuple[str, Callable[..., Any], str]] = {
 
 @pytest.fixture
 def foreign(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the kind difference one of another package."""
+    """Makes another package the provider of the kind `difference`."""
     points = "[mtp_lab.claims]\ndifference = studies.declared.claims.difference:Difference"
     install("outside_difference", points, "")
     monkeypatch.setattr(CLAIMS, "rows", {name: row for name, row in CLAIMS.rows.items() if name != "difference"})

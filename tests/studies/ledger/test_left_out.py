@@ -30,7 +30,7 @@ def edit(name: str, change: Callable[[Any], Any]) -> Damage:
 
 
 def overwrite(name: str, text: str) -> Damage:
-    """Returns the damage of a file that has another text."""
+    """Returns a damage that overwrites a file with this text."""
     return lambda folder: (folder / name).write_text(text) and None
 
 

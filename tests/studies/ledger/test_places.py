@@ -1,4 +1,4 @@
-"""A name in a home belongs to one file: no command answers for a file with what another one, or another version, left."""
+"""A name in a home belongs to one file: no command on a file returns results of another file or another version of it."""
 
 import json
 import shutil

@@ -21,7 +21,7 @@ from tests.studies.workshop import Workshop
 
 
 class Killed(BaseException):
-    """The process ends here; nothing after it may write."""
+    """Stands for the death of the process, after which nothing may be written."""
 
 
 class Killer:

@@ -85,7 +85,7 @@ def test_runs_on_a_gpu_are_trained_one_at_a_time_unless_more_workers_are_asked_f
 
 @pytest.mark.slow
 def test_an_executor_of_another_package_runs_a_study(tmp_path: Path) -> None:
-    """It is one file and one entry point, installed as a wheel installs them."""
+    """The executor is one file and one entry point, installed as a wheel installs them."""
     package = tmp_path / "installed"
     metadata = package / "lab_recording-1.0.dist-info"
     metadata.mkdir(parents=True)

@@ -33,7 +33,7 @@ Score = Callable[[int, int, int], float]
 
 
 def scores(score: Score) -> Callable[[Tree], Scores]:
-    """Returns the scores of runs by their specs; those of the two splits are equal."""
+    """Returns the scores of runs by their specs, equal on the two splits."""
 
     def scored(tree: Tree) -> Scores:
         value = score(tree["model"]["width"], tree["objective"]["n"], tree["seed"] % 2**30)

@@ -28,7 +28,7 @@ def test_without_a_shift_it_is_barnards_test(runs: int, treatment: int, control:
 
 
 def test_five_of_five_against_none_by_hand() -> None:
-    """Two fair coins give this result with probability 1 in 1,024, and no other pair of equal shares more often."""
+    """Two shares of 1/2 give this result with probability 1/1,024; no other equal shares make it more likely."""
     assert SharesTest(5, 0, 5).above(0.0) == pytest.approx(2.0**-10)
     assert SHARES.smallest_p(2, 5) == pytest.approx(2 * 2.0**-10)
     evidence = WeightedMeans().evidence(np.stack([ones(5, 5), ones(0, 5)]), SHARES)
@@ -39,7 +39,7 @@ def test_five_of_five_against_none_by_hand() -> None:
 @pytest.mark.parametrize("runs", [5, 8])
 @pytest.mark.parametrize("shift", [-0.4, 0.0, 0.3])
 def test_it_rejects_at_most_at_its_level_whatever_the_shares(runs: int, shift: float) -> None:
-    """No pair of shares that differ by the shift, or by less, gives a p value of at most 5% more often than that."""
+    """If two shares differ by at most the shift, a p value of at most 5% has a probability of at most 5%."""
     counts = np.arange(runs + 1)
     rejected = np.array([[SharesTest(x, y, runs).above(shift) <= 0.05 for y in counts] for x in counts])
     assert rejected.any()
