@@ -153,8 +153,8 @@ def attention_mask(place_P: Tensor, register_places: Tensor) -> Tensor:
     """Returns the attention mask of P tokens and R registers [S = P + R, S]; True marks what a row attends to.
 
     Args:
-        register_places: the position of the token before each register [R]; if samples differ [B, R], so does their
-            mask [B, 1, S, S].
+        register_places: the position of the token before each register [R] or, if samples differ, [B, R]; the mask
+            then has the shape [B, 1, S, S].
     """
     *batch, registers = register_places.shape
     causal = (place_P[:, None] >= place_P).expand(*batch, -1, -1)

@@ -6,8 +6,8 @@
    packages except `reports/published`.
 2. The wheel is installed with its dependencies, at the versions of constraints.txt, into an environment that holds
    nothing else.
-3. Commands run in an empty folder whose path has a space and a letter outside ASCII. Their exit codes and some of their
-   output are checked. The example package is installed in between.
+3. Commands run in an empty folder whose path has a space and a letter outside ASCII. Their exit codes, some of their
+   output and the page are checked. The example package is installed in between.
 
 Exits with 1 on the first thing that is wrong.
 """
@@ -32,7 +32,7 @@ NOT_COPIED = shutil.ignore_patterns(
 COMMANDS = (
     ("--help", "study"),
     ("study list", "induction-quick"),
-    ("study show paper --no-probe", "polynomial"),
+    ("study show paper", "polynomial"),
     ("study run induction-quick --scale smoke --json", '"trained": 12'),
     ("study run induction-quick --scale smoke --json", '"trained": 0'),
     ("report induction-quick", "induction-quick-smoke.html"),
@@ -111,6 +111,16 @@ def run_lab(folder: Path, home: Path, commands: Sequence[tuple[str, str]]) -> No
         print(f"lab {arguments}: as expected")
 
 
+def check_page(home: Path) -> None:
+    """Ends the check unless the study has a page with figures and verdicts; smoke scale tests no claim."""
+    page = home / "experiments" / "reports" / "induction-quick-smoke.html"
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    missing = [part for part in ("<svg", "NOT TESTED", "induction-quick") if part not in text]
+    if missing:
+        raise SystemExit(f"{page}: {missing} missing")
+    print(f"{page.name}: as expected")
+
+
 def main() -> None:
     """Builds, installs and runs."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -124,6 +134,7 @@ def main() -> None:
         if "site-packages" not in location:
             raise SystemExit(f"lab was imported from {location.strip()}, not from the installed wheel")
         run_lab(folder, home, COMMANDS)
+        check_page(home)
         example = folder / "example"
         shutil.copytree(ROOT / "tests" / "example_package", example, ignore=NOT_COPIED)
         install(folder, example)

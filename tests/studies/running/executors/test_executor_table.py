@@ -16,7 +16,7 @@ from studies.running.executors.table import ExecutorChoice
 from tests.small_study import write_small_study
 from tests.studies.conftest import Edit
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 RECORDING = '''
 """Runs in the command's process that are also listed in a file."""
 

@@ -121,7 +121,7 @@ def test_an_executor_that_breaks_its_interface_is_named_and_what_ended_is_kept(
     with pytest.raises(PartFailed) as raised:
         Sweep(small, tmp_path, lambda event: None).run(kind(tmp_path))
     sentence = str(raised.value)
-    assert sentence.startswith(f"executor {kind.__name__} of tests.studies.running.test_checked_executor ")
+    assert sentence.startswith(f"executor {kind.__name__} of tests.studies.running.executors.test_checked_executor ")
     assert BROKEN[kind] in sentence
     assert sentence.endswith("; runs that ended are kept, and the same command continues from here")
     folder = StudyFolder(tmp_path, small.name, small.scale)
