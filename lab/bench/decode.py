@@ -27,7 +27,7 @@ from lab.decoding.decoder import Decoded, decode
 from lab.decoding.prompts import prompts_of
 from lab.decoding.speculation import PAPER_SPEEDS
 from lab.doctor.extras import install_command
-from lab.export import export
+from lab.export.folder import export
 from lab.run.spec import RunSpec, parse_spec
 from lab.run.stored_run import StoredRun
 from lab.run.training import train

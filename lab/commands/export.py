@@ -9,7 +9,7 @@ from generators.foundation.options import Json, answer
 from generators.foundation.outputs import check_output_folder
 from lab.commands.options import DEFAULT_HOME, Checkpoint, Home, RunName
 from lab.commands.stored import open_run
-from lab.export import export
+from lab.export.folder import export
 
 
 def export_command(

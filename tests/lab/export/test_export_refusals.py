@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from generators.foundation.errors import UserError, WorkFailed
-from lab.export import export, llama_modules
+from lab.export.folder import export, llama_modules
 from lab.model.layers import Block
 from lab.objectives.objective import NextTokenPath
 from lab.run.store import BEST, LAST

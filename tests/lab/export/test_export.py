@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lab.export import export
+from lab.export.folder import export
 from lab.objectives.table import OBJECTIVES
 from tests.conftest import logits_of
 from tests.lab.exported_runs import OBJECTIVE_SETTINGS, logits_by_hand, stored_run

@@ -34,8 +34,8 @@ from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
 from generators.material.bpe import PADDING, byte_letters
 from generators.task import Task
-from lab.export_readme import readme
-from lab.exported_llama import exported_logits
+from lab.export.llama import exported_logits
+from lab.export.readme import readme
 from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON, Block
 from lab.objectives.llama_path import SAMPLES_COMPARED, distance_text, module_problem, next_token_logits

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lab.export import export
+from lab.export.folder import export
 from tests.lab.exported_runs import stored_run
 
 
