@@ -7,12 +7,13 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.outside_package import OUTSIDE_CLAIM, ROOT, STUDY, lay_out_example
+from tests.outside_package import EXAMPLE, OUTSIDE_CLAIM, ROOT, STUDY, lay_out_example
 
 SEVERAL_COMMANDS = """
 import contextlib, io, json, sys
@@ -44,6 +45,7 @@ def outputs_of_commands(folder: Path) -> list[str]:
         ["study", "run", "./mine.toml", *executor, "--json"],
         ["report", "mine", "--json"],
         ["results", "mine", "--out", "runs.csv", "--json"],
+        ["doctor", "--json"],
     ]
     path = os.pathsep.join(map(str, [ROOT, lay_out_example(folder)]))
     environment = {**os.environ, "PYTHONPATH": path, "LAB_HOME": str(folder / "home")}
@@ -60,6 +62,11 @@ def check_that_the_command_line_lists_every_part(outputs: list[str]) -> None:
     assert json.loads(objectives)["next_latent"].endswith("(mtp-lab-example 0.1.0)")
     assert "calibration" in analyse_help
     assert "logged" in run_help
+    doctor = json.loads(outputs[7])
+    groups = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    parts = [f"{group} {name}" for group, names in groups.items() for name in names]
+    assert len(parts) == 6
+    assert [doctor[part] for part in parts] == [{"ok": True, "finding": "mtp-lab-example 0.1.0"}] * 6
 
 
 def check_that_the_executor_trains_every_run_with_its_own_settings(outputs: list[str], folder: Path) -> None:
@@ -84,6 +91,8 @@ def check_that_the_page_shows_the_exhibit_the_claim_and_the_package(outputs: lis
     assert "Score against seconds of training" in page
     assert "minus the mean of the others" in page
     assert "overconfidence" in page
+    assert "objective=mine" in page
+    assert "reverse" in page
     assert "mtp-lab-example" in page
 
 
