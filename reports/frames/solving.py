@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lab.run.store import RunFolder
 from reports.frames.results import COMPLETE, Results
+from studies.declared.measures import declared_steps
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class SolvingRun:
         run: its identity.
         step: the step at which it solved its task; None if it did not.
         last_step: its last step.
+        steps_to_solve: the steps that it counts with: those until it solved its task, or all that it was to take.
     """
 
     cell: str
@@ -24,6 +27,7 @@ class SolvingRun:
     run: str
     step: int | None
     last_step: int
+    steps_to_solve: int
 
 
 def solving_runs(results: Results) -> list[SolvingRun]:
@@ -47,4 +51,7 @@ def _read(curves: pd.DataFrame, results: Results, metric: str) -> Iterator[Solvi
             for step, value in zip(log["step"], log["value"], strict=True)
         ]
         number = int(log["seed"].iloc[0])
-        yield SolvingRun(str(cell), number, str(run), threshold.first_step(lines), int(log["step"].max()))
+        folder = RunFolder(results.home, str(run))
+        solved_at = threshold.first_step(lines)
+        steps = declared_steps(folder.result() or {}, folder) if solved_at is None else solved_at
+        yield SolvingRun(str(cell), number, str(run), solved_at, int(log["step"].max()), steps)

@@ -8,8 +8,9 @@ Two measures say whether and when a run solved its task, that is, when the study
 `solved_at` in two evaluations in a row:
 
     solved            1 if the run solved its task, else 0; the mean of an arm is the share of its runs that did
-    steps_to_solve    the optimiser steps it took, and all steps of the run if it did not: a difference between arms is
-                      one of restricted mean times (Royston & Parmar 2013, doi 10.1186/1471-2288-13-152)
+    steps_to_solve    the optimiser steps it took, and all steps that the run was to take if it did not: a difference
+                      between arms is one of restricted mean times (Royston & Parmar 2013, doi
+                      10.1186/1471-2288-13-152)
 """
 
 import re
@@ -118,11 +119,21 @@ def read_solved(measure: Measure, result: Tree, folder: RunFolder, checkpoint: s
 
 
 def read_steps_to_solve(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
-    """Reads from the log when a run solved its task, or how many steps it had; None if its log is gone."""
+    """Reads from the log when a run solved its task, or its declared steps; None if its log is gone."""
     if not folder.lines(METRICS):
         return None
     step = solving_step(measure, folder)
-    return float(result["steps"] if step is None else step)
+    return float(declared_steps(result, folder) if step is None else step)
+
+
+def declared_steps(result: Tree, folder: RunFolder) -> int:
+    """Returns the steps that a complete run was to take.
+
+    A run that stopped early without solving its task counts with them: with the steps that it took, giving up soon
+    would look better than solving the task late.
+    """
+    steps: int = folder.stored_settings()["training"]["steps"] if result.get("stopped_early") else result["steps"]
+    return steps
 
 
 def read_analysis(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:

@@ -128,8 +128,14 @@ class Study:
         tree = changed(self.base, self.changes(cell, settings), self.source)
         if self.compiled:
             tree["training"]["compile"] = True
-        if self.declaration.stop_when_solved and self.declaration.threshold is not None:
-            tree["training"]["stop_when_solved"] = self.declaration.threshold.model_dump(mode="json")
+        threshold = self.declaration.threshold
+        if threshold is not None and "stop_when_solved" in tree["training"]:
+            raise UserError(
+                f"{self.source}, cell {cell.label}: training.stop_when_solved: solved_at says what counts as solved in "
+                "this study; leave the table out, and write stop_when_solved = true next to solved_at"
+            )
+        if threshold is not None and self.declaration.stop_when_solved:
+            tree["training"]["stop_when_solved"] = threshold.model_dump(mode="json")
         return parse_spec({**tree, "seed": seed}, f"{self.source}, cell {cell.label}")
 
     @property

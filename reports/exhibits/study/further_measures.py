@@ -50,7 +50,7 @@ class FurtherMeasure(MeasureExhibit):
         censored = sum(run.step is None for run in runs)
         return (
             f"{without} {censored} of {plural(len(runs), 'run')} did not solve the task; they count with all the steps "
-            "they had, so the means are restricted to those."
+            "they were to take, so the means are restricted to those."
         )
 
     def summary(self) -> Table:

@@ -80,7 +80,7 @@ class ShareSolved(StudyExhibit):
                 np.array([run.step is not None for run in runs], float), self.study.declaration.level
             )
             half = sorted(run.step or np.inf for run in runs)[(len(runs) - 1) // 2]
-            restricted = np.mean([run.last_step if run.step is None else run.step for run in runs])
+            restricted = np.mean([run.steps_to_solve for run in runs])
             values = [number(len(runs), "d"), number(len(solved), "d"), number(len(solved) / len(runs))]
             values += [Value(f"{low:z.3f} to {high:z.3f}", low)]
             values += [number(half, ".0f") if np.isfinite(half) else MISSING_VALUE, number(restricted, ".0f")]

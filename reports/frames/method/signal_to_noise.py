@@ -77,7 +77,7 @@ def measure_signals(results: Results) -> list[MeasureSignal]:
     solving = solving_runs(results)
     if solving:
         cells = [run.cell for run in solving]
-        steps = [run.last_step if run.step is None else run.step for run in solving]
+        steps = [run.steps_to_solve for run in solving]
         solved = [float(run.step is not None) for run in solving]
         frames[SOLVED] = pd.DataFrame({"cell": cells, "value": solved})
         frames[STEPS_TO_SOLVE] = pd.DataFrame({"cell": cells, "value": steps})

@@ -1,5 +1,6 @@
 """Checks the runs that a study will train: their specs, their networks, and the study's own metric."""
 
+from collections.abc import Mapping
 from functools import partial
 from itertools import combinations
 
@@ -55,9 +56,32 @@ def check_runs(study: Study) -> None:
     for claim in declaration.claims:
         if (measure := measure_of(declaration, claim)) != main:
             comparison = attempted(claim, partial(comparison_of, claim, study))
-            for label in [] if isinstance(comparison, str) else comparison.cells:
+            cells_compared = [] if isinstance(comparison, str) else comparison.cells
+            if measure.metric == STEPS_TO_SOLVE:
+                check_equal_steps(f"{source}: claims.{claim.name}", {cell: labelled[cell] for cell in cells_compared})
+            for label in cells_compared:
                 task, network = build_task(labelled[label].task), meta_network(labelled[label])
                 check_measure(measure, task, network, f"{source}: claims.{claim.name}.")
+
+
+def check_equal_steps(where: str, specs: Mapping[str, RunSpec]) -> None:
+    """Refuses a claim about `steps_to_solve` if a run that does not solve its task would count with more steps in one
+    cell than in another.
+
+    Args:
+        where: file and claim, named in the error.
+        specs: cell label -> the spec of one of its runs.
+
+    Raises:
+        UserError: the cells have different numbers of steps.
+    """
+    steps = {label: spec.training.steps for label, spec in specs.items()}
+    if len(set(steps.values())) > 1:
+        listed = ", ".join(f"{count} in {label}" for label, count in steps.items())
+        raise UserError(
+            f'{where}.metric = "{STEPS_TO_SOLVE}": a run that does not solve its task counts with all its steps, which '
+            f"differ: {listed}; compare cells of equal training.steps"
+        )
 
 
 def check_specs(study: Study, cells: list[Cell]) -> dict[Cell, RunSpec]:

@@ -48,6 +48,43 @@ def test_a_run_has_both_measures(study_file: Edit, tmp_path: Path) -> None:
         assert score_of(study, "confirm", Outcome(result), folder) == (0.5, None, expected)
 
 
+def test_a_run_that_gave_up_early_counts_with_all_the_steps_that_it_was_to_take(
+    study_file: Edit, tmp_path: Path
+) -> None:
+    patient = ("steps = 3\nbatch", "steps = 100\nstop_after_evaluations = 1\nbatch")
+    study = load(str(study_file(SAYS, SHARE, STEPS, DIFFERENCE, patient)), "cpu", [])
+    spec = study.spec(study.cells[0], study.middle, 0)
+    folder = RunFolder(tmp_path, spec.identity)
+    with folder.locked(spec):
+        folder.append(METRICS, {"step": 20, "split": "validation", "accuracy": 0.5})
+    result = {"status": "complete", "steps": 20, "stopped_early": True, "scores": {"best": {"test": {"accuracy": 0.5}}}}
+    assert score_of(study, "confirm", Outcome(result), folder)[2] == {"solved": 0.0, "steps_to_solve": 100.0}
+
+
+def test_steps_are_not_compared_between_cells_that_have_different_numbers_of_them(study_file: Edit) -> None:
+    factor = ('"objective.n" = [1, 2]', '"objective.n" = [1, 2]\n"training.steps" = [3, 6]')
+    where = ('where = { "model.width" = "first" }', 'where = { "model.width" = "first", "objective.n" = 1 }')
+    other = ('where = { "model.width" = 16 }', 'where = { "model.width" = 16, "training.steps" = 3 }')
+    compared = (
+        'factor = "objective.n"\ntreatment = 2\ncontrol = 1\n' + where[0],
+        'factor = "training.steps"\ntreatment = 6\ncontrol = 3\n' + where[1],
+    )
+    steps = ('name = "helps"\n', 'name = "helps"\nmetric = "steps_to_solve"\n')
+    with pytest.raises(UserError, match=r"claims\.helps\.metric = \"steps_to_solve\".* 6 in .*, 3 in "):
+        load(str(study_file(SAYS, steps, factor, compared, other)), "cpu", [])
+    load(str(study_file(SAYS, SHARE, factor, compared, other)), "cpu", [])
+
+
+def test_a_study_says_once_what_counts_as_solved(study_file: Edit) -> None:
+    table = ("[factors]\n", '[base.training.stop_when_solved]\nmetric = "accuracy"\nat = 0.5\n\n[factors]\n')
+    with pytest.raises(UserError, match=r"training\.stop_when_solved: solved_at says what counts as solved"):
+        load(str(study_file(SAYS, SHARE, table)), "cpu", [])
+    spec_of = load(str(study_file(table)), "cpu", [])
+    assert spec_of.spec(spec_of.cells[0], spec_of.middle, 0).training.stop_when_solved == Solved(
+        metric="accuracy", at=0.5
+    )
+
+
 def test_shares_have_their_own_test_and_steps_that_of_the_study(study_file: Edit) -> None:
     """Every run of two heads solves the task, in 100 steps or more; no run of one head does."""
     study = load(str(study_file(SAYS, SHARE, STEPS, DIFFERENCE)), "cpu", [])
