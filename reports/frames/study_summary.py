@@ -22,6 +22,7 @@ class StudySummary:
         judgements: the verdict on each claim.
         ended: number of runs that have a score or a failure.
         complete: number of runs that have a score.
+        planned: number of runs of the study, without those that turned out not to be needed.
         minutes: training and evaluation of all runs, on one core.
     """
 
@@ -32,6 +33,7 @@ class StudySummary:
     judgements: list[Judgement]
     ended: int
     complete: int
+    planned: int
     minutes: float
 
     @property
@@ -61,5 +63,6 @@ def summarise(judged: JudgedStudy, page: str = "") -> StudySummary:
         judgements=judged.judgements,
         ended=results.ended,
         complete=results.complete,
+        planned=results.planned,
         minutes=float(seconds) / 60,
     )

@@ -3,6 +3,7 @@
 Only complete confirming runs count, as for verdicts.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import nan
 
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from reports.frames.results import COMPLETE, UNFINISHED, Results, columns_under, rows_of
-from studies.declared.measures import Measure, main_measure, measure_of, shortcut_metric
+from studies.declared.measures import STEPS_TO_SOLVE, Measure, main_measure, measure_of, shortcut_metric
+from studies.declared.study import Cell
 from studies.judging.judgement import Judgement
 from studies.statistics.exact import mean_interval, share_interval
 from studies.statistics.forms.form import TOLERANCE
@@ -81,17 +83,22 @@ class EqualSeeds:
     seeds: tuple[int, ...]
 
 
-def scores(results: Results, measure: Measure | None = None) -> dict[str, CellScore]:
+def scores(
+    results: Results, measure: Measure | None = None, seeds: Collection[int] | None = None
+) -> dict[str, CellScore]:
     """Returns cell label -> scores for every cell of the grid, including cells without runs.
 
     Args:
         results: the study.
         measure: by default the study's own.
+        seeds: those that count; by default all.
     """
     declaration = results.study.declaration
     measure = measure or main_measure(declaration)
     score_column = results.column_of(measure)
     confirmed = results.scored(measure).sort_values("seed", kind="stable")
+    if seeds is not None:
+        confirmed = confirmed[confirmed["seed"].isin(seeds)]
     by_cell = dict(iter(confirmed.groupby("cell", sort=False)))
     columns = {
         "shortcut": shortcut_column(results),
@@ -107,7 +114,7 @@ def scores(results: Results, measure: Measure | None = None) -> dict[str, CellSc
             low, high = (
                 share_interval(values, declaration.level)
                 if measure.is_share
-                else mean_interval(values, declaration.level, measure.bounds)
+                else mean_interval(values, declaration.level, bounds_in(results, cell, measure))
             )
             means = {name: float(runs[column].mean()) for name, column in columns.items() if column in runs}
             cell_scores[cell.label] = CellScore(cell.label, len(values), float(values.mean()), low, high, **means)
@@ -145,6 +152,22 @@ def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
         for step, mean, spent, seeds in zip(values.index, *means, strict=True):
             rows.append({"cell": cell, "step": step, "seeds": int(seeds), "seconds": spent, "mean": mean})
     return pd.DataFrame(rows, columns=CURVE_COLUMNS)
+
+
+def bounds_in(results: Results, cell: Cell, measure: Measure) -> tuple[float, float] | None:
+    """Returns the smallest and the largest value that a measure can have in a cell; None without bounds."""
+    if measure.metric == STEPS_TO_SOLVE:
+        return 0.0, float(results.study.spec(cell, results.study.middle, 0).training.steps)
+    return measure.bounds
+
+
+def scores_judged(results: Results, judgement: Judgement) -> dict[str, CellScore]:
+    """Returns the scores of every cell in the seeds that a claim was judged on, or in all if it was not tested.
+
+    A cell may have more seeds than the look that decided the claim, because another claim needed them.
+    """
+    measure = measure_of(results.study.declaration, judgement.claim)
+    return scores(results, measure, None if judgement.contrast is None else judgement.by_seed.keys())
 
 
 def shortcut_column(results: Results, split: str | None = None) -> str | None:

@@ -7,7 +7,7 @@ import numpy as np
 from generators.foundation.settings import Tree
 from reports.frames.numbers import plural, signed
 from reports.frames.results import COMPLETE, UNFINISHED, Results, rows_of
-from reports.frames.summaries import cells_at_bound, equal_seeds, lucky_trials, scores
+from reports.frames.summaries import cells_at_bound, equal_seeds, lucky_trials, scores_judged
 from reports.frames.text import as_sentence, in_words, listing, portable
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.declared.scales import SMOKE
@@ -138,7 +138,7 @@ def _progress(results: Results) -> str:
     running = int((results.runs["status"] == UNFINISHED).sum())
     begun = f", {running} running or waiting" if running else ""
     start = "Nothing has ended yet" if not results.ended else "The study is unfinished"
-    runs = plural(results.study.runs, "run")
+    runs = plural(results.planned, "run")
     return f"{start}: {results.ended} of {runs} ended{begun}. The results shown will change."
 
 
@@ -147,7 +147,7 @@ def shortcut_comparison(results: Results, judgement: Judgement) -> str:
     name = results.study.declaration.shortcut
     if measure_of(results.study.declaration, judgement.claim) != main_measure(results.study.declaration):
         return ""  # a shortcut has scores only
-    table = scores(results)
+    table = scores_judged(results, judgement)
     arms = [table[label] for label in judgement.cells]
     if name is None or not arms or not all(np.isfinite(arm.shortcut) for arm in arms):
         return ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from reports.frames.judged import JudgedStudy
 from reports.frames.numbers import signed, unsigned
 from reports.frames.results import Results
-from reports.frames.summaries import CellScore, scores
+from reports.frames.summaries import CellScore, scores_judged
 from reports.frames.wording import interval, measure_name, shortcut_comparison, standing
 from studies.declared.measures import Measure, measure_of
 from studies.judging.judgement import Judgement
@@ -50,7 +50,7 @@ def claim_cards(judged: JudgedStudy) -> list[ClaimCard]:
 def _card(results: Results, judgement: Judgement) -> ClaimCard:
     claim, contrast = judgement.claim, judgement.contrast
     measure = measure_of(results.study.declaration, claim)
-    table = scores(results, measure)
+    table = scores_judged(results, judgement)
     arms = [table[label] for label in judgement.cells]
     interval_text = interval(judgement) or _difference_so_far(results, judgement, measure, arms)
     absent = "no score" if results.finished else "no score yet"

@@ -130,7 +130,7 @@ class ReportWriter:
         study, path = self.studies[0], self.target
         summary = self._write_page(study, path, refresh_seconds)
         value = {"report": str(path), "study": study.name, "scale": study.scale, "runs": summary.complete}
-        runs = f"{summary.complete} of {study.runs} runs complete"
+        runs = f"{summary.complete} of {summary.planned} runs complete"
         lines = [*map(sentence, summary.judgements), runs, f"page: {path}"]
         return value | {"verdicts": _verdicts(summary), "failed_exhibits": self.failed_exhibits}, lines
 

@@ -49,7 +49,8 @@ class Reporter:
             self.rows["all"] = self.bars.add_task("all", total=runs, last="")
             self.bars.start()
         else:
-            note(f"{self.study.name}, scale {self.study.scale}: {runs} runs, {self.workers} at once")
+            most = "at most " if self.study.declaration.looks else ""
+            note(f"{self.study.name}, scale {self.study.scale}: {most}{runs} runs, {self.workers} at once")
         return self
 
     def __exit__(

@@ -151,12 +151,15 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         """Adds seeds, look by look, to the cells of the claims that these could decide."""
         for earlier, look in pairwise(self.looks):
             self._write_look(earlier)
-            undecided = claims_to_pursue(self.study, judge_ledger(self.study, self.ledger), earlier)
+            judgements = judge_ledger(self.study, self.ledger)
+            undecided = claims_to_pursue(self.study, judgements, earlier)
             labels = {label for judgement in undecided for label in judgement.cells}
             states = [state for state in self.states if state.cell.label in labels]
             if undecided:
                 names = ", ".join(judgement.claim.name for judgement in undecided)
                 self.announce(f"look at {earlier} seeds: {names} not decided yet; going on to {look} seeds")
+            elif any(judgement.verdict == "inconclusive" for judgement in judgements):
+                self.announce(f"look at {earlier} seeds: no more seeds are added for the claims that are not decided")
             for state in states:
                 self._confirm(state, range(earlier, look))
             self.wait()

@@ -13,8 +13,11 @@ import pytest
 
 from reports.exhibits.study.learning_seconds import LearningSeconds
 from reports.frames.judged import read_judged
+from reports.frames.summaries import scores
 from reports.frames.wording import answer
+from reports.pages.claim_cards import claim_cards
 from reports.pages.study import render_study
+from studies.declared.measures import measure_of
 from tests.reports.pages.page_reader import PageReader
 from tests.reports.stored_study import (
     STUDY_FILE,
@@ -195,3 +198,34 @@ def test_every_kind_of_claim_has_its_card_and_its_row_in_the_figure(store: Study
         assert f"SUPPORTED It {name}." in text
     equal_seconds = {row[0].text for row in LearningSeconds(judged).summary().rows}
     assert not equal_seconds & set(kinds), "more than two arms have no single difference"
+
+
+def test_the_interval_of_mean_steps_ends_at_the_steps_that_runs_have(store: StudyStore) -> None:
+    """Four of five runs solve the task at step 20 or not at all; with one at step 10, Student's t interval ends at 24."""
+
+    def outcomes(cell: str, phase: str, number: int) -> Outcome:
+        return 0.8 if phase == "confirm" and number == 0 else 0.4
+
+    text = STUDY_FILE.replace("seeds = 5\n", "seeds = 5\nsolved_at = 0.39\n", 1)
+    text = text.replace('name = "helps"\n', 'name = "helps"\nmetric = "steps_to_solve"\n', 1)
+    text = text.replace("evaluate_every_steps = 10", "evaluate_every_steps = 5", 1)
+    stored = store(outcomes, text=text)
+    results = read_judged(stored.home, stored.study).results
+    cell = scores(results, measure_of(stored.study.declaration, stored.study.declaration.claims[0]))["width=8 n=2"]
+    assert cell.low < cell.mean < cell.high <= 20.0
+
+
+def test_the_means_on_a_card_are_those_of_the_seeds_that_decided_the_claim(store: StudyStore) -> None:
+    """Runs of later seeds, which another claim may need, score 0.1 whatever the arm."""
+
+    def outcomes(cell: str, phase: str, number: int) -> Outcome:
+        return 0.1 if phase == "confirm" and number >= 5 else usual_outcome(cell, phase, number)
+
+    stored = store(outcomes, text=STUDY_FILE.replace("seeds = 5\n", "seeds = 8\nlooks = [5, 8]\n", 1))
+    judged = read_judged(stored.home, stored.study)
+    helps = judged.judgements[0]
+    assert list(helps.by_seed) == list(range(5))
+    card = claim_cards(judged)[0]
+    assert card.arms == [("width=8 n=2", "0.820"), ("width=8 n=1", "0.370")]
+    assert card.effect == "+0.450"
+    assert "both arms exceed it" in card.shortcut

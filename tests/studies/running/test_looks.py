@@ -106,6 +106,7 @@ def test_it_stops_where_the_last_look_would_hardly_decide_anything(study_file: E
         outcome = Outcome(study, tmp_path / str(seeds), score)
         assert outcome.seeds["width=16 n=1"] == outcome.seeds["width=16 n=2"] == seeds
         assert outcome.verdicts[1] == ("inconclusive", seeds)
+    assert outcome.sentences == ["look at 5 seeds: no more seeds are added for the claims that are not decided"]
 
 
 def test_futility_gives_up_no_claim_that_more_seeds_will_decide(study_file: Edit, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from scipy import stats
 from studies.statistics.effects import LeadOfBest, WeightedMeans
 from studies.statistics.exact import mean_interval, share_interval
 from studies.statistics.forms.independent import INDEPENDENT
-from studies.statistics.forms.share_test import SHIFTS, SharesTest, exact_p_values
+from studies.statistics.forms.share_test import SHIFTS, SharesTest, exact_p_values, p_values
 from studies.statistics.forms.shares import SHARES
 
 
@@ -71,6 +71,14 @@ def test_verdict_and_interval_agree(level: float) -> None:
         for shift in SHIFTS[20:-20:20]:
             assert (test.above(shift) <= level + 1e-12) == (shift <= low)
             assert (test.below(shift) <= level + 1e-12) == (shift >= high)
+
+
+def test_p_values_rise_with_the_shift_where_those_of_single_shifts_do_not() -> None:
+    falls = np.diff(exact_p_values(6), axis=0).min(axis=0)
+    assert falls.min() < -0.01
+    for x, y in product(range(7), range(7)):
+        assert np.diff(p_values(x, y, 6)).min() >= 0.0
+        assert (p_values(x, y, 6) >= exact_p_values(6)[:, x, y]).all()
 
 
 def test_p_values_of_many_runs_come_from_the_score_statistic() -> None:
