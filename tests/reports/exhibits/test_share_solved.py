@@ -7,7 +7,7 @@ from reports.exhibits.study.share_solved import ShareSolved
 from reports.frames.judged import read_judged
 from studies.statistics.exact import share_interval
 from tests.reports.figure_reader import FigureReader
-from tests.reports.stored_study import STUDY_FILE, StoredStudy, StudyStore
+from tests.reports.stored_study import STUDY_FILE, Outcome, StoredStudy, StudyStore
 
 SAYS = STUDY_FILE.replace("seeds = 5\n", "seeds = 5\nsolved_at = 0.19\n", 1)
 """Runs have half of their score at step 10 and all of it at step 20, so that 0.38 or more is solved at step 20."""
@@ -43,6 +43,20 @@ def test_the_tables_count_solved_and_censored_runs(store: StudyStore) -> None:
     assert rows["16", "2"][4:] == ["20", "20", "0"]
     steps = [row[3].text for row in exhibit.table().rows if [value.text for value in row[:2]] == ["8", "1"]]
     assert steps == ["not solved", "not solved", "not solved", "20", "20"]
+
+
+def test_a_run_that_did_not_solve_the_task_counts_with_all_its_steps(store: StudyStore) -> None:
+    """One run reaches 0.39 twice, at steps 10 and 15; the others reach it once, at the end, step 20."""
+
+    def outcomes(cell: str, phase: str, number: int) -> Outcome:
+        return 0.8 if phase == "confirm" and number == 0 else 0.4
+
+    text = SAYS.replace("solved_at = 0.19", "solved_at = 0.39").replace(
+        "evaluate_every_steps = 10", "evaluate_every_steps = 5"
+    )
+    exhibit = shown(store(outcomes, text=text))
+    for row in exhibit.summary().rows:
+        assert [value.text for value in row[-3:]] == ["–", "19", "4"]
 
 
 def test_a_study_that_declares_no_threshold_has_no_such_figure(usual_store: StoredStudy) -> None:

@@ -201,7 +201,7 @@ def test_every_kind_of_claim_has_its_card_and_its_row_in_the_figure(store: Study
 
 
 def test_the_interval_of_mean_steps_ends_at_the_steps_that_runs_have(store: StudyStore) -> None:
-    """Four of five runs solve the task at step 20 or not at all; with one at step 10, Student's t interval ends at 24."""
+    """One of five runs solves the task, at step 15; Student's t interval of the mean, 19, would end at 21.8."""
 
     def outcomes(cell: str, phase: str, number: int) -> Outcome:
         return 0.8 if phase == "confirm" and number == 0 else 0.4
