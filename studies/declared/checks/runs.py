@@ -11,10 +11,14 @@ from lab.run.evaluation import SHORTCUT_SCORES
 from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec
 from studies.declared.checks.measures import check_measure
+from studies.declared.claims.claim import Claim
+from studies.declared.claims.comparison import Comparison
 from studies.declared.claims.guarded import attempted, comparison_of
 from studies.declared.levels import Level
-from studies.declared.measures import SOLVED, STEPS_TO_SOLVE, main_measure, measure_of
+from studies.declared.measures import SOLVED, STEPS_TO_SOLVE, form_of, main_measure, measure_of
 from studies.declared.study import Cell, Study
+from studies.statistics.effects import WeightedMeans
+from studies.statistics.forms.shares import SHARES, TWO_ARMS
 
 NETWORKS_MAXIMUM = 200
 """Networks that are built; of more, those of cells that cover every pair of levels."""
@@ -57,11 +61,31 @@ def check_runs(study: Study) -> None:
         if (measure := measure_of(declaration, claim)) != main:
             comparison = attempted(claim, partial(comparison_of, claim, study))
             cells_compared = [] if isinstance(comparison, str) else comparison.cells
+            if measure.is_share and not isinstance(comparison, str):
+                check_share_margin(study, claim, comparison)
             if measure.metric == STEPS_TO_SOLVE:
                 check_equal_steps(f"{source}: claims.{claim.name}", {cell: labelled[cell] for cell in cells_compared})
             for label in cells_compared:
                 task, network = build_task(labelled[label].task), meta_network(labelled[label])
                 check_measure(measure, task, network, f"{source}: claims.{claim.name}.")
+
+
+def check_share_margin(study: Study, claim: Claim, comparison: Comparison) -> None:
+    """Refuses a margin of a claim about shares that is tested by exchanging runs.
+
+    Such a test shifts scores by the margin, and a shifted 0 or 1 is the outcome of no run: with five runs of five
+    against none it would show that shares differ by more than 0.99.
+
+    Raises:
+        UserError: the claim has a margin and does not compare two shares at a time.
+    """
+    effect, form = comparison.effect, form_of(study.declaration, claim, comparison)
+    pairwise = form is SHARES and (not isinstance(effect, WeightedMeans) or effect.weights in TWO_ARMS)
+    if claim.margin is not None and not pairwise:
+        raise UserError(
+            f"{study.source}: claims.{claim.name}.margin = {claim.margin:zg}: {claim.effect_name} of shares has no "
+            "exact test of a margin; leave it out, or compare two arms at a time"
+        )
 
 
 def check_equal_steps(where: str, specs: Mapping[str, RunSpec]) -> None:

@@ -75,6 +75,25 @@ def test_steps_are_not_compared_between_cells_that_have_different_numbers_of_the
     load(str(study_file(SAYS, SHARE, factor, compared, other)), "cpu", [])
 
 
+GAIN = (
+    'kind = "difference"\nfactor = "objective.n"\ntreatment = 2\ncontrol = 1\nwhere = { "model.width" = "first" }',
+    'kind = "interaction"\nover = "model.width"\nbetween = ["first", "last"]\nfactor = "objective.n"\ntreatment = 2\n'
+    "control = 1",
+)
+TREND = (GAIN[0], 'kind = "trend"\nfactor = "objective.n"\nwhere = { "model.width" = "first" }')
+
+
+def test_a_margin_of_shares_needs_the_exact_test_of_two_shares(study_file: Edit) -> None:
+    gain, trend = ((old, new.replace("\n", "\nmargin = 0.2\n", 1)) for old, new in (GAIN, TREND))
+    three = ('"objective.n" = [1, 2]', '"objective.n" = [1, 2, 3]'), ("layers = 3", "layers = 4")
+    for edits in ((gain,), (trend, *three)):
+        with pytest.raises(UserError, match=r"claims\.helps\.margin = 0\.2: .* of shares has no exact test"):
+            load(str(study_file(SAYS, SHARE, *edits)), "cpu", [])
+        load(str(study_file(SAYS, *edits)), "cpu", [])
+    for edits in ((GAIN,), (TREND, *three), (trend,)):
+        load(str(study_file(SAYS, SHARE, *edits)), "cpu", [])
+
+
 def test_a_study_says_once_what_counts_as_solved(study_file: Edit) -> None:
     table = ("[factors]\n", '[base.training.stop_when_solved]\nmetric = "accuracy"\nat = 0.5\n\n[factors]\n')
     with pytest.raises(UserError, match=r"training\.stop_when_solved: solved_at says what counts as solved"):
