@@ -1,7 +1,7 @@
 """A study with looks adds seeds by itself, only to cells that need them, and stops where nothing is left to decide."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +222,15 @@ class InterruptedAtALook(ScoredRuns):
         super().submit(key, spec, analyses)
 
 
+@pytest.fixture
+def heeded_interrupts() -> Iterator[None]:
+    """Heeds Ctrl-C, which a test process in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
 def test_looks_cannot_be_changed_once_the_first_was_taken(study_file: Edit, tmp_path: Path) -> None:
     study = load(str(study_file(LOOKS)), "cpu", [])
     with pytest.raises(Interrupted):
