@@ -144,6 +144,28 @@ def test_at_later_looks_the_correction_is_over_the_claims_still_open(study_file:
     assert "over 1 claim," in still_open.reason
     assert decided.level == pytest.approx(0.05 / 3 / 2)
     assert still_open.level == pytest.approx(0.05 / 3)
+    assert still_open.p is not None
+    assert still_open.p < 1.0
+    assert still_open.p_corrected == pytest.approx(still_open.p)
+
+
+def test_two_claims_that_are_open_at_the_last_look_are_corrected_for_each_other(study_file: Edit) -> None:
+    study = load(str(study_file(LOOKS, SAME_DIFFERENCE)), "cpu", [])
+
+    def score(width: int, n: int, seed: int) -> float:
+        return (0.3 if width == 8 else 0.2) * (n == 2) + 0.5 * (-1) ** seed + noise(width, n, seed)
+
+    by_cell = {
+        cell.label: {seed: score(*dict(cell.levels).values(), seed) for seed in range(12)}  # type: ignore[call-arg]
+        for cell in study.cells
+    }
+    smaller, larger = judge(study, by_cell)
+    assert (smaller.verdict, larger.verdict) == ("inconclusive", "inconclusive")
+    assert smaller.p is not None
+    assert larger.p is not None
+    assert smaller.p < larger.p < 0.5
+    assert smaller.p_corrected == pytest.approx(2 * smaller.p)
+    assert larger.p_corrected == pytest.approx(max(2 * smaller.p, larger.p))
 
 
 def test_a_decided_claim_stays_decided_whatever_later_seeds_say(study_file: Edit) -> None:

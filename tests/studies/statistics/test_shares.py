@@ -96,6 +96,14 @@ def test_the_best_of_several_arms_is_tested_pair_by_pair_and_a_trend_exchanges_s
     assert slope.evidence(scores, SHARES).above(0.0) == slope.evidence(scores, INDEPENDENT).above(0.0)
 
 
+def test_further_runs_are_drawn_as_if_half_a_run_more_had_ended_either_way() -> None:
+    """Five of five do not show that every further run solves its task: the share drawn is 5.5 of 6."""
+    scores = np.stack([ones(5, 5), ones(0, 5), ones(2, 5)])
+    drawn = SHARES.further_scores(np.random.default_rng(0), scores, 400, 50)
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+    assert drawn.mean(axis=(0, 2)) == pytest.approx([5.5 / 6, 0.5 / 6, 2.5 / 6], abs=0.015)
+
+
 def test_the_interval_of_a_share_is_clopper_and_pearsons() -> None:
     low, high = share_interval(ones(3, 8), 0.05)
     assert (low, high) == pytest.approx((stats.beta.ppf(0.025, 3, 6), stats.beta.ppf(0.975, 4, 5)))
