@@ -40,6 +40,7 @@ class Method:
     excluded: list[tuple[str, list[str]]]
     search: str
     budget: str
+    middle: str
     tuning_seed: int
     seeds: str
     specs: list[tuple[str, str]]
@@ -63,6 +64,7 @@ def method_of(results: Results) -> Method:
         excluded=_excluded(study),
         search=listing(spans),
         budget=_budget(results),
+        middle=listing([f"{key} = {value:zg}" for key, value in study.middle.items()]),
         tuning_seed=TUNING_SEED,
         seeds=_seeds(study),
         specs=_specs(results),

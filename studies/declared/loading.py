@@ -77,5 +77,5 @@ def study_at_scale(path: Path, declaration: StudyDeclaration, scale: str, assign
         base=base_at_scale(declaration.base, chosen.set, assignments, path, scale, reserved),
         factors=declaration.factors | chosen.factors,
         seeds=chosen.seeds or declaration.seeds,
-        trials=chosen.trials or declaration.tuning.trials,
+        trials=declaration.tuning.trials if chosen.trials is None else chosen.trials,
     )

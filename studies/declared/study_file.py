@@ -44,7 +44,7 @@ Part = dict[str, Annotated[Level | list[Level], PlainValidator(levels_of_a_facto
 class Tuning(Settings):
     """How the settings of each cell are chosen: the same number of trials for every cell, scored on validation."""
 
-    trials: int = Field(ge=1, le=10_000)
+    trials: int = Field(ge=0, le=10_000, description="0: nothing is tuned, and every cell has the middle of the ranges")
     search: dict[str, Range] = Field(min_length=1)
     seeds: int = Field(default=1, ge=1, le=100, description="runs of a trial, whose mean score it gets")
     pruner: Literal["none", "wilcoxon"] = Field(
@@ -81,7 +81,7 @@ class Scale(Settings):
 
     summary: str
     seeds: int | None = Field(default=None, ge=1, le=1000)
-    trials: int | None = Field(default=None, ge=1, le=10_000)
+    trials: int | None = Field(default=None, ge=0, le=10_000)
     factors: dict[str, list[Level]] = Field(default_factory=dict)
     cells: list[Part] = Field(default_factory=list, description="replaces the cells of the study")
     search: dict[str, Range] = Field(default_factory=dict, description="replaces ranges of tuned settings")

@@ -260,8 +260,10 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         state.tuning.tell(trial, state=how)
 
     def _choose(self, state: CellState) -> None:
-        """Chooses the settings of the best trial; none if no trial has a score."""
-        if state.scored:
+        """Chooses the settings of the best trial: none if no trial has a score, those of the middle without trials."""
+        if not self.study.trials:
+            state.record.winner = dict(self.study.middle)
+        elif state.scored:
             state.record.winner = max(state.scored, key=lambda trial: self.sign * trial[0])[1]
 
     def _confirm(self, state: CellState, seeds: range) -> None:

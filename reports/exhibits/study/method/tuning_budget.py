@@ -1,10 +1,12 @@
 """The tuning budget of each cell, and the settings that tuning chose."""
 
+from collections.abc import Sequence
 from statistics import fmean
 
 from reports.drawing.tables import Table, Value, columns_of, number
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.exhibit import StudyExhibit
+from reports.frames.judged import JudgedStudy
 from reports.frames.results import COMPLETE, rows_of
 from reports.frames.summaries import trials
 from studies.declared.levels import short
@@ -14,6 +16,11 @@ class TuningBudget(StudyExhibit):
     """A table with one row for each cell."""
 
     section = "method"
+
+    @classmethod
+    def instances(cls, source: JudgedStudy) -> "Sequence[TuningBudget]":
+        """Returns the exhibit if the study tunes anything."""
+        return [cls(source)] if source.study.trials else []
 
     def table(self) -> Table:
         """Returns trials, failures, chosen settings and their mean validation score for each cell."""

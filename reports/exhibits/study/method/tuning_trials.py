@@ -1,5 +1,7 @@
 """Every tuning trial: its setting, its validation score, and which trial was chosen for each cell."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from generators.foundation.settings import Tree
@@ -11,6 +13,7 @@ from reports.drawing.tables import Column, Table, Value, columns_of, number, wor
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.exhibit import StudyExhibit
 from reports.exhibits.measure_exhibit import drawn_note
+from reports.frames.judged import JudgedStudy
 from reports.frames.numbers import plural
 from reports.frames.results import COMPLETE, rows_of
 from reports.frames.summaries import trials
@@ -23,6 +26,11 @@ class TuningTrials(StudyExhibit):
     """Draws one panel for each tuned setting and level of the first factor."""
 
     section = "method"
+
+    @classmethod
+    def instances(cls, source: JudgedStudy) -> "Sequence[TuningTrials]":
+        """Returns the exhibit if the study tunes anything."""
+        return [cls(source)] if source.study.trials else []
 
     def figures(self) -> list[str]:
         frame = trials(self.results)
