@@ -39,6 +39,7 @@ def running(process: int) -> bool:
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.slow
 def test_parts_that_end_badly_keep_their_rows_and_cost_the_others_nothing(parts: list[Part], tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()

@@ -88,6 +88,7 @@ def test_the_page_refers_to_nothing_outside_itself(page: str) -> None:
     assert "default-src 'none'" in page
 
 
+@pytest.mark.slow
 def test_another_process_and_another_path_give_the_same_bytes(
     usual_store: StoredStudy, tmp_path: Path, page: str
 ) -> None:
