@@ -209,9 +209,10 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         self.folder.write_looks(self.folder.read_looks() | {seeds: self.study.declaration.looks})
 
     def _note_stored_code(self, cell: Cell) -> None:
-        """Notes the code of the first trial of a cell, if it is stored."""
+        """Notes the code of the first run of a cell, a trial or without trials its first seed, if it is stored."""
         if self.old_runs == "keep":
-            first = RunFolder(self.home, self.study.spec(cell, self.study.middle, TUNING_SEED).identity)
+            seed = TUNING_SEED if self.study.trials else 0
+            first = RunFolder(self.home, self.study.spec(cell, self.study.middle, seed).identity)
             with suppress(UserError):  # a damaged run fails where it is requested
                 self.note_code(first.code() if (first.path / RESULT).exists() else None)
 

@@ -148,6 +148,16 @@ def test_missing_runs_are_not_trained_beside_old_ones_unless_asked_for(old: OldS
     assert old.run("--retrain")[0]["mixed_code"] is False
 
 
+def test_without_trials_missing_runs_of_the_first_cell_are_not_trained_beside_old_ones_of_others(old: OldStudy) -> None:
+    old.path = write_small_study(old.path.parent, ("trials = 2", "trials = 0"))
+    old.run_before()
+    for run in ledger(old).cells[0].runs:
+        (old.home / "runs" / run.identity / RESULT).unlink()
+    done = old.command("study", "run", str(old.path), "--executor", "here")
+    assert done.returncode == 2
+    assert "runs of this study are missing; give --retrain" in done.stderr
+
+
 def test_a_claim_about_runs_of_different_code_is_not_tested_and_others_are(old: OldStudy) -> None:
     complete = {verdict["claim"]: verdict for verdict in old.run()[0]["verdicts"]}
     for identity in (run.identity for cell in ledger(old).cells if cell.label == "width=8 n=1" for run in cell.runs):
