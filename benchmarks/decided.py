@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.verdicts import percent, print_table
-from reports.frames.judged import read_judged
 from studies.judging.judgement import ClaimTest
 from studies.ledger.archive import unpack
 from studies.ledger.declared_study import find_study
+from studies.reading.judged import read_judged
 from studies.statistics.forms.paired import PAIRED
 from studies.statistics.interim import level_per_look
 

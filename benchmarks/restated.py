@@ -18,9 +18,9 @@ from benchmarks.verdicts import print_table
 from generators.foundation.numbers import signed_number
 from lab.run.solving import SOLVING_METRICS, Solved
 from lab.run.store import METRICS, RunFolder
-from reports.frames.judged import read_judged
 from studies.ledger.archive import unpack
 from studies.ledger.declared_study import find_study
+from studies.reading.judged import read_judged
 from studies.statistics.effects import WeightedMeans
 from studies.statistics.exact import Evidence
 from studies.statistics.forms.form import Form, Scores

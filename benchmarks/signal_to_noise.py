@@ -12,12 +12,12 @@ from lab.run.evaluation import SCORES
 from reports.drawing.tables import MISSING_VALUE
 from reports.exhibits.study.method.signal_to_noise import ratio_value
 from reports.frames.method.signal_to_noise import LOSS, MeasureSignal, measure_signals
-from reports.frames.results import Results, read_results
 from studies.declared.collection import load_collection
 from studies.declared.measures import SOLVED, STEPS_TO_SOLVE
 from studies.declared.study import Study
 from studies.ledger.archive import unpack
 from studies.ledger.declared_study import find_study
+from studies.reading.results import Results, read_results
 
 PUBLISHED = Path(__file__).parents[1] / "reports" / "published"
 SCALE = "cpu"

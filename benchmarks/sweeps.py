@@ -111,7 +111,7 @@ def write_runs(study: Path, home: Path) -> None:
 
 
 def read_frames(study: Path, home: Path) -> None:
-    from reports.frames.results import read_results
+    from studies.reading.results import read_results
 
     read = find_study(home, study.stem, None)
     before, processor_before = time.perf_counter(), time.process_time()

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from reports.exhibits.exhibit import AnalysisExhibit, ComparisonExhibit, Exhibit, IndexExhibit, StudyExhibit
     from reports.exhibits.table import EXHIBITS, exhibits_on
     from reports.frames.export import every_run, write_frame
-    from reports.frames.judged import JudgedStudy, read_judged
-    from reports.frames.results import Results, read_results, rows_of
     from reports.frames.summaries import CellScore, scores
     from reports.pages.study import render_study, write_page
+    from studies.reading.judged import JudgedStudy, read_judged
+    from studies.reading.results import Results, read_results, rows_of
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -45,8 +45,8 @@ else:
             ),
             "reports.exhibits.table": ("EXHIBITS", "exhibits_on"),
             "reports.frames.export": ("every_run", "write_frame"),
-            "reports.frames.judged": ("JudgedStudy", "read_judged"),
-            "reports.frames.results": ("Results", "read_results", "rows_of"),
+            "studies.reading.judged": ("JudgedStudy", "read_judged"),
+            "studies.reading.results": ("Results", "read_results", "rows_of"),
             "reports.frames.summaries": ("CellScore", "scores"),
             "reports.pages.study": ("render_study", "write_page"),
         },

@@ -1,6 +1,5 @@
 """Options and arguments that several commands share."""
 
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from generators.foundation.errors import UserError
+from lab.home import DEFAULT_HOME as DEFAULT_HOME
+from lab.home import HOME_VARIABLE, home_folder
 
 if TYPE_CHECKING:
     from generators.task import Task
 
-HOME_VARIABLE = "LAB_HOME"
 Home = Annotated[
     Path, typer.Option("--home", envvar=HOME_VARIABLE, help="folder for runs, studies and reports", file_okay=False)
 ]
-DEFAULT_HOME = Path("experiments")
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's identity, or a unique prefix of it")]
 Checkpoint = Annotated[str, typer.Option(help="best, last, or a step whose weights were kept")]
 Split = Annotated[str | None, typer.Option(help="a held-out split of the run's task; by default its first test split")]
@@ -24,7 +23,7 @@ Split = Annotated[str | None, typer.Option(help="a held-out split of the run's t
 
 def home_option(home: Path) -> str:
     """Returns ` --home HOME`, quoted for a shell; empty for the default home."""
-    return "" if home == Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME) else f" --home {shlex.quote(str(home))}"
+    return "" if home == home_folder() else f" --home {shlex.quote(str(home))}"
 
 
 def held_out_size(task: "Task", split: str) -> int:

@@ -14,11 +14,11 @@ from lab.commands.options import DEFAULT_HOME, Home
 from reports.dashboards.board import Board
 from reports.dashboards.server import dashboard, listen, serve
 from reports.dashboards.sources import shown, sources
-from reports.frames.judged import read_judged
 from reports.frames.selection import nothing_ran
 from reports.pages.study import render_study
 from studies.ledger.declared_study import study_in
 from studies.ledger.folder import StudyFolder
+from studies.reading.judged import read_judged
 
 
 def dashboard_command(

@@ -11,7 +11,6 @@ from generators.foundation.outputs import check_output_folder, make_output_folde
 from lab.commands.options import DEFAULT_HOME, Home
 from reports.dashboards.tensorboard import event_writer, write_events
 from reports.frames.numbers import plural
-from reports.frames.results import read_results
 from reports.frames.selection import nothing_ran
 from studies.commands.options import StoredScale
 from studies.ledger.arguments import checked_names
@@ -19,6 +18,7 @@ from studies.ledger.collection_members import expand_collections
 from studies.ledger.declared_study import study_in
 from studies.ledger.folder import StudyFolder
 from studies.ledger.left_out import LeftOut
+from studies.reading.results import read_results
 
 
 def tensorboard_command(

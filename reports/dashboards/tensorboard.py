@@ -12,8 +12,8 @@ from typing import Any
 
 from generators.foundation.errors import UserError
 from lab.doctor.extras import install_command
-from reports.frames.results import Results, rows_of
 from reports.frames.wording import run_name
+from studies.reading.results import Results, rows_of
 
 
 def event_writer() -> Any:

@@ -1,10 +1,10 @@
 """Columns and values that name a cell of a study in a table, and the badge of a verdict."""
 
 from reports.drawing.tables import Column, Value, columns_of
-from reports.frames.results import Results
 from reports.frames.wording import UNTESTED, VERDICTS, standing
 from studies.declared.levels import short
 from studies.judging.judgement import Judgement
+from studies.reading.results import Results
 
 
 def factor_columns(results: Results) -> list[Column]:

@@ -14,11 +14,11 @@ from reports.drawing.sheet import Sheet, open_sheet
 from reports.drawing.tables import Table, Value, columns_of, number
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.exhibit import StudyExhibit
-from reports.frames.judged import JudgedStudy
 from reports.frames.numbers import plural
-from reports.frames.results import rows_of
 from reports.frames.summaries import mean_curves, seed_curves, shortcut_on
 from studies.declared.measures import main_measure
+from studies.reading.judged import JudgedStudy
+from studies.reading.results import rows_of
 
 
 class CurveExhibit(StudyExhibit):

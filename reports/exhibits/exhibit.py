@@ -12,8 +12,8 @@ from typing import ClassVar, Generic, Literal, TypeVar
 from lab.analysis.analysis import Row
 from reports.drawing.tables import Column, Table, Value, number, word
 from reports.frames.claim_lines import ClaimLine
-from reports.frames.judged import JudgedStudy
 from reports.frames.pairs import StudyPair
+from studies.reading.judged import JudgedStudy
 
 Source = TypeVar("Source")
 

@@ -12,13 +12,13 @@ from reports.drawing.sheet import Sheet, open_sheet
 from reports.drawing.tables import Column, Table, Value, columns_of, number, word
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.exhibit import StudyExhibit
-from reports.frames.judged import JudgedStudy
 from reports.frames.numbers import plural, unsigned
-from reports.frames.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.frames.summaries import CellScore, scores
 from reports.frames.wording import measure_name
 from studies.declared.levels import short
 from studies.declared.measures import Measure
+from studies.reading.judged import JudgedStudy
+from studies.reading.results import COMPLETE, UNFINISHED, Results, rows_of
 
 SLOT = 0.76
 """Share of the distance between two levels of the x axis that the marks of one level may fill."""

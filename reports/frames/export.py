@@ -1,6 +1,6 @@
 """Writes all runs of some studies to a file as one table: CSV, or Parquet if pyarrow is installed.
 
-The table has one row per run, and the columns of `reports.frames.results` after `study` and `scale`.
+The table has one row per run, and the columns of `studies.reading.results` after `study` and `scale`.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from generators.foundation.errors import UserError
 from generators.foundation.outputs import check_output_file
 from lab.doctor.extras import install_command
 from lab.run.files import write_atomically
-from reports.frames.results import read_results
 from studies.declared.study import Study
 from studies.ledger.left_out import LeftOut
+from studies.reading.results import read_results
 
 FORMATS = (".csv", ".parquet")
 

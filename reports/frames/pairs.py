@@ -9,13 +9,13 @@ from typing import Any
 from generators.foundation.code.version import CodeVersion, conflicting_parts
 from generators.foundation.settings import Tree
 from reports.frames.claim_lines import ClaimLine
-from reports.frames.judged import JudgedStudy, read_judged
 from reports.frames.numbers import without_point
-from reports.frames.results import columns_under
 from reports.frames.study_summary import StudySummary, summarise
-from reports.frames.text import portable
 from studies.declared.study import Study
 from studies.judging.judgement import Judgement
+from studies.reading.judged import JudgedStudy, read_judged
+from studies.reading.portable import portable
+from studies.reading.results import columns_under
 
 PROSE = {"title", "question", "paper", "caveat", "text", "scales", "base", "factors"}
 """Keys of a declaration that do not decide what runs, or that the study at its scale has resolved."""

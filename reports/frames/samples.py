@@ -9,7 +9,7 @@ from generators.foundation.settings import Tree
 from lab.analysis.analysis import Row
 from lab.analysis.measure_store import result_path
 from lab.analysis.table import SAMPLES
-from reports.frames.results import Results, rows_of
+from studies.reading.results import Results, rows_of
 
 
 @dataclass(frozen=True)

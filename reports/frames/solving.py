@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lab.run.store import RunFolder
-from reports.frames.results import COMPLETE, Results
 from studies.declared.measures import declared_steps
+from studies.reading.results import COMPLETE, Results
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from reports.frames.claim_lines import ClaimLine, claim_lines
-from reports.frames.judged import JudgedStudy
 from reports.frames.wording import answer, cautions
 from studies.declared.study import Study
 from studies.judging.judgement import Judgement
+from studies.reading.judged import JudgedStudy
 
 
 @dataclass(frozen=True)

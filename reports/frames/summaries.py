@@ -10,10 +10,10 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from reports.frames.results import COMPLETE, UNFINISHED, Results, columns_under, rows_of
 from studies.declared.measures import STEPS_TO_SOLVE, Measure, main_measure, measure_of, shortcut_metric
 from studies.declared.study import Cell
 from studies.judging.judgement import Judgement
+from studies.reading.results import COMPLETE, UNFINISHED, Results, columns_under, rows_of
 from studies.statistics.exact import mean_interval, share_interval
 from studies.statistics.forms.form import TOLERANCE
 

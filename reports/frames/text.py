@@ -1,8 +1,6 @@
-"""Formats text: names as words, lists, and paths that do not reveal the machine."""
+"""Formats text: names as words, and lists."""
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 
 
 def in_words(name: str) -> str:
@@ -23,9 +21,3 @@ def listing(parts: Sequence[str]) -> str:
 def as_sentence(words: str) -> str:
     """Returns words with a capital and a full stop."""
     return f"{words[0].upper()}{words[1:]}."
-
-
-def portable(text: str, home: Path) -> str:
-    """Returns a text without paths of this machine: those inside the home become relative, others a bare file name."""
-    text = text.replace(f"{home.absolute()}/", "").replace(f"{home.resolve()}/", "")
-    return re.sub(r"(?<![\w./])/(?:[^\s/'\"=,;:]+/)+([^\s/'\"=,;:]+)", r"\1", text)

@@ -6,12 +6,13 @@ import numpy as np
 
 from generators.foundation.settings import Tree
 from reports.frames.numbers import plural, signed
-from reports.frames.results import COMPLETE, UNFINISHED, Results, rows_of
 from reports.frames.summaries import cells_at_bound, equal_seeds, lucky_trials, scores_judged
-from reports.frames.text import as_sentence, in_words, listing, portable
+from reports.frames.text import as_sentence, in_words, listing
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.declared.scales import SMOKE
 from studies.judging.judgement import Judgement
+from studies.reading.portable import portable
+from studies.reading.results import COMPLETE, UNFINISHED, Results, rows_of
 from studies.statistics.exact import SEEDS_MINIMUM, Contrast
 
 METRICS = {

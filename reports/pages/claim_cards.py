@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from reports.frames.judged import JudgedStudy
 from reports.frames.numbers import signed, unsigned
-from reports.frames.results import Results
 from reports.frames.summaries import CellScore, scores_judged
 from reports.frames.wording import interval, measure_name, shortcut_comparison, standing
 from studies.declared.measures import Measure, measure_of
 from studies.judging.judgement import Judgement
+from studies.reading.judged import JudgedStudy
+from studies.reading.results import Results
 
 
 @dataclass(frozen=True)

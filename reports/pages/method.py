@@ -8,12 +8,13 @@ from pathlib import Path
 from generators.foundation.settings import Tree
 from lab.run.store import SPEC, RunFolder
 from reports.frames.numbers import duration, plural
-from reports.frames.results import Results, rows_of, run_command
 from reports.frames.summaries import trials
-from reports.frames.text import listing, portable
+from reports.frames.text import listing
 from reports.frames.wording import run_name
 from studies.declared.study import TUNING_SEED, Study
 from studies.ledger.records import catalog_source
+from studies.reading.portable import portable, run_command
+from studies.reading.results import Results, rows_of
 from studies.statistics.interim import looks_until
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from lab.run.files import write_atomically
 from reports.exhibits.drawn import ExhibitProblems, drawn_on
-from reports.frames.judged import JudgedStudy, read_judged
 from reports.frames.study_summary import StudySummary, summarise
 from reports.frames.wording import METRICS, answer, cautions
 from reports.pages.claim_cards import claim_cards
@@ -13,6 +12,7 @@ from reports.pages.method import method_of, redraw_commands
 from studies.declared.scales import SMOKE
 from studies.declared.study import Study
 from studies.judging.controls import controls_in, nearest_control
+from studies.reading.judged import JudgedStudy, read_judged
 
 SECTIONS = ("scores", "contrasts", "learning", "samples", "method")
 """Sections with a fixed place in the template; others follow before the last."""

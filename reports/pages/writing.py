@@ -12,7 +12,6 @@ from reports.exhibits.drawn import ExhibitProblems
 from reports.frames.numbers import plural
 from reports.frames.selection import stored_studies
 from reports.frames.study_summary import StudySummary
-from reports.frames.text import portable
 from reports.pages.index import INDEX, IndexChapter, StudyIndex, write_index
 from reports.pages.study import page_name, write_page
 from studies.declared.collection import is_collection, load_collection
@@ -23,6 +22,7 @@ from studies.judging.judgement import sentence
 from studies.ledger.arguments import checked_names
 from studies.ledger.folder import StudyFolder
 from studies.ledger.left_out import LeftOut
+from studies.reading.portable import portable
 
 PAGE_ENDINGS = (".html",)
 SummaryKey = tuple[str, str]

@@ -10,12 +10,12 @@ from reports.drawing.palette import MUTED, PAPER, TEXT
 from reports.drawing.sheet import Sheet, open_sheet
 from reports.drawing.tables import Column, Table, Value, columns_of, number, word
 from reports.exhibits.exhibit import StudyExhibit
-from reports.frames.results import rows_of
 from reports.frames.summaries import differences
 from reports.frames.text import in_words, shortened
 from reports.frames.wording import effect_name, measure_name, standing
 from studies.declared.measures import Measure, measure_of
 from studies.judging.judgement import Judgement
+from studies.reading.results import rows_of
 
 LETTERS = 48
 """Letters of bold type that fit on a sheet."""

@@ -9,10 +9,10 @@ from lab.analysis.analysis import Row
 from reports.drawing.tables import Table, columns_of, number, word
 from reports.drawing.tokens import TokenMark, frame_html
 from reports.exhibits.exhibit import StudyExhibit
-from reports.frames.judged import JudgedStudy
 from reports.frames.numbers import plural
 from reports.frames.samples import StoredSamples, by_sample, read_samples
 from reports.frames.wording import run_name
+from studies.reading.judged import JudgedStudy
 
 HEAD_STYLES = 5
 """Number of heads with their own line style; higher heads share the last."""

@@ -7,11 +7,11 @@ import numpy as np
 from reports.drawing.tables import MISSING_VALUE, Table, Value, columns_of
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.measure_exhibit import MeasureExhibit, drawn_note
-from reports.frames.judged import JudgedStudy
 from reports.frames.numbers import plural, unsigned
 from reports.frames.solving import solving_runs
 from reports.frames.wording import measure_name
 from studies.declared.measures import STEPS_TO_SOLVE, main_measure, measure_of
+from studies.reading.judged import JudgedStudy
 
 
 class FurtherMeasure(MeasureExhibit):

@@ -5,9 +5,9 @@ from math import isfinite
 from reports.drawing.tables import MISSING_VALUE, Column, Table, Value, columns_of, number
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.measure_exhibit import MeasureExhibit, drawn_note
-from reports.frames.judged import JudgedStudy
-from reports.frames.results import COMPLETE, UNFINISHED, rows_of
 from studies.declared.measures import main_measure
+from studies.reading.judged import JudgedStudy
+from studies.reading.results import COMPLETE, UNFINISHED, rows_of
 
 
 class Score(MeasureExhibit):

@@ -12,9 +12,9 @@ from reports.drawing.tables import MISSING_VALUE, Table, Value, columns_of, numb
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.exhibit import StudyExhibit
 from reports.exhibits.measure_exhibit import drawn_note
-from reports.frames.judged import JudgedStudy
 from reports.frames.numbers import plural
 from reports.frames.solving import SolvingRun, solving_runs
+from studies.reading.judged import JudgedStudy
 from studies.statistics.exact import share_interval
 
 OFFSET = 0.012

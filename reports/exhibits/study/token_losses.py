@@ -11,10 +11,10 @@ from lab.analysis.analysis import Row
 from reports.drawing.tables import Column, Table, columns_of, number, word
 from reports.drawing.tokens import SHADES, TokenMark, tokens_html
 from reports.exhibits.exhibit import StudyExhibit
-from reports.frames.judged import JudgedStudy
 from reports.frames.numbers import plural
 from reports.frames.samples import StoredSamples, by_sample, read_samples
 from reports.frames.wording import run_name
+from studies.reading.judged import JudgedStudy
 
 CHOICE_SIGNS = {"consequential choice": "◆", "inconsequential choice": "◇"}
 """Class of a choice point -> its sign."""

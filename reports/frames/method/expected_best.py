@@ -11,9 +11,9 @@ from statistics import fmean
 
 import numpy as np
 
-from reports.frames.results import Results
 from studies.declared.study import TUNING_SEED
 from studies.ledger.records import CellRecord, RunRecord
+from studies.reading.results import Results
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from lab.run.evaluation import SCORES
-from reports.frames.results import Results
 from reports.frames.solving import solving_runs
 from studies.declared.measures import SOLVED, STEPS_TO_SOLVE
+from studies.reading.results import Results
 from studies.statistics.forms.form import Scores
 
 SEEDS_MINIMUM = 2

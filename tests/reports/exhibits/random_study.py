@@ -8,13 +8,13 @@ import numpy as np
 
 from lab.run.files import make_folder
 from lab.run.store import METRICS, RunFolder
-from reports.frames.judged import JudgedStudy, read_judged
 from studies.declared.loading import study_at_scale
 from studies.declared.study import TUNING_SEED, Study
 from studies.declared.study_file import StudyDeclaration
 from studies.ledger.declared_study import record_of
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import CellRecord, Phase, RunRecord
+from studies.reading.judged import JudgedStudy, read_judged
 
 RATE = "training.rate"
 ALPHABET = "aeghkmrtxyzBDRZ079<>&\"'$_^{}%\\äß→µ# -"

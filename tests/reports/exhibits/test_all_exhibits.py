@@ -8,8 +8,8 @@ import pytest
 from reports.drawing.tables import Column, Table, word
 from reports.exhibits.exhibit import Exhibit, StudyExhibit
 from reports.exhibits.table import EXHIBITS, exhibits_on
-from reports.frames.judged import read_judged
 from reports.pages.study import render_study
+from studies.reading.judged import read_judged
 from tests.reports.figure_reader import FigureReader
 from tests.reports.pages.page_reader import PageReader
 from tests.reports.stored_study import STUDY_FILE, StoredStudy, StudyStore

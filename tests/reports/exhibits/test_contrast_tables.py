@@ -8,7 +8,7 @@ from reports.drawing.tables import MISSING_VALUE, Table, Value
 from reports.exhibits.claim_effects import effects_table
 from reports.exhibits.study.contrasts import Contrasts
 from reports.frames.claim_lines import claim_lines
-from reports.frames.judged import read_judged
+from studies.reading.judged import read_judged
 from tests.reports.stored_study import StoredStudy, usual_score
 
 ARMS = (("width=8 n=2", "width=8 n=1"), ("width=16 n=2", "width=16 n=1"))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reports.exhibits.study.contrasts import Contrasts
-from reports.frames.judged import read_judged
+from studies.reading.judged import read_judged
 from tests.reports.figure_reader import FigureReader
 from tests.reports.stored_study import StoredStudy, usual_score
 

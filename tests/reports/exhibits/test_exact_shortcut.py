@@ -10,10 +10,10 @@ from lab.run.store import METRICS, RunFolder
 from reports.exhibits.study.learning_seconds import LearningSeconds
 from reports.exhibits.study.learning_steps import LearningSteps
 from reports.exhibits.study.score import Score
-from reports.frames.judged import JudgedStudy, read_judged
 from reports.frames.summaries import scores, shortcut_on
 from reports.frames.wording import shortcut_comparison
 from reports.pages.study import render_study
+from studies.reading.judged import JudgedStudy, read_judged
 from tests.reports.figure_reader import FigureReader
 from tests.reports.pages.page_reader import PageReader
 from tests.reports.stored_study import SHORTCUT_EXACT, STUDY_FILE, StoredStudy, StudyStore, usual_outcome

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from reports.frames.judged import read_judged
 from reports.pages.study import render_study
+from studies.reading.judged import read_judged
 from tests.reports.exhibits.figure_checks import Check, checks_of
 from tests.reports.figure_reader import SPACE, path_points
 from tests.reports.stored_study import STUDY_FILE, Outcome, StoredStudy, StudyStore

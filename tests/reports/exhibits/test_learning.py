@@ -7,7 +7,7 @@ import pytest
 
 from reports.exhibits.study.learning_seconds import LearningSeconds
 from reports.exhibits.study.learning_steps import LearningSteps
-from reports.frames.judged import read_judged
+from studies.reading.judged import read_judged
 from tests.reports.figure_reader import FigureReader
 from tests.reports.stored_study import StoredStudy, usual_score
 

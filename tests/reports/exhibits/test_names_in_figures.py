@@ -15,11 +15,11 @@ from reports.exhibits.study.method.expected_best import ExpectedBest
 from reports.exhibits.study.method.tuning_trials import TuningTrials
 from reports.exhibits.study.score import Score
 from reports.frames.claim_lines import claim_lines
-from reports.frames.judged import JudgedStudy
 from studies.declared.levels import short
 from studies.declared.measures import measure_of
 from studies.declared.study import Cell
 from studies.ledger.records import RunRecord
+from studies.reading.judged import JudgedStudy
 from studies.statistics.exact import mean_interval
 from tests.reports.exhibits.figure_names import NamedFigure
 from tests.reports.exhibits.random_study import RATE, random_study, store

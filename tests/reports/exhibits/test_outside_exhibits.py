@@ -7,8 +7,8 @@ import pytest
 
 from reports.exhibits.drawn import ExhibitProblems, drawn_on
 from reports.exhibits.table import EXHIBITS
-from reports.frames.judged import JudgedStudy, read_judged
 from reports.pages.study import render_study
+from studies.reading.judged import JudgedStudy, read_judged
 from tests.conftest import Lab
 from tests.fake_package import Install
 from tests.reports.pages.page_reader import PageReader

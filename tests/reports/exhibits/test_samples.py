@@ -10,11 +10,11 @@ from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
 from lab.analysis.measure_store import result_path
 from lab.run.files import json_bytes
-from reports.frames.judged import read_judged
-from reports.frames.results import read_results
 from reports.frames.samples import read_samples
 from reports.frames.wording import run_name
 from reports.pages.study import render_study
+from studies.reading.judged import read_judged
+from studies.reading.results import read_results
 from tests.reports.stored_study import StoredStudy, StudyStore
 
 

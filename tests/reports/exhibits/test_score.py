@@ -9,7 +9,7 @@ import pytest
 from reports.exhibits.study.contrasts import Contrasts
 from reports.exhibits.study.learning_steps import LearningSteps
 from reports.exhibits.study.score import Score
-from reports.frames.judged import read_judged
+from studies.reading.judged import read_judged
 from studies.statistics.exact import mean_interval
 from tests.reports.figure_reader import FigureReader
 from tests.reports.stored_study import SHORTCUT, STUDY_FILE, StoredStudy, StudyStore, usual_score

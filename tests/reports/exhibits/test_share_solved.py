@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reports.exhibits.study.share_solved import ShareSolved
-from reports.frames.judged import read_judged
+from studies.reading.judged import read_judged
 from studies.statistics.exact import share_interval
 from tests.reports.figure_reader import FigureReader
 from tests.reports.stored_study import STUDY_FILE, Outcome, StoredStudy, StudyStore

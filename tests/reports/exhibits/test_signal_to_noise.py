@@ -7,9 +7,9 @@ import pytest
 
 from reports.drawing.tables import Value
 from reports.exhibits.study.method.signal_to_noise import NO_SCATTER, SignalToNoise, ratio_value
-from reports.frames.judged import read_judged
 from reports.frames.method.signal_to_noise import measure_signals, signal_of
-from reports.frames.results import read_results
+from studies.reading.judged import read_judged
+from studies.reading.results import read_results
 from studies.statistics.forms.form import Scores
 from tests.reports.stored_study import STUDY_FILE, Outcome, StoredStudy, StudyStore, usual_outcome
 

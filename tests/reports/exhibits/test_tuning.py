@@ -9,7 +9,7 @@ from reports.drawing.tables import MISSING_VALUE, Value
 from reports.exhibits.study.method.expected_best import ExpectedBest
 from reports.exhibits.study.method.tuning_budget import TuningBudget
 from reports.exhibits.study.method.tuning_trials import TuningTrials
-from reports.frames.judged import read_judged
+from studies.reading.judged import read_judged
 from tests.reports.figure_reader import FigureReader
 from tests.reports.stored_study import RATES, STUDY_FILE, Outcome, StoredStudy, StudyStore, usual_outcome
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from reports.frames.judged import read_judged
 from reports.frames.wording import cautions
+from studies.reading.judged import read_judged
 from tests.reports.stored_study import StudyStore
 
 LIMIT = "the limit of the metric"

@@ -6,10 +6,10 @@ import pytest
 
 from generators.foundation.settings import Tree
 from lab.run.store import RunFolder
-from reports.frames.judged import read_judged
-from reports.frames.results import read_results
 from reports.frames.wording import cautions
 from reports.pages.study import render_study
+from studies.reading.judged import read_judged
+from studies.reading.results import read_results
 from tests.reports.pages.page_reader import PageReader
 from tests.reports.stored_study import StoredStudy, StudyStore, usual_outcome
 

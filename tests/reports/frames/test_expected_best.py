@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reports.frames.method.expected_best import complete_trials, expected_best, tuning_trials
-from reports.frames.results import read_results
+from studies.reading.results import read_results
 from tests.reports.stored_study import RATES, STUDY_FILE, Outcome, StudyStore, usual_outcome
 
 

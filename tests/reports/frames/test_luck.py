@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from reports.frames.claim_lines import claim_lines
-from reports.frames.judged import read_judged
-from reports.frames.results import read_results
 from reports.frames.summaries import scores
 from reports.frames.wording import cautions
 from reports.pages.study import render_study
 from studies.declared.study import Study
+from studies.reading.judged import read_judged
+from studies.reading.results import read_results
 from tests.reports.forged_study import Score, Splits, forge, small
 
 

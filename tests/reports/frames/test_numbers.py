@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from generators.foundation.numbers import signed_number
 from reports.drawing.tables import number
-from reports.frames.judged import read_judged
 from reports.frames.numbers import formatted, signed, unsigned
 from reports.pages.study import render_study
+from studies.reading.judged import read_judged
 from tests.conftest import Lab
 from tests.reports.pages.page_reader import PageReader
 from tests.reports.stored_study import StoredStudy, StudyStore

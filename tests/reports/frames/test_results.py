@@ -5,9 +5,9 @@ import json
 import pandas as pd
 import pytest
 
-from reports.frames.judged import read_judged
-from reports.frames.results import UNFINISHED, Results, read_results
 from reports.frames.summaries import at_equal_seconds, scores
+from studies.reading.judged import read_judged
+from studies.reading.results import UNFINISHED, Results, read_results
 from tests.reports.stored_study import SHORTCUT, StoredStudy, ledger_file, usual_score
 
 

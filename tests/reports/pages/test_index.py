@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from reports.exhibits.index.scoreboard import Scoreboard
-from reports.frames.judged import read_judged
 from reports.frames.study_summary import StudySummary, summarise
 from reports.pages.index import IndexChapter, StudyIndex, render_index
 from reports.pages.study import page_name
 from studies.declared.collection import load_collection
 from studies.ledger.records import catalog_source
+from studies.reading.judged import read_judged
 from tests.conftest import Lab
 from tests.reports.figure_reader import FigureReader
 from tests.reports.pages.page_reader import PageReader

@@ -8,12 +8,12 @@ from html import unescape
 from pathlib import Path
 
 from lab.run.spec import parse_spec
-from reports.frames.judged import read_judged
-from reports.frames.results import read_results
-from reports.frames.text import portable
 from reports.frames.wording import cautions
 from reports.pages.method import redraw_commands, rerun_commands, spec_toml
 from reports.pages.study import render_study
+from studies.reading.judged import read_judged
+from studies.reading.portable import portable
+from studies.reading.results import read_results
 from tests.reports.stored_study import Outcome, StoredStudy, StudyStore, usual_outcome
 
 

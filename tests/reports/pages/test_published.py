@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from reports.frames.judged import read_judged
 from reports.pages.study import render_study, write_page
 from reports.pages.writing import ReportWriter
 from studies.ledger.archive import pack, unpack
 from studies.ledger.declared_study import find_study
+from studies.reading.judged import read_judged
 from tests.reports.pages.page_reader import PageReader
 
 FOLDER = Path(__file__).parents[3] / "reports" / "published"

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from reports.exhibits.study.learning_seconds import LearningSeconds
-from reports.frames.judged import read_judged
 from reports.frames.summaries import scores
 from reports.frames.wording import answer
 from reports.pages.claim_cards import claim_cards
 from reports.pages.study import render_study
 from studies.declared.measures import measure_of
+from studies.reading.judged import read_judged
 from tests.reports.pages.page_reader import PageReader
 from tests.reports.stored_study import (
     STUDY_FILE,

@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 
 from reports.drawing.layout import FactorLayout, drawn_cells
-from reports.frames.judged import read_judged
-from reports.frames.results import read_results
 from reports.frames.wording import answer, cautions, shortcut_comparison
 from reports.pages.study import render_study
 from studies.declared.loading import load
 from studies.ledger.records import VerdictsRecord
+from studies.reading.judged import read_judged
+from studies.reading.results import read_results
 from tests.reports.pages.page_reader import PageReader
 from tests.reports.stored_study import STUDY_FILE, Outcome, StoredStudy, StudyStore, usual_outcome
 

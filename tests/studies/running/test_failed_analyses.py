@@ -10,12 +10,12 @@ import pytest
 
 from lab.analysis.measure_store import result_path
 from lab.run.files import json_bytes
-from reports.frames.judged import read_judged
 from studies.declared.loading import load
 from studies.declared.study import Study
 from studies.judging.from_ledger import judge_stored
 from studies.judging.judgement import Judgement
 from studies.ledger.folder import StudyFolder
+from studies.reading.judged import read_judged
 from studies.running.executors.executor import Outcome, RunRequest
 from studies.running.executors.here import InProcess
 from studies.running.sweep import Sweep

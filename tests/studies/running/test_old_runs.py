@@ -12,13 +12,13 @@ from lab.run.spec import RunSpec
 from lab.run.store import CODE, ENVIRONMENT, RESULT, code_of
 from reports.drawing.tables import number, word
 from reports.exhibits.study.method.environment import Environment
-from reports.frames.judged import read_judged
-from reports.frames.results import read_results
 from reports.frames.wording import cautions
 from studies.declared.study import Study
 from studies.ledger.declared_study import find_study, ledger_of
 from studies.ledger.folder import StudyFolder
 from studies.ledger.records import LedgerRecord
+from studies.reading.judged import read_judged
+from studies.reading.results import read_results
 from studies.running import coordinator
 from tests.conftest import Lab
 from tests.lab.killed_runs import Killed

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from generators.foundation.settings import Tree
-from reports.frames.judged import read_judged
 from reports.pages.study import render_study
 from studies.declared.loading import load
 from studies.ledger.folder import StudyFolder
+from studies.reading.judged import read_judged
 from studies.running.executors.here import InProcess
 from studies.running.sweep import Sweep
 from tests.studies.conftest import Edit

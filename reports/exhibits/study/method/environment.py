@@ -3,7 +3,7 @@
 from reports.drawing.tables import Column, Table, columns_of, number, word
 from reports.exhibits.exhibit import StudyExhibit
 from reports.frames.numbers import without_point
-from reports.frames.results import columns_under
+from studies.reading.results import columns_under
 
 
 class Environment(StudyExhibit):

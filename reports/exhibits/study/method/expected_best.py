@@ -14,11 +14,11 @@ from reports.drawing.tables import MISSING_VALUE, Column, Table, Value, columns_
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.exhibit import StudyExhibit
 from reports.exhibits.measure_exhibit import drawn_note
-from reports.frames.judged import JudgedStudy
 from reports.frames.method.expected_best import TuningTrial, complete_trials, expected_best, tuning_trials
 from reports.frames.numbers import formatted, plural
 from studies.declared.levels import short
 from studies.declared.measures import main_measure
+from studies.reading.judged import JudgedStudy
 
 TRIALS_MINIMUM = 2
 """A cell with fewer complete trials has no curve."""

@@ -5,7 +5,7 @@ import numpy as np
 from reports.drawing.tables import Table, columns_of, number
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.exhibit import StudyExhibit
-from reports.frames.results import COMPLETE, columns_under, rows_of
+from studies.reading.results import COMPLETE, columns_under, rows_of
 
 EMBEDDINGS = ("embedding", "unembedding")
 

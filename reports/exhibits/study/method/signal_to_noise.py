@@ -6,9 +6,9 @@ from math import isfinite, isinf
 
 from reports.drawing.tables import Column, Table, Value, columns_of, number, word
 from reports.exhibits.exhibit import StudyExhibit
-from reports.frames.judged import JudgedStudy
 from reports.frames.method.signal_to_noise import MeasureSignal, measure_signals
 from reports.frames.wording import METRICS
+from studies.reading.judged import JudgedStudy
 
 NO_SCATTER = "no scatter"
 

@@ -6,10 +6,10 @@ from statistics import fmean
 from reports.drawing.tables import Table, Value, columns_of, number
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.exhibit import StudyExhibit
-from reports.frames.judged import JudgedStudy
-from reports.frames.results import COMPLETE, rows_of
 from reports.frames.summaries import trials
 from studies.declared.levels import short
+from studies.reading.judged import JudgedStudy
+from studies.reading.results import COMPLETE, rows_of
 
 
 class TuningBudget(StudyExhibit):

@@ -13,13 +13,13 @@ from reports.drawing.tables import Column, Table, Value, columns_of, number, wor
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.exhibits.exhibit import StudyExhibit
 from reports.exhibits.measure_exhibit import drawn_note
-from reports.frames.judged import JudgedStudy
 from reports.frames.numbers import plural
-from reports.frames.results import COMPLETE, rows_of
 from reports.frames.summaries import trials
 from studies.declared.levels import short
 from studies.declared.measures import main_measure
 from studies.declared.ranges import Range
+from studies.reading.judged import JudgedStudy
+from studies.reading.results import COMPLETE, rows_of
 
 
 class TuningTrials(StudyExhibit):

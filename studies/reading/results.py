@@ -21,7 +21,6 @@ Columns of `runs`:
 Columns of `curves`: run, cell, phase, seed, status, step, seconds (of training up to that step), split, metric, value.
 """
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,14 +31,14 @@ import pandas as pd
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
 from lab.run.store import METRICS, TIMING, RunFolder
-from reports.frames.text import portable
 from studies.declared.measures import Measure, main_measure
 from studies.declared.study import Cell, Study
 from studies.judging.from_ledger import is_superseded
 from studies.judging.study_code import StudyCode
 from studies.ledger.declared_study import ledger_of
 from studies.ledger.folder import StudyFolder
-from studies.ledger.records import CellRecord, LedgerRecord, RunRecord, catalog_source
+from studies.ledger.records import CellRecord, LedgerRecord, RunRecord
+from studies.reading.portable import run_command
 
 RUN_COLUMNS = ["cell", "phase", "seed", "trial", "run", "status", "failure", "score", "steps", "best_step"]
 CURVE_COLUMNS = ["run", "cell", "phase", "seed", "status", "step", "seconds", "split", "metric", "value"]
@@ -141,13 +140,6 @@ class Results:
         """Returns the complete confirming runs that have a measure."""
         runs, column = self.phase("confirm"), self.column_of(measure)
         return runs[runs[column].notna()] if column in runs else runs[:0]
-
-
-def run_command(study: Study, home: Path) -> str:
-    """Returns the command that runs a study, as a page shows it."""
-    name = study.name if study.source == catalog_source(study.name) else Path(study.source).name
-    sets = "".join(f" --set {shlex.quote(portable(assignment, home))}" for assignment in study.assignments)
-    return f"lab study run {shlex.quote(name)} --scale {shlex.quote(study.scale)}{sets}"
 
 
 def read_results(home: Path, study: Study) -> Results:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.frames.results import Results, read_results
 from studies.declared.study import Study
 from studies.judging.from_ledger import judge_ledger
 from studies.judging.judgement import Judgement
+from studies.reading.results import Results, read_results
 
 
 @dataclass(frozen=True)
