@@ -62,6 +62,7 @@ def test_python_m_lab_imports_neither_modules_of_python_nor_of_packages_from_the
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_workers_import_nothing_from_the_current_folder(tmp_path: Path) -> None:
     for name in ("socket.py", "signal.py", "random.py", "torch.py"):
         (tmp_path / name).write_text(MINE)

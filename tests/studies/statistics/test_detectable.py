@@ -103,6 +103,7 @@ def test_shares_that_exceed_a_margin_lie_further_apart() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("margin", [0.0, 0.2])
 def test_runs_beyond_the_exact_test_tell_shares_apart_nearly_as_those_of_the_exact_test(margin: float) -> None:
     exact, many = detectable_shares(48, 0.05, margin), detectable_shares(65, 0.05, margin)

@@ -81,6 +81,7 @@ def test_p_values_rise_with_the_shift_where_those_of_single_shifts_do_not() -> N
         assert (p_values(x, y, 6) >= exact_p_values(6)[:, x, y]).all()
 
 
+@pytest.mark.slow
 def test_p_values_of_many_runs_come_from_the_score_statistic() -> None:
     """For 65 runs the normal approximation stands in for the exact test; for 64 both are close."""
     exact, approximate = SharesTest(40, 30, 64).above(0.0), SharesTest(41, 31, 65).above(0.0)
