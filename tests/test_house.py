@@ -74,11 +74,14 @@ def test_every_requirement_has_one_lower_bound() -> None:
 
 
 def test_one_function_takes_the_optimiser_step() -> None:
-    pattern = re.compile(r"\.step\(|clip_grad_norm_\(|\badamw\(")
+    pattern = re.compile(r"\.step\(|clip_grad_norm_\(|\b(adamw|sgd)\(")
     files = source_files(*ROOMS, "benchmarks")
     places = {str(path.relative_to(ROOT)): len(pattern.findall(path.read_text())) for path in files}
     assert {path: count for path, count in places.items() if count} == {
-        "lab/run/flat_adamw.py": 2,
+        "lab/run/optimisers/adamw.py": 1,
+        "lab/run/optimisers/flat.py": 1,
+        "lab/run/optimisers/muon.py": 1,
+        "lab/run/optimisers/sgd.py": 1,
         "lab/run/step.py": 1,
     }
 

@@ -28,7 +28,8 @@ COVERED = (
     LOOP,
     "lab.run.assembly",
     "lab.run.evaluation",
-    "lab.run.flat_adamw",
+    "lab.run.optimisers",
+    "lab.run.schedule",
     "lab.run.step",
     "lab.run.training_data",
 )

@@ -175,7 +175,11 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def head_parts(self) -> dict[str, nn.Module]:
-        """Returns the modules after the trunk that hold parameters, by the name under which they are counted."""
+        """Returns the modules after the trunk that hold parameters, by the name under which they are counted.
+
+        The name of a layer that maps hidden states to scores of tokens has the word "unembedding", as the optimiser
+        `muon` then leaves its matrix to AdamW.
+        """
 
     def parameters_by_part(self) -> dict[str, int]:
         """Counts the parameters of each part, in the order of the forward pass."""

@@ -25,6 +25,9 @@ from lab.objectives.objective import ObjectiveConfig
 from lab.objectives.table import OBJECTIVES
 from lab.run.solving import Solved
 
+LATER_SETTINGS = ("stop_when_solved", "optimiser", "schedule")
+"""Settings of training that earlier versions did not have."""
+
 
 class TrainingConfig(Settings):
     """Settings of training. Defaults other than sizes are those of the paper (appendix, training hyperparameters)."""
@@ -33,12 +36,26 @@ class TrainingConfig(Settings):
     batch_size: int = Field(ge=1, le=10**6, description="samples per step")
     learning_rate: float = Field(gt=0, description="peak rate, reached after the warm-up")
     warmup_steps: int = Field(default=0, ge=0, description="steps of the linear warm-up")
-    final_learning_rate_fraction: float = Field(
-        default=0.03, ge=0, le=1, description="last rate of the cosine schedule, as a fraction of the peak"
+    schedule: Literal["cosine", "linear", "constant", "wsd"] = Field(
+        default="cosine",
+        description="the learning rate after the warm-up; wsd holds the peak, then falls linearly over the last fifth "
+        "of the steps",
     )
-    beta1: float = Field(default=0.9, ge=0, lt=1, description="AdamW's decay of the gradient mean")
+    final_learning_rate_fraction: float = Field(
+        default=0.03, ge=0, le=1, description="last rate of a schedule that falls, as a fraction of the peak"
+    )
+    optimiser: Literal["adamw", "muon", "sgd"] = Field(
+        default="adamw",
+        description="muon: Muon for hidden matrices, and AdamW for embeddings, unembeddings and vectors, at one "
+        "learning rate; sgd: with plain momentum",
+    )
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="AdamW's decay of the gradient mean; SGD's momentum")
     beta2: float = Field(default=0.95, ge=0, lt=1, description="AdamW's decay of the squared-gradient mean")
-    weight_decay: float = Field(default=0.1, ge=0, description="decoupled weight decay of matrices; not of norms")
+    weight_decay: float = Field(
+        default=0.1,
+        ge=0,
+        description="weight decay of matrices, not of norms; decoupled, but with sgd added to the gradient",
+    )
     clip_norm: float = Field(default=1.0, gt=0, description="maximum of the global gradient norm")
     evaluate_every_steps: int = Field(
         ge=1, description="steps between validations, each with a checkpoint; the last step always has one"
@@ -72,11 +89,23 @@ class TrainingConfig(Settings):
 
     @model_serializer(mode="wrap")
     def _leave_out_unset(self, serialise: SerializerFunctionWrapHandler) -> Tree:
-        """Leaves out `stop_when_solved` if it is unset, so that runs keep the identities of earlier versions."""
+        """Leaves out later settings that have their default, so that runs keep the identities of earlier versions."""
         tree: Tree = serialise(self)
-        if self.stop_when_solved is None:
-            tree.pop("stop_when_solved", None)
+        for name in LATER_SETTINGS:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                tree.pop(name, None)
         return tree
+
+    @model_validator(mode="after")
+    def _check_effects(self) -> Self:
+        for name, chosen, idle in (
+            ("beta2", "optimiser", "sgd"),
+            ("final_learning_rate_fraction", "schedule", "constant"),
+        ):
+            value = getattr(self, name)
+            if getattr(self, chosen) == idle and value != type(self).model_fields[name].default:
+                raise ValueError(f'{name} = {value:zg} has no effect with {chosen} = "{idle}"; leave it out')
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Self:

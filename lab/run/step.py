@@ -1,6 +1,5 @@
 """The optimiser step, which training, cost estimates, the `step` analysis and the benchmarks share."""
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,8 @@ from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.model.network import compile_blocks
 from lab.objectives.objective import Objective
-from lab.run.flat_adamw import FlatAdamW
+from lab.run.optimisers.table import build_optimiser
+from lab.run.schedule import learning_rate
 from lab.run.spec import TrainingConfig
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # otherwise cuBLAS may add in a different order each time
@@ -65,15 +65,6 @@ def shortage_reported(run: Path) -> Iterator[None]:
         ) from None
 
 
-def learning_rate(training: TrainingConfig, step: int) -> float:
-    """Returns the rate of step 0, 1, ...: a linear warm-up to the peak, then a cosine that ends at the last step."""
-    if step < training.warmup_steps:
-        return training.learning_rate * (step + 1) / training.warmup_steps
-    share = (step - training.warmup_steps + 1) / max(1, training.steps - training.warmup_steps)
-    low = training.final_learning_rate_fraction
-    return training.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
-
-
 def update_parameters(optimiser: torch.optim.Optimizer, closure: Callable[[], Tensor] | None = None) -> None:
     """Updates the parameters of an optimiser and clears their gradients.
 
@@ -93,7 +84,7 @@ class OptimiserStep:
         backward: the backward pass, by default that of `training.loss` through `network`, which is then an Objective.
 
     Raises:
-        UserError: `training.compile` is true, and there is no C++ compiler.
+        UserError: `training.compile` is true, and there is no C++ compiler; or torch lacks the optimiser.
     """
 
     def __init__(self, network: nn.Module, training: TrainingConfig, backward: Backward | None = None) -> None:
@@ -103,7 +94,7 @@ class OptimiserStep:
         self.compiler: Compiler | None = None
         if training.compile:
             require_compiler()
-        self.optimiser = FlatAdamW(network, training)
+        self.optimiser = build_optimiser(network, training)
 
     def release_outputs(self) -> None:
         """Lets CUDA graphs reuse their output buffers."""

@@ -21,11 +21,11 @@ from lab.run.checkpoints import select_prefix
 from lab.run.evaluation import Evaluator, selection_score, shared_evaluator
 from lab.run.files import FolderInUse
 from lab.run.finetuning import load_start_weights
-from lab.run.flat_adamw import SLOTS
 from lab.run.other_code.replacing import put_in_place, training_folder
 from lab.run.other_code.standing import OtherCode, check_code, standing_result
+from lab.run.schedule import learning_rate
 from lab.run.spec import RunSpec, Start
-from lab.run.step import OptimiserStep, deterministic, learning_rate, shortage_reported
+from lab.run.step import OptimiserStep, deterministic, shortage_reported
 from lab.run.store import BEST, LAST, METRICS, TIMING, RunFolder
 from lab.run.stored_run import kept_weights_file, load_weights
 from lab.run.training_data import seed_digests, training_batches
@@ -146,8 +146,7 @@ class TrainingRun:
     def write_checkpoint(self) -> None:
         """Writes everything that the run needs to resume, in one file."""
         tensors = {f"model.{name}": value for name, value in self.network.state_dict().items()}
-        for name, state in self.optimiser_step.optimiser.state.items():
-            tensors |= {f"adam.{slot}.{name}": value for slot, value in state.items()}
+        tensors |= self.optimiser_step.optimiser.checkpoint_tensors()
         progress = {"step": self.step, "best_step": self.best_step, "best_score": self.best_score}
         progress |= self.logged_lines
         self.folder.write_tensors(LAST, tensors, progress)
@@ -168,11 +167,7 @@ class TrainingRun:
         except RuntimeError:  # torch's message lists every name
             kind = self.spec.objective.kind
             raise self.folder.damaged(LAST, f"the weights do not fit objective {kind} as it is now") from None
-        slots = {slot: select_prefix(tensors, f"adam.{slot}.") for slot in SLOTS}
-        updated = slots["step"]  # a head that has not been trained yet has no state
-        self.optimiser_step.optimiser.load(
-            {name: {slot: values[name] for slot, values in slots.items()} for name in updated}
-        )
+        self.optimiser_step.optimiser.load(tensors)
 
     def read_best_weights(self) -> dict[str, Tensor]:
         """Reads the weights of the best checkpoint.

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from lab.model.batches import TensorBatch
 from lab.objectives.table import OBJECTIVES
-from lab.run import flat_adamw
 from lab.run.assembly import assemble
-from lab.run.flat_adamw import FlatAdamW
+from lab.run.optimisers import adamw as adamw_module
+from lab.run.optimisers.flat import FlatOptimiser
 from lab.run.spec import RunSpec
 from lab.run.step import OptimiserStep
 from lab.run.training import train
@@ -76,9 +76,9 @@ def test_steps_without_a_gradient_leave_every_vector_unchanged_and_decay_every_m
 def recorded_rates() -> Iterator[list[set[float]]]:
     """Records the rates at which each step updates its groups of parameters."""
     rates: list[set[float]] = []
-    update_groups, update = FlatAdamW.update, flat_adamw.adamw
+    update_groups, update = FlatOptimiser.update, adamw_module.adamw
 
-    def begin_step(optimiser: FlatAdamW, rate: float) -> None:
+    def begin_step(optimiser: FlatOptimiser, rate: float) -> None:
         rates.append(set())
         update_groups(optimiser, rate)
 
@@ -87,8 +87,8 @@ def recorded_rates() -> Iterator[list[set[float]]]:
         update(*tensors, lr=lr, **settings)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FlatAdamW, "update", begin_step)
-        patch.setattr(flat_adamw, "adamw", record)
+        patch.setattr(FlatOptimiser, "update", begin_step)
+        patch.setattr(adamw_module, "adamw", record)
         yield rates
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from generators.foundation.errors import UserError, WorkFailed
 from lab.run.evaluation import Evaluator
@@ -19,6 +20,7 @@ from lab.run.training import train
 from tests.conftest import Lab, Spec
 from tests.lab.killed_runs import EQUAL_FILES, Killed, contents_at, train_until_killed
 
+NEEDS_MUON = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch has Muon since version 2.9")
 # moment -> the method of TrainingRun at whose call the process dies, and the step
 MOMENTS: dict[str, tuple[str, int | None]] = {
     "before the first evaluation": ("evaluate", 4),
@@ -36,6 +38,17 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_bytes(
     train_until_killed(tiny(), tmp_path, method, step)
     train(tiny(), tmp_path)
     assert contents_at(tmp_path, tiny()) == complete_contents
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", pytest.param("muon", marks=NEEDS_MUON)])
+def test_a_run_with_another_optimiser_and_schedule_ends_with_the_same_bytes_if_killed(
+    tiny: Spec, tmp_path: Path, optimiser: str
+) -> None:
+    spec = tiny(training__optimiser=optimiser, training__schedule="wsd")
+    train(spec, tmp_path / "whole")
+    train_until_killed(spec, tmp_path / "killed", "take_step", 10)
+    train(spec, tmp_path / "killed")
+    assert contents_at(tmp_path / "killed", spec) == contents_at(tmp_path / "whole", spec)
 
 
 def test_a_run_killed_while_it_writes_a_log_line_ends_with_the_same_bytes(

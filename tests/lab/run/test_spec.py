@@ -23,6 +23,15 @@ def test_the_identity_is_the_same_in_every_process_and_with_defaults_written_out
     assert done.stdout.strip() == tiny().identity
 
 
+def test_the_default_optimiser_and_schedule_do_not_change_an_identity_but_others_do(tiny: Spec) -> None:
+    written = tiny(training__optimiser="adamw", training__schedule="cosine")
+    assert written.identity == tiny().identity
+    assert {"optimiser", "schedule"} & set(written.canonical()["training"]) == set()
+    others = [tiny(training__optimiser="sgd"), tiny(training__schedule="linear")]
+    assert len({tiny().identity, *(spec.identity for spec in others)}) == 3
+    assert [parse_spec(spec.tree()) for spec in others] == others
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -51,6 +60,22 @@ def test_the_identity_is_the_same_in_every_process_and_with_defaults_written_out
         (
             {"training.cuda_graphs": True, "training.compile": True},
             "x.toml: training: cuda_graphs = true needs compile = true and a CUDA device, not compile = true and device",
+        ),
+        (
+            {"training.optimiser": "adam"},
+            "x.toml: training.optimiser = \"adam\": should be 'adamw', 'muon' or 'sgd'",
+        ),
+        (
+            {"training.schedule": "step"},
+            "x.toml: training.schedule = \"step\": should be 'cosine', 'linear', 'constant' or 'wsd'",
+        ),
+        (
+            {"training.optimiser": "sgd", "training.beta2": 0.9},
+            'x.toml: training: beta2 = 0.9 has no effect with optimiser = "sgd"; leave it out',
+        ),
+        (
+            {"training.schedule": "constant", "training.final_learning_rate_fraction": 0.1},
+            'x.toml: training: final_learning_rate_fraction = 0.1 has no effect with schedule = "constant"; leave it',
         ),
         ({"task": 3}, "x.toml: task should be a table with a kind"),
     ],

@@ -10,23 +10,12 @@ from torch import Tensor, nn
 from lab.loss.compiler import Compiler
 from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
-from lab.run import flat_adamw
 from lab.run import step as step_module
 from lab.run.assembly import assemble
-from lab.run.spec import TrainingConfig
-from lab.run.step import OptimiserStep, learning_rate
+from lab.run.optimisers import adamw as adamw_module
+from lab.run.step import OptimiserStep
 from lab.run.training_data import training_batches
 from tests.conftest import Spec
-
-
-def test_the_schedule_warms_up_peaks_and_ends_at_its_last_step() -> None:
-    config = TrainingConfig(steps=100, batch_size=1, learning_rate=0.2, warmup_steps=10, evaluate_every_steps=1)
-    rates = [learning_rate(config, step) for step in range(100)]
-    assert rates[:10] == pytest.approx([0.02 * k for k in range(1, 11)])
-    assert max(rates) == rates[9] == 0.2
-    assert rates[99] == pytest.approx(0.2 * 0.03)
-    assert rates[54] == pytest.approx(0.2 * (0.03 + 0.97 / 2))
-    assert rates[9:] == sorted(rates[9:], reverse=True)
 
 
 def test_gradients_are_clipped_to_the_norm_of_the_settings_and_then_cleared(
@@ -36,13 +25,13 @@ def test_gradients_are_clipped_to_the_norm_of_the_settings_and_then_cleared(
     parts = assemble(spec)
     optimiser_step = OptimiserStep(parts.network, spec.training)
     gradients: list[Tensor] = []
-    update = flat_adamw.adamw
+    update = adamw_module.adamw
 
     def record(values: list[Tensor], flat: list[Tensor], *others: Any, **settings: Any) -> None:
         gradients.extend(flat)
         update(values, flat, *others, **settings)
 
-    monkeypatch.setattr(flat_adamw, "adamw", record)
+    monkeypatch.setattr(adamw_module, "adamw", record)
     optimiser_step.take(next(training_batches(parts.task, spec, parts.device, 0)), 0)
     assert float(torch.cat(gradients).norm()) == pytest.approx(0.01, rel=1e-3)
     assert all(parameter.grad is None for parameter in parts.network.parameters())

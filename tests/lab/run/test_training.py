@@ -12,7 +12,7 @@ from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
 from lab.run.assembly import assemble
 from lab.run.checkpoints import select_prefix
-from lab.run.flat_adamw import FlatAdamW
+from lab.run.optimisers.flat import FlatOptimiser
 from lab.run.spec import RunSpec, TrainingConfig
 from lab.run.store import LAST, METRICS, TIMING, RunFolder
 from lab.run.training import TrainingRun, train
@@ -51,7 +51,9 @@ CHANGES_OF_WEIGHTS: dict[str, Any] = {
     "training.batch_size": 5,
     "training.learning_rate": 0.02,
     "training.warmup_steps": 0,
+    "training.schedule": "wsd",
     "training.final_learning_rate_fraction": 0.5,
+    "training.optimiser": "sgd",
     "training.beta1": 0.5,
     "training.beta2": 0.5,
     "training.weight_decay": 0.5,
@@ -134,13 +136,13 @@ def test_the_frequency_of_evaluations_does_not_change_the_weights(tiny: Spec, tm
 def test_the_logged_rate_is_the_one_of_the_last_optimiser_step(
     tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    update, rates = FlatAdamW.update, []
+    update, rates = FlatOptimiser.update, []
 
-    def record(optimiser: FlatAdamW, rate: float) -> None:
+    def record(optimiser: FlatOptimiser, rate: float) -> None:
         rates.append(rate)
         update(optimiser, rate)
 
-    monkeypatch.setattr(FlatAdamW, "update", record)
+    monkeypatch.setattr(FlatOptimiser, "update", record)
     train(tiny(), tmp_path)
     lines = [line for line in RunFolder(tmp_path, tiny().identity).lines(METRICS) if line["split"] == "train"]
     assert len(rates) == len(set(rates)) == 12
