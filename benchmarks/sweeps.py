@@ -23,7 +23,7 @@ from typing import Any
 from generators.foundation.settings import Tree
 from lab.run.spec import RunSpec, parse_spec
 from lab.run.store import METRICS, TIMING, RunFolder
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.ledger.declared_study import find_study
 from studies.running.cell_runs import RunEvent
 from studies.running.executors import local
@@ -107,7 +107,7 @@ class UntrainedRuns(InProcess[Any]):
 
 def write_runs(study: Path, home: Path) -> None:
     os.fsync = lambda file: None  # type: ignore[assignment]  # nothing here has to survive a power cut
-    Sweep(load(str(study), "cpu", []), home, lambda event: None).run(UntrainedRuns(home))
+    Sweep(declare(str(study), "cpu", []), home, lambda event: None).run(UntrainedRuns(home))
 
 
 def read_frames(study: Path, home: Path) -> None:
@@ -191,7 +191,7 @@ def time_sweep(runs: int, workers: int, steps: int, batch: int) -> tuple[float, 
     """Returns the seconds of a sweep, those after its first run ended, and the sum of seconds inside `train`."""
     local.serve = timed_serve
     with tempfile.TemporaryDirectory() as name:
-        study = load(str(write_study(Path(name), runs, steps, batch)), "cpu", [])
+        study = declare(str(write_study(Path(name), runs, steps, batch)), "cpu", [])
         executor = TimedWorkers(Path(name) / "home", workers)
         events: list[RunEvent] = []
         before = time.perf_counter()

@@ -4,10 +4,7 @@ The names below are the public ones: what a notebook or another package's exhibi
 
     import reports, studies
 
-    study = studies.find_study(home, "induction-quick", None)
-    results = reports.read_results(home, study)
-    results.runs.groupby("cell")["score"].mean()
-    page = reports.render_study(reports.read_judged(home, study))
+    reports.render_study(studies.load("star-quick"))  # the page of a study, as HTML
 """
 
 from typing import TYPE_CHECKING
@@ -25,8 +22,7 @@ if TYPE_CHECKING:
     from reports.frames.export import every_run, write_frame
     from reports.frames.summaries import CellScore, scores
     from reports.pages.study import render_study, write_page
-    from studies.reading.judged import JudgedStudy, read_judged
-    from studies.reading.results import Results, read_results, rows_of
+    from studies.reading.results import rows_of
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -45,8 +41,7 @@ else:
             ),
             "reports.exhibits.table": ("EXHIBITS", "exhibits_on"),
             "reports.frames.export": ("every_run", "write_frame"),
-            "studies.reading.judged": ("JudgedStudy", "read_judged"),
-            "studies.reading.results": ("Results", "read_results", "rows_of"),
+            "studies.reading.results": ("rows_of",),
             "reports.frames.summaries": ("CellScore", "scores"),
             "reports.pages.study": ("render_study", "write_page"),
         },
@@ -67,8 +62,6 @@ __all__ = [
     "EstimateRow",
     "Exhibit",
     "IndexExhibit",
-    "JudgedStudy",
-    "Results",
     "Sheet",
     "StudyExhibit",
     "Table",
@@ -80,8 +73,6 @@ __all__ = [
     "fit_score_axis",
     "number",
     "open_sheet",
-    "read_judged",
-    "read_results",
     "render_study",
     "rows_of",
     "scores",

@@ -4,10 +4,9 @@ The names below are the public ones: what a notebook or another package's kind o
 
     import studies
 
-    study = studies.load("induction-quick", "smoke", [])
-    studies.run_study(study, studies.InProcess(home), home)
-    for judgement in studies.judge_stored(home, study):
-        print(studies.sentence(judgement))
+    studies.run_study(studies.declare("star-quick"))  # or: lab study run star-quick
+    study = studies.load("star-quick")
+    study.verdicts, study.runs, study.curves, study.scores("heads_are_sooner")
 """
 
 from typing import TYPE_CHECKING
@@ -19,13 +18,16 @@ if TYPE_CHECKING:
     from studies.declared.claims.comparison import Comparison
     from studies.declared.claims.difference import TwoLevels
     from studies.declared.levels import Level
-    from studies.declared.loading import load
+    from studies.declared.loading import declare
     from studies.declared.measures import Measure
     from studies.declared.study import Cell, Study
     from studies.judging.from_ledger import judge_stored
     from studies.judging.judge import judge
     from studies.judging.judgement import Judgement, sentence
     from studies.ledger.declared_study import find_study
+    from studies.reading.judged import JudgedStudy
+    from studies.reading.loading import load
+    from studies.reading.results import Results
     from studies.running.executors.attempt import attempt
     from studies.running.executors.executor import Executor, ExecutorContext, Outcome, RunRequest
     from studies.running.executors.here import InProcess
@@ -42,13 +44,16 @@ else:
             "studies.declared.claims.comparison": ("Comparison",),
             "studies.declared.claims.difference": ("TwoLevels",),
             "studies.declared.levels": ("Level",),
-            "studies.declared.loading": ("load",),
+            "studies.declared.loading": ("declare",),
             "studies.declared.measures": ("Measure",),
             "studies.declared.study": ("Cell", "Study"),
             "studies.judging.judge": ("judge",),
             "studies.judging.judgement": ("Judgement", "sentence"),
             "studies.judging.from_ledger": ("judge_stored",),
             "studies.ledger.declared_study": ("find_study",),
+            "studies.reading.judged": ("JudgedStudy",),
+            "studies.reading.loading": ("load",),
+            "studies.reading.results": ("Results",),
             "studies.running.executors.attempt": ("attempt",),
             "studies.running.executors.executor": ("Executor", "ExecutorContext", "Outcome", "RunRequest"),
             "studies.running.executors.here": ("InProcess",),
@@ -71,18 +76,21 @@ __all__ = [
     "Form",
     "Grid",
     "InProcess",
+    "JudgedStudy",
     "Judgement",
     "LeadOfBest",
     "Level",
     "Measure",
     "Outcome",
     "PValue",
+    "Results",
     "RunRequest",
     "Scores",
     "Study",
     "TwoLevels",
     "WeightedMeans",
     "attempt",
+    "declare",
     "find_study",
     "judge",
     "judge_stored",

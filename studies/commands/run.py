@@ -73,14 +73,14 @@ def run_study(
     as_json: bool,
 ) -> None:
     """Runs a study, or one shard of it, and prints its verdicts."""
-    from studies.declared.loading import load
+    from studies.declared.loading import declare
     from studies.judging.judgement import sentence
     from studies.running import run_study as running
     from studies.running.shard import WHOLE, Shard
 
     part = Shard.parse(shard) if shard else WHOLE
     note_on_catalog_name(name, STUDIES)
-    study = load(name, scale, assignments)
+    study = declare(name, scale, assignments)
     result = running.run_study(study, choice.create(study), choice.home, part, old_runs)
     tree = result.tree()
     verdicts = tree.pop("verdicts")

@@ -38,7 +38,7 @@ def show_study(
     name: str, scale: str, assignments: list[str], probe: bool, flops_rate: float | None, as_json: bool
 ) -> None:
     """Prints the cells, claims, runs and cost of a study."""
-    from studies.declared.loading import load
+    from studies.declared.loading import declare
     from studies.running.executors.table import usual_workers
     from studies.running.plan.compiling import choice_for
     from studies.running.plan.cost import duration_text, estimate_time, plan_study
@@ -47,7 +47,7 @@ def show_study(
     from studies.statistics.power import POWER
 
     note_on_catalog_name(name, STUDIES)
-    study = load(name, scale, assignments)
+    study = declare(name, scale, assignments)
     declaration = study.declaration
     plan = plan_study(study)
     time = estimate_time(plan, flops_rate, probe=probe)
@@ -110,12 +110,12 @@ def show_study(
 
 def show_collection(name: str, scale: str, assignments: list[str], as_json: bool) -> None:
     """Prints the runs and cost of each study of a collection, chapter by chapter."""
-    from studies.declared.loading import load
+    from studies.declared.loading import declare
     from studies.running.plan.cost import plan_study
 
     note_on_catalog_name(name, COLLECTIONS)
     collection = load_collection(name)
-    studies = {member: load(member, scale, own) for member, own in collection.assigned(assignments).items()}
+    studies = {member: declare(member, scale, own) for member, own in collection.assigned(assignments).items()}
     plans = {member: plan_study(study) for member, study in studies.items()}
     lines = [collection.declaration.title, collection.declaration.question]
     for chapter in collection.chapters:

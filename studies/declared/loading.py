@@ -1,5 +1,6 @@
 """Loads a study: reads its file, applies a scale and assignments, and refuses the study if any part of it is wrong."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from generators.foundation.errors import UserError
@@ -24,18 +25,23 @@ def read_study_file(path: Path) -> StudyDeclaration:
     return validate(StudyDeclaration, tree, str(path))
 
 
-def load(name: str, scale: str, assignments: list[str]) -> Study:
-    """Loads a study by catalog name or path, at a scale, with `--set` assignments on its base settings.
+def declare(name: str | Path, scale: str = "cpu", assignments: Sequence[str] = ()) -> Study:
+    """Returns a study as its file declares it, before any run: the study that `run_study` runs.
 
     The file is checked at every scale; the networks and claims are checked at the requested scale.
+
+    Args:
+        name: a study of the catalog, or the path of a study file.
+        scale: one of the scales of the file, such as "smoke" or "cpu".
+        assignments: changes of its base settings, each as the option `--set` takes it: "training.steps=300".
 
     Raises:
         UserError: names the file, the key, its value and what would be right.
     """
-    path = STUDIES.locate(name)
+    path = STUDIES.locate(str(name))
     declaration = read_study_file(path)
     scale_named(declaration.scales, scale, path)
-    studies = {other: study_at_scale(path, declaration, other, assignments) for other in declaration.scales}
+    studies = {other: study_at_scale(path, declaration, other, list(assignments)) for other in declaration.scales}
     for study in studies.values():
         check_settings(study)
         if study.scale != scale:

@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 from generators.foundation.errors import UserError
+from generators.foundation.html import html_table
 from generators.foundation.settings import Tree, suggestion
 from lab.run.spec import RunSpec, parse_spec
 from studies.declared.levels import Level, changed, copied, known_level, short
@@ -33,7 +34,7 @@ class Cell:
         return all(level in part[key] for key, level in self.levels)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Study:
     """A study file at one scale: the cells that will run, with their settings.
 
@@ -52,6 +53,20 @@ class Study:
     seeds: int
     trials: int
     compiled: bool = False
+
+    def __repr__(self) -> str:
+        return f"<study {self.name} at scale {self.scale}: {self._counts}>"
+
+    def _repr_html_(self) -> str:
+        claims = [(claim.name, claim.text) for claim in self.declaration.claims]
+        note = f"{self.name} at scale {self.scale}: {self._counts}"
+        return html_table(self.declaration.title, ("claim", "text"), claims, note)
+
+    @property
+    def _counts(self) -> str:
+        counts = {"cell": len(self.cells), "seed": self.seeds, "claim": len(self.declaration.claims)}
+        listed = ", ".join(f"{count} {noun}{'s'[: count != 1]}" for noun, count in counts.items())
+        return f"{listed}, at most {self.runs} runs"
 
     @property
     def parts(self) -> list[dict[str, list[Level]]]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from generators.foundation.html import html_rows
 from generators.foundation.numbers import signed_number
 from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
@@ -61,7 +62,7 @@ class ClaimTest:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Judgement:
     """The verdict on one claim, with the numbers that it is based on.
 
@@ -87,6 +88,15 @@ class Judgement:
     effect_text: str = ""
     margin_text: str = ""
     failure: str = ""
+
+    def __repr__(self) -> str:
+        return f"<claim {self.claim.name}, {sentence(self)}>"
+
+    def _repr_html_(self) -> str:
+        rows: dict[str, object] = {"verdict": self.verdict if self.contrast else "not tested"}
+        if self.contrast:
+            rows |= {"compared": self.effect_text, self.claim.effect_name: effect_with_interval(self)}
+        return html_rows(self.claim.text, {**rows, "reason": self.reason})
 
     @property
     def seeds_needed(self) -> int | None:
@@ -145,14 +155,20 @@ def finite(end: float) -> float | None:
     return end if np.isfinite(end) else None
 
 
+def effect_with_interval(judgement: Judgement) -> str:
+    """Returns an effect with its interval, as `+0.250, 95% interval +0.100 to +0.400`; empty for an untested claim."""
+    contrast = judgement.contrast
+    if not (contrast and judgement.level):
+        return ""
+    numbers = (contrast.difference, contrast.low, contrast.high)
+    difference, low, high = (signed_number(number, *numbers) for number in numbers)
+    return f"{difference}, {100 * (1 - judgement.level):zg}% interval {low} to {high}"
+
+
 def sentence(judgement: Judgement) -> str:
     """Returns a verdict on one line: the claim, the effect with its interval, and the reason."""
-    contrast, effect = judgement.contrast, ""
-    if contrast and judgement.level:
-        confidence = f"{100 * (1 - judgement.level):zg}%"
-        numbers = (contrast.difference, contrast.low, contrast.high)
-        difference, low, high = (signed_number(number, *numbers) for number in numbers)
-        effect = f"{judgement.claim.effect_name} {difference}, {confidence} interval {low} to {high}; "
+    numbers = effect_with_interval(judgement)
+    effect = f"{judgement.claim.effect_name} {numbers}; " if numbers else ""
     reasons = "; ".join(part for part in (judgement.reason, judgement.seeds_needed_text) if part)
-    verdict = judgement.verdict if contrast else "not tested"
+    verdict = judgement.verdict if judgement.contrast else "not tested"
     return f"{verdict.upper()}: {judgement.claim.text} ({effect}{reasons})"

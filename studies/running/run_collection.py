@@ -7,7 +7,7 @@ from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.options import note
 from lab.run.files import make_folder
 from studies.declared.collection import Collection
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.judging.study_code import OldRuns
 from studies.running.coordinator import Interrupted
 from studies.running.executors.table import ExecutorChoice
@@ -43,7 +43,7 @@ def run_collection(
         UserError: a study cannot be run as asked, or the executor cannot be used.
         Interrupted: Ctrl-C was pressed; the same command continues.
     """
-    studies = [load(name, scale, own) for name, own in collection.assigned(assignments).items()]
+    studies = [declare(name, scale, own) for name, own in collection.assigned(assignments).items()]
     make_folder(choice.home)
     result = CollectionResult()
     for study in studies:

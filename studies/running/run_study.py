@@ -6,12 +6,14 @@ from typing import Any
 
 from generators.foundation.options import note
 from generators.foundation.settings import Tree
+from lab.home import home_folder
 from studies.declared.study import Study
 from studies.judging.judgement import Judgement
 from studies.judging.study_code import OldRuns, StudyCode
 from studies.ledger.places import place_for
 from studies.ledger.scores import analysis_failures, failures
 from studies.running.executors.executor import Executor
+from studies.running.executors.here import InProcess
 from studies.running.plan.compiling import resolve_compile
 from studies.running.progress import Reporter
 from studies.running.shard import WHOLE, Shard
@@ -74,11 +76,17 @@ class StudyResult:
 
 
 def run_study(
-    study: Study, executor: Executor[Any], home: Path, shard: Shard = WHOLE, old_runs: OldRuns = "keep"
+    study: Study,
+    executor: Executor[Any] | None = None,
+    home: Path | str | None = None,
+    shard: Shard = WHOLE,
+    old_runs: OldRuns = "keep",
 ) -> StudyResult:
     """Trains the missing runs of a study or shard and shows progress; judges the claims unless it ran only a shard.
 
     Args:
+        executor: where runs are trained; by default in this process, one after the other.
+        home: the folder for runs and studies; by default LAB_HOME or `experiments`, as on the command line.
         old_runs: the treatment of stored runs that were made by code other than the installed code.
 
     Raises:
@@ -86,6 +94,8 @@ def run_study(
             are missing, different code made the stored ones, and `old_runs` is "keep".
         Interrupted: Ctrl-C was pressed.
     """
+    home = home_folder(home)
+    executor = InProcess(home) if executor is None else executor
     place = place_for(home, study)
     if place.remark:
         note(place.remark)

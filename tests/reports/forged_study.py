@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lab.run.files import make_folder
 from lab.run.store import RunFolder
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import TUNING_SEED, Cell, Study
 from studies.ledger.declared_study import record_of
 from studies.ledger.folder import StudyFolder
@@ -22,7 +22,7 @@ RATE = "training.learning_rate"
 def small(folder: Path, *replacements: Replacement) -> Study:
     """Loads the small study with pieces of its file replaced."""
     make_folder(folder)
-    return load(str(write_small_study(folder, *replacements)), "cpu", [])
+    return declare(str(write_small_study(folder, *replacements)), "cpu", [])
 
 
 def forge(home: Path, study: Study, score: Score) -> None:

@@ -16,7 +16,7 @@ from generators.foundation.settings import Tree
 from lab.run.spec import RunSpec
 from lab.run.store import METRICS, TIMING, RunFolder
 from lab.run.training import train
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.measures import main_measure, measure_of
 from studies.declared.study import TUNING_SEED, Study
 from studies.judging.judge import judge
@@ -127,7 +127,7 @@ class StudyStore:
         folder = self.new_folder()
         path = folder / f"{name}.toml"
         path.write_text(text)
-        study = load(str(path), scale, list(sets))
+        study = declare(str(path), scale, list(sets))
         stored = StoredStudy(folder / "home", study)
         stored.folder.path.mkdir(parents=True)
         stored.folder.write_study(record_of(study))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import reports
+import studies
 from tests.generators.test_public_names import imported_names
 from tests.reports.stored_study import StoredStudy, usual_score
 
@@ -46,8 +47,8 @@ def test_importing_the_package_imports_neither_torch_nor_matplotlib() -> None:
 
 
 def test_a_notebook_reads_frames_and_draws_an_exhibit(usual_store: StoredStudy) -> None:
-    judged = reports.read_judged(usual_store.home, usual_store.study)
-    runs = reports.read_results(usual_store.home, usual_store.study).runs
+    judged = studies.load("small", usual_store.home)
+    runs = judged.runs
     means = runs[runs["phase"] == "confirm"].groupby("cell")["score"].mean()
     mean = sum(usual_score("width=8 n=1", seed) for seed in range(5)) / 5
     assert means["width=8 n=1"] == pytest.approx(mean)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import Study
 from tests.conftest import Lab
 from tests.small_study import Replacement, write_small_study
@@ -29,7 +29,7 @@ def study_file(tmp_path: Path) -> Edit:
 @pytest.fixture
 def small(study_file: Edit) -> Study:
     """Loads the small study at scale cpu."""
-    return load(str(study_file()), "cpu", [])
+    return declare(str(study_file()), "cpu", [])
 
 
 @pytest.fixture

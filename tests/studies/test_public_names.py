@@ -18,7 +18,7 @@ def test_importing_studies_loads_no_torch() -> None:
 
 
 def test_a_study_is_loaded_run_found_again_and_judged(tmp_path: Path) -> None:
-    study = studies.load(str(write_small_study(tmp_path)), "smoke", [])
+    study = studies.declare(write_small_study(tmp_path), "smoke")
     outcome = studies.run_study(study, studies.InProcess(tmp_path / "home"), tmp_path / "home")
     stored = studies.find_study(tmp_path / "home", "small", "smoke")
     assert stored == study

@@ -6,7 +6,7 @@ from pathlib import Path
 from reports.drawing.layout import FactorLayout, drawn_cells
 from reports.frames.wording import answer, cautions, shortcut_comparison
 from reports.pages.study import render_study
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.ledger.records import VerdictsRecord
 from studies.reading.judged import read_judged
 from studies.reading.results import read_results
@@ -119,7 +119,7 @@ def test_figures_of_a_large_study_show_the_cells_that_claims_compare(tmp_path: P
     text = STUDY_FILE.replace('"model.width" = [8, 16]', f'"training.weight_decay" = {levels}')
     text = text.replace("layers = 3", "layers = 3\nwidth = 8").replace("model.width", "training.weight_decay")
     (tmp_path / "large.toml").write_text(text)
-    study = load(str(tmp_path / "large.toml"), "cpu", [])
+    study = declare(str(tmp_path / "large.toml"), "cpu", [])
     assert len(study.cells) == 80
     labels = ["weight_decay=0.0 n=1", "weight_decay=0.0 n=2", "weight_decay=0.39 n=1", "weight_decay=0.39 n=2"]
     assert [cell.label for cell in drawn_cells(study)] == labels

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from generators.foundation.errors import UserError
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study_file import StudyDeclaration
 from studies.ledger.declared_study import record_of
 from tests.conftest import Lab
@@ -20,7 +20,7 @@ TABLES = (
 
 
 def test_a_cell_has_the_settings_of_its_table_and_the_name_of_its_level(study_file: Edit) -> None:
-    study = load(str(study_file(*TABLES)), "cpu", [])
+    study = declare(str(study_file(*TABLES)), "cpu", [])
     assert [cell.label for cell in study.cells][:2] == ["width=8 objective=one", "width=8 objective=two"]
     first, second = (study.spec(cell, study.middle, 0).objective.model_dump() for cell in study.cells[:2])
     assert (first["n"], first["head"]) == (1, "transformer")
@@ -29,8 +29,8 @@ def test_a_cell_has_the_settings_of_its_table_and_the_name_of_its_level(study_fi
 
 
 def test_a_table_gives_the_same_run_as_the_same_settings_in_the_base(study_file: Edit) -> None:
-    plain = load(str(study_file(('[base.objective]\nkind = "multi_token"', '[base.objective]\nkind = "multi_token"\nhead = "linear"'))), "cpu", [])  # fmt: skip
-    tables = load(str(study_file(*TABLES)), "cpu", [])
+    plain = declare(str(study_file(('[base.objective]\nkind = "multi_token"', '[base.objective]\nkind = "multi_token"\nhead = "linear"'))), "cpu", [])  # fmt: skip
+    tables = declare(str(study_file(*TABLES)), "cpu", [])
     assert (
         plain.spec(plain.cells[1], plain.middle, 3).identity == tables.spec(tables.cells[1], tables.middle, 3).identity
     )
@@ -42,13 +42,13 @@ def test_a_factor_inside_a_table_changes_it_whatever_the_order_of_the_factors(st
         ('where = { "model.width" = "first" }', 'where = { "model.width" = "first", "objective.stride" = 2 }'),
         ('where = { "model.width" = 16 }', 'where = { "model.width" = 16, "objective.stride" = 2 }'),
     )  # fmt: skip
-    study = load(str(path), "cpu", [])
+    study = declare(str(path), "cpu", [])
     strides = [study.spec(cell, study.middle, 0).objective.model_dump()["stride"] for cell in study.cells]
     assert strides == [1] * 4 + [2] * 4
 
 
 def test_tables_are_stored_and_read_again(study_file: Edit) -> None:
-    study = load(str(study_file(*TABLES)), "cpu", [])
+    study = declare(str(study_file(*TABLES)), "cpu", [])
     stored = record_of(study)
     assert StudyDeclaration.model_validate_json(json.dumps(stored.declaration)).levels == study.declaration.levels
 
@@ -72,7 +72,7 @@ def test_a_mistake_in_a_table_is_one_sentence(study_file: Edit, name: str) -> No
     replacement, sentence = WRONG[name]
     path = study_file(*TABLES, replacement)
     with pytest.raises(UserError) as raised:
-        load(str(path), "cpu", [])
+        declare(str(path), "cpu", [])
     assert sentence in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -82,9 +82,9 @@ def test_an_assignment_to_a_factor_or_into_its_table_is_refused(study_file: Edit
     with pytest.raises(
         UserError, match=r"--set: objective\.n is part of objective, a factor of small whose levels are tables"
     ):
-        load(path, "cpu", ["objective.n=2"])
+        declare(path, "cpu", ["objective.n=2"])
     with pytest.raises(UserError, match=r"--set: objective is a factor of small"):
-        load(path, "cpu", ["objective=two"])
+        declare(path, "cpu", ["objective=two"])
 
 
 def test_a_table_may_be_used_by_one_scale_only(study_file: Edit) -> None:
@@ -93,8 +93,8 @@ def test_a_table_may_be_used_by_one_scale_only(study_file: Edit) -> None:
         ("[tuning]\n", '[levels.objective.three]\nkind = "multi_token"\nstride = 2\n\n[tuning]\n'),
         ('summary = "fewer"', 'summary = "fewer"\nfactors = { objective = ["one", "two", "three"] }'),
     )
-    assert len(load(str(path), "cpu", []).cells) == 4
-    assert len(load(str(path), "smoke", []).cells) == 6
+    assert len(declare(str(path), "cpu", []).cells) == 4
+    assert len(declare(str(path), "smoke", []).cells) == 6
 
 
 def test_show_prints_the_settings_of_each_level(study_file: Edit, lab: Lab, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from lab.analysis.table import ANALYSES
 from lab.run.store import TIMING, RunFolder
 from lab.run.stored_run import StoredRun
 from studies.declared.catalog import STUDIES
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.measures import Measure, main_measure, measure_of, shortcut_metric
 from studies.declared.study import Study
 from studies.judging.judge import judge
@@ -56,7 +56,7 @@ class ParametersAnalysis(Analysis):
 )  # fmt: skip
 def test_an_unknown_metric_or_split_is_a_sentence(study_file: Edit, edit: tuple[str, str], sentence: str) -> None:
     with pytest.raises(UserError) as raised:
-        load(str(study_file(edit)), "cpu", [])
+        declare(str(study_file(edit)), "cpu", [])
     assert sentence in str(raised.value)
 
 
@@ -71,7 +71,7 @@ def test_a_study_of_exact_matches_may_have_a_shortcut_whose_whole_answers_are_th
     lines.insert(lines.index('metric = "exact"'), f'shortcut = "{SHORTCUTS[name]}"')
     path = tmp_path / f"own-{name}.toml"
     path.write_text("\n".join(lines))
-    study = load(str(path), "cpu", [])
+    study = declare(str(path), "cpu", [])
     assert shortcut_metric(study.declaration) == f"shortcut_exact/{SHORTCUTS[name]}"
     assert main_measure(study.declaration).metric == "exact"
 
@@ -79,10 +79,10 @@ def test_a_study_of_exact_matches_may_have_a_shortcut_whose_whole_answers_are_th
 def test_the_baseline_of_an_accuracy_is_an_accuracy_and_a_loss_has_none(study_file: Edit) -> None:
     edits = {'metric = "accuracy"': "shortcut/name_before", 'metric = "exact"': "shortcut_exact/name_before"}
     for metric, expected in edits.items():
-        declaration = load(str(study_file(('metric = "accuracy"', metric))), "cpu", []).declaration
+        declaration = declare(str(study_file(('metric = "accuracy"', metric))), "cpu", []).declaration
         assert shortcut_metric(declaration) == expected
     without = ('metric = "accuracy"\nshortcut = "name_before"', 'metric = "loss_1"')
-    assert shortcut_metric(load(str(study_file(without)), "cpu", []).declaration) is None
+    assert shortcut_metric(declare(str(study_file(without)), "cpu", []).declaration) is None
 
 
 def test_less_is_better_for_losses_and_seconds(study_file: Edit) -> None:
@@ -94,7 +94,7 @@ def test_less_is_better_for_losses_and_seconds(study_file: Edit) -> None:
         "shortcut_exact/name_before": 1,
     }.items():
         edit = ('metric = "accuracy"\nshortcut = "name_before"', f'metric = "{metric}"')
-        study = load(str(study_file(edit)), "cpu", [])
+        study = declare(str(study_file(edit)), "cpu", [])
         assert main_measure(study.declaration).sign == sign
 
 
@@ -108,7 +108,7 @@ def test_of_analyses_what_a_step_costs_is_the_better_the_less() -> None:
 
 
 def test_seconds_are_those_of_training_on_no_split(study_file: Edit, tmp_path: Path) -> None:
-    study = load(str(study_file(SECONDS)), "cpu", [])
+    study = declare(str(study_file(SECONDS)), "cpu", [])
     measure = measure_of(study.declaration, study.declaration.claims[1])
     assert (measure, measure.name) == (Measure("seconds", None), "seconds")
     folder = RunFolder(tmp_path, "run")
@@ -125,7 +125,7 @@ def test_seconds_are_those_of_training_on_no_split(study_file: Edit, tmp_path: P
 def test_a_claim_is_judged_by_its_own_measure(study_file: Edit) -> None:
     """Two heads have the same accuracy, and a loss that is lower in every run."""
     path = study_file(OWN, ('kind = "equivalence"\nmargin = 0.1\n', 'kind = "difference"\n'))
-    study = load(str(path), "cpu", [])
+    study = declare(str(path), "cpu", [])
     cells = []
     for cell in study.cells:
         low = 1.0 if "n=2" in cell.label else 2.0
@@ -154,7 +154,7 @@ def test_tuning_on_a_loss_chooses_the_lowest_on_validation(study_file: Edit, tmp
         ('metric = "accuracy"\nshortcut = "name_before"', 'metric = "loss_1"'), OWN, ("[8, 16]", "[8]"), ('"model.width" = 16', '"model.width" = 8'),
         ("seeds = 2", "seeds = 1"), ("trials = 1", "trials = 3"), ('name = "helps"', 'name = "helps"\nmetric = "accuracy"'),
     )  # fmt: skip
-    study: Study = load(str(path), "smoke", [])
+    study: Study = declare(str(path), "smoke", [])
     Sweep(study, tmp_path / "home", lambda event: None).run(InProcess(tmp_path / "home"))
     for cell in cells_of(tmp_path / "home", study):
         trials = [entry for entry in cell.runs if entry.phase == "tune"]
@@ -183,7 +183,7 @@ def test_a_claim_may_use_an_analysis_which_the_worker_runs_once_and_stores(
             'factor = "model.width"\ntreatment = 16\ncontrol = 8\nwhere = { "objective.n" = 1 }',
         ),
     )
-    study = load(str(path), "cpu", [])
+    study = declare(str(path), "cpu", [])
     home = tmp_path / "home"
     sweep = Sweep(study, home, lambda event: None)
     verdicts = sweep.run(InProcess(home))
@@ -199,4 +199,4 @@ def test_a_claim_may_use_an_analysis_which_the_worker_runs_once_and_stores(
 
 def test_a_study_cannot_be_tuned_by_an_analysis(study_file: Edit) -> None:
     with pytest.raises(UserError, match="only a claim can use a measure of an analysis"):
-        load(str(study_file(('metric = "accuracy"', 'metric = "analysis/lookahead/lookahead_2"'))), "cpu", [])
+        declare(str(study_file(('metric = "accuracy"', 'metric = "analysis/lookahead/lookahead_2"'))), "cpu", [])

@@ -6,7 +6,7 @@ import pytest
 
 from generators.foundation.errors import UserError
 from studies.declared.catalog import STUDIES, name_of
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.names import is_path, refusal_of_name, refusal_of_scale, split_scale
 from tests.small_study import write_small_study
 
@@ -84,4 +84,4 @@ def test_a_scale_whose_name_could_be_mistaken_is_refused(tmp_path: Path, scale: 
     assert refusal_of_scale(scale)
     path = write_small_study(tmp_path, ("[scales.smoke]", f"[scales.'{scale}']"))
     with pytest.raises(UserError, match="cannot be the name of a scale"):
-        load(str(path), "cpu", [])
+        declare(str(path), "cpu", [])

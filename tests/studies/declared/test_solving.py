@@ -8,7 +8,7 @@ import pytest
 from generators.foundation.errors import UserError
 from lab.run.solving import Solved
 from lab.run.store import METRICS, RunFolder
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.measures import Measure, form_of, main_measure, measure_of
 from studies.declared.study_file import StudyDeclaration
 from studies.judging.judge import judge
@@ -31,7 +31,7 @@ THRESHOLD = Solved(metric="accuracy", at=0.9)
 
 
 def test_a_run_has_both_measures(study_file: Edit, tmp_path: Path) -> None:
-    study = load(str(study_file(SAYS, SHARE, STEPS, DIFFERENCE)), "cpu", [])
+    study = declare(str(study_file(SAYS, SHARE, STEPS, DIFFERENCE)), "cpu", [])
     measures = [measure_of(study.declaration, claim) for claim in study.declaration.claims]
     assert measures == [Measure("solved", None, THRESHOLD), Measure("steps_to_solve", None, THRESHOLD)]
     assert [measure.sign for measure in measures] == [1, -1]
@@ -52,7 +52,7 @@ def test_a_run_that_gave_up_early_counts_with_all_the_steps_that_it_was_to_take(
     study_file: Edit, tmp_path: Path
 ) -> None:
     patient = ("steps = 3\nbatch", "steps = 100\nstop_after_evaluations = 1\nbatch")
-    study = load(str(study_file(SAYS, SHARE, STEPS, DIFFERENCE, patient)), "cpu", [])
+    study = declare(str(study_file(SAYS, SHARE, STEPS, DIFFERENCE, patient)), "cpu", [])
     spec = study.spec(study.cells[0], study.middle, 0)
     folder = RunFolder(tmp_path, spec.identity)
     with folder.locked(spec):
@@ -71,8 +71,8 @@ def test_steps_are_not_compared_between_cells_that_have_different_numbers_of_the
     )
     steps = ('name = "helps"\n', 'name = "helps"\nmetric = "steps_to_solve"\n')
     with pytest.raises(UserError, match=r"claims\.helps\.metric = \"steps_to_solve\".* 6 in .*, 3 in "):
-        load(str(study_file(SAYS, steps, factor, compared, other)), "cpu", [])
-    load(str(study_file(SAYS, SHARE, factor, compared, other)), "cpu", [])
+        declare(str(study_file(SAYS, steps, factor, compared, other)), "cpu", [])
+    declare(str(study_file(SAYS, SHARE, factor, compared, other)), "cpu", [])
 
 
 GAIN = (
@@ -88,17 +88,17 @@ def test_a_margin_of_shares_needs_the_exact_test_of_two_shares(study_file: Edit)
     three = ('"objective.n" = [1, 2]', '"objective.n" = [1, 2, 3]'), ("layers = 3", "layers = 4")
     for edits in ((gain,), (trend, *three)):
         with pytest.raises(UserError, match=r"claims\.helps\.margin = 0\.2: .* of shares has no exact test"):
-            load(str(study_file(SAYS, SHARE, *edits)), "cpu", [])
-        load(str(study_file(SAYS, *edits)), "cpu", [])
+            declare(str(study_file(SAYS, SHARE, *edits)), "cpu", [])
+        declare(str(study_file(SAYS, *edits)), "cpu", [])
     for edits in ((GAIN,), (TREND, *three), (trend,)):
-        load(str(study_file(SAYS, SHARE, *edits)), "cpu", [])
+        declare(str(study_file(SAYS, SHARE, *edits)), "cpu", [])
 
 
 def test_a_study_says_once_what_counts_as_solved(study_file: Edit) -> None:
     table = ("[factors]\n", '[base.training.stop_when_solved]\nmetric = "accuracy"\nat = 0.5\n\n[factors]\n')
     with pytest.raises(UserError, match=r"training\.stop_when_solved: solved_at says what counts as solved"):
-        load(str(study_file(SAYS, SHARE, table)), "cpu", [])
-    spec_of = load(str(study_file(table)), "cpu", [])
+        declare(str(study_file(SAYS, SHARE, table)), "cpu", [])
+    spec_of = declare(str(study_file(table)), "cpu", [])
     assert spec_of.spec(spec_of.cells[0], spec_of.middle, 0).training.stop_when_solved == Solved(
         metric="accuracy", at=0.5
     )
@@ -106,7 +106,7 @@ def test_a_study_says_once_what_counts_as_solved(study_file: Edit) -> None:
 
 def test_shares_have_their_own_test_and_steps_that_of_the_study(study_file: Edit) -> None:
     """Every run of two heads solves the task, in 100 steps or more; no run of one head does."""
-    study = load(str(study_file(SAYS, SHARE, STEPS, DIFFERENCE)), "cpu", [])
+    study = declare(str(study_file(SAYS, SHARE, STEPS, DIFFERENCE)), "cpu", [])
     cells = []
     for cell in study.cells:
         solves = "n=2" in cell.label
@@ -152,22 +152,22 @@ def test_shares_have_their_own_test_and_steps_that_of_the_study(study_file: Edit
 )  # fmt: skip
 def test_what_is_wrong_is_one_sentence(study_file: Edit, edits: tuple[tuple[str, str], ...], sentence: str) -> None:
     with pytest.raises(UserError) as raised:
-        load(str(study_file(*edits)), "cpu", [])
+        declare(str(study_file(*edits)), "cpu", [])
     assert sentence in str(raised.value)
 
 
 def test_runs_may_end_where_they_have_solved_the_task(study_file: Edit) -> None:
     stopping = (SAYS[0], SAYS[1] + "stop_when_solved = true\n")
-    study = load(str(study_file(stopping, SHARE)), "cpu", [])
+    study = declare(str(study_file(stopping, SHARE)), "cpu", [])
     assert study.spec(study.cells[0], study.middle, 0).training.stop_when_solved == THRESHOLD
-    plain = load(str(study_file(SAYS, SHARE)), "cpu", [])
+    plain = declare(str(study_file(SAYS, SHARE)), "cpu", [])
     assert plain.spec(plain.cells[0], plain.middle, 0).training.stop_when_solved is None
     assert main_measure(study.declaration) == main_measure(plain.declaration)
 
 
 def test_keys_that_are_unset_are_not_stored(study_file: Edit) -> None:
-    stored = load(str(study_file()), "cpu", []).declaration.model_dump(mode="json")
+    stored = declare(str(study_file()), "cpu", []).declaration.model_dump(mode="json")
     assert not {"solved_at", "stop_when_solved"} & set(stored)
-    says = load(str(study_file(SAYS)), "cpu", []).declaration
+    says = declare(str(study_file(SAYS)), "cpu", []).declaration
     assert says.model_dump(mode="json")["solved_at"] == 0.9
     assert StudyDeclaration.model_validate_json(says.model_dump_json()) == says

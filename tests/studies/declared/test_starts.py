@@ -6,7 +6,7 @@ import pytest
 
 from generators.foundation.errors import UserError
 from lab.run.spec import RunSpec
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import Study
 from tests.conftest import Lab
 from tests.studies.conftest import Edit
@@ -32,7 +32,7 @@ def specs(study: Study) -> list[RunSpec]:
 
 
 def test_a_factor_inside_start_changes_the_start_and_nothing_else(study_file: Edit) -> None:
-    study = load(str(study_file(*INSIDE)), "cpu", [])
+    study = declare(str(study_file(*INSIDE)), "cpu", [])
     assert [cell.label for cell in study.cells] == ["start.n=1 n=1", "start.n=1 n=2", "start.n=4 n=1", "start.n=4 n=2"]
     starts = [(spec.start.run.objective.model_dump()["n"], spec.start.run.seed) for spec in specs(study) if spec.start]
     assert starts == [(1, 3), (1, 3), (4, 3), (4, 3)]
@@ -40,14 +40,14 @@ def test_a_factor_inside_start_changes_the_start_and_nothing_else(study_file: Ed
 
 
 def test_trials_share_their_start_because_only_the_rate_of_the_run_is_tuned(study_file: Edit) -> None:
-    study = load(str(study_file(*INSIDE)), "cpu", [])
+    study = declare(str(study_file(*INSIDE)), "cpu", [])
     low, high = (study.spec(study.cells[0], {"training.learning_rate": rate}, 0) for rate in (0.001, 0.1))
     assert low.identity != high.identity
     assert low.start == high.start
 
 
 def test_a_whole_start_can_be_a_level_and_an_empty_table_is_no_start(study_file: Edit) -> None:
-    study = load(str(study_file(*WHOLE)), "cpu", [])
+    study = declare(str(study_file(*WHOLE)), "cpu", [])
     assert [cell.label for cell in study.cells][1:3] == ["start=scratch n=2", "start=short n=1"]
     assert [spec.start and spec.start.freeze for spec in specs(study)] == [None, None, "trunk", "trunk"]
 
@@ -74,7 +74,7 @@ def test_a_mistake_in_a_start_is_refused_before_anything_runs(
     path = study_file(*INSIDE)
     path.write_text(path.read_text().replace(*replacement, 1))
     with pytest.raises(UserError) as raised:
-        load(str(path), "cpu", [])
+        declare(str(path), "cpu", [])
     assert sentence in str(raised.value)
 
 

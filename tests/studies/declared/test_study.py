@@ -6,7 +6,7 @@ import pytest
 
 from generators.foundation.errors import UserError
 from studies.declared.catalog import STUDIES
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import TUNING_SEED, Study
 from tests.conftest import Lab
 from tests.generators.corpora import invented_tales, write_tales
@@ -60,7 +60,7 @@ def test_a_mistake_in_a_study_file_is_one_sentence(study_file: Edit, name: str) 
     replacement, sentence = WRONG[name]
     path = study_file(replacement)
     with pytest.raises(UserError) as raised:
-        load(str(path), "cpu", [])
+        declare(str(path), "cpu", [])
     assert sentence in str(raised.value)
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -85,7 +85,7 @@ def test_the_cells_are_the_full_grid_and_its_runs_are_counted(small: Study) -> N
 
 
 def test_a_scale_and_assignments_change_the_base(study_file: Edit) -> None:
-    study = load(str(study_file()), "smoke", ["training.steps=7"])
+    study = declare(str(study_file()), "smoke", ["training.steps=7"])
     spec = study.spec(study.cells[1], {"training.learning_rate": 0.02}, 3)
     assert (study.seeds, study.trials) == (2, 1)
     assert (spec.training.steps, spec.training.learning_rate, spec.seed) == (7, 0.02, 3)
@@ -94,14 +94,14 @@ def test_a_scale_and_assignments_change_the_base(study_file: Edit) -> None:
 
 def test_an_assignment_to_a_factor_is_refused(study_file: Edit) -> None:
     with pytest.raises(UserError, match=r"objective.n is a factor of small"):
-        load(str(study_file()), "cpu", ["objective.n=4"])
+        declare(str(study_file()), "cpu", ["objective.n=4"])
 
 
 def test_a_scale_may_have_other_ranges(study_file: Edit) -> None:
     path = study_file(
         ('summary = "fewer"', 'summary = "fewer"\nsearch."training.learning_rate" = { low = 0.4, high = 0.9 }')
     )
-    spans = {scale: load(str(path), scale, []) for scale in ("smoke", "cpu")}
+    spans = {scale: declare(str(path), scale, []) for scale in ("smoke", "cpu")}
     assert spans["smoke"].middle == {"training.learning_rate": pytest.approx(0.6)}
     assert spans["cpu"].middle == {"training.learning_rate": pytest.approx(0.01)}
 
@@ -118,7 +118,7 @@ def test_every_scale_of_a_shipped_study_is_valid(name: str, scale: str, tmp_path
         write_tales(tmp_path / "tales.txt", invented_tales())
         # Invented tales are shorter than the length of its gpu scale.
         assignments = [f"task.corpus={tmp_path / 'tales.txt'}", "task.vocabulary_tokens=400", "task.length_tokens=128"]
-    assert load(name, scale, assignments).runs > 0
+    assert declare(name, scale, assignments).runs > 0
 
 
 @pytest.mark.parametrize("name", ["polynomial-sizes", "pause-tokens", "epochs"])
@@ -126,7 +126,7 @@ def test_studies_of_polynomials_share_the_runs_of_equal_cells(name: str) -> None
     def runs(study: Study) -> set[str]:
         return {study.spec(cell, study.middle, 0).identity for cell in study.cells}
 
-    assert len(runs(load(name, "cpu", [])) & runs(load("polynomial", "cpu", []))) == 2
+    assert len(runs(declare(name, "cpu", [])) & runs(declare("polynomial", "cpu", []))) == 2
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_file_that_breaks_the_parser_is_one_sentence_too(tmp_path: Path, conte
     path = tmp_path / "x.toml"
     path.write_text(content)
     with pytest.raises(UserError, match=r"x\.toml: .*(not valid TOML|too deeply)"):
-        load(str(path), "cpu", [])
+        declare(str(path), "cpu", [])
 
 
 def test_too_many_cells_are_refused_before_they_are_built(study_file: Edit) -> None:
@@ -148,4 +148,4 @@ def test_too_many_cells_are_refused_before_they_are_built(study_file: Edit) -> N
         )
     )
     with pytest.raises(UserError, match="cells; should be at most 10,000"):
-        load(str(path), "cpu", [])
+        declare(str(path), "cpu", [])

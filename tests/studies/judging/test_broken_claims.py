@@ -18,7 +18,7 @@ from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
 from studies.declared.claims.difference import Difference
 from studies.declared.claims.table import CLAIMS, claim_from
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import Study
 from studies.declared.study_file import StudyDeclaration
 from studies.judging.judge import judge
@@ -122,7 +122,7 @@ def test_what_a_kind_refuses_itself_stays_an_error_of_the_study_file(
 ) -> None:
     monkeypatch.setattr(Difference, "compared", lambda self, study: self.refuse(study, "treatment", "is too high"))
     with pytest.raises(UserError, match=r"small.toml: claims.helps.treatment: is too high"):
-        load(small.source, "cpu", [])
+        declare(small.source, "cpu", [])
     assert judge(small, scores(small))[0].reason == f"{small.source}: claims.helps.treatment: is too high"
 
 
@@ -161,10 +161,10 @@ def test_a_kind_that_breaks_on_simulated_studies_alone_has_a_verdict_without_an_
 def test_a_claim_that_cannot_be_stored_is_refused_before_any_run(small: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Difference, "model_dump_json", lambda self: absent())
     with pytest.raises(RuntimeError, match=SUBJECT + "KeyError: 'absent'"):
-        load(small.source, "cpu", [])
+        declare(small.source, "cpu", [])
     monkeypatch.setattr(Difference, "model_dump_json", lambda self: json.dumps({**self.model_dump(), "treatment": 1}))
     with pytest.raises(RuntimeError, match=r"claims\.helps changes when it is stored and read again"):
-        load(small.source, "cpu", [])
+        declare(small.source, "cpu", [])
 
 
 @pytest.mark.usefixtures("foreign")
@@ -256,7 +256,7 @@ def test_one_module_may_bring_parts_of_several_kinds_and_import_anything(
         'kind = "difference"\nfactor = "objective.n"\ntreatment = 2\ncontrol = 1',
         'kind = "mine"\nfactor = "objective.n"\nlevels = [2, 1]',
     )
-    study = load(str(write_small_study(tmp_path, change, name="mine")), "cpu", [])
+    study = declare(str(write_small_study(tmp_path, change, name="mine")), "cpu", [])
     stored = study.declaration.model_dump(mode="json")
     assert stored["claims"][0]["levels"] == [2, 1]
     assert validate(StudyDeclaration, stored, "the stored study") == study.declaration

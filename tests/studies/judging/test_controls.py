@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.judging.controls import Control, controls_in, controls_text, is_as_expected, nearest_control
 from studies.ledger.declared_study import record_of
 from studies.ledger.folder import StudyFolder
@@ -31,7 +31,7 @@ def test_a_control_is_as_it_should_be(kind: str, verdicts: Sequence[str], expect
 
 def store(home: Path, name: str, scale: str, verdicts: Sequence[str], source: str | None = None) -> None:
     """Stores a control of the catalog with verdicts, as if it had run."""
-    study = load(name, scale, [])
+    study = declare(name, scale, [])
     folder = StudyFolder(home, name, scale)
     folder.path.mkdir(parents=True)
     record = record_of(study)
@@ -72,7 +72,7 @@ def test_the_nearest_control_has_the_task_if_one_has(tmp_path: Path) -> None:
 
 
 def test_unfinished_controls_do_not_count(tmp_path: Path) -> None:
-    sweep = Sweep(load("star-quick", "cpu", []), tmp_path, lambda event: None)
+    sweep = Sweep(declare("star-quick", "cpu", []), tmp_path, lambda event: None)
     folder = sweep.folder
     folder.path.mkdir(parents=True)
     folder.write_study(record_of(sweep.study))

@@ -8,7 +8,7 @@ import pytest
 from generators.foundation.errors import UserError
 from lab.run import files
 from reports.dashboards.studies import StudySource
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.judging.from_ledger import judge_stored
 from studies.ledger.archive import pack
 from studies.ledger.declared_study import cells_of, find_study
@@ -67,7 +67,7 @@ def test_a_study_killed_at_any_write_never_mixes_its_versions(
         verdicts = (workshop.home / "studies/x/smoke/verdicts.json").read_bytes()
         workshop.write("x.toml", STEPS, SEEDS)
         killer.kill_after(kills)
-        study = load("x.toml", "smoke", [])
+        study = declare("x.toml", "smoke", [])
         try:
             run_study(study, InProcess(workshop.home), workshop.home)
         except Killed:
@@ -98,7 +98,7 @@ def test_verdicts_stay_while_a_study_runs_again_and_every_reader_is_told(
     workshop.write("x.toml", SEEDS)
     killer.kill_after(4)
     with pytest.raises(Killed):
-        run_study(load("x.toml", "smoke", []), InProcess(workshop.home), workshop.home)
+        run_study(declare("x.toml", "smoke", []), InProcess(workshop.home), workshop.home)
     killer.spare()
     assert verdicts.read_bytes() == before
     earlier = "unfinished: it is running, or was stopped before its verdicts; the verdicts in verdicts.json are of an"
@@ -137,10 +137,10 @@ def test_shards_of_two_versions_are_never_counted_together(
 ) -> None:
     home = workshop.home
     workshop.write("x.toml")
-    old = load("x.toml", "smoke", [])
+    old = declare("x.toml", "smoke", [])
     run_study(old, InProcess(home), home, Shard(1, 2))
     workshop.write("x.toml", STEPS)
-    new = load("x.toml", "smoke", [])
+    new = declare("x.toml", "smoke", [])
     run_study(new, InProcess(home), home, Shard(2, 2))
     assert "was edited since it last ran (base.training.steps)" in capsys.readouterr().err
     cells = cells_of(home, find_study(home, "x", None))
@@ -159,7 +159,7 @@ def test_a_whole_study_killed_after_a_shard_of_it_does_not_take_up_the_ledger_of
     workshop.write("x.toml")
     workshop.run("x.toml")
     workshop.write("x.toml", STEPS)
-    new = load("x.toml", "smoke", [])
+    new = declare("x.toml", "smoke", [])
     run_study(new, InProcess(home), home, Shard(1, 2))
     for writes in range(4):
         killer.kill_after(writes)
@@ -176,7 +176,7 @@ def test_a_shard_of_an_edited_study_is_not_counted_with_the_whole_one_of_before(
     workshop.write("x.toml")
     workshop.run("x.toml")
     workshop.write("x.toml", STEPS)
-    new = load("x.toml", "smoke", [])
+    new = declare("x.toml", "smoke", [])
     run_study(new, InProcess(home), home, Shard(1, 2))
     assert len(cells_of(home, new)) == 2
     assert StudyFolder(home, "x", "smoke").outdated_parts() == ["the whole study"]

@@ -11,7 +11,7 @@ from generators.foundation.settings import Tree
 from lab.analysis.measure_store import result_path
 from lab.run.files import json_bytes
 from lab.run.store import BEST, RunFolder
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import Study
 from studies.ledger.records import RunRecord
 from studies.running.cell_runs import RunEvent
@@ -57,7 +57,7 @@ def small(folder: Path, *, analysed: bool) -> Study:
     changes = [
         (paper, f'{paper}\nmetric = "{metric}"') for paper, metric in zip(papers, (STEP_RATIO, COPYING), strict=True)
     ]
-    return load(str(write_small_study(folder, *changes if analysed else ())), "smoke", [])
+    return declare(str(write_small_study(folder, *changes if analysed else ())), "smoke", [])
 
 
 def requests(study: Study, home: Path) -> tuple[list[tuple[str, RunRecord]], dict[str, Analyses]]:

@@ -10,7 +10,7 @@ import pytest
 
 from lab.analysis.measure_store import result_path
 from lab.run.files import json_bytes
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import Study
 from studies.judging.from_ledger import judge_stored
 from studies.judging.judgement import Judgement
@@ -57,7 +57,7 @@ def no_flush(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     """Returns the small study, whose first claim is about an analysis."""
-    return load(str(write_small_study(tmp_path, METRIC)), "cpu", [])
+    return declare(str(write_small_study(tmp_path, METRIC)), "cpu", [])
 
 
 def run(study: Study, home: Path, executor: InProcess[Any]) -> tuple[Sweep, list[Judgement]]:

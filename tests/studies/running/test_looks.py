@@ -11,7 +11,7 @@ import pytest
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree
 from lab.run.spec import RunSpec
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import Study
 from studies.judging.judge import judge
 from studies.judging.judgement import Judgement
@@ -73,7 +73,7 @@ def one_large_effect(width: int, n: int, seed: int) -> float:
 
 
 def test_seeds_are_added_for_undecided_claims_alone(study_file: Edit, tmp_path: Path) -> None:
-    outcome = Outcome(load(str(study_file(LOOKS)), "cpu", []), tmp_path, one_large_effect)
+    outcome = Outcome(declare(str(study_file(LOOKS)), "cpu", []), tmp_path, one_large_effect)
     assert outcome.seeds == {"width=8 n=1": 5, "width=8 n=2": 5, "width=16 n=1": 12, "width=16 n=2": 12}
     assert outcome.verdicts == [("supported", 5), ("inconclusive", 12)]
     assert "at the look at 5 seeds" in outcome.judgements[0].reason
@@ -86,7 +86,7 @@ def test_seeds_are_added_for_undecided_claims_alone(study_file: Edit, tmp_path: 
 
 
 def test_a_study_stops_where_every_claim_is_decided(study_file: Edit, tmp_path: Path) -> None:
-    study = load(str(study_file(LOOKS)), "cpu", [])
+    study = declare(str(study_file(LOOKS)), "cpu", [])
     outcome = Outcome(
         study, tmp_path, lambda width, n, seed: 0.2 + 0.5 * (n == 2 and width == 8) + noise(width, n, seed)
     )
@@ -102,7 +102,7 @@ def test_it_stops_where_the_last_look_would_hardly_decide_anything(study_file: E
         return one_large_effect(width, n, seed) if width == 8 else 0.5 + 0.1 * (-1) ** seed + noise(width, n, seed)
 
     for edit, seeds in ((LOOKS, 12), (FUTILITY, 5)):
-        study = load(str(study_file(edit, SAME_DIFFERENCE)), "cpu", [])
+        study = declare(str(study_file(edit, SAME_DIFFERENCE)), "cpu", [])
         outcome = Outcome(study, tmp_path / str(seeds), score)
         assert outcome.seeds["width=16 n=1"] == outcome.seeds["width=16 n=2"] == seeds
         assert outcome.verdicts[1] == ("inconclusive", seeds)
@@ -117,7 +117,7 @@ def test_futility_gives_up_no_claim_that_more_seeds_will_decide(study_file: Edit
             return one_large_effect(width, n, seed)
         return 0.5 + 0.05 * (n == 2) + 0.04 * float(np.random.default_rng([7, n, seed]).standard_normal())
 
-    outcome = Outcome(load(str(study_file(FUTILITY, SAME_DIFFERENCE)), "cpu", []), tmp_path, score)
+    outcome = Outcome(declare(str(study_file(FUTILITY, SAME_DIFFERENCE)), "cpu", []), tmp_path, score)
     (_, first), (verdict, seeds) = outcome.verdicts
     assert first == 5
     assert verdict == "supported"
@@ -125,7 +125,7 @@ def test_futility_gives_up_no_claim_that_more_seeds_will_decide(study_file: Edit
 
 
 def test_the_same_command_again_comes_to_the_same_verdicts(study_file: Edit, tmp_path: Path) -> None:
-    study = load(str(study_file(LOOKS)), "cpu", [])
+    study = declare(str(study_file(LOOKS)), "cpu", [])
     first, again = (Outcome(study, tmp_path, one_large_effect) for _ in range(2))
     assert [judgement.record() for judgement in first.judgements] == [
         judgement.record() for judgement in again.judgements
@@ -134,7 +134,7 @@ def test_the_same_command_again_comes_to_the_same_verdicts(study_file: Edit, tmp
 
 
 def test_at_later_looks_the_correction_is_over_the_claims_still_open(study_file: Edit) -> None:
-    study = load(str(study_file(LOOKS, SAME_DIFFERENCE)), "cpu", [])
+    study = declare(str(study_file(LOOKS, SAME_DIFFERENCE)), "cpu", [])
     by_cell = {
         cell.label: {seed: one_large_effect(*dict(cell.levels).values(), seed) for seed in range(12)}  # type: ignore[call-arg]
         for cell in study.cells
@@ -150,7 +150,7 @@ def test_at_later_looks_the_correction_is_over_the_claims_still_open(study_file:
 
 
 def test_two_claims_that_are_open_at_the_last_look_are_corrected_for_each_other(study_file: Edit) -> None:
-    study = load(str(study_file(LOOKS, SAME_DIFFERENCE)), "cpu", [])
+    study = declare(str(study_file(LOOKS, SAME_DIFFERENCE)), "cpu", [])
 
     def score(width: int, n: int, seed: int) -> float:
         return (0.3 if width == 8 else 0.2) * (n == 2) + 0.5 * (-1) ** seed + noise(width, n, seed)
@@ -169,7 +169,7 @@ def test_two_claims_that_are_open_at_the_last_look_are_corrected_for_each_other(
 
 
 def test_a_decided_claim_stays_decided_whatever_later_seeds_say(study_file: Edit) -> None:
-    study = load(str(study_file(LOOKS, SAME_DIFFERENCE)), "cpu", [])
+    study = declare(str(study_file(LOOKS, SAME_DIFFERENCE)), "cpu", [])
     by_cell = {
         cell.label: {
             seed: (0.5 if seed < 5 and dict(cell.levels)["objective.n"] == 2 else 0.0) + noise(0, seed, seed)
@@ -183,7 +183,7 @@ def test_a_decided_claim_stays_decided_whatever_later_seeds_say(study_file: Edit
 
 
 def test_a_seed_that_failed_leaves_its_claim_untested_and_adds_none(study_file: Edit, tmp_path: Path) -> None:
-    study = load(str(study_file(LOOKS)), "cpu", [])
+    study = declare(str(study_file(LOOKS)), "cpu", [])
 
     def fails(tree: Tree) -> Scores | None:
         failed = tree["model"]["width"] == 16 and tree["objective"]["n"] == 2 and tree["seed"] == 3
@@ -207,7 +207,7 @@ def test_a_claim_that_was_given_up_is_not_taken_up_again_when_another_is_decided
         return 0.5 + 0.1 * deviation + (0.2 if width == 8 else 0.09) * (n == 2)
 
     futility = (FUTILITY[0], FUTILITY[1].replace("0.1", str(floor)))
-    outcome = Outcome(load(str(study_file(futility, SAME_DIFFERENCE)), "cpu", []), tmp_path, score)
+    outcome = Outcome(declare(str(study_file(futility, SAME_DIFFERENCE)), "cpu", []), tmp_path, score)
     assert outcome.verdicts == [("supported", 8), ("inconclusive", 5)]
     assert outcome.seeds == {"width=8 n=1": 8, "width=8 n=2": 8, "width=16 n=1": 5, "width=16 n=2": 5}
     assert outcome.done == outcome.runs
@@ -223,7 +223,7 @@ def test_a_claim_that_was_given_up_is_not_taken_up_again_when_another_is_decided
 
 
 def test_a_claim_that_loses_a_seed_at_a_later_look_gets_no_more(study_file: Edit, tmp_path: Path) -> None:
-    study = load(str(study_file(LOOKS)), "cpu", [])
+    study = declare(str(study_file(LOOKS)), "cpu", [])
 
     def fails(tree: Tree) -> Scores | None:
         failed = tree["model"]["width"] == 16 and tree["objective"]["n"] == 2 and tree["seed"] == 6
@@ -254,11 +254,11 @@ def heeded_interrupts() -> Iterator[None]:
 
 @pytest.mark.usefixtures("heeded_interrupts")
 def test_looks_cannot_be_changed_once_the_first_was_taken(study_file: Edit, tmp_path: Path) -> None:
-    study = load(str(study_file(LOOKS)), "cpu", [])
+    study = declare(str(study_file(LOOKS)), "cpu", [])
     with pytest.raises(Interrupted):
         Sweep(study, tmp_path, lambda event: None).run(InterruptedAtALook(tmp_path, scores(one_large_effect)))
     assert StudyFolder(tmp_path, study.name, study.scale).read_looks() == {5: [5, 8, 12]}
-    other = load(str(study_file(("seeds = 5\n", "seeds = 12\nlooks = [5, 12]\n"))), "cpu", [])
+    other = declare(str(study_file(("seeds = 5\n", "seeds = 12\nlooks = [5, 12]\n"))), "cpu", [])
     with pytest.raises(UserError, match="judged at 5 seeds with looks = "):
         Outcome(other, tmp_path, one_large_effect)
     assert Outcome(study, tmp_path, one_large_effect).verdicts == [("supported", 5), ("inconclusive", 12)]
@@ -266,4 +266,4 @@ def test_looks_cannot_be_changed_once_the_first_was_taken(study_file: Edit, tmp_
 
 def test_futility_without_looks_is_a_sentence(study_file: Edit) -> None:
     with pytest.raises(UserError, match=r"futility = 0\.1 needs looks"):
-        load(str(study_file(("seeds = 5\n", "seeds = 5\nfutility = 0.1\n"))), "cpu", [])
+        declare(str(study_file(("seeds = 5\n", "seeds = 5\nfutility = 0.1\n"))), "cpu", [])

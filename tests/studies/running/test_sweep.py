@@ -13,7 +13,7 @@ from generators.foundation.settings import Tree
 from lab.run.files import lock_folder
 from lab.run.store import RunFolder
 from lab.run.training import train
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import TUNING_SEED, Study
 from studies.ledger.declared_study import cells_of, find_study
 from studies.ledger.folder import StudyFolder
@@ -32,7 +32,7 @@ from tests.small_study import write_small_study
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
     """Runs the small study once, in this process."""
     folder = tmp_path_factory.mktemp("swept")
-    study = load(str(write_small_study(folder)), "cpu", [])
+    study = declare(str(write_small_study(folder)), "cpu", [])
     Sweep(study, folder / "home", lambda event: None).run(InProcess(folder / "home"))
     return folder / "home", study
 

@@ -12,7 +12,7 @@ import pytest
 from optuna.storages import InMemoryStorage
 
 from generators.foundation.errors import UserError
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import TUNING_SEED, Cell, Study
 from studies.ledger.declared_study import cells_of
 from studies.ledger.folder import StudyFolder
@@ -62,7 +62,7 @@ def test_a_trial_is_judged_by_the_mean_over_its_seeds(
 ) -> None:
     """By its first seed, or its last, the worse of the two trials would win."""
     score_by(lambda distance, seed: 0.5 + distance if seed != 1 else 0.5 - 4 * distance)
-    study = load(str(study_file(("trials = 2", "trials = 2\nseeds = 3"))), "cpu", [])
+    study = declare(str(study_file(("trials = 2", "trials = 2\nseeds = 3"))), "cpu", [])
     assert len(sweep(study, tmp_path)) == study.runs == 4 * (2 * 3 + 5)
     for cell in cells_of(tmp_path, study):
         trials = [run for run in cell.runs if run.phase == "tune"]
@@ -78,7 +78,7 @@ def test_a_trial_that_loses_to_the_best_is_pruned_and_never_wins(
 ) -> None:
     """By its first seed alone, the worst trial would win."""
     score_by(lambda distance, seed: 0.5 + distance if seed == 0 else 0.5 - 4 * distance)
-    study = load(str(study_file(("trials = 2", 'trials = 6\nseeds = 8\npruner = "wilcoxon"'))), "cpu", [])
+    study = declare(str(study_file(("trials = 2", 'trials = 6\nseeds = 8\npruner = "wilcoxon"'))), "cpu", [])
     events = sweep(study, tmp_path)
     assert len(events) < study.runs
     assert events[-1].done == events[-1].total == len(events), "the total leaves out the runs that pruning saved"
@@ -113,7 +113,7 @@ def late_distances(study: Study, cells: int) -> float:
 def test_a_sampler_comes_closer_to_the_best_rate_than_random_proposals(
     study_file: Edit, monkeypatch: pytest.MonkeyPatch, sampler: str, cells: int, trials: int
 ) -> None:
-    study = load(str(study_file(("trials = 2", f'trials = {trials}\nsampler = "{sampler}"'))), "cpu", [])
+    study = declare(str(study_file(("trials = 2", f'trials = {trials}\nsampler = "{sampler}"'))), "cpu", [])
     distance = late_distances(study, cells)
 
     def random_sampler(seed: int, **settings: Any) -> optuna.samplers.BaseSampler:
@@ -127,7 +127,7 @@ def test_a_sampler_comes_closer_to_the_best_rate_than_random_proposals(
 def test_a_sampler_proposes_the_same_again_and_something_else_in_each_cell(
     study_file: Edit, tmp_path: Path, sampler: str
 ) -> None:
-    study = load(str(study_file(("trials = 2", f'trials = 4\nsampler = "{sampler}"'))), "cpu", [])
+    study = declare(str(study_file(("trials = 2", f'trials = 4\nsampler = "{sampler}"'))), "cpu", [])
     proposals = []
     for home in (tmp_path / "first", tmp_path / "second"):
         sweep(study, home)
@@ -139,8 +139,8 @@ def test_a_sampler_proposes_the_same_again_and_something_else_in_each_cell(
 
 
 def test_the_name_or_else_the_sampler_seed_decides_the_proposals_for_a_cell_of_one_label(study_file: Edit) -> None:
-    study = load(str(study_file(("trials = 2", "trials = 4"))), "cpu", [])
-    seeded = load(str(study_file(("trials = 2", f'trials = 4\nsampler_seed = "{study.name}"'))), "cpu", [])
+    study = declare(str(study_file(("trials = 2", "trials = 4"))), "cpu", [])
+    seeded = declare(str(study_file(("trials = 2", f'trials = 4\nsampler_seed = "{study.name}"'))), "cpu", [])
     proposals = []
     for named in (study, study, replace(study, name="other"), replace(seeded, name="other")):
         optuna_study = tuning.tuning_of(named, study.cells[0], 1.0, InMemoryStorage())
@@ -157,14 +157,14 @@ def test_the_name_or_else_the_sampler_seed_decides_the_proposals_for_a_cell_of_o
 
 def test_a_pruner_needs_seeds_to_tell_trials_apart(study_file: Edit) -> None:
     with pytest.raises(UserError, match=r'pruner = "wilcoxon" with seeds = 2.* at least 5 seeds'):
-        load(str(study_file(("trials = 2", 'trials = 2\nseeds = 2\npruner = "wilcoxon"'))), "cpu", [])
+        declare(str(study_file(("trials = 2", 'trials = 2\nseeds = 2\npruner = "wilcoxon"'))), "cpu", [])
 
 
 def test_seeds_added_after_a_verdict_are_refused_and_the_verdict_is_kept(study_file: Edit, tmp_path: Path) -> None:
-    sweep(load(str(study_file()), "cpu", []), tmp_path)
+    sweep(declare(str(study_file()), "cpu", []), tmp_path)
     verdicts = StudyFolder(tmp_path, "small", "cpu").path / "verdicts.json"
     before = verdicts.read_bytes()
-    larger = load(str(study_file(("seeds = 5", "seeds = 8"))), "cpu", [])
+    larger = declare(str(study_file(("seeds = 5", "seeds = 8"))), "cpu", [])
     with pytest.raises(UserError, match="seeds = 8: this study was judged at 5 seeds"):
         sweep(larger, tmp_path)
     assert verdicts.read_bytes() == before
@@ -173,10 +173,10 @@ def test_seeds_added_after_a_verdict_are_refused_and_the_verdict_is_kept(study_f
 def test_declared_looks_may_be_taken_one_after_the_other(study_file: Edit, tmp_path: Path) -> None:
     levels = {}
     for seeds in (8, 12):
-        study = load(str(study_file(("seeds = 5", f"seeds = {seeds}\nlooks = [8, 12]"))), "cpu", [])
+        study = declare(str(study_file(("seeds = 5", f"seeds = {seeds}\nlooks = [8, 12]"))), "cpu", [])
         judgements = Sweep(study, tmp_path, lambda event: None).run(InProcess(tmp_path))
         levels[seeds] = max(judgement.level or 0.0 for judgement in judgements)
     assert levels == {8: 0.025, 12: 0.025}, "each look has half of the level"
-    undeclared = load(str(study_file(("seeds = 5", "seeds = 12"))), "cpu", [])
+    undeclared = declare(str(study_file(("seeds = 5", "seeds = 12"))), "cpu", [])
     with pytest.raises(UserError, match=r"judged at 8 seeds with looks = \[8, 12\]"):
         sweep(undeclared, tmp_path)

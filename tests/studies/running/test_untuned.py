@@ -4,7 +4,7 @@ from pathlib import Path
 
 from generators.foundation.settings import Tree
 from reports.pages.study import render_study
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.ledger.folder import StudyFolder
 from studies.reading.judged import read_judged
 from studies.running.executors.here import InProcess
@@ -22,7 +22,7 @@ def scored(tree: Tree) -> Scores:
 
 
 def test_every_cell_runs_with_the_middle_of_the_ranges(study_file: Edit, tmp_path: Path) -> None:
-    study = load(str(study_file(UNTUNED)), "cpu", [])
+    study = declare(str(study_file(UNTUNED)), "cpu", [])
     assert study.runs == 4 * 5
     events: list[str] = []
     judgements = Sweep(study, tmp_path, lambda event: events.append(event.run.phase)).run(ScoredRuns(tmp_path, scored))
@@ -35,12 +35,12 @@ def test_every_cell_runs_with_the_middle_of_the_ranges(study_file: Edit, tmp_pat
 
 def test_a_scale_may_leave_tuning_out(study_file: Edit) -> None:
     edit = ('summary = "fewer"\nseeds = 2\ntrials = 1\n', 'summary = "fewer"\nseeds = 2\ntrials = 0\n')
-    assert load(str(study_file(edit)), "smoke", []).trials == 0
-    assert load(str(study_file(edit)), "cpu", []).trials == 2
+    assert declare(str(study_file(edit)), "smoke", []).trials == 0
+    assert declare(str(study_file(edit)), "cpu", []).trials == 2
 
 
 def test_the_page_says_that_no_arm_was_tuned(study_file: Edit, tmp_path: Path) -> None:
-    study = load(str(study_file(UNTUNED, ("seeds = 2\ntrials = 1\n", "seeds = 2\ntrials = 0\n"))), "smoke", [])
+    study = declare(str(study_file(UNTUNED, ("seeds = 2\ntrials = 1\n", "seeds = 2\ntrials = 0\n"))), "smoke", [])
     Sweep(study, tmp_path, lambda event: None).run(InProcess(tmp_path))
     page = render_study(read_judged(tmp_path, study))
     assert f"No arm was tuned: every cell ran with {RATE} = 0.01, on the seeds 0 to 1." in page

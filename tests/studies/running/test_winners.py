@@ -16,7 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from generators.foundation.settings import Tree
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import TUNING_SEED, Study
 from studies.ledger.folder import JOURNAL, StudyFolder
 from studies.ledger.records import CellRecord, RunRecord
@@ -38,7 +38,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
     folder = tmp_path_factory.mktemp("studies")
     one_width = [("[8, 16]", "[8]"), ('"model.width" = 16', '"model.width" = 8'), ('shortcut = "name_before"\n', "")]
     return {
-        metric: load(
+        metric: declare(
             str(write_small_study(folder, ('metric = "accuracy"', f'metric = "{metric}"'), *one_width, name=metric)),
             "cpu",
             [],

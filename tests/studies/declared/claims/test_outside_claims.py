@@ -49,8 +49,8 @@ SHOW_CLAIM = """
 import sys
 from studies.running.executors.table import EXECUTORS
 EXECUTORS.find("average", "")  # imports the module of the claim before the table of claims
-from studies import load
-claim = load(sys.argv[1], "smoke", []).declaration.claims[0]
+from studies import declare
+claim = declare(sys.argv[1], "smoke", []).declaration.claims[0]
 print(type(claim).__name__, claim.effect_name, claim.model_dump(mode="json")["levels"])
 """
 

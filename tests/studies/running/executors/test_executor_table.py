@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from generators.foundation.errors import UserError
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import Study
 from studies.running.executors.local import LocalWorkers
 from studies.running.executors.table import ExecutorChoice
@@ -78,7 +78,7 @@ def test_settings_that_the_command_does_not_give_have_their_defaults(small: Stud
 def test_runs_on_a_gpu_are_trained_one_at_a_time_unless_more_workers_are_asked_for(
     study_file: Edit, tmp_path: Path
 ) -> None:
-    study = load(str(study_file()), "cpu", ['training.device="cuda"'])
+    study = declare(str(study_file()), "cpu", ['training.device="cuda"'])
     counts = [ExecutorChoice("local", tmp_path, {"workers": workers}).create(study).count for workers in (None, 3)]
     assert counts == [1, 3]
 

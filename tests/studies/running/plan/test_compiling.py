@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.run.store import RunFolder
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import Study
 from studies.ledger.folder import StudyFolder
 from studies.running.plan.compiling import CompileChoice, choice_for, choose_compile, resolve_compile
@@ -36,14 +36,14 @@ def test_nothing_is_compiled_without_a_compiler(small: Study, monkeypatch: pytes
 
 @pytest.mark.parametrize("value", ["true", "false"])
 def test_a_setting_in_the_file_is_no_choice(study_file: Edit, tmp_path: Path, value: str) -> None:
-    study = load(str(study_file()), "cpu", [f"training.compile={value}"])
+    study = declare(str(study_file()), "cpu", [f"training.compile={value}"])
     assert resolve_compile(study, tmp_path, choose=True) == (study, "")
     assert study.spec(study.cells[0], study.middle, 0).training.compile is (value == "true")
 
 
 def test_auto_is_the_same_as_no_setting(study_file: Edit) -> None:
     path = str(study_file())
-    plain, auto = load(path, "cpu", []), load(path, "cpu", ['training.compile="auto"'])
+    plain, auto = declare(path, "cpu", []), declare(path, "cpu", ['training.compile="auto"'])
     assert auto.base == plain.base
     assert auto.leaves_compile_open
 

@@ -20,7 +20,7 @@ from lab.run.finetuning import meta_network
 from lab.run.spec import TrainingConfig
 from lab.run.step import OptimiserStep
 from studies.declared.catalog import STUDIES
-from studies.declared.loading import load
+from studies.declared.loading import declare
 from studies.declared.study import TUNING_SEED, Study
 from studies.running.plan.cost import (
     COUNTED_SAMPLES,
@@ -96,7 +96,7 @@ def test_runs_to_start_from_are_counted_once_for_all_trials_unless_their_own_rat
     study_file: Edit, replacements: tuple[Replacement, ...], per_start: int
 ) -> None:
     """Two starts for four cells that each run their own trial; or two cells with starts, which are tuned with them."""
-    study = load(str(study_file(*replacements, ("trials = 2", "trials = 2\nseeds = 3"))), "cpu", [])
+    study = declare(str(study_file(*replacements, ("trials = 2", "trials = 2\nseeds = 3"))), "cpu", [])
     plan = plan_study(study)
     assert plan.start_runs == per_start == len(identities_of_starts(study))
     assert plan.runs == 4 * (2 * 3 + 5)
@@ -104,7 +104,7 @@ def test_runs_to_start_from_are_counted_once_for_all_trials_unless_their_own_rat
 
 
 def test_a_run_that_several_runs_start_from_counts_once() -> None:
-    study = load(str(STUDIES.path("finetune")), "smoke", [])
+    study = declare(str(STUDIES.path("finetune")), "smoke", [])
     plan = plan_study(study)
     assert plan.runs == 4 * (1 + 2)
     assert plan.start_runs == 2 * (1 + 2)  # two ways to pretrain, the tuning seed and two more
@@ -137,7 +137,7 @@ def test_time_from_steps_counts_evaluations_as_the_steps_they_are_worth(
 
 
 def test_costs_of_steps_and_of_evaluations_are_those_worked_out_by_hand(study_file: Edit) -> None:
-    plans = [plan_study(load(str(study_file()), "cpu", [f"training.steps={steps}"])) for steps in (3, 6, 7)]
+    plans = [plan_study(declare(str(study_file()), "cpu", [f"training.steps={steps}"])) for steps in (3, 6, 7)]
     three, six, seven = (plan.groups[0].run for plan in plans)
     assert three.step_flops == six.step_flops == seven.step_flops
     assert three.evaluation_flops == pytest.approx(three.step_flops / 3 / 2 * (8 + 2 * 16))  # 8 + 8 samples held out
@@ -176,7 +176,7 @@ def test_a_probe_takes_the_optimiser_steps_that_training_takes(tiny: Spec, monke
 
 def test_the_unembedding_has_the_share_of_the_parameters_that_the_caveat_of_memory_and_time_states() -> None:
     """The share is that of its networks, and of the paper's 0.3B model with a vocabulary of 32,000 tokens."""
-    study = load(str(STUDIES.path("memory-and-time")), "cpu", [])
+    study = declare(str(STUDIES.path("memory-and-time")), "cpu", [])
     percent = int(study.declaration.caveat.partition("has ")[2].partition("%")[0])
     with torch.device("meta"):
         model = ModelConfig(width=1024, layers=25, attention_heads=16)
