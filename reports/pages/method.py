@@ -26,7 +26,7 @@ class Method:
         cells: number of cells.
         factors: key of each factor, and its levels as the page shows them.
         excluded: each reason for leaving cells out, with their labels.
-        search: the searched ranges.
+        search: the searched ranges; empty if the study tunes nothing.
         budget: whether all cells had the same tuning budget.
         tuning_seed: seed of the tuning runs.
         seeds: seeds of the confirming runs.
@@ -41,7 +41,6 @@ class Method:
     excluded: list[tuple[str, list[str]]]
     search: str
     budget: str
-    middle: str
     tuning_seed: int
     seeds: str
     specs: list[tuple[str, str]]
@@ -63,9 +62,8 @@ def method_of(results: Results) -> Method:
         cells=len(study.cells),
         factors=[(key, [study.described(key, level) for level in levels]) for key, levels in study.factors.items()],
         excluded=_excluded(study),
-        search=listing(spans),
+        search=listing(spans) if spans else "",
         budget=_budget(results),
-        middle=listing([f"{key} = {value:zg}" for key, value in study.middle.items()]),
         tuning_seed=TUNING_SEED,
         seeds=_seeds(study),
         specs=_specs(results),

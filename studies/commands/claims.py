@@ -52,6 +52,7 @@ def claims_command(
             code, superseded = StudyCode(ledger, folder.run_command), len(superseded_runs(home, ledger))
             value[name] = {"scale": study.scale, "finished": folder.has_verdicts, **code.tree(), "verdicts": verdicts}
             lines += [f"{name}, scale {study.scale}" + (f", {folder.standing}" if folder.standing else "")]
+            lines += [f"  {study.untuned}"] if study.untuned else []
             lines += [f"  {sentence(judgement)}" for judgement in judgements]
             broken += [f"{name}.{judgement.claim.name}" for judgement in judgements if judgement.failure]
             lines += [f"  {remark}" for remark in (*code.remarks(), code.remark_on_superseded(superseded)) if remark]

@@ -90,7 +90,8 @@ def run_study(
         prose = f"shard {shard}: {result.ended} of {result.runs} runs ended; once every shard has: {whole}"
         answer(value | {"shard": shard}, as_json, prose)
     else:
-        answer(value | {"verdicts": verdicts}, as_json, "\n".join(map(sentence, result.judgements)))
+        lines = [*([study.untuned] if study.untuned else []), *map(sentence, result.judgements)]
+        answer(value | {"verdicts": verdicts}, as_json, "\n".join(lines))
         note(f"next: {run_command_line(name, scale, choice.home, 'report')}")
     if result.problem:
         raise WorkFailed(result.problem)

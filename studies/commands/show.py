@@ -59,8 +59,7 @@ def show_study(
     if len(looks) > 1:
         needed = f"{', '.join(map(str, looks[:-1]))} or {needed}, as many as the claims need"
     search = ", ".join(f"{key} from {span.low:zg} to {span.high:zg}" for key, span in declaration.tuning.search.items())
-    middle = ", ".join(f"{key} = {value:zg}" for key, value in study.middle.items())
-    tuned = f"tuned in {study.trials} trials ({search})" if study.trials else f"with {middle} and not tuned"
+    done = f"tuned in {study.trials} trials ({search}), then {needed}" if study.trials else f"with {needed}"
     reasons: dict[str, list[str]] = {}
     for cell, reason in study.excluded.items():
         reasons.setdefault(reason, []).append(cell.label)
@@ -71,8 +70,9 @@ def show_study(
         declaration.title,
         f"{study.source}, scale {scale}: {declaration.scales[scale].summary}",
         f"question: {declaration.question}",
-        f"cells: {len(study.cells)}, each {tuned}, then {needed}",
+        f"cells: {len(study.cells)}, each {done}",
         *(f"  {cell.label}" for cell in study.cells),
+        *([study.untuned] if study.untuned else []),
         *(f"excluded, {reason}: {len(labels)}\n  " + "\n  ".join(labels) for reason, labels in reasons.items()),
         *(f"{key}: {study.described(key, level)}" for key in declaration.levels for level in study.factors[key]),
         f"runs: {'at most ' if len(looks) > 1 else ''}{study.runs}{starts}",

@@ -59,7 +59,7 @@ def study_at_scale(path: Path, declaration: StudyDeclaration, scale: str, assign
     if unknown := [key for key in chosen.search if key not in search]:
         raise UserError(
             f"{path}: scales.{scale}.search.{unknown[0]}: is not tuned at other scales; "
-            f"{suggestion(unknown[0], list(search))}"
+            + (suggestion(unknown[0], list(search)) if search else "add its range to tuning.search")
         )
 
     def reserved(key: str) -> str | None:

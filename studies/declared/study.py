@@ -11,9 +11,10 @@ from generators.foundation.errors import UserError
 from generators.foundation.html import html_table
 from generators.foundation.settings import Tree, suggestion
 from lab.run.spec import RunSpec, parse_spec
-from studies.declared.levels import Level, changed, copied, known_level, short
+from studies.declared.levels import Level, changed, copied, flat, known_level, short
 from studies.declared.study_file import Part, StudyDeclaration
 
+RATE = "training.learning_rate"
 TUNING_SEED = 2**30
 """The first seed of runs that choose settings; confirming runs have the seeds 0, 1, 2, ..."""
 
@@ -109,8 +110,20 @@ class Study:
 
     @property
     def middle(self) -> dict[str, float]:
-        """The tuned settings that are tried first."""
+        """The tuned settings that are tried first; without tuning, all runs have them."""
         return {key: span.middle for key, span in self.declaration.tuning.search.items()}
+
+    @property
+    def untuned(self) -> str:
+        """A sentence that no arm is tuned, with the settings that they have instead; empty if the study tunes."""
+        if self.trials:
+            return ""
+        fixed: dict[str, Any] = {RATE: None} | self.middle
+        trees = [flat(changed(self.base, self.changes(cell, self.middle), self.source)) for cell in self.cells]
+        values = {key: list(dict.fromkeys(tree[key] for tree in trees)) for key in fixed}
+        listed = " and ".join(f"{key} = {', '.join(f'{value:zg}' for value in values[key])}" for key in fixed)
+        different = any(len(levels) > 1 for levels in values.values())
+        return f"No arm is tuned: {'the study file gives the arms' if different else 'every arm has'} {listed}."
 
     @property
     def tuning_runs(self) -> int:

@@ -44,8 +44,10 @@ Part = dict[str, Annotated[Level | list[Level], PlainValidator(levels_of_a_facto
 class Tuning(Settings):
     """How the settings of each cell are chosen: the same number of trials for every cell, scored on validation."""
 
-    trials: int = Field(ge=0, le=10_000, description="0: nothing is tuned, and every cell has the middle of the ranges")
-    search: dict[str, Range] = Field(min_length=1)
+    trials: int = Field(
+        ge=0, le=10_000, description="trials of each cell; 0: no cell is tuned, and all have the middle of the ranges"
+    )
+    search: dict[str, Range] = Field(default_factory=dict, description="dotted key -> the range that is searched")
     seeds: int = Field(default=1, ge=1, le=100, description="runs of a trial, whose mean score it gets")
     pruner: Literal["none", "wilcoxon"] = Field(
         default="none", description="wilcoxon: a trial that loses to the best one ends before its last seed"
@@ -58,6 +60,12 @@ class Tuning(Settings):
         min_length=1,
         description="the text that seeds the sampler of each cell; by default the study's name",
     )
+
+    @model_validator(mode="after")
+    def _check_search(self) -> Self:
+        if self.trials and not self.search:
+            raise ValueError(f"trials = {self.trials} needs search, the range of each setting that is tuned")
+        return self
 
     @model_validator(mode="after")
     def _check_seeds(self) -> Self:
@@ -126,7 +134,10 @@ class StudyDeclaration(Settings):
     levels: dict[str, dict[str, dict[str, Any]]] = Field(
         default_factory=dict, description="factor -> level -> table, where the levels of a factor are names of tables"
     )
-    tuning: Tuning
+    tuning: Tuning = Field(
+        default=Tuning(trials=0),
+        description="by default nothing is tuned, and runs have the settings of base and factors",
+    )
     claims: list[AnyClaim] = Field(min_length=1)
     scales: dict[str, Scale] = Field(min_length=1)
 

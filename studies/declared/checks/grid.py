@@ -17,6 +17,11 @@ def check_settings(study: Study) -> None:
     Raises:
         UserError: names the first mistake.
     """
+    if study.trials and not study.declaration.tuning.search:
+        raise UserError(
+            f"{study.source}: scales.{study.scale}.trials = {study.trials}: the study has no [tuning] with search, the "
+            "range of each setting that is tuned; add it, or leave trials out"
+        )
     check_factors(study)
     check_tables(study)
     if (cells := sum(prod(map(len, part.values())) for part in study.parts)) > CELLS_MAXIMUM:
