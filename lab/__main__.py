@@ -22,6 +22,7 @@ COMMANDS = {
         "reports.commands.compare:compare_command",
         "compare two studies: verdicts, effects, settings that differ",
     ),
+    "figure": ("reports.commands.figure:figure_command", "draw a figure of a study for a paper: PDF, SVG or PNG"),
     "results": ("reports.commands.results:results_command", "write the runs of studies to one table, CSV or Parquet"),
     "dashboard": (
         "reports.commands.dashboard:dashboard_command",

@@ -6,7 +6,8 @@ from functools import partial
 
 from generators.foundation.settings import Tree
 from reports.drawing.palette import DASHES, MARKERS, SERIES
-from reports.drawing.sheet import WIDTH
+from reports.drawing.sheet import Sheet
+from reports.frames.text import balanced
 from studies.declared.claims.guarded import attempted, comparison_of
 from studies.declared.levels import Level, short
 from studies.declared.study import Cell, Study
@@ -120,10 +121,18 @@ def panels(marks: Sequence[CellMark], *, by_x: bool) -> dict[str, list[CellMark]
     return grouped
 
 
-def tick_label_style(levels: Sequence[Level]) -> Tree:
-    """Returns the text style of tick labels: horizontal if they fit side by side, otherwise slanted."""
-    fits = max(len(str(level)) for level in levels) * LETTER_WIDTH * len(levels) < WIDTH - 60
-    return {} if fits else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+def label_ticks(sheet: Sheet, names: Sequence[str]) -> None:
+    """Labels the ticks 0, 1, ... of the x axis: horizontally if the names fit side by side, otherwise slanted.
+
+    In a paper a name may take several lines.
+    """
+    letter, space = LETTER_WIDTH, sheet.width - 60
+    if sheet.paper is not None:
+        names = ["\n".join(balanced(name, int(space / len(names) / letter))) for name in names]
+    longest = max(len(line) for name in names for line in name.splitlines() or [""])
+    fits = longest * letter * len(names) < space
+    style: Tree = {} if fits else {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+    sheet.axes.set_xticks(range(len(names)), names, **style)
 
 
 def panel_height(marks: Sequence[CellMark]) -> int:

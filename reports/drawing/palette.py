@@ -27,10 +27,12 @@ CSS_COLOURS = {
         )
     },
 }
+FONT_SIZE = 12
+"""Height of the text in CSS pixels."""
 MATPLOTLIB_STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,
-    "font.size": 12,
+    "font.size": FONT_SIZE,
     "axes.labelsize": 12,
     "axes.titlesize": 13,
     "axes.titleweight": "bold",

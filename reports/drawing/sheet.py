@@ -1,12 +1,13 @@
 """A figure with one pair of axes, and its conversion to SVG.
 
-The same drawing gives the same bytes whatever matplotlib settings were in force before. Text stays text, in the page's
-own font.
+The same drawing gives the same bytes whatever matplotlib settings were in force before. On a page, text stays text, in
+the page's own font. While `reports.drawing.paper` collects panels, a sheet is a panel of a paper's figure: it has that
+panel's width and font, and breaks lines instead of cutting texts short.
 """
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import StringIO
 from typing import Any
 
@@ -19,10 +20,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reports.drawing.palette import MATPLOTLIB_STYLE
+from reports.drawing.paper import LETTER_WIDTH, OPEN_PAPER, PAPER_STYLE, OpenPaper, PaperPanel, light_colours
 from reports.drawing.svg import embeddable
+from reports.frames.text import balanced, shortened
 
 WIDTH = 440
-"""Width of a sheet in CSS pixels: legible on a phone without scrolling."""
+"""Width of a page's sheet in CSS pixels: legible on a phone without scrolling."""
+PAGE_LETTER_WIDTH = 6.5
+"""Mean width of a letter of a page's font in CSS pixels."""
 NO_METADATA = {"Date": None, "Creator": None, "Type": None, "Format": None}
 
 
@@ -32,11 +37,15 @@ class Sheet:
     Args:
         name: prefix of all ids in the SVG; unique within a page.
         height: in CSS pixels.
+        paper: the panels that it is to be one of; None for a sheet of a page.
     """
 
-    def __init__(self, name: str, height: int) -> None:
+    def __init__(self, name: str, height: int, paper: OpenPaper | None = None) -> None:
         self.name = name
-        self.figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
+        self.height = height
+        self.paper = paper
+        self.width = WIDTH if paper is None else paper.width
+        self.figure = Figure(figsize=(self.width / 72, height / 72), layout="constrained")
         self.axes: Axes = self.figure.subplots()
         sns.despine(ax=self.axes, left=True)
         self.legend_handles: list[Line2D] = []
@@ -58,18 +67,38 @@ class Sheet:
         if label not in [handle.get_label() for handle in self.legend_handles]:
             self.legend_handles.append(Line2D([], [], label=label, **style))
 
+    def resize(self, height: int) -> None:
+        """Gives the sheet another height in CSS pixels."""
+        self.height = height
+        self.figure.set_size_inches(self.width / 72, height / 72)
+
+    def lines(self, text: str, letters: int) -> list[str]:
+        """Breaks a text into lines: on a page into one, cut short if need be; in a paper into as many as it takes.
+
+        Args:
+            text: the text.
+            letters: number of letters that fit on a line of a page's sheet.
+        """
+        if self.paper is None:
+            return [shortened(text, letters)]
+        return balanced(text, int(letters * self.width / WIDTH)) or [""]
+
     def _legend_fits(self, columns: int) -> bool:
         """Returns whether the legend is narrow enough; matplotlib fills its columns one after the other."""
-        widths = [36 + 6.5 * len(str(handle.get_label())) for handle in self.legend_handles]
-        return sum(float(column.max()) for column in np.array_split(widths, columns)) <= WIDTH - 50
+        letter = PAGE_LETTER_WIDTH if self.paper is None else LETTER_WIDTH
+        lines = (str(handle.get_label()).splitlines() or [""] for handle in self.legend_handles)
+        widths = [36 + letter * max(map(len, label)) for label in lines]
+        return sum(float(column.max()) for column in np.array_split(widths, columns)) <= self.width - 50
 
     def svg(self, title: str, description: str) -> str:
-        """Returns the finished figure as an `<svg>` element.
+        """Returns the finished figure as an `<svg>` element, or an empty text if it is a panel of a paper's figure.
 
         Args:
             title: the accessible name.
             description: the figure's numbers in words.
         """
+        if self.paper is not None:
+            self._break_lines()
         rows = 0
         if self.legend_handles:
             most = len(self.legend_handles)
@@ -78,17 +107,45 @@ class Sheet:
             self.axes.legend(handles=self.legend_handles, loc="lower left", bbox_to_anchor=(0, 1.03), ncols=columns)
         if self.heading:
             self.axes.set_title(self.heading, pad=14 + 18 * rows)
+        if self.paper is not None:
+            panel = PaperPanel(self.name, self.figure, title, description, self.tooltips, self.width, self.height)
+            self.paper.panels.append(panel)
+            return ""
         content = StringIO()
         self.figure.savefig(content, format="svg", transparent=True, metadata=NO_METADATA)
         return embeddable(content.getvalue(), self.name, title, description, self.tooltips)
+
+    def _break_lines(self) -> None:
+        """Breaks the names of the axes, the heading and the entries of the legend into lines that fit."""
+        across, along = (int((length - 70) / LETTER_WIDTH) for length in (self.width, self.height))
+        self.axes.set_xlabel("\n".join(balanced(self.axes.get_xlabel(), across)))
+        self.axes.set_ylabel("\n".join(balanced(self.axes.get_ylabel(), along)))
+        self.heading = "\n".join(balanced(self.heading, across))
+        for handle in self.legend_handles:
+            handle.set_label("\n".join(balanced(str(handle.get_label()), across)))
 
 
 @contextmanager
 def open_sheet(name: str, height: int) -> Iterator[Sheet]:
     """Yields an empty sheet, and restores matplotlib's settings afterwards."""
+    paper = OPEN_PAPER.get()
+    with drawing_style(name, on_paper=paper is not None):
+        yield Sheet(name, height, paper)
+
+
+@contextmanager
+def drawing_style(name: str, *, on_paper: bool) -> Iterator[None]:
+    """Gives matplotlib the settings of a figure, and restores its own afterwards.
+
+    Args:
+        name: the figure's name, which decides the ids in its SVG.
+        on_paper: whether the figure is for a paper.
+    """
     style = {**sns.axes_style("ticks"), **MATPLOTLIB_STYLE, "svg.hashsalt": name}
-    with matplotlib.rc_context(), warnings.catch_warnings():
+    style |= PAPER_STYLE if on_paper else {}
+    with matplotlib.rc_context(), warnings.catch_warnings(), light_colours() if on_paper else nullcontext():
         matplotlib.rcdefaults()  # settings of the user or of another figure must not change the bytes
         matplotlib.rcParams.update(style)
-        warnings.filterwarnings("ignore", "Glyph")  # the font only measures text here; it may lack glyphs
-        yield Sheet(name, height)
+        if not on_paper:
+            warnings.filterwarnings("ignore", "Glyph")  # the font only measures text here; it may lack glyphs
+        yield

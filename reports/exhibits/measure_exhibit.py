@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from generators.foundation.settings import Tree
-from reports.drawing.layout import CellMark, FactorLayout, cell_marks, drawn_cells, panels, tick_label_style
+from reports.drawing.layout import CellMark, FactorLayout, cell_marks, drawn_cells, label_ticks, panels
 from reports.drawing.marks import draw_failure, draw_shortcut, fit_score_axis
 from reports.drawing.palette import PAPER
 from reports.drawing.sheet import Sheet, open_sheet
@@ -95,7 +95,7 @@ class MeasureExhibit(StudyExhibit):
                     spans.append((middle - width / 2, middle + width / 2, row.shortcut))
         draw_shortcut(sheet, str(self.study.declaration.shortcut), spans)
         levels, label = layout.levels[layout.x], measure_name(self.measure)
-        axes.set_xticks(range(len(levels)), [str(level) for level in levels], **tick_label_style(levels))
+        label_ticks(sheet, [str(level) for level in levels])
         axes.set_xlim(-0.5, len(levels) - 0.5)
         axes.set(xlabel=short(layout.x), ylabel=label)
         sheet.heading = name

@@ -1,6 +1,7 @@
 """Formats text: names as words, and lists."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 
 def in_words(name: str) -> str:
@@ -11,6 +12,13 @@ def in_words(name: str) -> str:
 def shortened(text: str, letters: int) -> str:
     """Returns a text, cut to a number of letters with an ellipsis at the end if it is longer."""
     return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
+def balanced(text: str, letters: int) -> list[str]:
+    """Breaks a text into as few lines of at most so many letters as it takes, all about equally long."""
+    lines = wrap(text, max(1, letters))
+    narrower = (wrap(text, width) for width in range(1, letters))
+    return next((other for other in narrower if len(other) <= len(lines)), lines)
 
 
 def listing(parts: Sequence[str]) -> str:

@@ -1,5 +1,7 @@
 """The effect of each claim: every seed, the effect on the means with its interval, and the margin."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
@@ -11,14 +13,18 @@ from reports.drawing.sheet import Sheet, open_sheet
 from reports.drawing.tables import Column, Table, Value, columns_of, number, word
 from reports.exhibits.exhibit import StudyExhibit
 from reports.frames.summaries import differences
-from reports.frames.text import in_words, shortened
+from reports.frames.text import in_words
 from reports.frames.wording import effect_name, measure_name, standing
 from studies.declared.measures import Measure, measure_of
 from studies.judging.judgement import Judgement
 from studies.reading.results import rows_of
 
 LETTERS = 48
-"""Letters of bold type that fit on a sheet."""
+"""Letters of bold type that fit on a line of a page's sheet."""
+ROW_HEIGHT, LINE_HEIGHT = 96, 14
+"""Of a claim with two lines of text, and of a further line, in CSS pixels."""
+SAME = 0.02
+"""Dots closer than this share of the axis are moved apart, so that each is seen."""
 
 
 class Contrasts(StudyExhibit):
@@ -85,21 +91,41 @@ class Contrasts(StudyExhibit):
 def _panel(index: int, frame: pd.DataFrame, measure: Measure, judgements: list[Judgement]) -> str:
     frame = frame[frame["claim"].isin([judgement.claim.name for judgement in judgements])]
     reach = _reach(frame, judgements)
-    with open_sheet(f"differences-{index}", 84 + 96 * len(judgements)) as sheet:
+    with open_sheet(f"differences-{index}", 84 + ROW_HEIGHT * len(judgements)) as sheet:
         axes, descriptions = sheet.axes, []
+        texts = [_lines(sheet, judgement) for judgement in judgements]
+        row_height = ROW_HEIGHT + LINE_HEIGHT * (max(map(len, texts)) - 2)
+        sheet.resize(84 + row_height * len(judgements))
         sheet.add_legend("one seed", color=MUTED, marker="o", ms=5, ls="none", mew=0, alpha=0.7)
-        for row, judgement in enumerate(judgements):
+        for row, (judgement, lines) in enumerate(zip(judgements, texts, strict=True)):
             seeds = frame[frame["claim"] == judgement.claim.name]
-            for seed, difference in zip(seeds["seed"], seeds["difference"], strict=True):
+            places = _apart(list(seeds["difference"]), SAME * reach)
+            for seed, difference, place in zip(seeds["seed"], seeds["difference"], places, strict=True):
                 text = f"{judgement.claim.name}, seed {seed}: {difference:+z.3f}"
-                sheet.mark(difference, row + 0.14, "o", text, color=MUTED, ms=5, alpha=0.7, mew=0, zorder=3)
-            descriptions.append(_draw_claim(sheet, judgement, row, reach))
+                height = row + (0.14 + place) * ROW_HEIGHT / row_height
+                sheet.mark(difference, height, "o", text, color=MUTED, ms=5, alpha=0.7, mew=0, zorder=3)
+            _write(sheet, lines, row, row_height)
+            descriptions.append(_draw_claim(sheet, judgement, row, reach, ROW_HEIGHT / row_height))
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", visible=True)
-        axes.set(yticks=[], ylim=(len(judgements) - 0.6, -0.75), xlim=(-reach, reach))
+        top = 0.75 * ROW_HEIGHT / row_height + (row_height - ROW_HEIGHT) / row_height
+        axes.set(yticks=[], ylim=(len(judgements) - 1 + 0.4 * ROW_HEIGHT / row_height, -top), xlim=(-reach, reach))
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
         axes.set_xlabel(f"effect on {effect_name(measure)}")
         return sheet.svg(f"The effect of each claim on {measure_name(measure)}", "; ".join(descriptions))
+
+
+def _apart(differences: Sequence[float], same: float) -> list[float]:
+    """Returns how far each dot is moved from the line of its claim, in rows: 0 unless another dot is close."""
+    groups: dict[int, list[int]] = {}
+    for index, difference in enumerate(differences):
+        groups.setdefault(round(difference / same), []).append(index)
+    places = [0.0] * len(differences)
+    for group in groups.values():
+        step = min(0.05, 0.22 / len(group))
+        for rank, index in enumerate(group):
+            places[index] = step * (rank - (len(group) - 1) / 2)
+    return places
 
 
 def _reach(frame: pd.DataFrame, judgements: list[Judgement]) -> float:
@@ -111,26 +137,50 @@ def _reach(frame: pd.DataFrame, judgements: list[Judgement]) -> float:
     return 1.12 * max((abs(end) for end in ends), default=0.0) or 1.0
 
 
-def _draw_claim(sheet: Sheet, judgement: Judgement, row: int, reach: float) -> str:
-    """Draws the name, zero line, margin, effect and interval of a claim; returns them in words."""
-    axes, contrast, claim = sheet.axes, judgement.contrast, judgement.claim
-    axes.plot([0, 0], [row - 0.26, row + 0.3], color=TEXT, lw=1, zorder=1)
-    name = shortened(in_words(claim.name), LETTERS) + ("" if contrast else ": not tested")
-    style: Tree = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+def _lines(sheet: Sheet, judgement: Judgement) -> list[tuple[str, Tree]]:
+    """Returns the lines above the effect of a claim with their style: its name, and what is compared."""
+    suffix = "" if judgement.contrast else ": not tested"
+    names = sheet.lines(in_words(judgement.claim.name), LETTERS - len(suffix))
+    names[-1] += suffix
+    bold: Tree = {"weight": "bold"}
+    muted: Tree = {"color": MUTED}
+    effect_lines = sheet.lines(judgement.effect_text, LETTERS + 8)
+    return [*((line, bold) for line in names), *((line, muted) for line in effect_lines)]
+
+
+def _write(sheet: Sheet, lines: list[tuple[str, Tree]], row: int, row_height: int) -> None:
+    """Writes lines one below the other, the last of them right above the effect of a claim."""
+    style: Tree = {"xycoords": sheet.axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
     style["bbox"] = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
-    axes.annotate(name, (0, row - 0.58), (0, 0), **style, weight="bold")
-    axes.annotate(shortened(judgement.effect_text, LETTERS + 8), (0, row - 0.58), (0, -14), **style, color=MUTED)
+    for index, (line, look) in enumerate(lines):
+        below = LINE_HEIGHT * (len(lines) - 2 - index)
+        sheet.axes.annotate(line, (0, row - 0.58 * ROW_HEIGHT / row_height), (0, below), **style, **look)
+
+
+def _draw_claim(sheet: Sheet, judgement: Judgement, row: int, reach: float, unit: float) -> str:
+    """Draws the zero line, margin, effect and interval of a claim; returns them in words.
+
+    Args:
+        sheet: the figure.
+        judgement: the claim.
+        row: its row.
+        reach: half the width of the axis.
+        unit: the height of a row without further lines.
+    """
+    axes, contrast, claim = sheet.axes, judgement.contrast, judgement.claim
+    low_edge, high_edge, place = row - 0.26 * unit, row + 0.3 * unit, row - 0.12 * unit
+    axes.plot([0, 0], [low_edge, high_edge], color=TEXT, lw=1, zorder=1)
     if claim.margin is not None:
-        draw_margin(sheet, claim.margin, row - 0.26, row + 0.3, both_sides=claim.margin_on_both_sides, width=1)
+        draw_margin(sheet, claim.margin, low_edge, high_edge, both_sides=claim.margin_on_both_sides, width=1)
     if contrast is None:
         return f"{claim.name}: not tested, {judgement.reason}"
     low, high = max(contrast.low, -reach), min(contrast.high, reach)
-    axes.plot([low, high], [row - 0.12, row - 0.12], color=TEXT, lw=2.2, zorder=3, solid_capstyle="butt")
+    axes.plot([low, high], [place, place], color=TEXT, lw=2.2, zorder=3, solid_capstyle="butt")
     for end, marker in ((contrast.low, "<"), (contrast.high, ">")):
         if not np.isfinite(end):
-            axes.plot([np.clip(end, -reach, reach)], [row - 0.12], marker, color=TEXT, ms=7, clip_on=False, zorder=4)
+            axes.plot([np.clip(end, -reach, reach)], [place], marker, color=TEXT, ms=7, clip_on=False, zorder=4)
     span = f"interval {contrast.low:+z.3f} to {contrast.high:+z.3f}"
     text = f"{claim.name}: {contrast.difference:+z.3f}, {span}, {judgement.verdict}"
-    sheet.mark(contrast.difference, row - 0.12, "D", text, color=TEXT, ms=8, mec=PAPER, mew=1.2, zorder=4)
+    sheet.mark(contrast.difference, place, "D", text, color=TEXT, ms=8, mec=PAPER, mew=1.2, zorder=4)
     sheet.add_legend("means and interval", color=TEXT, marker="D", ms=7, lw=2.2, mec=PAPER)
     return text
