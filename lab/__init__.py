@@ -4,9 +4,8 @@ The names below are public, for notebooks and for objectives and analyses of oth
 
     from lab import Objective, ObjectiveConfig, Term
 
-    spec = lab.read_spec(Path("run.toml"), [])
-    lab.train(spec, Path("experiments"))
-    run = lab.StoredRun("experiments", spec.identity)
+    run = lab.train("run.toml")
+    run = lab.load_run("0b3c")
     run.network, run.task, run.scores["test"]["accuracy"]
 """
 
@@ -31,13 +30,13 @@ if TYPE_CHECKING:
     from lab.objectives.next_token import NextTokenModel
     from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, RunLayers
     from lab.objectives.table import OBJECTIVES, build_objective
+    from lab.reading.loaded_run import LoadedRun, load_run, train
     from lab.run.assembly import RunParts, assemble
     from lab.run.evaluation import Evaluator
     from lab.run.spec import RunSpec, TrainingConfig, parse_spec, read_spec
     from lab.run.step import OptimiserStep
     from lab.run.store import RunFolder
     from lab.run.stored_run import StoredRun
-    from lab.run.training import train
     from lab.run.training_data import training_batches
 else:
     from generators.foundation.lazy import lazy_exports
@@ -59,13 +58,13 @@ else:
             "lab.objectives.next_token": ("NextTokenModel",),
             "lab.objectives.objective": ("DataShape", "NextTokenPath", "Objective", "ObjectiveConfig", "RunLayers"),
             "lab.objectives.table": ("OBJECTIVES", "build_objective"),
+            "lab.reading.loaded_run": ("LoadedRun", "load_run", "train"),
             "lab.run.assembly": ("RunParts", "assemble"),
             "lab.run.evaluation": ("Evaluator",),
             "lab.run.spec": ("RunSpec", "TrainingConfig", "parse_spec", "read_spec"),
             "lab.run.step": ("OptimiserStep",),
             "lab.run.store": ("RunFolder",),
             "lab.run.stored_run": ("StoredRun",),
-            "lab.run.training": ("train",),
             "lab.run.training_data": ("training_batches",),
         },
     )
@@ -81,6 +80,7 @@ __all__ = [
     "Evaluator",
     "Findings",
     "Graph",
+    "LoadedRun",
     "MeasureInfo",
     "ModelConfig",
     "ModelShape",
@@ -105,6 +105,7 @@ __all__ = [
     "check_objective",
     "count_parameters",
     "decode",
+    "load_run",
     "new_block",
     "parse_spec",
     "read_spec",

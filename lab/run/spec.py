@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from generators.foundation.errors import UserError
+from generators.foundation.html import html_rows
 from generators.foundation.settings import (
     Settings,
     Tree,
@@ -163,6 +164,28 @@ class RunSpec(Settings):
     seed: int = Field(ge=0, lt=2**31)
     start: Start | None = None
 
+    def __repr__(self) -> str:
+        return f"<spec of run {self.identity}: {self.title}>"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def _repr_html_(self) -> str:
+        return html_rows(f"spec of run {self.identity}", self.summary)
+
+    @property
+    def title(self) -> str:
+        """The kinds of objective and task, the steps and the seed, in a few words."""
+        kinds = f"{self.objective.kind} on {self.task.kind}"
+        return f"{kinds}, {self.training.steps} steps, seed {self.seed}{', finetuned' if self.start else ''}"
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """Table -> its settings in a line, without those that have their default."""
+        tables: dict[str, Settings] = {name: getattr(self, name) for name in ("task", "model", "objective", "training")}
+        rows = {name: settings_text(settings) for name, settings in tables.items()} | {"seed": str(self.seed)}
+        return rows | ({"start": f"run {self.start.run.identity}"} if self.start else {})
+
     def canonical(self) -> Tree:
         """Returns the spec as JSON types: every default written out, data given by digest instead of path."""
         form = {
@@ -183,6 +206,13 @@ class RunSpec(Settings):
         """Returns the spec in the form that `parse_spec` reads, paths included."""
         form = {**self.canonical(), "task": self.task.model_dump(mode="json")}
         return form | {"start": self.start.table(self.start.run.tree())} if self.start else form
+
+
+def settings_text(settings: Settings) -> str:
+    """Returns the settings that differ from their defaults as `kind, key = value, ...`."""
+    changed = settings.model_dump(mode="json", exclude_defaults=True)
+    values = [f"{key} = {json.dumps(value)}" for key, value in changed.items() if key != "kind"]
+    return ", ".join([getattr(settings, "kind", ""), *values]).removeprefix(", ")
 
 
 def parse_spec(data: Tree, source: str = "spec") -> RunSpec:

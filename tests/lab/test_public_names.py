@@ -45,12 +45,12 @@ def test_an_objective_of_another_package_needs_public_names_only() -> None:
 
 def test_a_notebook_trains_a_run_and_reads_it_back(tiny: Spec, tmp_path: Path) -> None:
     spec = lab.parse_spec(tiny(training__keep_every_steps=4).tree())
-    result = lab.train(spec, str(tmp_path))
+    trained = lab.train(spec, str(tmp_path))
+    assert trained.folder.result()["scores"]["best"] == trained.scores  # type: ignore[index]
     for checkpoint in ("best", "last"):
-        run = lab.StoredRun(str(tmp_path), spec.identity[:6], checkpoint)
+        run = lab.load_run(spec.identity[:6], tmp_path, checkpoint)
         assert run.spec == spec
-        assert run.scores == result["scores"][checkpoint]
         assert lab.Evaluator(run.task, "test", run.device)(run.network) == run.scores["test"]
-    early = lab.StoredRun(tmp_path, spec.identity, "4")
+    early = lab.load_run(spec.identity, tmp_path, "4")
     assert early.scores.keys() == {"validation"}
     assert early.scores["validation"] == lab.Evaluator(early.task, "validation", early.device)(early.network)
