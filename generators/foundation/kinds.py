@@ -13,16 +13,19 @@ from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint
 from inspect import getattr_static
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 from pydantic import BaseModel
 
-from generators.foundation.defects import attribute_defect, kind_defect
+from generators.foundation.code.registration import register_class
+from generators.foundation.defects import class_defect, kind_defect, kind_of
 from generators.foundation.errors import UserError
 from generators.foundation.outside import (
     BREAKAGE,
+    DISTRIBUTION,
     GROUP_PREFIX,
     PARTS_IN_USE,
+    clash_text,
     error_text,
     guarded,
     note_once,
@@ -32,8 +35,8 @@ from generators.foundation.outside import (
 )
 from generators.foundation.settings import Settings, Tree, assign_value, split_assignment, suggestion, validate
 
-DISTRIBUTION = "mtp-lab"
 evaluated_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)  # this takes longer than validating settings
+R = TypeVar("R")
 CUTOFF = 0.2
 """The similarity from which on a name is suggested: low, because a registry has few names."""
 
@@ -205,34 +208,13 @@ class Registry:
 
     def _clash(self, point: EntryPoint) -> str:
         """Says which packages provide the name of an entry point; empty if it is the only one."""
-        points = self.outside.get(point.name, [])
-        if point.name in self.rows:
-            package = package_name(point)
-            return (
-                f"provided by {DISTRIBUTION} and by {package}; the name stays with {DISTRIBUTION}: rename the entry "
-                f"point of {package} or uninstall it"
-            )
-        if len(points) > 1:
-            return (
-                f"provided by {' and by '.join(map(package_name, points))}; "
-                "only one package may provide a name: rename one of the entry points or uninstall its package"
-            )
-        return ""
+        return clash_text(point, self.outside.get(point.name, []), is_own=point.name in self.rows)
 
     def defect(self, row: object, name: str) -> str | None:
         """Says why an entry point's object cannot be a row of this table, None if it can."""
-        if not (isinstance(row, type) and issubclass(row, self.base)):
-            return f"is not a subclass of {self.base.__module__}.{self.base.__name__}"
-        abstract = [
-            attribute
-            for attribute in dir(row)
-            if getattr(getattr_static(row, attribute), "__isabstractmethod__", False)
-        ]
-        if abstract:
-            return f"does not implement {', '.join(abstract)}"
-        if defect := attribute_defect(row, self.base):
+        if defect := class_defect(row, self.base):
             return defect
-        if issubclass(row, BaseModel) and "kind" in row.model_fields:
+        if isinstance(row, type) and issubclass(row, BaseModel) and "kind" in row.model_fields:
             return kind_defect(row, name)
         if isinstance(label := getattr_static(row, "name", None), str) and label != name:
             return f'should have name = "{name}", as its entry point, not "{label}"'
@@ -249,11 +231,29 @@ class SettingsRegistry(Registry):
     def __init__(self, noun: str, rows: Mapping[str, str], base: type[Any], *, plural: str) -> None:
         super().__init__(noun, rows, base, plural=plural, key=f"{noun}.kind")
 
+    def register(self, row: type[R]) -> type[R]:
+        """Adds a class without an entry point, such as one that a notebook defines, and returns it.
+
+        The name of the class is the `kind` of its settings. It replaces a class registered earlier under that name, so
+        a cell can be run again. Other processes, such as workers and the command line, do not know it.
+
+        Raises:
+            UserError: it is not a complete class of this kind, its name is taken, or its source cannot be recorded.
+        """
+        name = kind_of(row)
+        taken = name in self.rows or any(point.dist for point in self.outside.get(name, []))
+        defect = f"has the kind {name!r}, which is taken; choose another" if taken else self.defect(row, name)
+        if defect:
+            raise UserError(f"{self.noun} {getattr(row, '__qualname__', row)!r}: {defect}")
+        point = register_class(self.group, name, row)
+        self.__dict__.pop("outside", None)  # it is read again, with the class
+        self.loaded[point] = row
+        return row
+
     @property
     def config_base(self) -> type[Settings]:
         """The class that the settings of every row extend."""
-        base: type[Settings] = evaluated_hints(self.base)["config"]
-        return base
+        return cast(type[Settings], evaluated_hints(self.base)["config"])
 
     def defect(self, row: object, name: str) -> str | None:
         if defect := super().defect(row, name):
@@ -265,8 +265,7 @@ class SettingsRegistry(Registry):
 
     def config_of(self, name: object, source: str) -> type[Settings]:
         """Returns the class of settings of a name; raises as `find` does."""
-        config: type[Settings] = evaluated_hints(self.find(name, source))["config"]
-        return config
+        return cast(type[Settings], evaluated_hints(self.find(name, source))["config"])
 
     def config(self, data: object, source: str) -> Any:
         """Validates a table of settings with the class that `data["kind"]` names.

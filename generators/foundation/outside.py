@@ -3,7 +3,7 @@
 import multiprocessing
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from difflib import get_close_matches
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
@@ -16,6 +16,7 @@ GROUP_PREFIX = "mtp_lab."
 PARTS = ("tasks", "objectives", "analyses", "exhibits", "claims", "executors")
 GROUPS = tuple(f"{GROUP_PREFIX}{parts}" for parts in PARTS)
 """The groups of entry points that extend the lab."""
+DISTRIBUTION = "mtp-lab"
 ROOMS = ("generators", "lab", "studies", "reports")
 """The packages of the lab itself."""
 COMMAND_LINE = ("typer", "click", "__main__")
@@ -27,6 +28,12 @@ BREAKAGE = (Exception, SystemExit)
 """Whatever broken code raises. Ctrl-C is not among it."""
 PARTS_IN_USE: list[str] = []
 """The parts of other packages that the current command has asked for by name."""
+REGISTERED: dict[tuple[str, str], EntryPoint] = {}
+"""Group and name -> a class that was registered in this process (`generators.foundation.code.registration`)."""
+AFTER_REGISTRATION: list[Callable[[], None]] = []
+"""Functions that forget what depends on the registered classes."""
+SESSION = "this session"
+"""The package of classes that were registered in this process."""
 _noted: set[str] = set()
 
 
@@ -140,8 +147,30 @@ def installed_points() -> list[EntryPoint]:
 
 
 def points_of(group: str) -> list[EntryPoint]:
-    """Returns the entry points of a group."""
-    return [point for point in installed_points() if point.group == group]
+    """Returns the entry points of a group, and the classes that were registered in it."""
+    registered = [point for (other, _), point in REGISTERED.items() if other == group]
+    return [*(point for point in installed_points() if point.group == group), *registered]
+
+
+def clash_text(point: EntryPoint, points: Sequence[EntryPoint], *, is_own: bool) -> str:
+    """Says which packages provide the name of an entry point; empty if it is the only one.
+
+    Args:
+        points: all entry points of that name.
+        is_own: whether the lab itself has the name.
+    """
+    if is_own:
+        package = package_name(point)
+        return (
+            f"provided by {DISTRIBUTION} and by {package}; the name stays with {DISTRIBUTION}: rename the entry "
+            f"point of {package} or uninstall it"
+        )
+    if len(points) > 1:
+        return (
+            f"provided by {' and by '.join(map(package_name, points))}; "
+            "only one package may provide a name: rename one of the entry points or uninstall its package"
+        )
+    return ""
 
 
 def _points_one_by_one() -> Iterator[EntryPoint]:
@@ -161,7 +190,7 @@ def _points_one_by_one() -> Iterator[EntryPoint]:
 
 def distribution_name(package: Distribution | None) -> str:
     """Returns the name of an installed package."""
-    return _metadata(package, "Name") or UNNAMED
+    return (_metadata(package, "Name") or UNNAMED) if package else SESSION
 
 
 def distribution_version(package: Distribution | None) -> str:

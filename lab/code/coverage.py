@@ -9,9 +9,11 @@ from functools import cache
 from importlib.metadata import Distribution
 from typing import Any
 
+from generators.foundation.code.registration import MAIN
 from generators.foundation.code.source import import_closure
 from generators.foundation.code.version import module_versions, provided_part
 from generators.foundation.kinds import SettingsRegistry
+from generators.foundation.outside import AFTER_REGISTRATION
 from generators.table import TASKS
 from lab.objectives.table import OBJECTIVES
 
@@ -50,7 +52,7 @@ def code_of_kinds(tasks: frozenset[str], objectives: frozenset[str], *, finetune
     covered = (*COVERED, *([COVERED_IN_FINETUNING] if finetuned else []))
     roots, packages, provided = {LOOP}, set(ROOMS), {}
     for registry, kind in [*((TASKS, kind) for kind in tasks), *((OBJECTIVES, kind) for kind in objectives)]:
-        modules = defining_modules(registry, kind)
+        modules = defining_modules(registry, kind) - {MAIN}
         roots |= modules
         packages |= {module.partition(".")[0] for module in modules}
         if kind not in registry.rows:
@@ -63,6 +65,9 @@ def code_of_kinds(tasks: frozenset[str], objectives: frozenset[str], *, finetune
         return is_under(module, covered) and not is_under(module, LEFT_OUT)
 
     return module_versions(import_closure(roots, frozenset(packages), covers)) | provided
+
+
+AFTER_REGISTRATION.append(code_of_kinds.cache_clear)
 
 
 def defining_modules(registry: SettingsRegistry, kind: str) -> set[str]:

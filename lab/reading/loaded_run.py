@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from generators.foundation.errors import UserError, WorkFailed
-from generators.foundation.html import html_rows
 from generators.foundation.randomness import Integers
 from lab.analysis.lookahead import residual_streams
 from lab.decoding.decoder import decode
 from lab.home import home_folder
+from lab.html import html_rows
 from lab.objectives.llama_path import require_layer_by_layer
 from lab.reading.prompts import Prompts, prompt_tokens
 from lab.run.other_code.standing import OtherCode
@@ -40,7 +40,7 @@ class LoadedRun(StoredRun):
         return html_rows(title, {**self.spec.summary, **shown})
 
     @overload
-    def predict(self, prompts: str, count: int | None = None) -> str: ...
+    def predict(self, prompts: str, count: int | None = None) -> str: ...  # type: ignore[overload-overlap]
 
     @overload
     def predict(self, prompts: Sequence[str] | Integers, count: int | None = None) -> list[str]: ...

@@ -9,7 +9,6 @@ from typing import Literal, Self
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from generators.foundation.errors import UserError
-from generators.foundation.html import html_rows
 from generators.foundation.settings import (
     Settings,
     Tree,
@@ -21,6 +20,7 @@ from generators.foundation.settings import (
 )
 from generators.table import TASKS
 from generators.task import TaskConfig
+from lab.html import html_rows
 from lab.model.config import ModelConfig
 from lab.objectives.objective import ObjectiveConfig
 from lab.objectives.table import OBJECTIVES

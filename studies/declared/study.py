@@ -8,8 +8,8 @@ from itertools import product
 from typing import Any
 
 from generators.foundation.errors import UserError
-from generators.foundation.html import html_table
 from generators.foundation.settings import Tree, suggestion
+from lab.html import html_table
 from lab.run.spec import RunSpec, parse_spec
 from studies.declared.levels import Level, changed, copied, flat, known_level, short
 from studies.declared.study_file import Part, StudyDeclaration

@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from generators.foundation.html import html_rows
 from generators.foundation.numbers import signed_number
+from lab.html import html_rows
 from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
 from studies.declared.claims.guarded import attempted, p_values_of

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from generators.foundation.errors import UserError
-from generators.foundation.html import html_table
 from generators.foundation.settings import Tree, suggestion
+from lab.html import html_table
 from studies.declared.claims.comparison import Arm
 from studies.declared.measures import measure_of
 from studies.declared.study import Study

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from generators.foundation.code.source import find_source
 from generators.foundation.code.syntax import DIGITS
-from generators.foundation.outside import GROUP_PREFIX, points_of
+from generators.foundation.outside import AFTER_REGISTRATION, GROUP_PREFIX, points_of
 
 CodeVersion = Mapping[str, str]
 """Part -> its digest."""
@@ -75,3 +75,6 @@ def _is_changed(part: str, digest: str) -> bool:
     content, _, syntax = digest.partition("/")
     source = find_source(part)
     return source is None or (source.content_digest != content and source.syntax.digest != syntax)
+
+
+AFTER_REGISTRATION.append(_is_changed.cache_clear)
