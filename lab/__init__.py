@@ -17,6 +17,7 @@ check_rooms()  # before anything of the lab is imported
 
 if TYPE_CHECKING:
     from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInfo
+    from lab.analysis.estimators.linear_probes import LinearProbe, ProbeData, fit_probe
     from lab.analysis.table import ANALYSES
     from lab.decoding.decoder import Decoded, decode
     from lab.loss.graph import Graph
@@ -45,6 +46,7 @@ else:
         __name__,
         {
             "lab.analysis.analysis": ("Analysis", "AnalysisResult", "Findings", "MeasureInfo"),
+            "lab.analysis.estimators.linear_probes": ("LinearProbe", "ProbeData", "fit_probe"),
             "lab.analysis.table": ("ANALYSES",),
             "lab.decoding.decoder": ("Decoded", "decode"),
             "lab.loss.graph": ("Graph",),
@@ -80,6 +82,7 @@ __all__ = [
     "Evaluator",
     "Findings",
     "Graph",
+    "LinearProbe",
     "LoadedRun",
     "MeasureInfo",
     "ModelConfig",
@@ -89,6 +92,7 @@ __all__ = [
     "Objective",
     "ObjectiveConfig",
     "OptimiserStep",
+    "ProbeData",
     "RunFolder",
     "RunLayers",
     "RunParts",
@@ -105,6 +109,7 @@ __all__ = [
     "check_objective",
     "count_parameters",
     "decode",
+    "fit_probe",
     "load_run",
     "new_block",
     "parse_spec",

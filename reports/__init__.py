@@ -4,7 +4,9 @@ The names below are the public ones: what a notebook or another package's exhibi
 
     import reports, studies
 
-    reports.render_study(studies.load("star-quick"))  # the page of a study, as HTML
+    study = studies.load("star-quick")
+    reports.figure(study, "share_solved")  # shown inline
+    reports.render_study(study)  # the page of a study, as HTML
 """
 
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from reports.drawing.svg import standalone
     from reports.drawing.tables import Column, Table, Value, columns_of, number, word
     from reports.exhibits.exhibit import AnalysisExhibit, ComparisonExhibit, Exhibit, IndexExhibit, StudyExhibit
+    from reports.exhibits.inline import StudyFigure, figure
     from reports.exhibits.table import EXHIBITS, exhibits_on
     from reports.frames.export import every_run, write_frame
     from reports.frames.summaries import CellScore, scores
@@ -38,7 +41,9 @@ else:
                 "Exhibit",
                 "IndexExhibit",
                 "StudyExhibit",
+                "StudyFigure",
             ),
+            "reports.exhibits.inline": ("StudyFigure", "figure"),
             "reports.exhibits.table": ("EXHIBITS", "exhibits_on"),
             "reports.frames.export": ("every_run", "write_frame"),
             "studies.reading.results": ("rows_of",),
@@ -64,12 +69,14 @@ __all__ = [
     "IndexExhibit",
     "Sheet",
     "StudyExhibit",
+    "StudyFigure",
     "Table",
     "Value",
     "columns_of",
     "draw_estimates",
     "every_run",
     "exhibits_on",
+    "figure",
     "fit_score_axis",
     "number",
     "open_sheet",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from studies.judging.from_ledger import judge_stored
     from studies.judging.judge import judge
     from studies.judging.judgement import Judgement, sentence
+    from studies.ledger.archive import unpack
     from studies.ledger.declared_study import find_study
     from studies.reading.judged import JudgedStudy
     from studies.reading.loading import load
@@ -50,6 +51,7 @@ else:
             "studies.judging.judge": ("judge",),
             "studies.judging.judgement": ("Judgement", "sentence"),
             "studies.judging.from_ledger": ("judge_stored",),
+            "studies.ledger.archive": ("unpack",),
             "studies.ledger.declared_study": ("find_study",),
             "studies.reading.judged": ("JudgedStudy",),
             "studies.reading.loading": ("load",),
@@ -97,4 +99,5 @@ __all__ = [
     "load",
     "run_study",
     "sentence",
+    "unpack",
 ]

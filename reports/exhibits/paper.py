@@ -98,6 +98,28 @@ def figures_of(judged: JudgedStudy) -> dict[str, list[str]]:
     return titles
 
 
+def exhibit_named(judged: JudgedStudy, name: str) -> PaperExhibit:
+    """Returns an exhibit that has something to draw.
+
+    Args:
+        judged: the study, as `studies.load` returns it.
+        name: one of the names in `figures_of(judged)`, such as `share-solved` or `contrasts`;
+            `share_solved` means the same.
+
+    Raises:
+        UserError: the study has no such exhibit, or the exhibit has nothing to draw; the message gives the nearest.
+        PartFailed: the exhibit comes from another package, and raised an error.
+    """
+    plain = name.replace("_", "-")
+    exhibit = next((exhibit for exhibit in paper_exhibits(judged) if exhibit.name.replace("_", "-") == plain), None)
+    if exhibit is None or not exhibit.panels(WIDTHS["column"])[0]:
+        study, fault = judged.study, "has nothing to draw" if exhibit else "is no exhibit of this study"
+        raise UserError(
+            f"{study.name}, scale {study.scale}: {name!r} {fault}; {suggestion(name, list(figures_of(judged)))}"
+        )
+    return exhibit
+
+
 def draw_for_paper(judged: JudgedStudy, name: str, path: Path, width: float = WIDTHS["column"]) -> None:
     """Draws an exhibit of a study's page for a paper.
 
@@ -105,22 +127,14 @@ def draw_for_paper(judged: JudgedStudy, name: str, path: Path, width: float = WI
     gives the same bytes.
 
     Args:
-        judged: the study, as `reports.read_judged` returns it.
-        name: one of the names in `figures_of(judged)`, such as `share-solved` or `contrasts`.
+        judged: the study, as `studies.load` returns it.
+        name: as for `exhibit_named`.
         path: a file that ends in .pdf, .svg or .png; its folder exists.
         width: of the figure, in inches.
 
     Raises:
-        UserError: the study has no such exhibit, or the exhibit has nothing to draw.
-        PartFailed: the exhibit comes from another package, and raised an error.
+        UserError, PartFailed: as `exhibit_named` does.
     """
-    study = judged.study
-    exhibit = next((exhibit for exhibit in paper_exhibits(judged) if exhibit.name == name), None)
-    panels, columns = exhibit.panels(width) if exhibit else ([], 1)
-    if exhibit is None or not panels:
-        fault = "has nothing to draw" if exhibit else "is no exhibit of this study"
-        raise UserError(
-            f"{study.name}, scale {study.scale}: {name!r} {fault}; {suggestion(name, list(figures_of(judged)))}"
-        )
-    subject = f"{name} of the study {study.name} at scale {study.scale}, drawn by mtp-lab"
+    panels, columns = exhibit_named(judged, name).panels(width)
+    subject = f"{name} of the study {judged.study.name} at scale {judged.study.scale}, drawn by mtp-lab"
     write_atomically(path, file_of(Arrangement.of(panels, columns), path.suffix, subject))

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from generators.foundation.errors import UserError
+from lab.home import home_folder
 from lab.run.files import make_folder, write_atomically
 from lab.run.store import ENVIRONMENT, METRICS, RESULT, SPEC, TIMING
 from studies.declared.collection import is_collection
@@ -60,8 +61,12 @@ def pack(home: Path, name: str, scale: str | None) -> tuple[str, bytes]:
     return f"{folder.name}-{folder.scale}.tar.xz", packed.getvalue()
 
 
-def unpack(path: Path, home: Path) -> tuple[str, str, int]:
+def unpack(path: Path | str, home: Path | str | None = None) -> tuple[str, str, int]:
     """Puts the study of an archive into a home.
+
+    Args:
+        path: a file that `lab study pack` wrote.
+        home: the folder for runs and studies; by default LAB_HOME or `experiments`, as on the command line.
 
     Returns:
         the study's name and scale, and the number of its runs that the home did not have.
@@ -70,6 +75,7 @@ def unpack(path: Path, home: Path) -> tuple[str, str, int]:
         UserError: the file is not such an archive, or the home has the study, or one of its runs, with different
             content.
     """
+    path, home = Path(path), home_folder(home)
     files = read(path)
     studies = {name.parts[1:3] for name in files if name.parts[0] == "studies"}
     if len(studies) != 1:
