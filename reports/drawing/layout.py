@@ -11,6 +11,7 @@ from reports.frames.text import balanced
 from studies.declared.claims.guarded import attempted, comparison_of
 from studies.declared.levels import Level, short
 from studies.declared.study import Cell, Study
+from studies.reading.labels import Labels
 
 CELLS_MAXIMUM = 60
 """Figures of a study with more cells show only those that claims compare."""
@@ -25,6 +26,7 @@ class CellMark:
     Attributes:
         cell: the cell.
         panel: the levels of the factors that have neither axis nor hue; empty if every factor has one.
+        first: the level of the first factor; empty if the study has one factor.
         x: index of its level on the x axis.
         hue: index of its level among the hues.
         hue_label: that level in the legend.
@@ -32,6 +34,7 @@ class CellMark:
 
     cell: Cell
     panel: str
+    first: str
     x: int
     hue: int
     hue_label: str
@@ -93,15 +96,16 @@ class FactorLayout:
 
 def cell_marks(study: Study) -> list[CellMark]:
     """Returns position and look of every drawn cell, in the order of the grid."""
-    layout = FactorLayout.of(study)
+    layout, labels = FactorLayout.of(study), Labels(study)
     marks = []
     for cell in drawn_cells(study):
         levels = dict(cell.levels)
-        panel = Cell(tuple((key, level) for key, level in cell.levels if key not in (layout.x, layout.hue))).label
+        panel = Cell(tuple((key, level) for key, level in cell.levels if key not in (layout.x, layout.hue)))
         x, hue = (layout.levels[key].index(levels[key]) for key in (layout.x, layout.hue))
         level = levels[layout.hue]
-        label = str(level) if layout.hue == layout.x else f"{short(layout.hue)} = {level}"
-        marks.append(CellMark(cell, panel, x, hue, label))
+        named = labels.level if layout.hue == layout.x else partial(labels.assignment, equals=" = ")
+        first = labels.assignment(*cell.levels[0]) if len(cell.levels) > 1 else ""
+        marks.append(CellMark(cell, labels.cell(panel), first, x, hue, named(layout.hue, level)))
     return marks
 
 
@@ -115,9 +119,7 @@ def panels(marks: Sequence[CellMark], *, by_x: bool) -> dict[str, list[CellMark]
     """
     grouped: dict[str, list[CellMark]] = {}
     for mark in marks:
-        key, level = mark.cell.levels[0]
-        x_level = f"{short(key)}={level}" if by_x and len(mark.cell.levels) > 1 else ""
-        grouped.setdefault(" ".join(part for part in (x_level, mark.panel) if part), []).append(mark)
+        grouped.setdefault(" ".join(filter(None, (mark.first if by_x else "", mark.panel))), []).append(mark)
     return grouped
 
 

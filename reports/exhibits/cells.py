@@ -2,20 +2,22 @@
 
 from reports.drawing.tables import Column, Value, columns_of
 from reports.frames.wording import UNTESTED, VERDICTS, standing
-from studies.declared.levels import short
 from studies.judging.judgement import Judgement
+from studies.reading.labels import Labels
 from studies.reading.results import Results
 
 
 def factor_columns(results: Results) -> list[Column]:
     """Returns one column for each factor."""
-    return columns_of("word", map(short, results.study.factors))
+    return columns_of("word", map(Labels(results.study).factor, results.study.factors))
 
 
 def factor_values(results: Results, label: str) -> list[Value]:
     """Returns the levels of a cell, which sort in the order of the study file."""
-    cell = results.cell(label)
-    return [Value(str(level), float(results.study.factors[key].index(level))) for key, level in cell.levels]
+    labels, factors = Labels(results.study), results.study.factors
+    return [
+        Value(labels.level(key, level), float(factors[key].index(level))) for key, level in results.cell(label).levels
+    ]
 
 
 def verdict_value(judgement: Judgement) -> Value:

@@ -64,8 +64,9 @@ class CurveExhibit(StudyExhibit):
                 descriptions.append(self._draw_cell(sheet, mark, runs))
         shortcut = shortcut_on(self.results, "validation", labels)
         if shortcut is not None:
-            draw_shortcut(sheet, str(declaration.shortcut), [(0, reach, shortcut)])
-        axes.set(xlabel=self.unit, ylabel=f"{declaration.metric} on validation", xlim=(0, reach * 1.02))
+            draw_shortcut(sheet, self.labels.metric(str(declaration.shortcut)), [(0, reach, shortcut)])
+        metric = self.labels.metric(declaration.metric)
+        axes.set(xlabel=self.unit, ylabel=f"{metric} on validation", xlim=(0, reach * 1.02))
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 5, 10], integer=self.against == "step"))
         sheet.heading = name
         values = [*self.curves["value"], *([] if shortcut is None else [shortcut])]

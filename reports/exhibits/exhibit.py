@@ -14,6 +14,7 @@ from reports.drawing.tables import Column, Table, Value, number, word
 from reports.frames.claim_lines import ClaimLine
 from reports.frames.pairs import StudyPair
 from studies.reading.judged import JudgedStudy
+from studies.reading.labels import Labels
 
 Source = TypeVar("Source")
 
@@ -86,6 +87,7 @@ class StudyExhibit(Exhibit[JudgedStudy]):
         self.results = source.results
         self.judgements = source.judgements
         self.study = source.results.study
+        self.labels = Labels(self.study)
 
 
 class IndexExhibit(Exhibit[Sequence[ClaimLine]]):

@@ -15,7 +15,6 @@ from reports.exhibits.exhibit import StudyExhibit
 from reports.frames.numbers import plural, unsigned
 from reports.frames.summaries import CellScore, scores
 from reports.frames.wording import measure_name
-from studies.declared.levels import short
 from studies.declared.measures import Measure
 from studies.reading.judged import JudgedStudy
 from studies.reading.results import COMPLETE, UNFINISHED, Results, rows_of
@@ -67,7 +66,7 @@ class MeasureExhibit(StudyExhibit):
 
     def table_title(self) -> str:
         """Returns the name of the measure in the table."""
-        return measure_name(self.measure)
+        return measure_name(self.measure, self.labels)
 
     def confidence(self) -> str:
         """Returns the confidence of the intervals, such as `95%`."""
@@ -93,16 +92,17 @@ class MeasureExhibit(StudyExhibit):
                 descriptions.append(_mean_text(row))
                 if column == "score":
                     spans.append((middle - width / 2, middle + width / 2, row.shortcut))
-        draw_shortcut(sheet, str(self.study.declaration.shortcut), spans)
-        levels, label = layout.levels[layout.x], measure_name(self.measure)
-        label_ticks(sheet, [str(level) for level in levels])
+        draw_shortcut(sheet, self.labels.metric(str(self.study.declaration.shortcut)), spans)
+        levels = layout.levels[layout.x]
+        label, factor = measure_name(self.measure, self.labels), self.labels.factor(layout.x)
+        label_ticks(sheet, [self.labels.level(layout.x, level) for level in levels])
         axes.set_xlim(-0.5, len(levels) - 0.5)
-        axes.set(xlabel=short(layout.x), ylabel=label)
+        axes.set(xlabel=factor, ylabel=label)
         sheet.heading = name
         ends = [end for mark in members for row in [self.cell_scores[mark.cell.label]] for end in (row.low, row.high)]
         values = [*self.results.scored(self.measure)[column], *(score for _, _, score in spans), *ends]
         fit_score_axis(sheet, values, self.measure)
-        title = f"{label} by {short(layout.x)} {name}".strip()
+        title = f"{label} by {factor} {name}".strip()
         return sheet.svg(title, "; ".join(descriptions) or "no run has a score yet")
 
 

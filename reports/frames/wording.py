@@ -11,6 +11,7 @@ from reports.frames.text import as_sentence, in_words, listing
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.declared.scales import SMOKE
 from studies.judging.judgement import Judgement
+from studies.reading.labels import Labels
 from studies.reading.portable import portable
 from studies.reading.results import COMPLETE, UNFINISHED, Results, rows_of
 from studies.statistics.exact import SEEDS_MINIMUM, Contrast
@@ -36,16 +37,25 @@ def run_name(run: Tree) -> str:
     return f"{run['cell']}, " + (f"seed {run['seed']}" if run["phase"] == "confirm" else f"trial {run['trial']}")
 
 
-def measure_name(measure: Measure) -> str:
-    """Returns `loss_1 on test`, or for a measure of an analysis `tokens per forward 2 (decoding)`."""
+def measure_name(measure: Measure, labels: Labels | None = None) -> str:
+    """Returns `loss_1 on test`, or for a measure of an analysis `tokens per forward 2 (decoding)`.
+
+    Args:
+        measure: the measure.
+        labels: the labels of the study, one of which may name the metric.
+    """
+    metric = labels.metric(measure.metric) if labels else measure.metric
+    if metric != measure.metric:
+        return f"{metric} on {measure.split}" if measure.split else metric
     if measure.analysis is None:
         return measure.name
     return f"{in_words(measure.metric.rpartition('/')[2])} ({measure.analysis})"
 
 
-def effect_name(measure: Measure) -> str:
+def effect_name(measure: Measure, labels: Labels | None = None) -> str:
     """Returns the name of a measure for the axis of an effect on it."""
-    return measure_name(measure) if measure.sign > 0 else f"{measure_name(measure)}, sign flipped"
+    name = measure_name(measure, labels)
+    return name if measure.sign > 0 else f"{name}, sign flipped"
 
 
 def standing(judgement: Judgement) -> str:

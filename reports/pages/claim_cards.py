@@ -8,6 +8,7 @@ from reports.frames.wording import interval, measure_name, shortcut_comparison, 
 from studies.declared.measures import Measure, measure_of
 from studies.judging.judgement import Judgement
 from studies.reading.judged import JudgedStudy
+from studies.reading.labels import Labels
 from studies.reading.results import Results
 
 
@@ -48,7 +49,7 @@ def claim_cards(judged: JudgedStudy) -> list[ClaimCard]:
 
 
 def _card(results: Results, judgement: Judgement) -> ClaimCard:
-    claim, contrast = judgement.claim, judgement.contrast
+    claim, contrast, labels = judgement.claim, judgement.contrast, Labels(results.study)
     measure = measure_of(results.study.declaration, claim)
     table = scores_judged(results, judgement)
     arms = [table[label] for label in judgement.cells]
@@ -63,9 +64,9 @@ def _card(results: Results, judgement: Judgement) -> ClaimCard:
         effect=signed(contrast.difference, contrast.low, contrast.high) if contrast else "not tested",
         interval=", ".join(part for part in (interval_text, judgement.margin_text) if part),
         reason="; ".join(part for part in (judgement.reason, judgement.seeds_needed_text) if part),
-        measure=measure_name(measure),
+        measure=measure_name(measure, labels),
         direction="" if measure.sign > 0 else "lower is better; effects are sign-flipped",
-        arms=[(arm.cell, mean) for arm, mean in zip(arms, means, strict=True)],
+        arms=[(labels.arm(arm.cell), mean) for arm, mean in zip(arms, means, strict=True)],
         shortcut=shortcut_comparison(results, judgement),
     )
 

@@ -29,6 +29,11 @@ def short(key: str) -> str:
     return stem + key.rpartition(".")[2]
 
 
+def level_key(key: str, level: Level) -> str:
+    """Returns the key under which a level of a factor gets a label: `objective.n=2`, `model.tied=true`."""
+    return f"{key}={str(level).lower() if isinstance(level, bool) else level}"
+
+
 def flat(tree: Tree, stem: str = "") -> dict[str, Any]:
     """Returns the values of a tree by dotted key."""
     values: dict[str, Any] = {}

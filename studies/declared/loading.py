@@ -8,6 +8,7 @@ from generators.foundation.settings import read_toml, suggestion, validate
 from studies.declared.catalog import SEARCHES, STUDIES, check_is_not, name_of
 from studies.declared.checks.claims import check_claims
 from studies.declared.checks.grid import check_exclusions, check_settings
+from studies.declared.checks.labels import check_labels
 from studies.declared.checks.runs import check_runs, check_specs, covering
 from studies.declared.scales import base_at_scale, scale_named
 from studies.declared.study import Study
@@ -47,6 +48,7 @@ def declare(name: str | Path, scale: str = "cpu", assignments: Sequence[str] = (
         if study.scale != scale:
             check_specs(study, covering(study.cells, 1))
     check_exclusions(list(studies.values()))
+    check_labels(list(studies.values()))
     check_runs(studies[scale])
     check_claims(studies[scale])
     return studies[scale]

@@ -21,7 +21,7 @@ from studies.statistics.forms.independent import INDEPENDENT
 from studies.statistics.forms.table import FORMS, form_name
 
 PRUNED_SEEDS_MINIMUM = 5
-LATER_KEYS = ("control", "solved_at", "stop_when_solved", "futility")
+LATER_KEYS = ("control", "solved_at", "stop_when_solved", "futility", "labels")
 
 
 def levels_of_a_factor(value: Any) -> Any:
@@ -139,6 +139,10 @@ class StudyDeclaration(Settings):
         description="by default nothing is tuned, and runs have the settings of base and factors",
     )
     claims: list[AnyClaim] = Field(min_length=1)
+    labels: dict[str, Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="factor, factor=level, label of a cell, metric or shortcut -> its name in figures and tables",
+    )
     scales: dict[str, Scale] = Field(min_length=1)
 
     @model_serializer(mode="wrap")

@@ -1,11 +1,12 @@
 """Turns a declared study into its stored record and back; reads its cells with the version that wrote them."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from generators.foundation.errors import UserError
 from generators.foundation.settings import validate
 from studies.declared.catalog import name_of
+from studies.declared.checks.labels import check_labels
 from studies.declared.loading import read_study_file, study_at_scale
 from studies.declared.names import is_path
 from studies.declared.study import Study
@@ -26,7 +27,7 @@ def record_of(study: Study) -> StudyRecord:
 
 
 def find_study(home: Path, argument: str, scale: str | None) -> Study:
-    """Returns a study as it last ran; without a scale, at the scale that ran last.
+    """Returns a study as it last ran; without a scale, at the scale that ran last. A file gives it its labels.
 
     Args:
         argument: the study's name, or the path of its file, which must have the stored content.
@@ -49,7 +50,8 @@ def find_study(home: Path, argument: str, scale: str | None) -> Study:
         raise UserError(
             f"{path}: differs from what is stored in {folder.path} ({listed(keys)}); {remedy(folder, path)}"
         )
-    return stored
+    check_labels([study_at_scale(path, declaration, scale, list(stored.assignments)) for scale in declaration.scales])
+    return replace(stored, declaration=stored.declaration.model_copy(update={"labels": declaration.labels}))
 
 
 def study_in(folder: StudyFolder) -> Study:

@@ -183,8 +183,12 @@ class StudyRecord(Record):
 
     @property
     def version(self) -> Tree:
-        """Everything except where the study came from; equal whenever the same version of a study is written."""
-        return self.model_dump(mode="json", exclude={"source", "assignments"})
+        """Everything except where the study came from and its labels; equal whenever the same version of a study is
+        written.
+        """
+        tree = self.model_dump(mode="json", exclude={"source", "assignments"})
+        tree["declaration"] = {key: value for key, value in self.declaration.items() if key != "labels"}
+        return tree
 
     @property
     def tuning_runs(self) -> int:

@@ -1,7 +1,8 @@
 """The content of a study or a search as it runs at its scale, and the keys in which two contents differ.
 
-The content of a study does not include the comments, the order of keys and the other scales of its file. It includes
-everything else, even the wording of a claim, because a page shows it. Values of `--set` count like those in the file.
+The content of a study does not include the comments, the order of keys, the labels and the other scales of its file.
+It includes everything else, even the wording of a claim, because a page shows it. Values of `--set` count like those in
+the file.
 """
 
 import json
@@ -19,7 +20,7 @@ ORDERED = ("factors", "space")
 def study_content(study: Study) -> Tree:
     """Returns the content of a study as JSON types, under the keys of its file."""
     declaration, scale = study.declaration, study.declaration.scales[study.scale]
-    tree = declaration.model_dump(mode="json", exclude={"base", "factors", "seeds", "cells", "scales"})
+    tree = declaration.model_dump(mode="json", exclude={"base", "factors", "seeds", "cells", "scales", "labels"})
     claims = {claim["name"]: claim for claim in tree["claims"]}
     tree["claims"] = claims if len(claims) == len(tree["claims"]) else tree["claims"]
     tree["tuning"]["trials"] = study.trials

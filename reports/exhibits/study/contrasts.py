@@ -17,6 +17,7 @@ from reports.frames.text import in_words
 from reports.frames.wording import effect_name, measure_name, standing
 from studies.declared.measures import Measure, measure_of
 from studies.judging.judgement import Judgement
+from studies.reading.labels import Labels
 from studies.reading.results import rows_of
 
 LETTERS = 48
@@ -39,7 +40,7 @@ class Contrasts(StudyExhibit):
             measure = measure_of(self.study.declaration, judgement.claim)
             by_measure.setdefault(measure, []).append(judgement)
         frame = differences(self.results, self.judgements)
-        return [_panel(index, frame, *group) for index, group in enumerate(by_measure.items())]
+        return [_panel(index, frame, self.labels, *group) for index, group in enumerate(by_measure.items())]
 
     def caption(self) -> str:
         return (
@@ -79,21 +80,21 @@ class Contrasts(StudyExhibit):
         for judgement in self.judgements:
             contrast, claim = judgement.contrast, judgement.claim
             ends = (contrast.difference, contrast.low, contrast.high) if contrast else (None, None, None)
-            measure = effect_name(measure_of(self.study.declaration, claim))
+            measure = effect_name(measure_of(self.study.declaration, claim), self.labels)
             names = (in_words(claim.name), standing(judgement), claim.kind, measure)
             confidence = number(None if judgement.level is None else 100 * (1 - judgement.level), ".4g")
             tests = [number(value, ".3g") for value in (claim.margin, judgement.p, judgement.p_corrected)]
-            row = [*map(word, (*names, judgement.treatment, judgement.control))]
+            row = [*map(word, (*names, *map(self.labels.arm, (judgement.treatment, judgement.control))))]
             table.rows.append([*row, *(number(end, "+.4g") for end in ends), confidence, *tests])
         return table
 
 
-def _panel(index: int, frame: pd.DataFrame, measure: Measure, judgements: list[Judgement]) -> str:
+def _panel(index: int, frame: pd.DataFrame, labels: Labels, measure: Measure, judgements: list[Judgement]) -> str:
     frame = frame[frame["claim"].isin([judgement.claim.name for judgement in judgements])]
     reach = _reach(frame, judgements)
     with open_sheet(f"differences-{index}", 84 + ROW_HEIGHT * len(judgements)) as sheet:
         axes, descriptions = sheet.axes, []
-        texts = [_lines(sheet, judgement) for judgement in judgements]
+        texts = [_lines(sheet, judgement, labels) for judgement in judgements]
         row_height = ROW_HEIGHT + LINE_HEIGHT * (max(map(len, texts)) - 2)
         sheet.resize(84 + row_height * len(judgements))
         sheet.add_legend("one seed", color=MUTED, marker="o", ms=5, ls="none", mew=0, alpha=0.7)
@@ -111,8 +112,8 @@ def _panel(index: int, frame: pd.DataFrame, measure: Measure, judgements: list[J
         top = 0.75 * ROW_HEIGHT / row_height + (row_height - ROW_HEIGHT) / row_height
         axes.set(yticks=[], ylim=(len(judgements) - 1 + 0.4 * ROW_HEIGHT / row_height, -top), xlim=(-reach, reach))
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]))
-        axes.set_xlabel(f"effect on {effect_name(measure)}")
-        return sheet.svg(f"The effect of each claim on {measure_name(measure)}", "; ".join(descriptions))
+        axes.set_xlabel(f"effect on {effect_name(measure, labels)}")
+        return sheet.svg(f"The effect of each claim on {measure_name(measure, labels)}", "; ".join(descriptions))
 
 
 def _apart(differences: Sequence[float], same: float) -> list[float]:
@@ -137,14 +138,14 @@ def _reach(frame: pd.DataFrame, judgements: list[Judgement]) -> float:
     return 1.12 * max((abs(end) for end in ends), default=0.0) or 1.0
 
 
-def _lines(sheet: Sheet, judgement: Judgement) -> list[tuple[str, Tree]]:
+def _lines(sheet: Sheet, judgement: Judgement, labels: Labels) -> list[tuple[str, Tree]]:
     """Returns the lines above the effect of a claim with their style: its name, and what is compared."""
     suffix = "" if judgement.contrast else ": not tested"
     names = sheet.lines(in_words(judgement.claim.name), LETTERS - len(suffix))
     names[-1] += suffix
     bold: Tree = {"weight": "bold"}
     muted: Tree = {"color": MUTED}
-    effect_lines = sheet.lines(judgement.effect_text, LETTERS + 8)
+    effect_lines = sheet.lines(labels.in_text(judgement.effect_text), LETTERS + 8)
     return [*((line, bold) for line in names), *((line, muted) for line in effect_lines)]
 
 

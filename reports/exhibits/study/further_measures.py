@@ -28,7 +28,7 @@ class FurtherMeasure(MeasureExhibit):
         return [cls(source, measure, measure.name) for measure in measures]
 
     def title(self) -> str:
-        return measure_name(self.measure)
+        return measure_name(self.measure, self.labels)
 
     def placeholder(self) -> str:
         return "" if self.has_data() else "No confirming run has this measure yet."
@@ -57,7 +57,7 @@ class FurtherMeasure(MeasureExhibit):
         """Returns the measure of each cell that has it."""
         titles = ["seeds", "mean", f"{self.confidence()} interval"]
         form = [*factor_columns(self.results), *columns_of("number", titles)]
-        table = Table(f"{measure_name(self.measure)} by cell", form)
+        table = Table(f"{self.title()} by cell", form)
         for row in self.cell_scores.values():
             if row.seeds:
                 ends = Value(f"{unsigned(row.low)} to {unsigned(row.high)}", row.low)

@@ -143,7 +143,7 @@ class ExpectedBest(StudyExhibit):
         return Column("its run", "code") if seeds == 1 else Column("its runs", "many")
 
     def _panel(self, sheet: Sheet, name: str, members: list[CellMark]) -> str:
-        axes, descriptions, metric = sheet.axes, [], self.study.declaration.metric
+        axes, descriptions, metric = sheet.axes, [], self.labels.metric(self.study.declaration.metric)
         curves = {mark.cell.label: self.curves[mark.cell.label] for mark in members}
         for mark in members:
             curve = curves[mark.cell.label]

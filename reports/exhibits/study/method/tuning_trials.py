@@ -64,7 +64,7 @@ class TuningTrials(StudyExhibit):
     def _panel(
         self, sheet: Sheet, name: str, members: list[CellMark], frame: pd.DataFrame, key: str, span: Range
     ) -> str:
-        axes, descriptions, metric = sheet.axes, [], self.study.declaration.metric
+        axes, descriptions, metric = sheet.axes, [], self.labels.metric(self.study.declaration.metric)
         for mark in members:
             runs = rows_of(frame[frame["cell"] == mark.cell.label])
             for run in runs:
