@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from lab.loss.graph import Graph
     from lab.loss.term import Term
     from lab.model.batches import Targets, TensorBatch
-    from lab.model.config import ModelConfig, ModelShape
+    from lab.model.config import AttentionConfig, DataShape, ModelConfig, ModelShape, SizedConfig
     from lab.model.layers import Block
-    from lab.model.network import Trunk, count_parameters, new_block
+    from lab.model.table import MODELS, build_trunk
+    from lab.model.trunk import Trunk
+    from lab.model.trunks.llama import LlamaConfig
+    from lab.model.weights import count_parameters
     from lab.model.windows import Window
     from lab.objectives.check import check_objective
     from lab.objectives.next_token import NextTokenModel
-    from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, RunLayers
+    from lab.objectives.objective import NextTokenPath, Objective, ObjectiveConfig, RunLayers
     from lab.objectives.table import OBJECTIVES, build_objective
     from lab.reading.loaded_run import LoadedRun, load_run, train
     from lab.run.assembly import RunParts, assemble
@@ -52,13 +55,16 @@ else:
             "lab.loss.graph": ("Graph",),
             "lab.loss.term": ("Term",),
             "lab.model.batches": ("Targets", "TensorBatch"),
-            "lab.model.config": ("ModelConfig", "ModelShape"),
+            "lab.model.config": ("AttentionConfig", "DataShape", "ModelConfig", "ModelShape", "SizedConfig"),
             "lab.model.layers": ("Block",),
-            "lab.model.network": ("Trunk", "count_parameters", "new_block"),
+            "lab.model.table": ("MODELS", "build_trunk"),
+            "lab.model.trunk": ("Trunk",),
+            "lab.model.trunks.llama": ("LlamaConfig",),
+            "lab.model.weights": ("count_parameters",),
             "lab.model.windows": ("Window",),
             "lab.objectives.check": ("check_objective",),
             "lab.objectives.next_token": ("NextTokenModel",),
-            "lab.objectives.objective": ("DataShape", "NextTokenPath", "Objective", "ObjectiveConfig", "RunLayers"),
+            "lab.objectives.objective": ("NextTokenPath", "Objective", "ObjectiveConfig", "RunLayers"),
             "lab.objectives.table": ("OBJECTIVES", "build_objective"),
             "lab.reading.loaded_run": ("LoadedRun", "load_run", "train"),
             "lab.run.assembly": ("RunParts", "assemble"),
@@ -73,9 +79,11 @@ else:
 
 __all__ = [
     "ANALYSES",
+    "MODELS",
     "OBJECTIVES",
     "Analysis",
     "AnalysisResult",
+    "AttentionConfig",
     "Block",
     "DataShape",
     "Decoded",
@@ -83,6 +91,7 @@ __all__ = [
     "Findings",
     "Graph",
     "LinearProbe",
+    "LlamaConfig",
     "LoadedRun",
     "MeasureInfo",
     "ModelConfig",
@@ -97,6 +106,7 @@ __all__ = [
     "RunLayers",
     "RunParts",
     "RunSpec",
+    "SizedConfig",
     "StoredRun",
     "Targets",
     "TensorBatch",
@@ -106,12 +116,12 @@ __all__ = [
     "Window",
     "assemble",
     "build_objective",
+    "build_trunk",
     "check_objective",
     "count_parameters",
     "decode",
     "fit_probe",
     "load_run",
-    "new_block",
     "parse_spec",
     "read_spec",
     "train",

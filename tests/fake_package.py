@@ -26,12 +26,13 @@ def forget_packages() -> None:
     """Makes every table of parts read its entry points again."""
     from generators.table import TASKS
     from lab.analysis.table import ANALYSES
+    from lab.model.table import MODELS
     from lab.objectives.table import OBJECTIVES
     from reports.exhibits.table import EXHIBITS
     from studies.declared.claims.table import CLAIMS
     from studies.running.executors.table import EXECUTORS
 
-    tables: list[Registry] = [TASKS, OBJECTIVES, ANALYSES, EXHIBITS, CLAIMS, EXECUTORS]
+    tables: list[Registry] = [TASKS, MODELS, OBJECTIVES, ANALYSES, EXHIBITS, CLAIMS, EXECUTORS]
     for table in tables:
         table.__dict__.pop("outside", None)
         table.__dict__.pop("loaded", None)

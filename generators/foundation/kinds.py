@@ -1,7 +1,7 @@
 """Registries: tables from a name to a class, which other installed packages can extend.
 
 A row of a registry names a class of this lab as "module:Class"; the module is imported when the class is first asked
-for. Any installed package adds rows through the entry point group of the registry (`mtp_lab.tasks`,
+for. Any installed package adds rows through the entry point group of the registry (`mtp_lab.tasks`, `mtp_lab.models`,
 `mtp_lab.objectives`, `mtp_lab.analyses`, `mtp_lab.exhibits`, `mtp_lab.claims`, `mtp_lab.executors`). A package that
 is broken loses its own names and no others: a name of this lab stays with this lab.
 """

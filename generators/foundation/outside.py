@@ -13,7 +13,7 @@ from types import FrameType
 from generators.foundation.errors import UserError, WorkFailed
 
 GROUP_PREFIX = "mtp_lab."
-PARTS = ("tasks", "objectives", "analyses", "exhibits", "claims", "executors")
+PARTS = ("tasks", "models", "objectives", "analyses", "exhibits", "claims", "executors")
 GROUPS = tuple(f"{GROUP_PREFIX}{parts}" for parts in PARTS)
 """The groups of entry points that extend the lab."""
 DISTRIBUTION = "mtp-lab"

@@ -49,7 +49,7 @@ from lab.analysis.estimators.attention import (
 from lab.analysis.estimators.intervals import ratio_of_sums
 from lab.analysis.estimators.skill_formation import FORMED_ABOVE, find_formation
 from lab.model.devices import to_device
-from lab.objectives.llama_path import require_layer_by_layer
+from lab.objectives.llama_path import require_llama
 from lab.objectives.objective import Objective
 from lab.run.store import METRICS
 from lab.run.stored_run import StoredRun
@@ -98,7 +98,7 @@ class InductionHeadsAnalysis(Analysis):
 
         Raises:
             UserError: the samples or the vocabulary are too small for a block that comes twice, or the network is not
-                one of transformer layers with rotary positions.
+                a Llama.
         """
         network, task = run.parts.network, run.parts.task
         size = min(task.length // 2, len(task.vocabulary), BLOCK_TOKENS)
@@ -109,7 +109,7 @@ class InductionHeadsAnalysis(Analysis):
                 f"{len(task.vocabulary)}"
             )
         blocks = repeated_blocks(len(task.vocabulary), size)
-        require_layer_by_layer(network, blocks, "analysis induction-heads")
+        require_llama(network, blocks, "analysis induction-heads")
         heads, random_SxT = attention_heads(network), to_device(run.parts.device, blocks)
         second_SxT = (torch.arange(2 * size, device=random_SxT.device) >= size).expand_as(random_SxT)
         rows = attention_rows("prefix_matching", heads, network, random_SxT, second_SxT, after_earlier_occurrences)

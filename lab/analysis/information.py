@@ -58,7 +58,7 @@ from lab.analysis.estimators.pair_contexts import (
     measure_pair_terms,
 )
 from lab.analysis.estimators.pair_distributions import has_second_head, head_log_probabilities
-from lab.objectives.llama_path import require_layer_by_layer
+from lab.objectives.llama_path import require_llama
 from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
 
@@ -99,11 +99,11 @@ class InformationAnalysis(Analysis):
 
         Raises:
             UserError: the vocabulary is too large, there are too few pairs of tokens in the loss mask, or the network
-                does not consist of transformer layers with rotary positions.
+                is not a Llama.
         """
         task, network = run.parts.task, run.parts.network.eval()
         held_out = draw_held_out_places(task)
-        require_layer_by_layer(network, held_out.batch.tokens[:, :-1], "analysis information")
+        require_llama(network, held_out.batch.tokens[:, :-1], "analysis information")
         second_head = None
         if has_second_head(network, held_out.batch.tokens):
             second_head = partial(head_log_probabilities, network, lag=2)

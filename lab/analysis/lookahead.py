@@ -34,7 +34,6 @@ from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInf
 from lab.analysis.estimators.intervals import mean_over_samples
 from lab.analysis.estimators.linear_probes import ProbeData, fit_probe
 from lab.analysis.findings import interval_text
-from lab.model.layers import Block
 from lab.objectives.llama_path import require_layer_by_layer
 from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
@@ -72,8 +71,8 @@ class LookaheadAnalysis(Analysis):
         """Probes every layer. The measures belong to the last layer of the trunk.
 
         Raises:
-            UserError: the vocabulary is too large, there are too few targets, or the network is not one of transformer
-                layers with rotary positions.
+            UserError: the vocabulary is too large, there are too few targets, or the network computes something
+                else than its layers in order.
         """
         task = run.parts.task
         classes = len(task.vocabulary)
@@ -168,15 +167,15 @@ def tokens_ahead(batch: Batch) -> Integers:
 def residual_streams(network: Objective, tokens_BxP: Tensor) -> list[tuple[str, Tensor]]:
     """Returns the residual stream [B, P, D] after the embedding, each layer of the trunk, and head 1 if it has
     layers."""
-    rotary_2xPxK = network.trunk.rotary(tokens_BxP.shape[1])
-    x_BxPxD = network.trunk.embed_tokens(tokens_BxP)
+    trunk = network.trunk
+    x_BxPxD = trunk.embed(tokens_BxP)
     streams = [("embedding", x_BxPxD)]
-    for number, layer in enumerate(network.trunk.layers, start=1):
-        x_BxPxD = layer(x_BxPxD, rotary_2xPxK)
+    for number, layer in enumerate(trunk.layers, start=1):
+        x_BxPxD = trunk.apply_layer(layer, x_BxPxD)
         streams.append((f"layer {number}", x_BxPxD))
     layers = network.next_token_path().layers
     for layer in layers:
-        x_BxPxD = layer(x_BxPxD, rotary_2xPxK) if isinstance(layer, Block) else layer(x_BxPxD)
+        x_BxPxD = trunk.apply_layer(layer, x_BxPxD) if trunk.has_kind_of(layer) else layer(x_BxPxD)
     return [*streams, (HEAD_1, x_BxPxD)] if layers else streams
 
 

@@ -15,10 +15,10 @@ from generators.foundation.settings import Settings, Tree
 from generators.table import TASKS, build_task
 from lab.bench.train import Step, training_config
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape
 from lab.model.network import initialise
+from lab.model.trunks.llama import LlamaConfig
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
-from lab.objectives.objective import DataShape
 from lab.run.step import OptimiserStep
 from lab.timing import median_ratio, time_in_turns
 
@@ -77,7 +77,7 @@ def measure_answers(bench: AnswerBench) -> list[Tree]:
 def answer_step(shape: AnswerShape, samples: int, kind: type[MultiToken]) -> Step:
     """Returns an eager step in fp32, which trains on the next of a few batches."""
     task = build_task(TASKS.config(shape.task, "lab bench train"))
-    model = ModelConfig(width=shape.width, layers=shape.layers, attention_heads=max(1, shape.width // 32))
+    model = LlamaConfig(width=shape.width, layers=shape.layers, attention_heads=max(1, shape.width // 32))
     config = MultiTokenConfig(n=shape.n, match="none" if shape.n > 1 else "layers")
     network = kind(config, model, DataShape(len(task.vocabulary), task.length))
     initialise(network, shape.layers, torch.Generator().manual_seed(0))

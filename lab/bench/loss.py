@@ -22,10 +22,11 @@ from generators.foundation.settings import Settings, Tree
 from generators.task import Batch
 from lab.loss.losses import LOSSES, accumulate_gradient
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape
 from lab.model.network import initialise
+from lab.model.trunks.llama import LlamaConfig
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
-from lab.objectives.objective import DataShape, Objective
+from lab.objectives.objective import Objective
 from lab.timing import median_ratio, wait_for
 
 STATUS = Path("/proc/self/status")
@@ -86,7 +87,7 @@ def loss_rows(peaks: Mapping[tuple[int, str], float], seconds: Mapping[tuple[int
 def build_network(bench: LossBench, n: int) -> tuple[Objective, TensorBatch]:
     """Builds the model with its gradients allocated, and a batch of random tokens that are all in the loss mask."""
     torch.set_num_threads(1)
-    model = ModelConfig(width=bench.width, layers=bench.trunk_layers + 1, attention_heads=bench.attention_heads)
+    model = LlamaConfig(width=bench.width, layers=bench.trunk_layers + 1, attention_heads=bench.attention_heads)
     data = DataShape(bench.vocabulary, bench.length_tokens + 1)
     network = MultiToken(MultiTokenConfig(n=n, match="none"), model, data)
     initialise(network, model.shape.layers, torch.Generator().manual_seed(0))

@@ -19,10 +19,10 @@ from generators.foundation.settings import Settings, Tree
 from generators.task import Batch
 from lab.bench.peers import PlainGPT, floor_step, peer_backward, transformers_llama
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig, ModelShape
+from lab.model.config import DataShape, ModelShape
 from lab.model.network import initialise
+from lab.model.trunks.llama import LlamaConfig
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
-from lab.objectives.objective import DataShape
 from lab.run.assembly import usable_device
 from lab.run.spec import TrainingConfig
 from lab.run.step import Backward, OptimiserStep
@@ -154,7 +154,7 @@ def unmasked_batch(tokens: "np.ndarray[Any, Any]", device: torch.device) -> Tens
 
 def our_step(shape: ModelShape, n: int, vocabulary: int, batch: TensorBatch, settings: Tree) -> Step:
     """Returns a step of the lab's network with n parallel heads under match = layers and these settings of training."""
-    model = ModelConfig(width=shape.width, layers=shape.layers, attention_heads=shape.attention_heads)
+    model = LlamaConfig(width=shape.width, layers=shape.layers, attention_heads=shape.attention_heads)
     network = MultiToken(MultiTokenConfig(n=n), model, DataShape(vocabulary, batch.tokens_BxT.shape[1]))
     initialise(network, shape.layers, torch.Generator().manual_seed(0))
     network.to(batch.tokens_BxT.device)

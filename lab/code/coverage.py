@@ -1,6 +1,6 @@
 """The code that makes a run: the modules that can change a number of it.
 
-The modules are those that the classes of the task and of the objective use through their imports, and those of the
+The modules are those that the classes of task, trunk and objective use through their imports, and those of the
 training loop, the optimiser step and the evaluation. Among the lab's own files, only those below count, because code
 that reads, stores, reports or checks runs does not change their numbers. All modules of another package count.
 """
@@ -15,6 +15,7 @@ from generators.foundation.code.version import module_versions, provided_part
 from generators.foundation.kinds import SettingsRegistry
 from generators.foundation.outside import AFTER_REGISTRATION
 from generators.table import TASKS
+from lab.model.table import MODELS
 from lab.objectives.table import OBJECTIVES
 
 ROOMS = ("generators", "lab")
@@ -36,22 +37,33 @@ COVERED = (
     "lab.run.training_data",
 )
 COVERED_IN_FINETUNING = "lab.run.finetuning"
-LEFT_OUT = ("lab.objectives.check", "lab.objectives.checks", "lab.objectives.table")
+LEFT_OUT = (
+    "lab.model.cache",
+    "lab.model.caches",
+    "lab.model.table",
+    "lab.objectives.check",
+    "lab.objectives.checks",
+    "lab.objectives.table",
+)
 """Files among the covered that no run depends on."""
 
 
 @cache
-def code_of_kinds(tasks: frozenset[str], objectives: frozenset[str], *, finetuned: bool = False) -> dict[str, str]:
+def code_of_kinds(
+    tasks: frozenset[str], models: frozenset[str], objectives: frozenset[str], *, finetuned: bool = False
+) -> dict[str, str]:
     """Returns the version of the code that makes a run, as it is installed.
 
     Args:
         tasks: the kinds of its task, and of that of the run that it starts from.
+        models: the kinds of the trunks, likewise.
         objectives: the kinds of the objectives, likewise.
         finetuned: whether the run starts from the weights of another one.
     """
     covered = (*COVERED, *([COVERED_IN_FINETUNING] if finetuned else []))
     roots, packages, provided = {LOOP}, set(ROOMS), {}
-    for registry, kind in [*((TASKS, kind) for kind in tasks), *((OBJECTIVES, kind) for kind in objectives)]:
+    registries = (TASKS, tasks), (MODELS, models), (OBJECTIVES, objectives)
+    for registry, kind in [(registry, kind) for registry, kinds in registries for kind in kinds]:
         modules = defining_modules(registry, kind) - {MAIN}
         roots |= modules
         packages |= {module.partition(".")[0] for module in modules}

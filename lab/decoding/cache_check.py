@@ -1,4 +1,4 @@
-"""Compares the network with decoding from a cache, which reads the weights of transformer layers."""
+"""Compares a network with decoding, which may read the weights of its layers."""
 
 import numpy as np
 import torch
@@ -6,15 +6,15 @@ import torch
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from lab.decoding.cached_network import CachedNetwork
-from lab.objectives.llama_path import SAMPLES_COMPARED, distance_text, module_problem, next_token_logits
+from lab.objectives.llama_path import SAMPLES_COMPARED, distance_text, next_token_logits
 from lab.objectives.objective import Objective
 
 
 @torch.inference_mode()
 def require_cacheable(network: Objective, prompts: Integers, draft: int = 1) -> None:
-    """Refuses a network for which a key-value cache gives other logits than the plain forward pass.
+    """Refuses a network for which decoding gives other logits than the plain forward pass.
 
-    The cache reads the first prompts as one block and their last token as a decoding step.
+    Decoding reads the first prompts as one block and their last token as a step.
 
     Args:
         prompts: int64 [B, P].
@@ -23,15 +23,12 @@ def require_cacheable(network: Objective, prompts: Integers, draft: int = 1) -> 
     Raises:
         UserError: the logits differ, or the objective cannot draft that many tokens.
     """
-    problem = module_problem(network)
-    if not problem:
-        tokens = prompts[:SAMPLES_COMPARED]
-        tokens = np.repeat(tokens, 2, axis=1) if tokens.shape[1] == 1 else tokens
-        problem = cached_distance(network, tokens[:, : network.trunk.rotary_2xTxK.shape[1]], draft)
-    if problem:
+    tokens = prompts[:SAMPLES_COMPARED]
+    tokens = np.repeat(tokens, 2, axis=1) if tokens.shape[1] == 1 else tokens
+    if problem := cached_distance(network, tokens[:, : network.trunk.length], draft):
         raise UserError(
-            f"objective {network.config.kind}: decoding with a key-value cache does not give the predictions of its "
-            f"network ({problem}); only networks of transformer layers with rotary positions can be decoded"
+            f"objective {network.config.kind} with a model of kind {network.trunk.config.kind}: decoding does not give "
+            f"the predictions of its network ({problem}); `proposals` should compute what `hidden` computes"
         )
 
 

@@ -96,13 +96,13 @@ def decode(
         checked: skips `require_cacheable`, which a caller that measures time calls before the clock runs.
 
     Raises:
-        UserError: the network is not one of transformer layers with rotary positions, a prompt and its continuation
-            exceed the length that the network was built for, or its heads cannot draft k tokens.
+        UserError: decoding does not give the predictions of the network, a prompt and its continuation exceed the
+            length that the network was built for, or its heads cannot draft k tokens.
     """
     if not checked:
         require_cacheable(network, prompts[:, : int(lengths.max())], draft)
     longest = int(lengths.max()) + count
-    positions = network.trunk.rotary_2xTxK.shape[1]
+    positions = network.trunk.length
     if longest > positions:
         raise UserError(
             f"{int(lengths.max())} tokens of prompt and {count} more exceed the {positions} tokens of a sample"

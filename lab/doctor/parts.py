@@ -11,6 +11,7 @@ from lab.doctor.outcome import MachineCheck
 
 TABLES = {
     "mtp_lab.tasks": "generators.table:TASKS",
+    "mtp_lab.models": "lab.model.table:MODELS",
     "mtp_lab.objectives": "lab.objectives.table:OBJECTIVES",
     "mtp_lab.analyses": "lab.analysis.table:ANALYSES",
     "mtp_lab.claims": "studies.declared.claims.table:CLAIMS",

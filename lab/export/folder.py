@@ -36,9 +36,8 @@ from generators.material.bpe import PADDING, byte_letters
 from generators.task import Task
 from lab.export.llama import exported_logits
 from lab.export.readme import readme
-from lab.model.config import ModelConfig
 from lab.model.layers import NORM_EPSILON, Block
-from lab.objectives.llama_path import SAMPLES_COMPARED, distance_text, module_problem, next_token_logits
+from lab.objectives.llama_path import SAMPLES_COMPARED, distance_text, llama_problem, llama_trunk, next_token_logits
 from lab.objectives.objective import Objective
 from lab.run.files import json_bytes, write_atomically
 from lab.run.stored_run import StoredRun
@@ -68,7 +67,7 @@ def export(stored: StoredRun, folder: Path) -> list[str]:
     }
     if extra:
         files["extra_heads.safetensors"] = save(extra, metadata={"format": "pt"})
-    files["config.json"] = json_bytes(llama_config(network, stored.spec.model, len(task.vocabulary), task.length))
+    files["config.json"] = json_bytes(llama_config(network, len(task.vocabulary), task.length))
     try:
         is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,8 +137,10 @@ def llama_modules(network: Objective, subject: str) -> dict[str, nn.Module]:
         UserError: the path has a module that a Llama does not have.
     """
     path = network.next_token_path()
-    if problem := module_problem(network):
-        raise UserError(f"{subject}: {problem}, which no Llama has; only runs with the lab's own trunk can be exported")
+    if problem := llama_problem(network):
+        raise UserError(
+            f'{subject}: {problem}, which no Llama has; only runs with model.kind = "llama" can be exported'
+        )
     for layer in path.layers:
         if type(layer) is not Block:  # a subclass may compute something else
             raise UserError(
@@ -176,8 +177,9 @@ def copy_tensors(parameters: dict[str, nn.Parameter]) -> dict[str, Tensor]:
     return {name: parameter.detach().cpu().contiguous().clone() for name, parameter in parameters.items()}
 
 
-def llama_config(network: Objective, model: ModelConfig, vocabulary_size: int, length: int) -> Tree:
+def llama_config(network: Objective, vocabulary_size: int, length: int) -> Tree:
     """Returns config.json of a LlamaForCausalLM, with the rotary base in the places of transformers 4 and of 5."""
+    model = llama_trunk(network).config
     shape = model.shape
     return {
         "architectures": ["LlamaForCausalLM"],

@@ -27,10 +27,10 @@ FUSED = nn.LinearCrossEntropyOptions() if hasattr(nn, "LinearCrossEntropyOptions
 
 RowsLoss = Callable[..., Tensor]
 """(hidden_NxD, *others [N, ...]) -> the loss summed over the N rows."""
-Readout = Callable[[Tensor, nn.RMSNorm | None, Tensor, Tensor], Tensor]
+Readout = Callable[[Tensor, nn.Module | None, Tensor, Tensor], Tensor]
 
 
-def readout_loss(hidden_NxD: Tensor, norm: nn.RMSNorm | None, unembedding_VxD: Tensor, tokens_N: Tensor) -> Tensor:
+def readout_loss(hidden_NxD: Tensor, norm: nn.Module | None, unembedding_VxD: Tensor, tokens_N: Tensor) -> Tensor:
     """Computes norm, unembedding and the sum of the cross-entropies, in nats."""
     normed_NxD = hidden_NxD if norm is None else norm(hidden_NxD)
     logits_NxV = F.linear(normed_NxD, unembedding_VxD).to(unembedding_VxD.dtype)  # the loss is not rounded to bfloat16
@@ -58,7 +58,7 @@ class Graph:
         return hidden
 
     def cross_entropy(
-        self, hidden_BxPxD: Tensor, unembedding_VxD: Tensor, targets: Targets, norm: nn.RMSNorm | None = None
+        self, hidden_BxPxD: Tensor, unembedding_VxD: Tensor, targets: Targets, norm: nn.Module | None = None
     ) -> Tensor:
         """Returns the cross-entropy in nats, summed over the targets and divided by their count.
 
@@ -113,7 +113,7 @@ class FusedGraph(CutGraph):
     """
 
     def cross_entropy(
-        self, hidden_BxPxD: Tensor, unembedding_VxD: Tensor, targets: Targets, norm: nn.RMSNorm | None = None
+        self, hidden_BxPxD: Tensor, unembedding_VxD: Tensor, targets: Targets, norm: nn.Module | None = None
     ) -> Tensor:
         hidden_NxD = targets.select(hidden_BxPxD)
         if not len(targets.tokens_N):

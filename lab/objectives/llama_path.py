@@ -1,8 +1,8 @@
-"""Compares a network with the Llama that its modules would form.
+"""Compares a network with what its modules compute in order, and with the Llama that they would form.
 
-An objective may replace the trunk, say by one with learned positions or by a recurrent network. Export, decoding with a
-cache and analyses of attention compute the next-token path anew from its modules. Each of them first compares its
-logits with those of the plain forward pass on a few samples.
+Export, decoding with a cache and analyses of layers compute the next-token path anew from its modules, but a trunk or
+an objective may compute something else in its forward pass. Each of them first compares its logits with those of the
+plain forward pass on a few samples. What reads the attention of a Llama also needs the trunk of one.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from lab.model.batches import TensorBatch
 from lab.model.layers import Block
-from lab.model.network import Trunk
+from lab.model.trunks.llama import Llama
 from lab.objectives.objective import Objective
 
 SAMPLES_COMPARED = 4
@@ -46,18 +46,23 @@ def distance_text(logits: Tensor, expected: Tensor, dtype: torch.dtype) -> str:
     return f"logits differ by up to {float(distance.max()):z.2g}, where the largest is {float(largest):z.2g}"
 
 
-def module_problem(network: Objective) -> str:
+def llama_trunk(network: Objective) -> Llama:
+    """Returns the trunk of a network that has passed `require_llama`."""
+    assert isinstance(network.trunk, Llama)
+    return network.trunk
+
+
+def llama_problem(network: Objective) -> str:
     """Describes the part of a network's trunk that a Llama does not have; "" if there is none."""
-    trunk: object = network.trunk
-    if not isinstance(trunk, Trunk):
-        return f"its trunk is a {type(trunk).__name__}"
-    other = next((layer for layer in trunk.layers if not isinstance(layer, Block)), None)
+    if not isinstance(network.trunk, Llama):
+        return f'its model.kind is "{network.trunk.config.kind}"'
+    other = next((layer for layer in network.trunk.layers if not isinstance(layer, Block)), None)
     return f"its trunk contains a {type(other).__name__}" if other is not None else ""
 
 
 @torch.no_grad()
 def require_layer_by_layer(network: Objective, tokens: Integers, subject: str) -> None:
-    """Refuses a network that is not its embedding and layers, applied in order with rotary positions.
+    """Refuses a network that is not its embedding and its layers, applied in order.
 
     Args:
         tokens: int64 [B, P], of which the first few samples are compared.
@@ -66,18 +71,30 @@ def require_layer_by_layer(network: Objective, tokens: Integers, subject: str) -
     Raises:
         UserError: the plain forward pass gives other logits.
     """
-    problem = module_problem(network)
-    if not problem:
-        device = network.trunk.embed_tokens.weight.device
-        tokens_BxP = torch.from_numpy(np.ascontiguousarray(tokens[:SAMPLES_COMPARED])).to(device)
-        rotary_2xPxK, path = network.trunk.rotary(tokens_BxP.shape[1]), network.next_token_path()
-        x_BxPxD = network.trunk.embed_tokens(tokens_BxP)
-        for layer in (*network.trunk.layers, *path.layers):
-            x_BxPxD = layer(x_BxPxD, rotary_2xPxK) if isinstance(layer, Block) else layer(x_BxPxD)
-        logits_BxPxV = path.unembedding(path.norm(x_BxPxD))
-        problem = distance_text(logits_BxPxV, next_token_logits(network, tokens_BxP), logits_BxPxV.dtype)
-    if problem:
+    trunk, path = network.trunk, network.next_token_path()
+    device = trunk.embed_tokens.weight.device
+    tokens_BxP = torch.from_numpy(np.ascontiguousarray(tokens[:SAMPLES_COMPARED])).to(device)
+    x_BxPxD = trunk.embed(tokens_BxP)
+    for layer in (*trunk.layers, *path.layers):
+        x_BxPxD = trunk.apply_layer(layer, x_BxPxD) if trunk.has_kind_of(layer) else layer(x_BxPxD)
+    logits_BxPxV = path.unembedding(path.norm(x_BxPxD))
+    if problem := distance_text(logits_BxPxV, next_token_logits(network, tokens_BxP), logits_BxPxV.dtype):
         raise UserError(
-            f"{subject}: reads a network layer by layer, but objective {network.config.kind} computes something else "
-            f"than its transformer layers in order, with rotary positions ({problem})"
+            f"{subject}: reads a network layer by layer, but objective {network.config.kind} with a model of kind "
+            f"{trunk.config.kind} computes something else than its layers in order ({problem})"
         )
+
+
+def require_llama(network: Objective, tokens: Integers, subject: str) -> None:
+    """Refuses a network that is not the Llama that its modules form.
+
+    Args:
+        tokens: int64 [B, P], of which the first few samples are compared.
+        subject: what reads the layers, for the error message.
+
+    Raises:
+        UserError: the trunk is not a Llama, or the plain forward pass gives other logits.
+    """
+    if problem := llama_problem(network):
+        raise UserError(f'{subject}: reads the attention of a network with model.kind = "llama", but {problem}')
+    require_layer_by_layer(network, tokens, subject)

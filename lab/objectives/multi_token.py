@@ -17,12 +17,10 @@ from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
 from lab.loss.term import Term
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
-from lab.model.layers import NORM_EPSILON, Block
-from lab.model.network import new_block
+from lab.model.config import DataShape, ModelConfig
 from lab.model.packing import Packing
 from lab.model.windows import Window
-from lab.objectives.objective import DataShape, NextTokenPath, Objective, ObjectiveConfig, RunLayers
+from lab.objectives.objective import NextTokenPath, Objective, ObjectiveConfig, RunLayers
 from lab.objectives.wiring import HeadLayer, Topology, Unembedding, Wiring, combination_error
 
 POSITIONS_MULTIPLE = 32
@@ -113,7 +111,7 @@ class MultiToken(Objective):
 
         def layer() -> nn.Module:
             if config.head == "transformer":
-                return new_block(shape)
+                return self.trunk.new_layer()
             return nn.Linear(shape.width, shape.width, bias=False) if config.head == "linear" else nn.Identity()
 
         def unembedding() -> nn.Linear:
@@ -122,7 +120,7 @@ class MultiToken(Objective):
         further = range(2, config.n + 1)
         self.head = layer()
         self.extra_heads = nn.ModuleList(layer() for _ in further)
-        self.norm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)
+        self.norm = self.trunk.new_norm()
         self.lm_head = unembedding()
         self.extra_lm_heads = nn.ModuleList(unembedding() for _ in further if config.unembedding == "replicated")
 
@@ -141,21 +139,15 @@ class MultiToken(Objective):
     def apply_layer(self, head: int, state_BxPxD: Tensor) -> Tensor:
         """Applies the layer of one head [B, P, D]."""
         if self.config.head == "transformer":
-            out: Tensor = self.layer_of(head)(state_BxPxD, self.trunk.rotary(state_BxPxD.shape[1]))
-        else:
-            out = self.layer_of(head)(state_BxPxD).to(state_BxPxD.dtype)  # keeps the residual stream in full precision
-        return out
+            return self.trunk.apply_layer(self.layer_of(head), state_BxPxD)
+        out: Tensor = self.layer_of(head)(state_BxPxD)
+        return out.to(state_BxPxD.dtype)  # keeps the residual stream in full precision
 
     def apply_to_rows(self, head: int, state: Tensor, packing: Packing | None, window: Window | None) -> Tensor:
         """Applies the layer of one head to packed rows [R, C, D], or at the positions of a window alone [R, Q, D]."""
         if self.config.head != "transformer":
             return self.apply_layer(head, state if window is None else window.select(state))
-        if packing is None:
-            rotary, mask = self.trunk.rotary(state.shape[1]), None
-        else:
-            rotary, mask = packing.rotary(self.trunk.rotary_2xTxK), packing.mask
-        out: Tensor = self.layer_of(head)(state, rotary, mask, window)
-        return out
+        return self.trunk.apply_to_rows(self.layer_of(head), state, packing, window)
 
     def trained_lags(self, head: int, batch: TensorBatch) -> tuple[int, ...]:
         """Returns, in ascending order, the lags of the trained heads whose path leads through a head (0 stands for the
@@ -185,18 +177,18 @@ class MultiToken(Objective):
         """
         lags = self.trained_lags(head, batch)
         is_read_at_targets = self.config.head != "transformer" or lags == (self.lags[head - 1],)
-        return batch.window(lags) if self.reads_targets_only and lags and is_read_at_targets else None
+        return batch.window(lags) if self.leaves_out and lags and is_read_at_targets else None
 
     def prepare(self, batch: TensorBatch) -> None:
         super().prepare(batch)
         for head, lag in enumerate(self.lags, start=1):
             window = self.head_window(head, batch)
-            if self.reads_targets_only and lag in self.trained_lags(head, batch):
+            if self.leaves_out and lag in self.trained_lags(head, batch):
                 batch.targets_in_rows(lag, windowed=window is not None and self.trained_lags(head, batch) == (lag,))
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         length = batch.tokens_BxT.shape[1]
-        packing = batch.packing() if self.reads_targets_only else None
+        packing = batch.packing() if self.leaves_out else None
         states = {0: latent_BxSxD if packing is None else graph.share(packing.pack(latent_BxSxD))}
         for head in self.wiring.heads:
             lags, lag = self.trained_lags(head, batch), self.lags[head - 1]
@@ -249,8 +241,8 @@ class MultiToken(Objective):
         for parent, siblings in groupby(in_order, self.wiring.parent):
             group = list(siblings)
             layers = [self.layer_of(head) for head in group]
-            blocks = [layer for layer in layers if isinstance(layer, Block)]
-            outputs = run(blocks, states[parent]) if blocks else [layer(states[parent]) for layer in layers]
+            one_kind = self.config.head == "transformer"
+            outputs = run(layers, states[parent]) if one_kind else [layer(states[parent]) for layer in layers]
             states |= dict(zip(group, outputs, strict=True))
         hidden_HxNxD: Tensor = self.norm(torch.stack([states[head] for head in range(1, heads + 1)]))
         return hidden_HxNxD

@@ -11,7 +11,7 @@ class NextTokenModel(Objective):
     A subclass builds `norm` and `lm_head` itself; weights are initialised in the order in which it builds modules.
     """
 
-    norm: nn.RMSNorm
+    norm: nn.Module
     lm_head: nn.Linear
 
     def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:

@@ -11,13 +11,14 @@ from generators.foundation.settings import Settings
 from lab.loss.graph import Graph
 from lab.loss.term import Term
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
-from lab.model.layers import Block
-from lab.model.network import Trunk, count_parameters
+from lab.model.config import DataShape, ModelConfig
+from lab.model.table import build_trunk
+from lab.model.trunk import Trunk
+from lab.model.weights import count_parameters
 from lab.model.windows import Window
 
-RunLayers = Callable[[Sequence[Block], Tensor], Tensor]
-"""Applies H transformer layers side by side to one input [N, D]; returns the output of each [H, N, D]."""
+RunLayers = Callable[[Sequence[nn.Module], Tensor], Tensor]
+"""Applies H layers of the trunk's kind side by side to one input [N, D]; returns the output of each [H, N, D]."""
 
 
 class ObjectiveConfig(Settings):
@@ -34,24 +35,11 @@ class ObjectiveConfig(Settings):
 
 
 @dataclass(frozen=True)
-class DataShape:
-    """The properties of a task that a network depends on.
-
-    Attributes:
-        vocabulary: number of tokens V in the vocabulary.
-        length: number of tokens T of the longest sample.
-    """
-
-    vocabulary: int
-    length: int
-
-
-@dataclass(frozen=True)
 class NextTokenPath:
     """The modules between the trunk and the logits of the next token: layers, norm, unembedding."""
 
     layers: Sequence[nn.Module]
-    norm: nn.RMSNorm
+    norm: nn.Module
     unembedding: nn.Linear
 
 
@@ -64,10 +52,11 @@ class Objective(nn.Module, ABC):
     with `loss_` for a prediction, which must not depend on its target.
 
     Args:
-        trunk_layers: transformer layers of the trunk, of the `model.shape.layers` that the model has.
+        trunk_layers: layers of the trunk, of the `model.shape.layers` that the model has.
     """
 
     config: ObjectiveConfig
+    trunk: Trunk
     lags: tuple[int, ...] = (1,)
     """The distances ahead at which the network predicts, in the order of its heads; always includes 1."""
     reads_targets_only: bool = False
@@ -85,7 +74,7 @@ class Objective(nn.Module, ABC):
     def __init__(self, config: ObjectiveConfig, model: ModelConfig, data: DataShape, trunk_layers: int) -> None:
         super().__init__()
         self.config = config
-        self.trunk = Trunk(model.shape, trunk_layers, data.vocabulary, data.length, model.rotary_base)
+        self.trunk = build_trunk(model, trunk_layers, data)
 
     def prepare(self, batch: TensorBatch) -> None:
         """Computes what `latent` and `terms` read from the numpy arrays of a batch, which compiled code cannot trace.
@@ -96,9 +85,14 @@ class Objective(nn.Module, ABC):
         for lag in self.lags:
             if lag < batch.tokens_BxT.shape[1]:
                 batch.targets(lag)
-        if self.reads_targets_only:
+        if self.leaves_out:
             batch.packing()
             self.latent_window(batch)
+
+    @property
+    def leaves_out(self) -> bool:
+        """True if training leaves out what no target needs: objective and trunk both have to allow it."""
+        return self.reads_targets_only and self.trunk.leaves_out
 
     def latent(self, batch: TensorBatch) -> Tensor:
         """Computes the latent z [B, S, D] of all terms; its first P positions are those of the batch's inputs."""
@@ -109,15 +103,14 @@ class Objective(nn.Module, ABC):
         """Computes the latent for `terms` alone: it is arbitrary at positions that `terms` does not read, and costs
         less.
         """
-        if not (self.reads_targets_only and self.trunk.is_plain):
+        if not self.leaves_out:
             return self.latent(batch)
-        z_BxSxD: Tensor = self.trunk(batch.inputs_BxP, batch.packing(), self.latent_window(batch))
-        return z_BxSxD
+        return self.trunk.forward_rows(batch.inputs_BxP, batch.packing(), self.latent_window(batch))
 
     def latent_window(self, batch: TensorBatch) -> Window | None:
         """Returns the window of the positions at which `terms` reads the latent; None, the default, for every position.
 
-        It is a `batch.window`; this method is called only if `reads_targets_only` is True.
+        It is a `batch.window`; this method is called only if `leaves_out` is True.
         """
         return None
 
@@ -151,7 +144,8 @@ class Objective(nn.Module, ABC):
 
         Args:
             latent_NxD: output of the trunk at N positions.
-            run: applies transformer layers and keeps their keys and values; every layer must go through it once.
+            run: applies layers of the trunk's kind, which must go through it once each, and keeps what they will need
+                of these positions.
 
         Raises:
             UserError: the objective cannot draft that many tokens.
@@ -161,7 +155,7 @@ class Objective(nn.Module, ABC):
         path = self.next_token_path()
         x_NxD = latent_NxD
         for layer in path.layers:
-            x_NxD = run([layer], x_NxD)[0] if isinstance(layer, Block) else layer(x_NxD)
+            x_NxD = run([layer], x_NxD)[0] if self.trunk.has_kind_of(layer) else layer(x_NxD)
         hidden_NxD: Tensor = path.norm(x_NxD)
         return hidden_NxD[None]
 
@@ -183,5 +177,5 @@ class Objective(nn.Module, ABC):
 
     def parameters_by_part(self) -> dict[str, int]:
         """Counts the parameters of each part, in the order of the forward pass."""
-        parts = {"embedding": self.trunk.embed_tokens, "trunk": self.trunk.layers, **self.head_parts()}
-        return {name: count_parameters(part) for name, part in parts.items()}
+        heads = {name: count_parameters(part) for name, part in self.head_parts().items()}
+        return {**self.trunk.parameters_by_part(), **heads}

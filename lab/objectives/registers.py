@@ -1,6 +1,6 @@
 """Registers (MuToR, arXiv 2505.10518): tokens that exist only in training and predict tokens further ahead.
 
-Every token t is followed by a register, one learnable embedding, that predicts token t + d. Its rotary position is
+Every token t is followed by a register, one learnable embedding, that predicts token t + d. Its position is
 t + d - 1, that of the token from which t + d would be the next token. A register attends to the tokens up to t and to
 itself. No token attends to a register, so they are left out at inference without any change. Each sample has one
 distance d, drawn uniformly from 1 .. horizon by its index in the split. The paper interleaves registers with tokens;
@@ -22,12 +22,12 @@ from generators.foundation.randomness import Integers, Stream, sample_keys
 from lab.loss.graph import Graph
 from lab.loss.term import Term
 from lab.model.batches import Targets, TensorBatch
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape, ModelConfig
 from lab.model.devices import to_device
-from lab.model.layers import NORM_EPSILON
+from lab.model.trunk import require_masks
 from lab.model.windows import Window, covering_places, window_at
 from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import DataShape, ObjectiveConfig
+from lab.objectives.objective import ObjectiveConfig
 
 
 class RegistersConfig(ObjectiveConfig):
@@ -46,12 +46,12 @@ class RegisterLayout:
 
     Attributes:
         places: the position of the token before each register, [R] or, if samples differ, [B, R].
-        rotary_BxS: the rotary positions of the S = P + R tokens and registers.
+        positions_BxS: the positions of the S = P + R tokens and registers.
         targets: the targets of the registers, with positions in B x R.
     """
 
     places: Tensor
-    rotary_BxS: Tensor
+    positions_BxS: Tensor
     targets: Targets
 
 
@@ -67,8 +67,9 @@ class Registers(NextTokenModel):
                 f"objective.horizon = {config.horizon}: should be smaller than the {data.length} tokens of a sample"
             )
         super().__init__(config, model, data, model.shape.layers)
+        require_masks(self.trunk, 'objective.kind = "registers"')
         self.register_embedding = nn.Embedding(1, model.shape.width)
-        self.norm = nn.RMSNorm(model.shape.width, eps=NORM_EPSILON)
+        self.norm = self.trunk.new_norm()
         self.lm_head = nn.Linear(model.shape.width, data.vocabulary, bias=False)
 
     def distances(self, indices: Integers) -> Integers:
@@ -99,16 +100,16 @@ class Registers(NextTokenModel):
             distance_Bx1 = self.distances(batch.indices)[:, None]
             ahead_BxR = np.minimum(places_BxR + distance_Bx1, positions) - 1  # one that is cut off has no target
             token_BxP = np.broadcast_to(np.arange(positions), (size, positions))
-            rotary_BxS = np.concatenate((token_BxP, ahead_BxR), axis=1)
+            positions_BxS = np.concatenate((token_BxP, ahead_BxR), axis=1)
             register_places = places_BxR if window is not None and window.start is None else places_BxR[0]
-            return RegisterLayout(to_device(device, register_places), to_device(device, rotary_BxS), targets)
+            return RegisterLayout(to_device(device, register_places), to_device(device, positions_BxS), targets)
 
         return batch.once(("registers", self.config.horizon), compute)
 
     def latent_window(self, batch: TensorBatch) -> Window | None:
         def compute() -> Window | None:
             size, length = batch.loss.shape
-            registers = self.layout(batch).rotary_BxS.shape[1] - (length - 1)
+            registers = self.layout(batch).positions_BxS.shape[1] - (length - 1)
             register_places = np.broadcast_to(np.arange(registers) + length - 1, (size, registers))
             token_places = covering_places(batch.loss[:, 1:])
             places = np.concatenate((token_places, register_places), axis=1)
@@ -121,7 +122,7 @@ class Registers(NextTokenModel):
         return self.latent_at(batch, None)
 
     def latent_for_terms(self, batch: TensorBatch) -> Tensor:
-        return self.latent_at(batch, self.latent_window(batch)) if self.reads_targets_only else self.latent(batch)
+        return self.latent_at(batch, self.latent_window(batch)) if self.leaves_out else self.latent(batch)
 
     def latent_at(self, batch: TensorBatch, window: Window | None) -> Tensor:
         """Computes the latent [B, P + R, D]; with a window, it is zero at all positions outside of it."""
@@ -129,11 +130,9 @@ class Registers(NextTokenModel):
         size, positions = tokens_BxP.shape
         embedded_BxPxD = self.trunk.embed_tokens(tokens_BxP)
         registers_BxRxD = self.register_embedding.weight.expand(size, layout.places.shape[-1], -1)
-        rotary_2xBx1xSxK = self.trunk.rotary(positions)[:, layout.rotary_BxS].unsqueeze(2)
         x_BxSxD = torch.cat((embedded_BxPxD, registers_BxRxD), dim=1)
         mask = attention_mask(torch.arange(positions, device=tokens_BxP.device), layout.places)
-        z_BxSxD: Tensor = self.trunk.run(x_BxSxD, rotary_2xBx1xSxK, mask, window)
-        return z_BxSxD
+        return self.trunk.run_at(x_BxSxD, layout.positions_BxS, mask, window)
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         positions = batch.inputs_BxP.shape[1]

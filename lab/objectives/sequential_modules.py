@@ -21,13 +21,12 @@ from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
 from lab.loss.term import Term
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig, ModelShape
-from lab.model.layers import NORM_EPSILON
-from lab.model.network import new_block
+from lab.model.config import DataShape, ModelConfig
 from lab.model.packing import Packing
+from lab.model.trunk import Trunk
 from lab.model.windows import Window
 from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import DataShape, ObjectiveConfig
+from lab.objectives.objective import ObjectiveConfig
 
 
 class SequentialModulesConfig(ObjectiveConfig):
@@ -64,27 +63,19 @@ class SequentialModulesConfig(ObjectiveConfig):
 class SequentialModule(nn.Module):
     """One module, from a hidden state and an embedding to the next hidden state; names are those of the release."""
 
-    def __init__(self, shape: ModelShape) -> None:
+    def __init__(self, trunk: Trunk, width: int) -> None:
         super().__init__()
-        self.hnorm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)
-        self.enorm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)
-        self.eh_proj = nn.Linear(2 * shape.width, shape.width, bias=False)
-        self.block = new_block(shape)
-        self.norm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)
+        self.hnorm = trunk.new_norm()
+        self.enorm = trunk.new_norm()
+        self.eh_proj = nn.Linear(2 * width, width, bias=False)
+        self.block = trunk.new_layer()
+        self.norm = trunk.new_norm()
 
-    def forward(
-        self,
-        state_BxPxD: Tensor,
-        embedded_BxPxD: Tensor,
-        rotary_2xPxK: Tensor,
-        mask: Tensor | None = None,
-        window: Window | None = None,
-    ) -> Tensor:
-        """Computes the next hidden state [B, P, D], or [B, Q, D] at the positions of a window."""
+    def forward(self, state_BxPxD: Tensor, embedded_BxPxD: Tensor) -> Tensor:
+        """Computes the input of the layer [B, P, D]."""
         both_BxPx2D = torch.cat((self.hnorm(state_BxPxD), self.enorm(embedded_BxPxD)), dim=-1)
-        x_BxPxD = self.eh_proj(both_BxPx2D).to(state_BxPxD.dtype)  # keeps the residual stream in full precision
-        out: Tensor = self.block(x_BxPxD, rotary_2xPxK, mask, window)
-        return out
+        x_BxPxD: Tensor = self.eh_proj(both_BxPx2D)
+        return x_BxPxD.to(state_BxPxD.dtype)  # keeps the residual stream in full precision
 
 
 class SequentialModules(NextTokenModel):
@@ -108,8 +99,8 @@ class SequentialModules(NextTokenModel):
             )
         super().__init__(config, model, data, shape.layers - module_layers)
         self.lags = tuple(range(1, config.n + 1))
-        self.modules_ahead = nn.ModuleList(SequentialModule(shape) for _ in range(config.n - 1))
-        self.norm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)
+        self.modules_ahead = nn.ModuleList(SequentialModule(self.trunk, shape.width) for _ in range(config.n - 1))
+        self.norm = self.trunk.new_norm()
         self.lm_head = nn.Linear(shape.width, data.vocabulary, bias=False)
 
     def next_state(self, lag: int, state_BxPxD: Tensor, tokens_BxP: Tensor, window: Window | None = None) -> Tensor:
@@ -120,28 +111,30 @@ class SequentialModules(NextTokenModel):
             window: the positions at which h^k is computed [B, Q, D], by default all.
         """
         positions = tokens_BxP.shape[1]
-        embedded_BxPxD = self.trunk.embed_tokens(tokens_BxP)
-        rotary_2xPxK = self.trunk.rotary(positions)
-        out: Tensor = self.modules_ahead[lag - 2](
-            state_BxPxD[:, :positions], embedded_BxPxD, rotary_2xPxK, None, window
-        )
-        return out
+        module = self.module(lag)
+        x_BxPxD = module(state_BxPxD[:, :positions], self.trunk.embed_tokens(tokens_BxP))
+        if window is None:
+            return self.trunk.apply_layer(module.block, x_BxPxD)
+        return self.trunk.apply_to_rows(module.block, x_BxPxD, None, window)
 
     def next_rows(
         self, lag: int, state_RxCxD: Tensor, tokens_BxP: Tensor, packing: Packing, window: Window | None
     ) -> Tensor:
         """Computes `next_state` in packed rows."""
         tokens_RxC = packing.pack(F.pad(tokens_BxP, (0, lag - 1)))  # a position without a token ahead has no target
-        rotary = packing.rotary(self.trunk.rotary_2xTxK)
-        module, embedded_RxCxD = self.modules_ahead[lag - 2], self.trunk.embed_tokens(tokens_RxC)
-        out: Tensor = module(state_RxCxD, embedded_RxCxD, rotary, packing.mask, window)
-        return out
+        module = self.module(lag)
+        x_RxCxD = module(state_RxCxD, self.trunk.embed_tokens(tokens_RxC))
+        return self.trunk.apply_to_rows(module.block, x_RxCxD, packing, window)
 
-    def norm_of(self, lag: int) -> nn.RMSNorm:
+    def module(self, lag: int) -> SequentialModule:
+        """Returns the module that predicts the token `lag` ahead, at least 2."""
+        module = self.modules_ahead[lag - 2]
+        assert isinstance(module, SequentialModule)
+        return module
+
+    def norm_of(self, lag: int) -> nn.Module:
         """Returns the final norm of the main model (lag 1), or of the module that looks `lag` ahead."""
-        owner = self if lag == 1 else self.modules_ahead[lag - 2]
-        assert isinstance(owner.norm, nn.RMSNorm)
-        return owner.norm
+        return self.norm if lag == 1 else self.module(lag).norm
 
     def furthest_lag(self, batch: TensorBatch) -> int:
         """Returns the lag of the last module that has a position to predict from; no other module reads its output."""
@@ -153,7 +146,7 @@ class SequentialModules(NextTokenModel):
     def module_window(self, lag: int, batch: TensorBatch) -> Window | None:
         """Returns the window of the positions at which the output of a module is read; None for every position."""
         is_last = 1 < lag == self.furthest_lag(batch)
-        return batch.window((lag,)) if self.reads_targets_only and is_last else None
+        return batch.window((lag,)) if self.leaves_out and is_last else None
 
     def weight_of_modules(self, batch: TensorBatch) -> float:
         """Returns lambda at the step of a batch; compiled code must not read the step itself."""
@@ -164,13 +157,13 @@ class SequentialModules(NextTokenModel):
     def prepare(self, batch: TensorBatch) -> None:
         super().prepare(batch)
         self.weight_of_modules(batch)
-        if self.reads_targets_only:
+        if self.leaves_out:
             for lag in range(1, self.furthest_lag(batch) + 1):
                 batch.targets_in_rows(lag, windowed=self.module_window(lag, batch) is not None)
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         weight = self.weight_of_modules(batch) / max(1, self.config.n - 1)
-        packing = batch.packing() if self.reads_targets_only else None
+        packing = batch.packing() if self.leaves_out else None
         state = latent_BxSxD if packing is None else packing.pack(latent_BxSxD)
         furthest = self.furthest_lag(batch)
         for lag in range(1, furthest + 1):

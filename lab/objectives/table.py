@@ -3,8 +3,8 @@
 from typing import cast
 
 from generators.foundation.kinds import SettingsRegistry
-from lab.model.config import ModelConfig
-from lab.objectives.objective import DataShape, Objective, ObjectiveConfig
+from lab.model.config import DataShape, ModelConfig
+from lab.objectives.objective import Objective, ObjectiveConfig
 
 OBJECTIVES = SettingsRegistry(
     "objective",

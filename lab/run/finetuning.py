@@ -26,10 +26,10 @@ from torch import Tensor, nn
 from generators.foundation.errors import UserError
 from generators.table import build_task
 from generators.task import Task
-from lab.model.config import ModelConfig
-from lab.model.layers import Block
-from lab.model.network import shared_memory_problem
-from lab.objectives.objective import DataShape, Objective
+from lab.model.config import DataShape
+from lab.model.table import MODELS
+from lab.model.weights import shared_memory_problem
+from lab.objectives.objective import Objective
 from lab.objectives.table import OBJECTIVES, build_objective
 from lab.run.spec import RunSpec
 
@@ -58,12 +58,12 @@ def build_run_objective(spec: RunSpec) -> Objective:
         return build_objective(spec.objective, spec.model, data)
     check_vocabularies(build_task(spec.start.run.task), task)
     start = meta_network(spec.start.run)
-    layers = count_next_token_blocks(start)
+    layers = count_next_token_layers(start)
     with torch.device("meta"):
-        oversized = build_objective(spec.objective, with_layers(spec.model, layers + SPARE_LAYERS), data)
-    further_layers = layers + SPARE_LAYERS - count_next_token_blocks(oversized)
+        oversized = build_objective(spec.objective, spec.model.with_layers(layers + SPARE_LAYERS), data)
+    further_layers = layers + SPARE_LAYERS - count_next_token_layers(oversized)
     try:
-        network = build_objective(spec.objective, with_layers(spec.model, layers + further_layers), data)
+        network = build_objective(spec.objective, spec.model.with_layers(layers + further_layers), data)
     except UserError as error:
         raise UserError(f"start: the {layers} layers of its next-token path are kept: {error}") from None
     weight_sources(spec, network, start)
@@ -86,7 +86,11 @@ def meta_network(spec: RunSpec, source: str = "") -> Objective:
     """
     runs = [spec, *([spec.start.run] if spec.start else [])]
     try:
-        classes = tuple(OBJECTIVES.find(run.objective.kind, "settings") for run in runs)
+        classes = tuple(
+            registry.find(kind, "settings")
+            for run in runs
+            for registry, kind in ((OBJECTIVES, run.objective.kind), (MODELS, run.model.kind))
+        )
         tasks = [build_task(run.task) for run in runs]
         return _built_on_meta(spec, classes, tuple((task.length, *task.vocabulary) for task in tasks))
     except UserError as error:
@@ -99,18 +103,11 @@ def _built_on_meta(spec: RunSpec, classes: tuple[type, ...], data: tuple[tuple[o
 
     Args:
         spec: the spec of the run.
-        classes: the classes of the run's objective and of its start's, since a name may come to mean another class.
+        classes: the classes of objective and trunk of the run and its start, since a name may come to mean another.
         data: length and vocabulary of the tasks of both, since the file that a task reads may change.
     """
     with torch.device("meta"):
         return build_network(spec)
-
-
-def with_layers(model: ModelConfig, layers: int) -> ModelConfig:
-    """Returns a model of the same width with another number of layers, which may exceed the maximum of a spec."""
-    shape = model.shape
-    changes = {"size": None, "width": shape.width, "layers": layers, "attention_heads": shape.attention_heads}
-    return model.model_copy(update=changes)
 
 
 def next_token_modules(network: Objective) -> list[nn.Module]:
@@ -119,13 +116,13 @@ def next_token_modules(network: Objective) -> list[nn.Module]:
     return [network.trunk.embed_tokens, *network.trunk.layers, *path.layers, path.norm, path.unembedding]
 
 
-def count_next_token_blocks(network: Objective) -> int:
-    """Counts the transformer layers of the next-token path, the trunk included."""
-    return sum(isinstance(module, Block) for module in next_token_modules(network))
+def count_next_token_layers(network: Objective) -> int:
+    """Counts the layers of the trunk's kind on the next-token path, the trunk included."""
+    return sum(network.trunk.has_kind_of(module) for module in next_token_modules(network))
 
 
 def further_trunk_weights(network: Objective) -> dict[str, tuple[int, ...]]:
-    """Returns the shapes of the trunk's weights outside of its embedding and layers; only a replaced trunk has any."""
+    """Returns the shapes of the trunk's weights outside of its embedding and layers; a Llama has none."""
     path = ("trunk.embed_tokens.", "trunk.layers.")
     return {
         name: tuple(weight.shape)

@@ -22,6 +22,7 @@ from generators.table import TASKS
 from generators.task import TaskConfig
 from lab.html import html_rows
 from lab.model.config import ModelConfig
+from lab.model.table import parse_model
 from lab.objectives.objective import ObjectiveConfig
 from lab.objectives.table import OBJECTIVES
 from lab.run.solving import Solved
@@ -237,7 +238,7 @@ def parse_spec(data: Tree, source: str = "spec") -> RunSpec:
         raise UserError(f"{source}: seed = {data['seed']!r}: should be a whole number from 0 to 2147483647")
     spec = RunSpec(
         task=TASKS.config(data["task"], source),
-        model=validate(ModelConfig, data["model"], source, "model"),
+        model=parse_model(data["model"], source),
         objective=OBJECTIVES.config(data["objective"], source),
         training=validate(TrainingConfig, data["training"], source, "training"),
         seed=data["seed"],

@@ -13,7 +13,7 @@ from generators.foundation.errors import WorkFailed
 from lab.loss.compiler import Compiler, NotTraceable, require_compiler
 from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
-from lab.model.network import compile_blocks
+from lab.model.network import compile_layers
 from lab.objectives.objective import Objective
 from lab.run.optimisers.table import build_optimiser
 from lab.run.schedule import learning_rate
@@ -123,7 +123,7 @@ class OptimiserStep:
         """Compiles the loss as one piece, or else its layers and read-outs, for all later batches."""
         self.compiler = Compiler(whole, self.training.cuda_graphs)
         if not whole or self.training.loss != "joint":
-            compile_blocks(self.network, self.training.cuda_graphs)
+            compile_layers(self.network, self.training.cuda_graphs)
 
     def own_gradient(self, objective: Objective, batch: TensorBatch) -> dict[str, Tensor]:
         """Adds the gradient of the objective's own loss and returns the value of each term by name."""

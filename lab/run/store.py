@@ -35,6 +35,7 @@ from generators.foundation.outside import distribution_name, distribution_versio
 from generators.foundation.settings import Tree
 from generators.table import TASKS
 from lab.code.coverage import code_of_kinds
+from lab.model.table import MODELS
 from lab.objectives.table import OBJECTIVES
 from lab.run.checkpoints import InvalidCheckpoint, pack_checkpoint, read_checkpoint
 from lab.run.files import json_bytes, lock_folder, write_atomically
@@ -132,7 +133,8 @@ class RunFolder:
         resumes = (self.path / LAST).exists()
         code = self.code() if resumes else code_of(spec)
         packages = {name: version(name) for name in ("torch", "numpy")}
-        origins = (TASKS.package(spec.task.kind), OBJECTIVES.package(spec.objective.kind))
+        kinds = (TASKS, spec.task.kind), (MODELS, spec.model.kind), (OBJECTIVES, spec.objective.kind)
+        origins = [registry.package(kind) for registry, kind in kinds]
         packages |= {distribution_name(package): distribution_version(package) for package in origins if package}
         machine = {"python": platform.python_version(), "system": platform.platform(), "processor": platform.machine()}
         environment: Tree = {"format": FORMAT, **packages, **machine, "threads": torch.get_num_threads()}
@@ -266,8 +268,8 @@ class RunFolder:
 def code_of(spec: RunSpec) -> CodeVersion:
     """Returns the version of the code that would make a run now."""
     runs = [spec, *([spec.start.run] if spec.start else [])]
-    tasks, objectives = ({getattr(run, noun).kind for run in runs} for noun in ("task", "objective"))
-    return code_of_kinds(frozenset(tasks), frozenset(objectives), finetuned=spec.start is not None)
+    kinds = [frozenset(getattr(run, noun).kind for run in runs) for noun in ("task", "model", "objective")]
+    return code_of_kinds(*kinds, finetuned=spec.start is not None)
 
 
 def read_object(path: Path, remedy: str) -> Tree:

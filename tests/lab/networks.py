@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape
 from lab.model.network import initialise
+from lab.model.trunks.llama import LlamaConfig
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
-from lab.objectives.objective import DataShape
 from lab.objectives.wiring import combination_error
 
-MODEL = ModelConfig(width=8, layers=6, attention_heads=2)
+MODEL = LlamaConfig(width=8, layers=6, attention_heads=2)
 DATA = DataShape(vocabulary=7, length=10)
 
 COMBINATIONS = [

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lab.model.config import ModelConfig
-from lab.model.network import Trunk
+from lab.model.config import DataShape, ModelConfig
+from lab.model.trunks.llama import Llama, LlamaConfig
 from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import DataShape, ObjectiveConfig
+from lab.objectives.objective import ObjectiveConfig
 from lab.objectives.table import OBJECTIVES
 
 
@@ -21,11 +21,12 @@ class RecurrentConfig(ObjectiveConfig):
     kind: Literal["recurrent"] = "recurrent"
 
 
-class PositionsTrunk(Trunk):
+class PositionsTrunk(Llama):
     """Adds a learned vector to each embedding."""
 
     def __init__(self, model: ModelConfig, data: DataShape, layers: int) -> None:
-        super().__init__(model.shape, layers, data.vocabulary, data.length, model.rotary_base)
+        assert isinstance(model, LlamaConfig)
+        super().__init__(model, layers, data)
         self.positions = nn.Embedding(data.length, model.shape.width)
 
     def forward(self, tokens_BxT: Tensor) -> Tensor:
@@ -33,11 +34,12 @@ class PositionsTrunk(Trunk):
         return self.run(x_BxTxD, self.rotary(tokens_BxT.shape[1]))
 
 
-class RecurrentTrunk(Trunk):
+class RecurrentTrunk(Llama):
     """A gated recurrent unit (Cho et al. 2014) in place of the layers, of linear maps that `initialise` draws."""
 
     def __init__(self, model: ModelConfig, data: DataShape) -> None:
-        super().__init__(model.shape, 0, data.vocabulary, data.length, model.rotary_base)
+        assert isinstance(model, LlamaConfig)
+        super().__init__(model, 0, data)
         width = model.shape.width
         self.gates = nn.Linear(2 * width, 2 * width)
         self.candidate = nn.Linear(2 * width, width)
@@ -60,7 +62,7 @@ class WithOwnTrunk(NextTokenModel):
         self.norm = nn.RMSNorm(model.shape.width, eps=1e-5)
         self.lm_head = nn.Linear(model.shape.width, data.vocabulary, bias=False)
 
-    def new_trunk(self, model: ModelConfig, data: DataShape) -> Trunk:
+    def new_trunk(self, model: ModelConfig, data: DataShape) -> Llama:
         raise NotImplementedError
 
     def terms(self, latent_BxSxD, batch, graph):  # type: ignore[no-untyped-def]
@@ -75,12 +77,11 @@ class LearnedPositions(WithOwnTrunk):
 
     config: LearnedPositionsConfig
 
-    def new_trunk(self, model: ModelConfig, data: DataShape) -> Trunk:
+    def new_trunk(self, model: ModelConfig, data: DataShape) -> Llama:
         return PositionsTrunk(model, data, model.shape.layers)
 
     def head_parts(self) -> dict[str, nn.Module]:
-        assert isinstance(self.trunk, PositionsTrunk)
-        return {"positions": self.trunk.positions, "norm": self.norm, "unembedding": self.lm_head}
+        return {"norm": self.norm, "unembedding": self.lm_head}
 
 
 class Recurrent(WithOwnTrunk):
@@ -88,13 +89,11 @@ class Recurrent(WithOwnTrunk):
 
     config: RecurrentConfig
 
-    def new_trunk(self, model: ModelConfig, data: DataShape) -> Trunk:
+    def new_trunk(self, model: ModelConfig, data: DataShape) -> Llama:
         return RecurrentTrunk(model, data)
 
     def head_parts(self) -> dict[str, nn.Module]:
-        assert isinstance(self.trunk, RecurrentTrunk)
-        unit = nn.ModuleList([self.trunk.gates, self.trunk.candidate])
-        return {"unit": unit, "norm": self.norm, "unembedding": self.lm_head}
+        return {"norm": self.norm, "unembedding": self.lm_head}
 
 
 KINDS = {"learned_positions": LearnedPositions, "recurrent": Recurrent}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from generators.foundation.randomness import Floats
 from lab.model.layers import Block, rotate
+from lab.objectives.llama_path import llama_trunk
 from lab.objectives.objective import Objective
 from lab.run.evaluation import SAMPLES_AT_ONCE
 
@@ -55,7 +56,7 @@ def attend(block: Block, x_BxTxD: Tensor, rotary_2xTxK: Tensor) -> tuple[Tensor,
 
 def attention_by_block(network: Objective, tokens_BxT: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields the patterns and values of each block on the path to the next token, in order."""
-    rotary_2xTxK = network.trunk.rotary(tokens_BxT.shape[1])
+    rotary_2xTxK = llama_trunk(network).rotary(tokens_BxT.shape[1])
     x_BxTxD = network.trunk.embed_tokens(tokens_BxT)
     for layer in next_token_layers(network):
         if isinstance(layer, Block):
@@ -74,6 +75,7 @@ def copying_shares(network: Objective, tokens_N: Tensor) -> list[Tensor]:
     embedding. Norms are reduced to their gains; their divisors are positive and change no comparison.
     """
     path, layers = network.next_token_path(), next_token_layers(network)
+    assert isinstance(path.norm, nn.RMSNorm), "the norm of a Llama"
     unembedding_VxD = path.unembedding.weight * path.norm.weight
     shares = []
     for place, block in enumerate(layers):

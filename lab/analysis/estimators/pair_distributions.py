@@ -14,6 +14,7 @@ from generators.foundation.randomness import Floats, Integers
 from generators.protocols import KnownDistribution, KnownPairs
 from generators.task import Batch, Mask
 from lab.model.layers import Block
+from lab.objectives.llama_path import llama_trunk
 from lab.objectives.objective import Objective
 
 CONTINUATIONS_PER_PASS = 256
@@ -64,10 +65,11 @@ def log_pairs_in_one_pass(network: Objective, tokens_BxP: Tensor, places_BxK: Te
     before_BxSxP = torch.arange(P, device=device) < at_BxS[:, :, None]
     mask_BxSxS = torch.eye(at_BxS.shape[1], dtype=torch.bool, device=device).repeat(B, 1, 1)
     mask_BxSxS[:, :, :P] |= before_BxSxP
-    rotary = network.trunk.rotary_2xTxK[:, at_BxS][:, :, None]
-    x = network.trunk.embed_tokens(torch.cat((tokens_BxP, following_BxKV), dim=1))
+    trunk = llama_trunk(network)
+    rotary = trunk.rotary_2xTxK[:, at_BxS][:, :, None]
+    x = trunk.embed_tokens(torch.cat((tokens_BxP, following_BxKV), dim=1))
     path = network.next_token_path()
-    x = network.trunk.run(x, rotary, mask_BxSxS[:, None])
+    x = trunk.run(x, rotary, mask_BxSxS[:, None])
     for layer in path.layers:
         x = layer(x, rotary, mask_BxSxS[:, None]) if isinstance(layer, Block) else layer(x)
     last = x.gather(1, (places_BxK - 1)[:, :, None].expand(-1, -1, x.shape[2]))

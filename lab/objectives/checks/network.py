@@ -7,14 +7,15 @@ from torch import Tensor
 from generators.foundation.randomness import Integers
 from generators.task import Batch, Mask
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape, ModelConfig
 from lab.model.network import initialise
-from lab.objectives.objective import DataShape, Objective, ObjectiveConfig
+from lab.model.trunks.llama import LlamaConfig
+from lab.objectives.objective import Objective, ObjectiveConfig
 from lab.objectives.table import build_objective
 
 SAMPLES = 4
 """Samples of a random batch, and samples with the same target in a staggered one."""
-MODEL = ModelConfig(width=16, layers=12, attention_heads=2)
+MODEL: ModelConfig = LlamaConfig(width=16, layers=12, attention_heads=2)
 DATA = DataShape(vocabulary=SAMPLES * 23 * 24 + 5, length=24)
 """The vocabulary is large enough for the distinct tokens of a staggered batch."""
 TOLERANCE = 1e-8

@@ -2,7 +2,7 @@
 
 import torch
 
-from lab.model.network import shared_memory_problem
+from lab.model.weights import shared_memory_problem
 from lab.objectives.checks.network import build_network
 from lab.objectives.objective import Objective
 

@@ -3,7 +3,6 @@
 from itertools import combinations
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from lab.loss.graph import Graph
@@ -74,8 +73,8 @@ def check_next_token_path(network: Objective) -> str:
     z_BxPxD = network.trunk(batch.inputs_BxP)
     state_BxPxD = z_BxPxD
     for layer in path.layers:
-        linear = isinstance(layer, nn.Linear)
-        state_BxPxD = layer(state_BxPxD) if linear else layer(state_BxPxD, network.trunk.rotary(z_BxPxD.shape[1]))
+        of_trunk = network.trunk.has_kind_of(layer)
+        state_BxPxD = network.trunk.apply_layer(layer, state_BxPxD) if of_trunk else layer(state_BxPxD)
     logits_BxPxV = path.unembedding(path.norm(state_BxPxD))
     expected_BxPxV = network.unembed(network.hidden(z_BxPxD, 1, batch.inputs_BxP), 1)
     if torch.allclose(logits_BxPxV, expected_BxPxV, TOLERANCE):

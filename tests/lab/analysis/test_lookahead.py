@@ -44,9 +44,9 @@ training = { steps = 4, batch_size = 4, learning_rate = 1e-3, evaluate_every_ste
 def one_layer_network(vocabulary: int, layer: Layer) -> Any:
     """Returns a network of one layer on one-hot embeddings."""
     trunk = SimpleNamespace(
-        embed_tokens=lambda tokens_BxP: torch.nn.functional.one_hot(tokens_BxP, vocabulary).float(),
+        embed=lambda tokens_BxP: torch.nn.functional.one_hot(tokens_BxP, vocabulary).float(),
         layers=[layer],
-        rotary=lambda positions: None,
+        apply_layer=lambda layer, x_BxPxD: layer(x_BxPxD, None),
     )
     return SimpleNamespace(trunk=trunk, next_token_path=lambda: SimpleNamespace(layers=[]))
 

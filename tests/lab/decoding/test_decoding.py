@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from generators.foundation.errors import UserError
-from lab.decoding.cached_network import CachedNetwork
 from lab.decoding.decoder import decode
 from lab.decoding.token_chooser import TokenChooser
 from lab.loss.losses import joint
 from lab.model.batches import TensorBatch
+from lab.model.caches.llama import LlamaCache
 from lab.objectives.objective import Objective
 from lab.run.assembly import RunParts, assemble
 from lab.run.spec import parse_spec
@@ -248,7 +248,9 @@ def test_impossible_lengths_and_drafts_are_refused_with_the_reason() -> None:
 def test_a_mask_begins_at_an_aligned_address(start: int) -> None:
     """Attention kernels of a GPU read the rows of a mask in pieces of 16 bytes."""
     network = assemble(parse_spec(tiny_tree())).network
-    mask = CachedNetwork(network, samples=2, capacity=20).positions_of(np.full(2, start), 3).mask
+    cache = network.trunk.new_cache(samples=2, capacity=20)
+    assert isinstance(cache, LlamaCache)
+    mask = cache.positions_of(np.full(2, start), 3).mask
     assert mask is not None
     assert mask.is_contiguous()
     assert mask.storage_offset() == 0

@@ -9,7 +9,7 @@ from lab.doctor import figures
 from lab.doctor.figures import compare_figures
 from lab.doctor.machine import examine
 from lab.doctor.parts import TABLES, check_parts
-from lab.model import network
+from lab.model.layers import Block
 from tests.conftest import Lab
 from tests.fake_package import Install
 
@@ -66,7 +66,7 @@ def test_the_figures_are_off_where_a_setting_of_training_is_ignored(
 
 
 def test_the_figures_are_off_where_norms_compute_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network.Block, "forward", lambda self, x_BxTxD, *rest: x_BxTxD)
+    monkeypatch.setattr(Block, "forward", lambda self, x_BxTxD, *rest: x_BxTxD)
     with pytest.raises(AssertionError, match="loss_1 of registers after 12 steps is"):
         compare_figures()
 
@@ -106,13 +106,14 @@ def test_a_part_that_cannot_be_used_is_listed_with_the_reason(
 def test_every_group_of_the_lab_is_known_to_doctor() -> None:
     from generators.table import TASKS
     from lab.analysis.table import ANALYSES
+    from lab.model.table import MODELS
     from lab.objectives.table import OBJECTIVES
     from reports.exhibits.table import EXHIBITS
     from studies.declared.claims.table import CLAIMS
     from studies.running.executors.table import EXECUTORS
 
-    tables = {EXHIBITS.group, CLAIMS.group, EXECUTORS.group, TASKS.group, OBJECTIVES.group, ANALYSES.group}
-    assert tables == TABLES.keys()
+    tables = (EXHIBITS, CLAIMS, EXECUTORS, TASKS, MODELS, OBJECTIVES, ANALYSES)
+    assert {table.group for table in tables} == TABLES.keys()
 
 
 def test_the_machine_lists_every_check_once(tmp_path: Path) -> None:

@@ -3,15 +3,12 @@
 import torch
 from torch import Tensor
 
-from lab.model.config import ModelShape
 from lab.model.layers import Block, rotary_table
-from lab.model.network import new_block
 
 
 def test_a_block_equals_a_llama_layer_written_by_hand() -> None:
     """The layer as transformers computes it: separate projections, half-split rotation and an explicit mask."""
-    shape = ModelShape(16, 1, 2)
-    block = new_block(shape)
+    block = Block(16, 2, 44)
     x = torch.randn(2, 7, 16, generator=torch.Generator().manual_seed(0))
     positions = torch.arange(7.0)
     angles = torch.outer(positions, 100.0 ** (-torch.arange(0, 8, 2) / 8))

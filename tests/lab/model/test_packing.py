@@ -9,9 +9,10 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from generators.foundation.randomness import Integers
 from generators.task import Mask
 from lab.model import packing
-from lab.model.config import ModelShape
-from lab.model.network import Trunk, initialise
+from lab.model.config import DataShape
+from lab.model.network import initialise
 from lab.model.packing import Packing, arrange, pack_samples
+from lab.model.trunks.llama import Llama, LlamaConfig
 from tests.lab.objectives.target_masks import largest_share
 
 CPU = torch.device("cpu")
@@ -56,14 +57,15 @@ def test_packing_and_unpacking_keep_every_position_up_to_the_last_target(loss: M
 def test_a_trunk_computes_in_packed_rows_what_it_computes_without() -> None:
     loss = np.zeros((4, 9), np.bool_)
     loss[np.arange(4), [8, 3, 4, 2]] = True
-    trunk = Trunk(ModelShape(8, 1, 2), 2, 5, 9, 100.0)
+    config = LlamaConfig(width=8, layers=1, attention_heads=2, rotary_base=100.0)
+    trunk = Llama(config, 2, DataShape(vocabulary=5, length=9))
     initialise(trunk, 2, torch.Generator().manual_seed(0))
     trunk.double()
     tokens = torch.randint(5, (4, 8), generator=torch.Generator().manual_seed(0))
     packed = packing_of(loss)
     assert tuple(packed.position_RxC.shape) == (2, 9)
     kept = torch.from_numpy(packed.places >= 0)
-    torch.testing.assert_close(trunk(tokens, packed)[kept], trunk(tokens)[kept])
+    torch.testing.assert_close(trunk.forward_rows(tokens, packed, None)[kept], trunk(tokens)[kept])
 
 
 def test_samples_of_equal_length_are_not_packed_nor_those_of_nearly_equal_length() -> None:

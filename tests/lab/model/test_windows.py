@@ -12,9 +12,8 @@ from torch import Tensor
 from generators.foundation.randomness import Integers
 from generators.task import Mask
 from lab.model import layers, windows
-from lab.model.config import ModelShape
 from lab.model.layers import Block, rotary_table
-from lab.model.network import initialise, new_block
+from lab.model.network import initialise
 from lab.model.windows import Window, covering_places, window_at
 
 CPU = torch.device("cpu")
@@ -79,7 +78,7 @@ def test_a_layer_computes_at_a_window_what_it_computes_everywhere(places: Intege
 
 
 def block_of_random_weights() -> Block:
-    block = new_block(ModelShape(8, 1, 2))
+    block = Block(8, 2, 20)
     initialise(block, 1, torch.Generator().manual_seed(0))
     return block.double()
 
@@ -107,7 +106,7 @@ def test_a_window_that_sees_one_position_more_or_less_is_noticed(shift: int, mon
 def test_attention_on_a_cpu_stays_in_fp32_while_products_are_in_bf16(
     window: Window | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    block, types = new_block(ModelShape(8, 1, 1)), []
+    block, types = Block(8, 1, 20), []
     attend = layers.F.scaled_dot_product_attention
 
     def recorded(*tensors: Tensor, **options: Any) -> Tensor:

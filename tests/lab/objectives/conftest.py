@@ -2,12 +2,12 @@
 
 import pytest
 
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape
+from lab.model.trunks.llama import LlamaConfig
 from lab.objectives.checks import network
-from lab.objectives.objective import DataShape
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "MODEL", ModelConfig(width=8, layers=5, attention_heads=2))
+    monkeypatch.setattr(network, "MODEL", LlamaConfig(width=8, layers=5, attention_heads=2))
     monkeypatch.setattr(network, "DATA", DataShape(vocabulary=network.SAMPLES * 7 * 8 + 3, length=8))

@@ -8,7 +8,7 @@ import torch
 
 from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
-from lab.model.network import count_parameters
+from lab.model.weights import count_parameters
 from tests.lab.gradients import batch_of
 from tests.lab.networks import COMBINATIONS, MODEL, STRIDES_AND_WEIGHTS, multi_token_network, name_of
 

@@ -9,7 +9,7 @@ from generators.foundation.errors import UserError
 from generators.task import Batch
 from lab.loss.losses import joint
 from lab.model.batches import TensorBatch
-from lab.model.network import count_parameters
+from lab.model.weights import count_parameters
 from lab.objectives.multi_token import MultiToken
 from lab.objectives.objective import Objective
 from lab.run.assembly import assemble

@@ -8,10 +8,11 @@ from generators.task import Batch
 from lab.loss.graph import Graph
 from lab.loss.losses import LOSSES, accumulate_gradient
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape
 from lab.model.layers import Block
-from lab.model.network import count_parameters, initialise
-from lab.objectives.objective import DataShape
+from lab.model.network import initialise
+from lab.model.trunks.llama import LlamaConfig
+from lab.model.weights import count_parameters
 from lab.objectives.sequential_modules import SequentialModules, SequentialModulesConfig
 from tests.lab.gradients import assert_equal, batch_of, pop_gradients
 from tests.lab.objectives.tiny_networks import MODEL, build_objective_network
@@ -20,7 +21,7 @@ LENGTH = 10
 
 
 def network_of(n: int) -> SequentialModules:
-    model = ModelConfig(width=8, layers=2, attention_heads=2)
+    model = LlamaConfig(width=8, layers=2, attention_heads=2)
     network = SequentialModules(SequentialModulesConfig(n=n), model, DataShape(LENGTH, LENGTH))
     initialise(network, 2, torch.Generator().manual_seed(3))
     return network.double()

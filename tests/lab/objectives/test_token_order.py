@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lab.model.config import ModelConfig
-from lab.objectives.objective import DataShape
+from lab.model.config import DataShape
+from lab.model.trunks.llama import LlamaConfig
 from lab.objectives.token_order import (
     TokenOrder,
     TokenOrderConfig,
@@ -22,7 +22,7 @@ VOCABULARY = 6
 
 def shares(tokens: list[int], window: int, carries: list[bool] | None = None) -> Tensor:
     """Returns the target at the first position [V] from the gradient, which with all logits 0 is 1/V minus the share."""
-    model = ModelConfig(width=4, layers=1, attention_heads=1)
+    model = LlamaConfig(width=4, layers=1, attention_heads=1)
     network = TokenOrder(TokenOrderConfig(window=window), model, DataShape(VOCABULARY, len(tokens))).double()
     weight_VxD = torch.nn.init.zeros_(network.order_head.weight)
     loss = np.ones((1, len(tokens)), dtype=bool) if carries is None else np.array([carries])

@@ -8,9 +8,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from generators.table import TASKS, build_task
 from lab.loss.losses import LOSSES
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape
+from lab.model.trunks.llama import LlamaConfig
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
-from lab.objectives.objective import DataShape
 from tests.lab.objectives.target_masks import largest_share
 
 STAR = {"kind": "star", "degree": 2, "length": 3, "nodes": 5}
@@ -34,7 +34,7 @@ def multiplications(n: int, settings: dict[str, object], loss: str) -> int:
     """Counts those of matrix products in a forward and backward pass, without attention."""
     batch, data = first_batch(settings)
     config = MultiTokenConfig(n=n, match="none" if n > 1 else "layers")
-    network = MultiToken(config, ModelConfig(width=WIDTH, layers=LAYERS, attention_heads=1), data)
+    network = MultiToken(config, LlamaConfig(width=WIDTH, layers=LAYERS, attention_heads=1), data)
     with FlopCounterMode(display=False) as counter:
         LOSSES[loss](network, batch)
     return counter.get_flop_counts()["Global"][torch.ops.aten.mm] // 2

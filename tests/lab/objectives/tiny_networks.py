@@ -5,12 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape
 from lab.model.network import initialise
-from lab.objectives.objective import DataShape, Objective
+from lab.model.trunks.llama import LlamaConfig
+from lab.objectives.objective import Objective
 from lab.objectives.table import OBJECTIVES
 
-MODEL = ModelConfig(width=8, layers=4, attention_heads=2)
+MODEL = LlamaConfig(width=8, layers=4, attention_heads=2)
 DATA = DataShape(vocabulary=7, length=10)
 
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from generators.foundation.errors import UserError
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape, ModelConfig
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
-from lab.objectives.objective import DataShape
 from lab.objectives.table import OBJECTIVES
 from lab.run import assembly
 from lab.run.assembly import assemble, usable_device

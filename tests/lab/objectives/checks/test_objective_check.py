@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape, ModelConfig
 from lab.objectives.check import check_objective
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
-from lab.objectives.objective import DataShape, NextTokenPath, Objective, Term
+from lab.objectives.objective import NextTokenPath, Objective, Term
 from lab.objectives.table import OBJECTIVES
 from tests.conftest import Lab
 

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from lab.loss.graph import Graph
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape, ModelConfig
 from lab.objectives import registers
 from lab.objectives.check import check_objective
 from lab.objectives.multi_token import MultiToken, MultiTokenConfig
-from lab.objectives.objective import DataShape, Term
+from lab.objectives.objective import Term
 from lab.objectives.registers import Registers
 from lab.objectives.sequential_modules import SequentialModules
 from lab.objectives.table import OBJECTIVES

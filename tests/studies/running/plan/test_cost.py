@@ -11,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from generators.table import build_task
 from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape
+from lab.model.trunks.llama import LlamaConfig
 from lab.objectives.multi_token import MultiTokenConfig
-from lab.objectives.objective import DataShape
 from lab.objectives.table import build_objective
 from lab.run.assembly import assemble
 from lab.run.finetuning import meta_network
@@ -179,7 +179,7 @@ def test_the_unembedding_has_the_share_of_the_parameters_that_the_caveat_of_memo
     study = declare(str(STUDIES.path("memory-and-time")), "cpu", [])
     percent = int(study.declaration.caveat.partition("has ")[2].partition("%")[0])
     with torch.device("meta"):
-        model = ModelConfig(width=1024, layers=25, attention_heads=16)
+        model = LlamaConfig(width=1024, layers=25, attention_heads=16)
         networks = [build_objective(MultiTokenConfig(n=1), model, DataShape(32_000, 1024))]
     networks += [meta_network(study.spec(cell, study.middle, 0)) for cell in study.cells]
     parts = [network.parameters_by_part() for network in networks]
