@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check bench docs published constraints wheel-check lowest gpu
+.PHONY: demo test test-all check bench docs examples published constraints wheel-check lowest gpu
 
 demo: .venv/installed
 	$(BIN)/lab study run star-quick
@@ -36,6 +36,11 @@ gpu: .venv/installed
 
 docs: .venv/installed
 	$(BIN)/python -m lab.objectives.wiring > docs/heads.md
+	$(BIN)/python -m tests.api_reference > docs/api.md
+
+# Executes the notebooks in examples/ again and stores their outputs.
+examples: .venv/installed
+	$(BIN)/python -m tests.notebooks
 
 # The pages of the results in reports/published, written to build/published; those of the controls in a folder of their own.
 published: .venv/installed

@@ -21,6 +21,7 @@ TASKS = SettingsRegistry(
     Task,
     plural="tasks",
 )
+"""The registry of tasks."""
 
 
 @lru_cache(maxsize=8)

@@ -23,6 +23,7 @@ from generators.foundation.randomness import GOLDEN, Integers, Stream, epochs, m
 from generators.foundation.settings import Settings, Tree
 
 Mask = NDArray[np.bool_]
+"""An array that is true where something holds, such as at the targets of a batch."""
 
 TrainingSamples = Annotated[
     int | None,

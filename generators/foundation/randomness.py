@@ -14,8 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Words = NDArray[np.uint64]
+"""An array of random words."""
 Integers = NDArray[np.int64]
+"""An array of tokens or of other whole numbers."""
 Floats = NDArray[np.float64]
+"""An array of numbers, such as log-probabilities."""
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

@@ -88,7 +88,7 @@ def items(
     Args:
         options: options of each item, the answer included.
         answer_tokens: tokens of an answer of a text (default: a quarter of a window); an answer that is a name always
-        has 1.
+            has 1.
 
     Raises:
         UserError: the task or split cannot be posed as items, `answer_tokens` is out of range, or the split has too few

@@ -46,6 +46,7 @@ ANALYSES = AnalysisRegistry(
     Analysis,
     plural="analyses",
 )
+"""The registry of analyses."""
 
 
 def analysis_name(word: str) -> str:

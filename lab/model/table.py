@@ -16,6 +16,7 @@ MODELS = SettingsRegistry(
     Trunk,
     plural="models",
 )
+"""The registry of trunks."""
 
 
 def parse_model(data: object, source: str) -> ModelConfig:

@@ -17,6 +17,7 @@ OBJECTIVES = SettingsRegistry(
     Objective,
     plural="objectives",
 )
+"""The registry of objectives."""
 
 
 def build_objective(config: ObjectiveConfig, model: ModelConfig, data: DataShape) -> Objective:

@@ -4,10 +4,19 @@ Figures are drawn in stand-in colours. `reports.drawing.svg` replaces each by a 
 the same figure follows a page's light or dark theme and still reads correctly as a separate file.
 """
 
-TEXT, MUTED, GRID, SHADE, PAPER = "#0a0a01", "#0a0a02", "#0a0a03", "#0a0a04", "#0a0a05"
+TEXT = "#0a0a01"
+"""The stand-in colour of text."""
+MUTED = "#0a0a02"
+"""The stand-in colour of secondary text and lines."""
+GRID, SHADE = "#0a0a03", "#0a0a04"
+PAPER = "#0a0a05"
+"""The stand-in colour of the background."""
 SERIES = ("#0a0a11", "#0a0a12", "#0a0a13", "#0a0a14", "#0a0a15", "#0a0a16")
+"""The stand-in colours of series."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
+"""The markers of series, as matplotlib names them."""
 DASHES = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.5, 1.4, 1.5)), (0, (3, 1.2)), (0, (8, 2)))
+"""The dashes of series, as matplotlib writes them."""
 VERDICT_COLOURS = {"supported": "#0a0a21", "contradicted": "#0a0a22", "inconclusive": "#0a0a23"}
 VERDICT_MARKERS = {"supported": "^", "contradicted": "v", "inconclusive": "o"}
 # Colour-blind readers can distinguish the series, and each has a contrast of at least 3 on white.

@@ -60,6 +60,7 @@ EXHIBITS = ExhibitRegistry(
     Exhibit,
     plural="exhibits",
 )
+"""The registry of exhibits."""
 
 
 def exhibits_on(page: str, source: Any) -> dict[str, list[Exhibit[Any]]]:

@@ -21,6 +21,7 @@ def scalar(value: Any) -> Any:
 
 
 Level = Annotated[bool | int | float | str, PlainValidator(scalar)]
+"""A level of a factor, as a study file writes it."""
 
 
 def short(key: str) -> str:

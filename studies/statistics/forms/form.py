@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
+"""An array of scores, such as those of A arms in K seeds [A, K]."""
 ENUMERATED_MAXIMUM = 200_000
 """Exchanges that are enumerated; if there are more, `DRAWN` of them are drawn."""
 DRAWN = 50_000
