@@ -23,6 +23,7 @@ COMMANDS = {
         "compare two studies: verdicts, effects, settings that differ",
     ),
     "figure": ("reports.commands.figure:figure_command", "draw a figure of a study for a paper: PDF, SVG or PNG"),
+    "table": ("reports.commands.table:table_command", "write the claims or arms of a study as a table for a paper"),
     "results": ("reports.commands.results:results_command", "write the runs of studies to one table, CSV or Parquet"),
     "dashboard": (
         "reports.commands.dashboard:dashboard_command",

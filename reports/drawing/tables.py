@@ -35,8 +35,9 @@ class Column:
 
     Attributes:
         title: its heading.
-        kind: `number` is aligned right; `word`, `name` and `text` are aligned left, and the last two wrap; `code` is an
-            identity; `many` is a list, by which the table cannot be sorted.
+        kind: `number` is aligned right, and so is `interval`, a number with its interval, which wraps; `word`, `name`
+            and `text` are aligned left, and the last two wrap; `code` is an identity; `many` is a list, by which the
+            table cannot be sorted.
     """
 
     title: str

@@ -7,7 +7,7 @@ from reports.exhibits.drawn import ExhibitProblems, drawn_on
 from reports.frames.study_summary import StudySummary, summarise
 from reports.frames.wording import METRICS, answer, cautions
 from reports.pages.claim_cards import claim_cards
-from reports.pages.html import fill_template
+from reports.pages.html import TEMPLATES, fill_template
 from reports.pages.method import method_of, redraw_commands
 from studies.declared.scales import SMOKE
 from studies.declared.study import Study
@@ -48,6 +48,7 @@ def render_study(
         further_sections=exhibits,
         redraw=redraw_commands(study),
         method=method_of(results),
+        citation=(TEMPLATES / "cite.bib").read_text(encoding="utf-8").strip(),
     )
 
 
