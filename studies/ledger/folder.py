@@ -17,6 +17,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 
@@ -91,11 +92,13 @@ class StudyFolder:
             if not hint and cls.all_searches(home, name):
                 command = run_command_line(argument or f"{name}.toml", None, home, "study search")
                 hint = f"is a search that ran under {home}; its command is: {command}"
+            names = sorted({folder.name for folder in cls.all_stored(home)} | {*STUDIES.names})
+            if not hint and not argument and name not in names and (near := get_close_matches(name, names, n=1)):
+                hint = f"never ran under {home}; the nearest name is {near[0]}"
             if hint:
                 raise UserError(f"study {name!r}: {hint}")
-            at_scale = f" at scale {scale}" if scale else ""
-            command = run_command_line(argument or name, scale, home)
-            raise UserError(f"study {name!r} never ran{at_scale} under {home}; run it first: {command}")
+            place, command = f" at scale {scale}" if scale else "", run_command_line(argument or name, scale, home)
+            raise UserError(f"study {name!r} never ran{place} under {home}; run it first: {command}")
         return max(folders, key=lambda folder: folder._newest(STUDY).stat().st_mtime)
 
     @classmethod

@@ -68,6 +68,15 @@ def test_a_misspelt_claim_is_answered_with_the_nearest(loaded: studies.JudgedStu
         loaded.scores("heads_solve")
 
 
+def test_a_misspelt_study_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"study 'star-quik': never ran under .*; the nearest name is star-quick"):
+        studies.load("star-quik", tmp_path)
+    with pytest.raises(
+        UserError, match=r"study 'star-quick' never ran under .*; run it first: lab study run star-quick"
+    ):
+        studies.load("star-quick", tmp_path)
+
+
 def test_a_study_that_is_not_judged_yet_can_be_loaded(not_run: studies.JudgedStudy) -> None:
     assert list(not_run.verdicts["verdict"]) == ["not tested", "not tested"]
     assert not_run.verdicts["p"].isna().all()
