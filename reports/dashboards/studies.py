@@ -24,9 +24,9 @@ from reports.dashboards.study_parts import PHASES, StudyPart, parts_of
 from reports.dashboards.times import set_times
 from reports.frames.numbers import plural
 from reports.frames.text import as_sentence
-from reports.frames.wording import UNTESTED
 from studies.declared.measures import main_measure
 from studies.declared.study import Study
+from studies.judging.judgement import UNTESTED
 from studies.judging.study_code import StudyCode
 from studies.ledger.declared_study import ledger_of, study_in
 from studies.ledger.folder import StudyFolder

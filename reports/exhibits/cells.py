@@ -1,8 +1,8 @@
 """Columns and values that name a cell of a study in a table, and the badge of a verdict."""
 
 from reports.drawing.tables import Column, Value, columns_of
-from reports.frames.wording import UNTESTED, VERDICTS, standing
-from studies.judging.judgement import Judgement
+from reports.frames.wording import VERDICTS
+from studies.judging.judgement import UNTESTED, Judgement, standing
 from studies.reading.labels import Labels
 from studies.reading.results import Results
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from generators.foundation.outside import quoted
 from reports.drawing.tables import Column, Table, Value
-from reports.frames.wording import UNTESTED, VERDICTS
+from reports.frames.wording import VERDICTS
+from studies.judging.judgement import UNTESTED
 
 SIZE = r"0 0 [\d.]+ [\d.]+"
 

@@ -10,7 +10,7 @@ from reports.frames.summaries import cells_at_bound, equal_seeds, lucky_trials, 
 from reports.frames.text import as_sentence, in_words, listing
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.declared.scales import SMOKE
-from studies.judging.judgement import Judgement
+from studies.judging.judgement import UNTESTED, Judgement, standing
 from studies.reading.labels import Labels
 from studies.reading.portable import portable
 from studies.reading.results import COMPLETE, UNFINISHED, Results, rows_of
@@ -26,7 +26,6 @@ METRICS = {
     "loss_1": "mean cross-entropy of the next token in nats; lower is better",
 }
 VERDICTS = ("supported", "contradicted", "inconclusive")
-UNTESTED = "not tested"
 SEEDS_PLENTY = 8
 """A study with at least this many seeds per cell carries no caution about their number."""
 FAILURES_LISTED = 5
@@ -56,11 +55,6 @@ def effect_name(measure: Measure, labels: Labels | None = None) -> str:
     """Returns the name of a measure for the axis of an effect on it."""
     name = measure_name(measure, labels)
     return name if measure.sign > 0 else f"{name}, sign flipped"
-
-
-def standing(judgement: Judgement) -> str:
-    """Returns the verdict, or `not tested` for a claim without an effect, whose verdict is stored as inconclusive."""
-    return judgement.verdict if judgement.contrast else UNTESTED
 
 
 def span(contrast: Contrast) -> str:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from reports.frames.numbers import signed, unsigned
 from reports.frames.summaries import CellScore, scores_judged
-from reports.frames.wording import interval, measure_name, shortcut_comparison, standing
+from reports.frames.wording import interval, measure_name, shortcut_comparison
 from studies.declared.measures import Measure, measure_of
-from studies.judging.judgement import Judgement
+from studies.judging.judgement import Judgement, standing
 from studies.reading.judged import JudgedStudy
 from studies.reading.labels import Labels
 from studies.reading.results import Results

@@ -6,8 +6,8 @@ from generators.foundation.code.version import parts_text
 from reports.exhibits.drawn import ExhibitProblems, drawn_on
 from reports.frames.numbers import MISSING, plural
 from reports.frames.pairs import StudyPair
-from reports.frames.wording import standing
 from reports.pages.html import fill_template
+from studies.judging.judgement import standing
 
 
 def render_comparison(pair: StudyPair, problems: ExhibitProblems | None = None) -> str:

@@ -14,10 +14,11 @@ from reports.frames.claim_lines import ClaimLine
 from reports.frames.numbers import signed
 from reports.frames.study_summary import StudySummary
 from reports.frames.text import as_sentence
-from reports.frames.wording import UNTESTED, VERDICTS, interval, standing, tally
+from reports.frames.wording import VERDICTS, interval, tally
 from reports.pages.html import fill_template
 from studies.declared.study import Study
 from studies.judging.controls import Control, controls_text
+from studies.judging.judgement import UNTESTED, standing
 
 INDEX = "index.html"
 

@@ -18,6 +18,7 @@ from studies.statistics.forms.form import Form, Scores
 from studies.statistics.power import POWER, SEEDS_MAXIMUM, seeds_needed
 
 Verdict = Literal["supported", "contradicted", "inconclusive"]
+UNTESTED = "not tested"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Judgement:
         return f"<claim {self.claim.name}, {sentence(self)}>"
 
     def _repr_html_(self) -> str:
-        rows: dict[str, object] = {"verdict": self.verdict if self.contrast else "not tested"}
+        rows: dict[str, object] = {"verdict": standing(self)}
         if self.contrast:
             rows |= {"compared": self.effect_text, self.claim.effect_name: effect_with_interval(self)}
         return html_rows(self.claim.text, {**rows, "reason": self.reason})
@@ -155,6 +156,11 @@ def finite(end: float) -> float | None:
     return end if np.isfinite(end) else None
 
 
+def standing(judgement: Judgement) -> str:
+    """Returns the verdict, or `not tested` for a claim without an effect, whose verdict is stored as inconclusive."""
+    return judgement.verdict if judgement.contrast else UNTESTED
+
+
 def effect_with_interval(judgement: Judgement) -> str:
     """Returns an effect with its interval, as `+0.250, 95% interval +0.100 to +0.400`; empty for an untested claim."""
     contrast = judgement.contrast
@@ -170,5 +176,4 @@ def sentence(judgement: Judgement) -> str:
     numbers = effect_with_interval(judgement)
     effect = f"{judgement.claim.effect_name} {numbers}; " if numbers else ""
     reasons = "; ".join(part for part in (judgement.reason, judgement.seeds_needed_text) if part)
-    verdict = judgement.verdict if judgement.contrast else "not tested"
-    return f"{verdict.upper()}: {judgement.claim.text} ({effect}{reasons})"
+    return f"{standing(judgement).upper()}: {judgement.claim.text} ({effect}{reasons})"

@@ -12,7 +12,7 @@ from studies.declared.claims.comparison import Arm
 from studies.declared.measures import measure_of
 from studies.declared.study import Study
 from studies.judging.from_ledger import judge_ledger
-from studies.judging.judgement import Judgement, effect_with_interval
+from studies.judging.judgement import Judgement, effect_with_interval, standing
 from studies.reading.results import Results, read_results
 
 VERDICT_COLUMNS = [
@@ -34,12 +34,12 @@ class JudgedStudy:
     judgements: list[Judgement]
 
     def __repr__(self) -> str:
-        verdicts = ", ".join(f"{judgement.claim.name} {_verdict(judgement)}" for judgement in self.judgements)
+        verdicts = ", ".join(f"{judgement.claim.name} {standing(judgement)}" for judgement in self.judgements)
         return f"<results of study {self._state}; {verdicts or 'no claims'}>"
 
     def _repr_html_(self) -> str:
         rows = [
-            (judgement.claim.name, judgement.claim.text, _verdict(judgement), effect_with_interval(judgement))
+            (judgement.claim.name, judgement.claim.text, standing(judgement), effect_with_interval(judgement))
             for judgement in self.judgements
         ]
         columns = ("claim", "text", "verdict", "effect")
@@ -81,7 +81,7 @@ class JudgedStudy:
 
     def _verdict_row(self, judgement: Judgement) -> Tree:
         claim, contrast, test = judgement.claim, judgement.contrast, judgement.test
-        row: Tree = {"claim": claim.name, "text": claim.text, "verdict": _verdict(judgement)}
+        row: Tree = {"claim": claim.name, "text": claim.text, "verdict": standing(judgement)}
         row["reason"] = judgement.reason
         row |= {"treatment": judgement.treatment, "control": judgement.control, "margin": claim.margin}
         row |= {"p": judgement.p, "p_corrected": judgement.p_corrected, "level": judgement.level}
@@ -124,10 +124,6 @@ def arm_label(arm: Arm) -> str:
         size = "" if abs(other) == 1 else f"{abs(other):zg} "
         text += f" {'-' if other < 0 else '+'} {size}{label}"
     return text
-
-
-def _verdict(judgement: Judgement) -> str:
-    return judgement.verdict if judgement.contrast else "not tested"
 
 
 def read_judged(home: Path, study: Study) -> JudgedStudy:

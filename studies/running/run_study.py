@@ -8,7 +8,7 @@ from generators.foundation.options import note
 from generators.foundation.settings import Tree
 from lab.home import home_folder
 from studies.declared.study import Study
-from studies.judging.judgement import Judgement
+from studies.judging.judgement import Judgement, standing
 from studies.judging.study_code import OldRuns, StudyCode
 from studies.ledger.places import place_for
 from studies.ledger.scores import analysis_failures, failures
@@ -24,7 +24,7 @@ LINES_MAXIMUM = 5
 PLURALS = {"run": "runs", "analysis of a run": "analyses of runs", "claim": "claims"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StudyResult:
     """The result of running a study or one shard of it.
 
@@ -46,6 +46,10 @@ class StudyResult:
     analysis_failures: list[str]
     judgements: list[Judgement]
     code: StudyCode
+
+    def __repr__(self) -> str:
+        verdicts = "".join(f"; {judgement.claim.name} {standing(judgement)}" for judgement in self.judgements)
+        return f"<{self.ended} of {self.runs} runs ended, {self.trained} trained now{verdicts}>"
 
     def tree(self) -> Tree:
         """Returns the result as JSON types."""

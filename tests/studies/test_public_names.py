@@ -24,4 +24,5 @@ def test_a_study_is_loaded_run_found_again_and_judged(tmp_path: Path) -> None:
     assert stored == study
     judgements = studies.judge_stored(tmp_path / "home", stored)
     assert judgements == outcome.judgements
+    assert repr(outcome) == "<12 of 12 runs ended, 12 trained now; helps not tested; same not tested>"
     assert all("a verdict needs at least 5" in studies.sentence(judgement) for judgement in judgements)

@@ -14,9 +14,9 @@ from reports.drawing.tables import Column, Table, Value, columns_of, number, wor
 from reports.exhibits.exhibit import StudyExhibit
 from reports.frames.summaries import differences
 from reports.frames.text import in_words
-from reports.frames.wording import effect_name, measure_name, standing
+from reports.frames.wording import effect_name, measure_name
 from studies.declared.measures import Measure, measure_of
-from studies.judging.judgement import Judgement
+from studies.judging.judgement import Judgement, standing
 from studies.reading.labels import Labels
 from studies.reading.results import rows_of
 
