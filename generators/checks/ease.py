@@ -1,9 +1,10 @@
 """Checks that no simple rule gets the scored tokens of a task right more often than the task allows.
 
 The greatest ceiling of a task says how often a simple rule can be right: at scored tokens (`accuracy`), tested on one
-token of each sample, chosen at random, and in whole samples (`exact`). A task without a ceiling of its accuracy is
-measured by its best shortcut: the limit is half-way between that shortcut's accuracy and 1. Where most tokens are
-scored, as in text, such a task is not tested, because text is partly predictable.
+token of each sample, chosen at random, and in whole samples (`exact`). As a ceiling is a share of all scored tokens,
+samples with fewer of them are left out more often, so that all tokens are chosen with equal probability. A task without
+a ceiling of its accuracy is measured by its best shortcut: the limit is half-way between that shortcut's accuracy and
+1. Where most tokens are scored, as in text, such a task is not tested, because text is partly predictable.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -96,7 +97,7 @@ def token_scores(task: Task, scoring: Batches, train: Batch | None) -> Iterator[
         lesson = any_answers(train, train.scored if "train" in scoring else train.loss)
         memory = learn(lesson, len(task.vocabulary))
     for name, batch in scoring.items():
-        answers = any_answers(batch, batch.scored)
+        answers = any_answers(batch, batch.scored, equally=bool(declared))
         shortcuts = {key: rule(batch)[answers.rows, answers.positions] for key, rule in task.shortcuts.items()}
         ceiling = max(declared.values()) if declared else half_way(answers, shortcuts, memory)
         limit = "`ceilings` allow" if declared else "with its shortcuts the task leaves room for"
@@ -105,7 +106,8 @@ def token_scores(task: Task, scoring: Batches, train: Batch | None) -> Iterator[
         rules: list[tuple[str, Guesses]] = [(SHORTCUT, shortcuts.items()), (COPIED, copying_rules(answers, candidates))]
         if memory is not None and name != "train":
             rules.append((REMEMBERED, memory.guesses(answers)))
-        place = f"scored tokens of {name} (one of each sample)"
+        chosen = "one of each sample" if len(answers) == batch.scored.any(axis=1).sum() else "at most one of a sample"
+        place = f"scored tokens of {name} ({chosen})"
         for kind, guesses_by_rule in rules:
             for rule, guesses in guesses_by_rule:
                 hits = int(np.count_nonzero(guesses == answers.tokens))

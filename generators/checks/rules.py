@@ -63,10 +63,18 @@ class Answers:
         return np.where(inside & (positions < self.positions), tokens, -1)
 
 
-def any_answers(batch: Batch, mask: Mask) -> Answers:
-    """Chooses one token of the mask [B, T] at random in every sample in which the mask is not empty."""
+def any_answers(batch: Batch, mask: Mask, *, equally: bool = False) -> Answers:
+    """Chooses one token of the mask [B, T] at random in every sample in which the mask is not empty.
+
+    Args:
+        equally: leaves samples out at random, the more often the fewer tokens of the mask they have, so that all tokens
+            of the mask are chosen with equal probability.
+    """
     counts = mask.sum(axis=1)
-    number = Stream(sample_keys("scored token", np.arange(len(batch)))).integers("which", counts[:, None], 1)[:, 0]
+    stream = Stream(sample_keys("scored token", np.arange(len(batch))))
+    number = stream.integers("which", counts[:, None], 1)[:, 0]
+    if equally:
+        mask = mask & (stream.uniform("kept", 1) * counts.max(initial=0) < counts[:, None])
     return numbered_answers(batch, mask, number)
 
 
