@@ -1,5 +1,7 @@
 """Writes the panels of a paper's figure as one PDF, SVG or PNG file, at their size in the paper."""
 
+import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO, StringIO
@@ -9,7 +11,8 @@ import numpy as np
 from matplotlib.backends import backend_agg, backend_pdf
 from matplotlib.image import imsave
 
-from reports.drawing.paper import BLACK, GAP, SCALE, PaperPanel
+from generators.foundation.outside import note_once
+from reports.drawing.paper import BLACK, GAP, PAPER_STYLE, SCALE, PaperPanel
 from reports.drawing.sheet import NO_METADATA, drawing_style
 from reports.drawing.svg import embeddable
 
@@ -49,7 +52,7 @@ class Arrangement:
 
 
 def file_of(arrangement: Arrangement, ending: str, subject: str) -> bytes:
-    """Returns a figure as the content of a file.
+    """Returns a figure as the content of a file. Letters that the font lacks are named on standard error.
 
     Args:
         arrangement: the panels.
@@ -57,8 +60,13 @@ def file_of(arrangement: Arrangement, ending: str, subject: str) -> bytes:
         subject: where the figure comes from, kept in the file.
     """
     write = {".pdf": _pdf, ".svg": _svg, ".png": _png}[ending]
-    with drawing_style("paper", on_paper=True):
-        return write(arrangement, subject)
+    with drawing_style("paper", on_paper=True), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        content = write(arrangement, subject)
+    codes = (code for warning in caught for code in re.findall(r"^Glyph (\d+) ", str(warning.message)))
+    if missing := sorted({chr(int(code)) for code in codes}):
+        note_once(f"the figure lacks {' '.join(missing)}: its font, {PAPER_STYLE['font.family']}, has no such letter")
+    return content
 
 
 def _pdf(arrangement: Arrangement, subject: str) -> bytes:

@@ -34,7 +34,7 @@ def markdown_text(text: str) -> str:
 def latex_table(table: Table) -> str:
     r"""Returns a table as a `tabularx` as wide as the line, with the rules of booktabs; its caption is a comment."""
     columns = "".join(LATEX_COLUMNS[column.kind] for column in table.columns)
-    titles, *rows = _padded(table, latex_text)
+    titles, *rows = _padded(table, _latex_value)
     return "\n".join(
         [
             f"% {' '.join(table.caption.split())}",
@@ -43,21 +43,36 @@ def latex_table(table: Table) -> str:
             r"\toprule",
             rf"{' & '.join(titles)} \\",
             r"\midrule",
-            *(rf"{' & '.join(row)} \\" for row in rows),
+            *(_latex_row(row, len(titles), is_first=row is rows[0]) for row in rows),
             r"\bottomrule",
             r"\end{tabularx}",
         ]
     )
 
 
+def _latex_value(text: str, kind: str) -> str:
+    """Returns a value of a column, in which a line may end only between a number and its interval."""
+    first, space, rest = latex_text(text).partition(" ")
+    return first + space + (rest.replace(" ", "~") if kind == "interval" and "{[}" in rest else rest)
+
+
+def _latex_row(row: list[str], columns: int, *, is_first: bool) -> str:
+    r"""Returns a line of the table; a row of one value spans it, with space above unless it is the first."""
+    if len(row) > 1:
+        return rf"{' & '.join(row)} \\"
+    space = "" if is_first else "\\addlinespace "
+    return rf"{space}\multicolumn{{{columns}}}{{@{{}}l@{{}}}}{{\emph{{{row[0]}}}}} \\"
+
+
 def markdown_table(table: Table) -> str:
     """Returns a table in Markdown, with aligned columns, and its caption below."""
-    titles, *rows = _padded(table, markdown_text)
+    titles, *rows = _padded(table, lambda text, kind: markdown_text(text))
     rules = [
         "-" * (len(title) - 1) + (":" if _is_right(column.kind) else "-")
         for title, column in zip(titles, table.columns, strict=True)
     ]
-    lines = [f"| {' | '.join(row)} |" for row in (titles, rules, *rows)]
+    filled = [row if len(row) > 1 else [f"*{row[0]}*", *[""] * (len(titles) - 1)] for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in (titles, rules, *filled)]
     return "\n".join([*lines, "", markdown_text(table.caption)])
 
 
@@ -65,15 +80,24 @@ def _is_right(kind: str) -> bool:
     return kind in ("number", "interval")
 
 
-def _padded(table: Table, escaped: Callable[[str], str]) -> list[list[str]]:
-    """Returns the titles and the rows as escaped texts of equal width within each column."""
-    titles = [Value(column.title) for column in table.columns]
-    texts = [[escaped(value.text) for value in row] for row in (titles, *table.rows)]
-    widths = [max(3, *(len(row[index]) for row in texts)) for index in range(len(titles))]
+def _padded(table: Table, escaped: Callable[[str, str], str]) -> list[list[str]]:
+    """Returns the titles and the rows as escaped texts, of equal width within each column; a row of one value is not
+    padded.
+
+    Args:
+        table: the table.
+        escaped: a function of a text and the kind of its column.
+    """
+    kinds = [column.kind for column in table.columns]
+    rows = [[Value(column.title) for column in table.columns], *table.rows]
+    texts = [[escaped(value.text, kind) for value, kind in zip(row, kinds, strict=False)] for row in rows]
+    widths = [max(3, *(len(row[index]) for row in texts if len(row) > 1)) for index in range(len(kinds))]
     return [
         [
-            text.rjust(width) if _is_right(column.kind) else text.ljust(width)
-            for text, width, column in zip(row, widths, table.columns, strict=True)
+            text.rjust(width) if _is_right(kind) else text.ljust(width)
+            for text, width, kind in zip(row, widths, kinds, strict=True)
         ]
+        if len(row) > 1
+        else row
         for row in texts
     ]

@@ -46,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its caption."""
+    """A table with its caption; a row of one value heads the rows below it."""
 
     caption: str
     columns: list[Column]

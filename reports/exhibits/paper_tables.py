@@ -14,7 +14,7 @@ from reports.drawing.tables import MISSING_VALUE, Column, Table, Value, columns_
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.frames.numbers import formatted, minus_sign
 from reports.frames.summaries import CellScore, scores
-from reports.frames.text import in_words
+from reports.frames.text import in_words, listing
 from reports.frames.wording import effect_name, measure_name, standing
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.judging.judgement import Judgement
@@ -25,26 +25,30 @@ DECIMALS_MAXIMUM = 4
 
 
 def claims_table(judged: JudgedStudy) -> Table:
-    """Returns one row for each claim."""
+    """Returns one row for each claim, below a row that names the measure that it is about."""
     declaration, labels, judgements = judged.study.declaration, Labels(judged.study), judged.judgements
     levels = {judgement.level for judgement in judgements if judgement.level is not None}
     title = f"{_percent(levels.pop())} interval" if len(levels) == 1 else "interval"
+    names = list(dict.fromkeys(judgement.test.form.name for judgement in judgements if judgement.test))
+    forms = f" (form {listing(names)})" if names else ""
     caption = (
         f"Claims of the study {judged.study.name} at scale {judged.study.scale}. Effects are positive where the "
-        f"treatment is better. Intervals invert the exact permutation test ({declaration.test} form); p values are "
-        "two-sided, after Holm's correction over the claims."
+        f"treatment is better. Intervals invert exact tests{forms}; p values are two-sided, after Holm's correction "
+        "over the claims."
     )
-    form = [Column("claim (effect on)", "name"), *columns_of("number", ("effect", title))]
+    form = [Column("claim", "name"), *columns_of("number", ("effect", title))]
     form += columns_of("number", ("level",) if levels else ())
     table = Table(caption, [*form, *columns_of("number", ("p", "seeds")), Column("verdict", "word")])
-    decimals = _claim_decimals(judged)
+    decimals, last = _claim_decimals(judged), None
     for judgement in judgements:
         measure = measure_of(declaration, judgement.claim)
-        name = f"{in_words(judgement.claim.name)} ({effect_name(measure, labels)})"
+        if measure != last:
+            table.rows.append([word(f"effect on {effect_name(measure, labels)}")])
+        last = measure
         effect = _effect(judgement, decimals.get(measure, 0))
         level = [] if not levels else [MISSING_VALUE if judgement.level is None else Value(_percent(judgement.level))]
         tests = [_p_value(judgement.p_corrected), number(_seeds(judgement), "d"), word(standing(judgement))]
-        table.rows.append([word(name), *effect, *level, *tests])
+        table.rows.append([word(in_words(judgement.claim.name)), *effect, *level, *tests])
     return table
 
 

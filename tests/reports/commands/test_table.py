@@ -13,7 +13,7 @@ from tests.reports.stored_study import StoredStudy
     ("arguments", "start"),
     [
         ((), "% Claims of the study small at scale cpu"),
-        (("--format", "md"), "| claim (effect on)"),
+        (("--format", "md"), "| claim"),
         (("--format", "csv", "--of", "arms"), "arm,model.width,objective.n,seeds,"),
     ],
 )

@@ -107,3 +107,11 @@ def test_a_page_drawn_after_a_paper_has_the_bytes_of_one_drawn_before(judged: Ju
     before = Contrasts(judged).figures()
     draw_for_paper(judged, "contrasts", tmp_path / "figure.svg")
     assert Contrasts(judged).figures() == before
+
+
+def test_letters_that_the_font_lacks_are_named(
+    store: StudyStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = store(text=STUDY_FILE.replace("\n[tuning]\n", '\n[labels]\naccuracy = "精"\n\n[tuning]\n', 1))
+    draw_for_paper(read_judged(stored.home, stored.study), "score", tmp_path / "figure.pdf")
+    assert capsys.readouterr().err == "the figure lacks 精: its font, DejaVu Sans, has no such letter\n"
