@@ -36,6 +36,7 @@ gpu: .venv/installed
 
 docs: .venv/installed
 	$(BIN)/python -m lab.objectives.wiring > docs/heads.md
+	$(BIN)/python -m studies.declared.reference.page > docs/settings.md
 	$(BIN)/python -m tests.api_reference > docs/api.md
 
 # Executes the notebooks in examples/ again and stores their outputs.

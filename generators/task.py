@@ -30,7 +30,7 @@ TrainingSamples = Annotated[
     Field(ge=1, le=10**9, description="a fixed training set of that size, read in epochs; without it, fresh samples"),
 ]
 """The type of `training_samples`; None makes training endless."""
-HeldOutSamples = Annotated[int, Field(ge=1, le=10**7)]
+HeldOutSamples = Annotated[int, Field(ge=1, le=10**7, description="samples of the split, drawn once")]
 """The type of `validation_samples` and `test_samples`."""
 
 

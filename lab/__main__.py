@@ -35,6 +35,7 @@ COMMANDS = {
     ),
     "data": ("generators.commands:data_app", "list tasks, show samples, check them against their oracles"),
     "objective": ("lab.commands.objective:objective_app", "list objectives, show their settings, check your own"),
+    "settings": ("studies.commands.settings:settings_command", "show every setting and every metric, with its meaning"),
     "train": ("lab.commands.train:train_command", "train one run from a spec file, or resume it"),
     "new": ("studies.commands.new:new_command", "write a package with an objective or a task of your own, or a study"),
     "score": ("lab.commands.score:score_command", "score a stored run on a split of its task"),

@@ -20,10 +20,11 @@ __all__ = ["Analysis", "AnalysisResult", "Findings", "MeasureInfo", "Row"]
 
 @dataclass(frozen=True)
 class MeasureInfo:
-    """Describes a measure: which direction is better, and its unit ("" for a plain number)."""
+    """Describes a measure: which direction is better, its unit ("" for a plain number), and what it measures."""
 
     better: Literal["more", "less"]
     unit: str = ""
+    meaning: str = ""
 
 
 @dataclass(frozen=True)

@@ -67,17 +67,25 @@ class ChoicePointsAnalysis(Analysis):
     name = "choice-points"
     summary = "where the loss and the useful gradient of each head come from"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {
-        "implied_weight_*": MeasureInfo("more", "predictions"),
-        "excess_loss_*": MeasureInfo("less", "nats per target"),
-        "useful_share_*": MeasureInfo("more", "share"),
-        "useful_*": MeasureInfo("more", "nats per unit of learning rate"),
-        "norm_*": MeasureInfo("more", "nats per unit of weights"),
-        "cosine_*_to_head_1": MeasureInfo("more"),
-        "choice_point_share": MeasureInfo("more", "share"),
-        "mean_consequence": MeasureInfo("more", "nats"),
-        "precision": MeasureInfo("more", "share"),
-        "recall": MeasureInfo("more", "share"),
-        "average_precision": MeasureInfo("more", "share"),
+        "implied_weight_*": MeasureInfo(
+            "more", "predictions", "predictions that depend on a choice of that kind; theory: by the paper's argument"
+        ),
+        "excess_loss_*": MeasureInfo(
+            "less", "nats per target", "loss on that kind of target above the optimum, mean over heads"
+        ),
+        "useful_share_*": MeasureInfo("more", "share", "share of those targets in the useful gradient"),
+        "useful_*": MeasureInfo(
+            "more", "nats per unit of learning rate", "fall of head 1's loss by a small step along that gradient"
+        ),
+        "norm_*": MeasureInfo("more", "nats per unit of weights", "norm of the gradient of that kind of target"),
+        "cosine_*_to_head_1": MeasureInfo("more", "", "cosine of that gradient with head 1's on other samples"),
+        "choice_point_share": MeasureInfo("more", "share", "share of tokens with a consequence above 1 nat"),
+        "mean_consequence": MeasureInfo(
+            "more", "nats", "mean rise of later tokens' loss if another token replaces one"
+        ),
+        "precision": MeasureInfo("more", "share", "share of tokens of high consequence that are labelled choices"),
+        "recall": MeasureInfo("more", "share", "share of labelled choices with high consequence"),
+        "average_precision": MeasureInfo("more", "share", "area under precision by recall of the labelled choices"),
     }
     column_units: ClassVar[Mapping[str, str]] = {
         "value": "nats; a number or a share where the quantity says so; useful: nats per unit of learning rate",

@@ -45,9 +45,17 @@ class DecodingAnalysis(Analysis):
     name = "decoding"
     summary = "how good heads 2 to n are as drafters"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {
-        "tokens_per_forward*": MeasureInfo("more", "tokens"),
-        "times_faster*": MeasureInfo("more", "ratio of seconds"),
-        "acceptance_*": MeasureInfo("more", "share of proposals"),
+        "tokens_per_forward*": MeasureInfo(
+            "more", "tokens", "tokens accepted per forward pass with drafts of that length, or of all heads"
+        ),
+        "times_faster*": MeasureInfo(
+            "more", "ratio of seconds", "wall time of plain decoding divided by that with drafts"
+        ),
+        "acceptance_*": MeasureInfo(
+            "more",
+            "share of proposals",
+            "share of a head's proposals accepted where the earlier ones were; by_chance: of random tokens",
+        ),
     }
 
     def analyse(self, run: StoredRun) -> AnalysisResult:

@@ -72,13 +72,35 @@ class InductionHeadsAnalysis(Analysis):
     name = "induction-heads"
     summary = "which attention heads match prefixes and copy"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {
-        "prefix_matching": MeasureInfo("more", "share of attention"),
-        "copying": MeasureInfo("more", "share of vocabulary"),
-        "task_attention": MeasureInfo("more", "share of attention"),
-        "task_copying": MeasureInfo("more", "share of scored vocabulary"),
-        "induction_drop": MeasureInfo("more", "share of scored tokens"),
-        "formation_step": MeasureInfo("less", "optimiser steps"),
-        "formation_jump": MeasureInfo("more", "nats"),
+        "prefix_matching": MeasureInfo(
+            "more",
+            "share of attention",
+            "attention of the best head to the token after the current one's first occurrence, on random tokens",
+        ),
+        "copying": MeasureInfo(
+            "more",
+            "share of vocabulary",
+            "share of the vocabulary whose own logit that head raises above the mean by attending to it; chance is 0.5",
+        ),
+        "task_attention": MeasureInfo(
+            "more", "share of attention", "prefix matching of that head on validation samples, at their scored tokens"
+        ),
+        "task_copying": MeasureInfo(
+            "more", "share of scored vocabulary", "copying of that head among the scored tokens of the task"
+        ),
+        "induction_drop": MeasureInfo(
+            "more",
+            "share of scored tokens",
+            "accuracy lost when that head is ablated, minus the mean loss over the other heads",
+        ),
+        "formation_step": MeasureInfo(
+            "less",
+            "optimiser steps",
+            "first evaluation with accuracy at least half-way from the best shortcut to the run's final accuracy",
+        ),
+        "formation_jump": MeasureInfo(
+            "more", "nats", "largest fall of loss_1 between two evaluations around that step"
+        ),
     }
     column_units: ClassVar[Mapping[str, str]] = {
         "previous_token": "share of attention",

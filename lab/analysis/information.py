@@ -79,18 +79,38 @@ class InformationAnalysis(Analysis):
     name = "information"
     summary = "entropies and mutual information of the next two tokens"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {
-        "entropy_*": MeasureInfo("more", "nats"),
-        "mutual_information": MeasureInfo("more", "nats"),
-        "source_*": MeasureInfo("more", "nats"),
-        "estimated_information": MeasureInfo("more", "nats"),
-        "relative_information": MeasureInfo("more", "nats"),
-        "token_information": MeasureInfo("more", "nats"),
-        "cross_entropy_*": MeasureInfo("less", "nats"),
-        "kl_pair": MeasureInfo("less", "nats"),
-        "two_token_loss": MeasureInfo("less", "nats"),
+        "entropy_*": MeasureInfo(
+            "more",
+            "nats",
+            "entropy of the next token or the one after it under the model, by itself or given the other",
+        ),
+        "mutual_information": MeasureInfo("more", "nats", "mutual information of the next two tokens under the model"),
+        "source_*": MeasureInfo("more", "nats", "the same quantity under the task's true distribution"),
+        "estimated_information": MeasureInfo(
+            "more", "nats", "the source's mutual information, estimated from the model and the tokens alone"
+        ),
+        "relative_information": MeasureInfo(
+            "more", "nats", "mutual information with cross-entropies of the model, as a two-token loss counts it twice"
+        ),
+        "token_information": MeasureInfo(
+            "more", "nats", "mean over actual pairs of log q1(y given x) minus head 2's log q2(y)"
+        ),
+        "cross_entropy_*": MeasureInfo(
+            "less",
+            "nats",
+            "the entropy of that name as the model's cross-entropy to the source, or to the actual tokens",
+        ),
+        "kl_pair": MeasureInfo(
+            "less", "nats", "divergence of the model's joint distribution of the pair from the source's"
+        ),
+        "two_token_loss": MeasureInfo(
+            "less", "nats", "loss of the next-token path on the next token plus that of head 2 on the token after it"
+        ),
         # A gap is a finding and not a score: a positive effect is a larger gap.
-        "premise_gap": MeasureInfo("more", "nats"),
-        "premise_kl": MeasureInfo("more", "nats"),
+        "premise_gap": MeasureInfo(
+            "more", "nats", "loss of head 2 minus that of the next-token path marginalised over the next token"
+        ),
+        "premise_kl": MeasureInfo("more", "nats", "divergence of head 2 from the marginalised next-token path"),
     }
     column_units: ClassVar[Mapping[str, str]] = {"value": "nats", "low": "nats", "high": "nats"}
 

@@ -26,10 +26,14 @@ class ItemsAnalysis(Analysis):
     name = "items"
     summary = "held-out items generated, and the same items chosen among options"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {
-        "generation_exact_match": MeasureInfo("more", "share of items"),
-        "generation_rouge_l": MeasureInfo("more", "F1"),
-        "choice_accuracy": MeasureInfo("more", "share of items"),
-        "choice_above_chance": MeasureInfo("more", "share of items"),
+        "generation_exact_match": MeasureInfo(
+            "more", "share of items", "share of items whose greedily generated answer is right token by token"
+        ),
+        "generation_rouge_l": MeasureInfo("more", "F1", "ROUGE-L F1 of the greedily generated answer"),
+        "choice_accuracy": MeasureInfo(
+            "more", "share of items", "share of items whose right option has the highest likelihood; chance is 0.25"
+        ),
+        "choice_above_chance": MeasureInfo("more", "share of items", "choice accuracy minus 0.25"),
     }
 
     def analyse(self, run: StoredRun) -> AnalysisResult:

@@ -60,10 +60,24 @@ class LookaheadAnalysis(Analysis):
     name = "lookahead"
     summary = "what the latent of each layer reveals about later tokens"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {
-        "lookahead_2": MeasureInfo("more", "nats"),
-        "lookahead_3": MeasureInfo("more", "nats"),
-        "lookahead_4": MeasureInfo("more", "nats"),
-        "selectivity_2": MeasureInfo("more", "share"),
+        "lookahead_2": MeasureInfo(
+            "more",
+            "nats",
+            "fall of a linear probe's loss on the token 2 ahead when it reads the latent as well as the token",
+        ),
+        "lookahead_3": MeasureInfo(
+            "more",
+            "nats",
+            "fall of a linear probe's loss on the token 3 ahead when it reads the latent as well as the token",
+        ),
+        "lookahead_4": MeasureInfo(
+            "more",
+            "nats",
+            "fall of a linear probe's loss on the token 4 ahead when it reads the latent as well as the token",
+        ),
+        "selectivity_2": MeasureInfo(
+            "more", "share", "accuracy of a probe of the latent two tokens ahead minus that on a control task"
+        ),
     }
     column_units: ClassVar[Mapping[str, str]] = {"value": "nats, or a share for accuracy, control and selectivity"}
 

@@ -52,10 +52,16 @@ class StepAnalysis(Analysis):
     name = "step"
     summary = "memory and time of a training step, compared with the next-token model"
     measures: ClassVar[Mapping[str, MeasureInfo]] = {
-        "peak_megabytes*": MeasureInfo("less", "10^6 bytes"),
-        "memory_ratio*": MeasureInfo("less", "ratio of bytes"),
-        "time_ratio": MeasureInfo("less", "ratio of seconds"),
-        "step_milliseconds": MeasureInfo("less", "milliseconds"),
+        "peak_megabytes*": MeasureInfo(
+            "less",
+            "10^6 bytes",
+            "peak memory of a forward and backward pass, above model and gradients; with a loss's name, of that loss",
+        ),
+        "memory_ratio*": MeasureInfo(
+            "less", "ratio of bytes", "that peak divided by the peak of the next-token model with the same loss"
+        ),
+        "time_ratio": MeasureInfo("less", "ratio of seconds", "time of a step divided by that of the next-token model"),
+        "step_milliseconds": MeasureInfo("less", "milliseconds", "wall time of a whole optimiser step"),
     }
 
     def analyse(self, run: StoredRun) -> AnalysisResult:

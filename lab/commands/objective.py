@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import typer
-from pydantic.fields import FieldInfo
 
 from generators.foundation.errors import WorkFailed
 from generators.foundation.options import Json, answer, two_columns
+from generators.setting_rows import setting_lines, setting_rows
 from lab.objectives.check import check_objective
 from lab.objectives.table import OBJECTIVES
 
@@ -27,21 +27,10 @@ def list_command(as_json: Json = False) -> None:
 
 @objective_app.command("show")
 def show_command(kind: Kind, as_json: Json = False) -> None:
-    """Show the settings of an objective, with their defaults and meanings."""
-    fields = OBJECTIVES.config_of(kind, "lab objective").model_fields
-    value = {
-        name: {"default": None if field.is_required() else field.default, "description": field.description or ""}
-        for name, field in fields.items()
-        if name != "kind"
-    }
-    width = 2 + max(map(len, value), default=0)
-    rows = {f"{name:<{width}}{default_text(fields[name]):<12}": fields[name].description or "" for name in value}
-    answer(value, as_json, "\n".join([f'kind = "{kind}"', *two_columns(rows)]))
-
-
-def default_text(field: FieldInfo) -> str:
-    """Returns the default of a setting as the table shows it."""
-    return "required" if field.is_required() else "absent" if field.default is None else str(field.default)
+    """Show the settings of an objective, with their types, ranges, defaults and meanings."""
+    rows = setting_rows(OBJECTIVES.config_of(kind, "lab objective"))
+    value = {row.key: row.tree() for row in rows}
+    answer(value, as_json, "\n".join([f'kind = "{kind}"', *setting_lines(rows)]))
 
 
 @objective_app.command("check")

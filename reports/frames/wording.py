@@ -16,15 +16,6 @@ from studies.reading.portable import portable
 from studies.reading.results import COMPLETE, UNFINISHED, Results, rows_of
 from studies.statistics.exact import SEEDS_MINIMUM, Contrast
 
-METRICS = {
-    "accuracy": "share of scored tokens whose most likely prediction is right",
-    "exact": "share of samples with every scored token right",
-    "accuracy_unexplained": "accuracy on the scored tokens that every shortcut gets wrong",
-    "above_shortcuts": "accuracy minus that of the best shortcut",
-    "solved": "share of runs that solved their task",
-    "steps_to_solve": "optimiser steps until a run solved its task, or all its steps; lower is better",
-    "loss_1": "mean cross-entropy of the next token in nats; lower is better",
-}
 VERDICTS = ("supported", "contradicted", "inconclusive")
 SEEDS_PLENTY = 8
 """A study with at least this many seeds per cell carries no caution about their number."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from reports.frames.numbers import signed, unsigned
 from reports.frames.summaries import CellScore, scores_judged
 from reports.frames.wording import interval, measure_name, shortcut_comparison
+from reports.pages.metrics import anchor_of
 from studies.declared.measures import Measure, measure_of
 from studies.judging.judgement import Judgement, standing
 from studies.reading.judged import JudgedStudy
@@ -25,6 +26,7 @@ class ClaimCard:
         interval: its interval and the margin; for an unfinished study the difference so far.
         reason: the reason for the verdict, and the number of seeds that would decide an inconclusive claim.
         measure: the measure that the claim is about.
+        anchor: the id of its definition on the page.
         direction: a note that lower is better; empty if higher is better.
         arms: label and mean of each cell.
         shortcut: the arms relative to the shortcut, or empty.
@@ -38,6 +40,7 @@ class ClaimCard:
     interval: str
     reason: str
     measure: str
+    anchor: str
     direction: str
     arms: list[tuple[str, str]]
     shortcut: str
@@ -64,6 +67,7 @@ def _card(results: Results, judgement: Judgement) -> ClaimCard:
         effect=signed(contrast.difference, contrast.low, contrast.high) if contrast else "not tested",
         interval=", ".join(part for part in (interval_text, judgement.margin_text) if part),
         reason="; ".join(part for part in (judgement.reason, judgement.seeds_needed_text) if part),
+        anchor=anchor_of(measure),
         measure=measure_name(measure, labels),
         direction="" if measure.sign > 0 else "lower is better; effects are sign-flipped",
         arms=[(labels.arm(arm.cell), mean) for arm, mean in zip(arms, means, strict=True)],

@@ -5,10 +5,12 @@ from pathlib import Path
 from lab.run.files import write_atomically
 from reports.exhibits.drawn import ExhibitProblems, drawn_on
 from reports.frames.study_summary import StudySummary, summarise
-from reports.frames.wording import METRICS, answer, cautions
+from reports.frames.wording import answer, cautions
 from reports.pages.claim_cards import claim_cards
 from reports.pages.html import TEMPLATES, fill_template
 from reports.pages.method import method_of, redraw_commands
+from reports.pages.metrics import anchor_of, metric_definitions
+from studies.declared.measures import definition_of, main_measure
 from studies.declared.scales import SMOKE
 from studies.declared.study import Study
 from studies.judging.controls import controls_in, nearest_control
@@ -43,7 +45,9 @@ def render_study(
         left_out=problems.left_out,
         control=control_text(judged),
         cards=claim_cards(judged),
-        metric=METRICS.get(declaration.metric, f"the metric {declaration.metric} of a run"),
+        metric=definition_of(declaration.metric).summary,
+        metric_anchor=anchor_of(main_measure(declaration)),
+        metrics=metric_definitions(declaration),
         exhibits_by_section={name: exhibits.pop(name, []) for name in SECTIONS},
         further_sections=exhibits,
         redraw=redraw_commands(study),

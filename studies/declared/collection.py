@@ -17,24 +17,24 @@ from studies.declared.catalog import COLLECTIONS
 class Member(Settings):
     """A study of a chapter."""
 
-    study: str
+    study: str = Field(description="name of the study in the catalog")
     needs: list[str] = Field(default_factory=list, description="settings without which it cannot run: task.corpus")
 
 
 class CollectionChapter(Settings):
     """Several studies on one statement of the paper."""
 
-    title: str = Field(min_length=1)
+    title: str = Field(min_length=1, description="title of the chapter")
     text: str = Field(min_length=1, description="the paper's statement")
-    studies: list[Member] = Field(min_length=1)
+    studies: list[Member] = Field(min_length=1, description="the studies of the chapter, in order")
 
 
 class CollectionDeclaration(Settings):
     """The content of a collection file."""
 
-    title: str = Field(min_length=1)
-    question: str = Field(min_length=1)
-    chapters: list[CollectionChapter] = Field(min_length=1)
+    title: str = Field(min_length=1, description="title of the collection's index")
+    question: str = Field(min_length=1, description="the question that its studies answer together")
+    chapters: list[CollectionChapter] = Field(min_length=1, description="the chapters, in order")
 
 
 @dataclass(frozen=True)

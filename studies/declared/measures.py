@@ -22,9 +22,11 @@ from generators.foundation.settings import Tree
 from lab.analysis.analysis import declared_measure
 from lab.analysis.measure_store import measures_of
 from lab.analysis.table import ANALYSES, analysis_name
+from lab.metrics import METRICS, Metric, metric_named
 from lab.run.evaluation import SCORES, SHORTCUT_SCORES
 from lab.run.solving import Solved
-from lab.run.store import METRICS, TIMING, RunFolder
+from lab.run.store import METRICS as METRICS_LOG
+from lab.run.store import TIMING, RunFolder
 from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
 from studies.declared.study_file import StudyDeclaration
@@ -59,7 +61,7 @@ class Measure:
         if self.analysis:
             kind = ANALYSES.find(self.analysis, f"metric = {self.metric!r}")
             return declared_measure(kind, self.analysis_measure).better
-        return family_of(self.metric).better
+        return definition_of(self.metric).better
 
     @property
     def sign(self) -> float:
@@ -69,7 +71,7 @@ class Measure:
     @property
     def bounds(self) -> tuple[float, float] | None:
         """The smallest and the largest value it can take; None for a missing bound."""
-        return family_of(self.metric).bounds
+        return None if self.analysis else definition_of(self.metric).bounds
 
     @property
     def is_share(self) -> bool:
@@ -110,17 +112,17 @@ def read_training_seconds(measure: Measure, result: Tree, folder: RunFolder, che
 def solving_step(measure: Measure, folder: RunFolder) -> int | None:
     """Returns the step at which a run solved its task; None if it did not."""
     assert measure.threshold is not None, "a study that uses this measure says what counts as solved"
-    return measure.threshold.first_step(folder.lines(METRICS))
+    return measure.threshold.first_step(folder.lines(METRICS_LOG))
 
 
 def read_solved(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
     """Reads from the log whether a run solved its task; None if its log is gone."""
-    return float(solving_step(measure, folder) is not None) if folder.lines(METRICS) else None
+    return float(solving_step(measure, folder) is not None) if folder.lines(METRICS_LOG) else None
 
 
 def read_steps_to_solve(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
     """Reads from the log when a run solved its task, or its declared steps; None if its log is gone."""
-    if not folder.lines(METRICS):
+    if not folder.lines(METRICS_LOG):
         return None
     step = solving_step(measure, folder)
     return float(declared_steps(result, folder) if step is None else step)
@@ -147,26 +149,21 @@ def read_analysis(measure: Measure, result: Tree, folder: RunFolder, checkpoint:
 class MetricFamily:
     """Metrics of one nature.
 
-    names: a pattern that their names match. of_split: whether they are read on a split. better: the direction; measures
-    of analyses have one each. bounds: the smallest and the largest value, if there are such.
+    names: a pattern that their names match. of_split: whether they are read on a split.
     """
 
     names: str
     of_split: bool
     read: Callable[[Measure, Tree, RunFolder, str], float | None]
-    better: Literal["more", "less"] = "more"
-    bounds: tuple[float, float] | None = None
 
 
-SCORE_NAMES = "|".join((*SCORES, *(f"{score}/.+" for score in SHORTCUT_SCORES.values())))
-SCORE_FAMILY = MetricFamily(SCORE_NAMES, True, read_score, bounds=(0.0, 1.0))
+SCORE_NAMES = "|".join((*SCORES, *(f"{score}/.+" for score in SHORTCUT_SCORES.values()), "loss_.+"))
+SCORE_FAMILY = MetricFamily(SCORE_NAMES, True, read_score)
 FAMILIES = (
-    MetricFamily("above_shortcuts", True, read_score, bounds=(-1.0, 1.0)),
     SCORE_FAMILY,
-    MetricFamily("loss_.+", True, read_score, better="less"),
-    MetricFamily("seconds", False, read_training_seconds, better="less"),
-    MetricFamily(SOLVED, False, read_solved, bounds=(0.0, 1.0)),
-    MetricFamily(STEPS_TO_SOLVE, False, read_steps_to_solve, better="less"),
+    MetricFamily("seconds", False, read_training_seconds),
+    MetricFamily(SOLVED, False, read_solved),
+    MetricFamily(STEPS_TO_SOLVE, False, read_steps_to_solve),
     MetricFamily(ANALYSIS, False, read_analysis),
 )
 
@@ -174,6 +171,11 @@ FAMILIES = (
 def family_of(metric: str) -> MetricFamily:
     """Returns the family of a metric; an unknown metric is treated as a score, and will be missing."""
     return next((family for family in FAMILIES if re.fullmatch(family.names, metric)), SCORE_FAMILY)
+
+
+def definition_of(metric: str) -> Metric:
+    """Returns the definition of a metric other than a measure of an analysis; an unknown one is treated as a score."""
+    return metric_named(metric) or METRICS[0]
 
 
 def measure(metric: str, split: str, threshold: Solved | None = None) -> Measure:

@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from generators.foundation.settings import Settings
 
@@ -10,9 +10,9 @@ from generators.foundation.settings import Settings
 class Range(Settings):
     """The values that a tuned setting may take, on a logarithmic scale by default."""
 
-    low: float
-    high: float
-    log: bool = True
+    low: float = Field(description="smallest value")
+    high: float = Field(description="largest value")
+    log: bool = Field(default=True, description="whether the scale is logarithmic")
 
     @property
     def middle(self) -> float:

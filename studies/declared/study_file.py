@@ -80,29 +80,29 @@ class Tuning(Settings):
 class Exclusion(Settings):
     """A rule that excludes cells, with its reason; if several rules match a cell, the first counts."""
 
-    where: Part = Field(min_length=1)
-    reason: str = Field(min_length=1)
+    where: Part = Field(min_length=1, description="factor -> a level or several; a factor left out has all levels")
+    reason: str = Field(min_length=1, description="why the cells are left out, as plan and page show it")
 
 
 class Scale(Settings):
     """The changes that a scale makes to a study."""
 
-    summary: str
-    seeds: int | None = Field(default=None, ge=1, le=1000)
-    trials: int | None = Field(default=None, ge=0, le=10_000)
-    factors: dict[str, list[Level]] = Field(default_factory=dict)
+    summary: str = Field(description="what a run at this scale takes, or shows")
+    seeds: int | None = Field(default=None, ge=1, le=1000, description="replaces the seeds of the study")
+    trials: int | None = Field(default=None, ge=0, le=10_000, description="replaces the trials of tuning")
+    factors: dict[str, list[Level]] = Field(default_factory=dict, description="replaces the levels of some factors")
     cells: list[Part] = Field(default_factory=list, description="replaces the cells of the study")
     search: dict[str, Range] = Field(default_factory=dict, description="replaces ranges of tuned settings")
-    set: dict[str, Any] = Field(default_factory=dict)
+    set: dict[str, Any] = Field(default_factory=dict, description="dotted key -> value that replaces a base setting")
 
 
 class StudyDeclaration(Settings):
     """The content of a study file."""
 
-    title: str = Field(min_length=1)
-    question: str = Field(min_length=1)
-    paper: str
-    caveat: str = ""
+    title: str = Field(min_length=1, description="title of the study's page")
+    question: str = Field(min_length=1, description="the question that the claims answer")
+    paper: str = Field(description="the paper's finding")
+    caveat: str = Field(default="", description="what the study cannot show")
     metric: str = Field(default="accuracy", description="tuning improves it on validation; claims are about it")
     split: str = Field(default="test", description="the split on which confirming runs are scored")
     shortcut: str | None = Field(default=None, description="the shortcut shown in figures with the runs' scores")
@@ -114,9 +114,11 @@ class StudyDeclaration(Settings):
         default=None, gt=0, le=1, description="the value of the metric on validation that counts as solved"
     )
     stop_when_solved: bool = Field(default=False, description="whether a run ends where it has solved its task")
-    checkpoint: Literal["best", "last"] = "best"
-    seeds: int = Field(ge=1, le=1000)
-    level: float = Field(default=0.05, gt=0, lt=0.5)
+    checkpoint: Literal["best", "last"] = Field(
+        default="best", description="checkpoint that is scored; the best is chosen on validation"
+    )
+    seeds: int = Field(ge=1, le=1000, description="fresh seeds of each cell, which alone enter the verdicts")
+    level: float = Field(default=0.05, gt=0, lt=0.5, description="level of all tests together, by Holm's correction")
     looks: list[int] | None = Field(
         default=None, min_length=2, description="numbers of seeds at which it is judged, if more than once"
     )
@@ -126,11 +128,15 @@ class StudyDeclaration(Settings):
         lt=1,
         description="a claim gets no more seeds if the last look would decide it with a probability below this",
     )
-    test: Annotated[str, AfterValidator(form_name)] = INDEPENDENT.name
-    base: dict[str, Any]
-    factors: dict[str, list[Level]] = Field(min_length=1)
+    test: Annotated[str, AfterValidator(form_name)] = Field(
+        default=INDEPENDENT.name, description="form of the permutation test: independent or paired seeds"
+    )
+    base: dict[str, Any] = Field(
+        description="the tables of a run that all arms share: task, model, objective, training"
+    )
+    factors: dict[str, list[Level]] = Field(min_length=1, description="dotted key -> its levels; cells are their grid")
     cells: list[Part] = Field(default_factory=list, description="parts of the grid that run; by default all of it")
-    exclude: list[Exclusion] = Field(default_factory=list)
+    exclude: list[Exclusion] = Field(default_factory=list, description="cells that do not run, with the reason")
     levels: dict[str, dict[str, dict[str, Any]]] = Field(
         default_factory=dict, description="factor -> level -> table, where the levels of a factor are names of tables"
     )
@@ -138,12 +144,12 @@ class StudyDeclaration(Settings):
         default=Tuning(trials=0),
         description="by default nothing is tuned, and runs have the settings of base and factors",
     )
-    claims: list[AnyClaim] = Field(min_length=1)
+    claims: list[AnyClaim] = Field(min_length=1, description="the claims that the study judges, each of one kind")
     labels: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         default_factory=dict,
         description="factor, factor=level, label of a cell, metric or shortcut -> its name in figures and tables",
     )
-    scales: dict[str, Scale] = Field(min_length=1)
+    scales: dict[str, Scale] = Field(min_length=1, description="name -> changes for a cheaper or a larger version")
 
     @model_serializer(mode="wrap")
     def _without_unset_keys(self, serialise: SerializerFunctionWrapHandler) -> Tree:

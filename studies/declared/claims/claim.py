@@ -64,15 +64,17 @@ class Claim(Settings, ABC):
     margin_on_both_sides: ClassVar[bool] = False
     """Whether the margin bounds the effect from both sides; otherwise it is a threshold to exceed."""
 
-    name: str = Field(pattern=r"^[a-z0-9_]+$")
-    text: str
-    paper: str
-    kind: str
-    factor: str
+    name: str = Field(pattern=r"^[a-z0-9_]+$", description="name of the claim in tables and stored verdicts")
+    text: str = Field(description="the claim, as a sentence")
+    paper: str = Field(description="the paper's result on it")
+    kind: str = Field(description="kind of the claim, which decides its effect")
+    factor: str = Field(description="the factor whose levels are compared, as a dotted key")
     where: dict[str, Level] = Field(
         default_factory=dict, description='levels of the other factors; "first" and "last" are levels too'
     )
-    margin: float | None = Field(default=None, gt=0)
+    margin: float | None = Field(
+        default=None, gt=0, description="the effect has to exceed it, in the unit of the metric; 0 if absent"
+    )
     metric: str | None = Field(default=None, description="the claim's metric, if not the study's")
     split: str | None = Field(default=None, description="the split its metric is read on, if not the study's")
 

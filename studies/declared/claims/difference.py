@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from pydantic import Field
+
 from studies.declared.claims.claim import Claim, Grid
 from studies.declared.claims.comparison import Comparison
 from studies.declared.levels import Level
@@ -12,8 +14,8 @@ from studies.statistics.effects import WeightedMeans
 class TwoLevels(Claim):
     """A claim that compares two levels of its factor."""
 
-    treatment: Level
-    control: Level
+    treatment: Level = Field(description="the level that is claimed to be better, or equal")
+    control: Level = Field(description="the level that it is compared with")
 
     def pair(self, study: Grid, levels: Mapping[str, Level]) -> tuple[str, str]:
         """Returns labels of the treatment's and the control's cell at the levels of other factors.

@@ -24,7 +24,7 @@ class Equivalence(TwoLevels):
     margin_on_both_sides = True
 
     kind: Literal["equivalence"]
-    margin: float = Field(gt=0)
+    margin: float = Field(gt=0, description="the effect has to lie within +-margin, in the unit of the metric")
 
     def compared(self, study: Grid) -> Comparison:
         treatment, control = self.pair(study, {})

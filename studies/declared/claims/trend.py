@@ -3,6 +3,7 @@
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from studies.declared.claims.claim import Claim, Grid
 from studies.declared.claims.comparison import Comparison
@@ -15,8 +16,9 @@ class Trend(Claim):
     effect_name = "slope per level"
 
     kind: Literal["trend"]
-    better: Literal["first", "last"] | None = None
-    """The end towards which the score rises; the last level by default."""
+    better: Literal["first", "last"] | None = Field(
+        default=None, description="the end of the levels towards which the score rises; the last if absent"
+    )
 
     def compared(self, study: Grid) -> Comparison:
         labels = [self.label(study, {self.factor: level}) for level in study.factors[self.factor]]

@@ -39,6 +39,14 @@ def page(usual_store: StoredStudy) -> str:
     return page_of(usual_store)
 
 
+def test_scores_and_cards_link_to_the_definitions_of_their_metrics_on_the_page(page: str) -> None:
+    links = re.findall(r'href="#(metric-[a-z0-9-]+)"', page)
+    assert set(links) >= {"metric-accuracy"}
+    definitions = dict(re.findall(r'<p id="(metric-[a-z0-9-]+)">(.*?)</p>', page))
+    assert set(links) <= set(definitions)
+    assert "exact match of greedy decoding" in definitions["metric-exact"]
+
+
 def test_verdicts_come_first(usual_store: StoredStudy, page: str) -> None:
     judgements = usual_store.judgements
     assert [judgement.verdict for judgement in judgements] == ["supported", "supported"]

@@ -4,10 +4,10 @@ import sys
 from collections.abc import Sequence
 from math import isfinite, isinf
 
+from lab.metrics import metric_named
 from reports.drawing.tables import Column, Table, Value, columns_of, number, word
 from reports.exhibits.exhibit import StudyExhibit
 from reports.frames.method.signal_to_noise import MeasureSignal, measure_signals
-from reports.frames.wording import METRICS
 from studies.reading.judged import JudgedStudy
 
 NO_SCATTER = "no scatter"
@@ -46,7 +46,8 @@ class SignalToNoise(StudyExhibit):
         for signal in self.signals:
             deviations = [number(signal.between, "#.3g"), number(signal.within, "#.3g")]
             counts = [number(len(signal.seeds), "d"), _seeds_value(signal)]
-            meaning = word(METRICS.get(signal.metric, ""))
+            definition = metric_named(signal.metric)
+            meaning = word(definition.summary if definition else "")
             table.rows.append([word(signal.metric), ratio_value(signal), *deviations, *counts, meaning])
         return table
 

@@ -216,7 +216,9 @@ def test_settings_that_do_not_fit_are_refused_with_a_sentence(lab: Lab) -> None:
 def test_list_and_show_name_every_objective_and_setting(lab: Lab) -> None:
     assert json.loads(lab("objective", "list", "--json").stdout).keys() >= OBJECTIVES.rows.keys()
     settings = json.loads(lab("objective", "show", "multi_token", "--json").stdout)
-    assert settings["n"] == {"default": 1, "description": "heads; 1 is next-token prediction"}
+    description = "heads; 1 is next-token prediction"
+    bounds = {"type": "integer", "range": "1 to 32"}
+    assert settings["n"] == {**bounds, "required": False, "default": 1, "description": description}
     assert settings.keys() == MultiTokenConfig.model_fields.keys() - {"kind"}
     assert "stage_steps" in lab("objective", "show", "multi_token").stdout
     assert lab("objective", "show", "multi_tokne").returncode == 2
