@@ -15,9 +15,9 @@ from reports.exhibits.cells import factor_columns, factor_values
 from reports.frames.numbers import formatted, minus_sign
 from reports.frames.summaries import CellScore, scores
 from reports.frames.text import in_words, listing
-from reports.frames.wording import effect_name, measure_name, standing
+from reports.frames.wording import effect_name, measure_name
 from studies.declared.measures import Measure, main_measure, measure_of
-from studies.judging.judgement import Judgement
+from studies.judging.judgement import Judgement, standing
 from studies.reading.judged import JudgedStudy
 from studies.reading.labels import Labels
 
