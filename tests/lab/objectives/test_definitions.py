@@ -1,4 +1,4 @@
-"""Sequential modules, token order and registers equal their published definitions, which are written out here."""
+"""Every objective but `multi_token` equals its published definition, written out here and in `naive_losses`."""
 
 import math
 from typing import Any
@@ -10,15 +10,16 @@ from torch import Tensor
 from generators.foundation.errors import UserError
 from lab.loss.losses import LOSSES, accumulate_gradient
 from lab.model.batches import TensorBatch
+from lab.objectives.future_summary import FutureSummaryConfig
+from lab.objectives.joint import JointConfig
+from lab.objectives.next_latent import NextLatentConfig
 from lab.objectives.registers import Registers, RegistersConfig
 from lab.objectives.sequential_modules import SequentialModules, SequentialModulesConfig
 from lab.objectives.table import OBJECTIVES
 from lab.objectives.token_order import TokenOrder, TokenOrderConfig
 from tests.lab.gradients import assert_equal, batch_of, pop_gradients
+from tests.lab.objectives.naive_losses import Naive, naive_joint, naive_next_latent, naive_summary
 from tests.lab.objectives.tiny_networks import build_objective_network, cross_entropy, mean, trunk_of
-
-Naive = tuple[dict[str, Tensor], Tensor]
-"""The mean of each term by name, and their weighted sum."""
 
 
 def naive_modules(network: SequentialModules, batch: TensorBatch) -> Naive:
@@ -102,6 +103,12 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("token_order", {"window": 4, "weight": 0.25}, naive_order),
     *(("registers", {"horizon": horizon}, naive_registers) for horizon in (1, 2, 4, 9)),
     ("registers", {"horizon": 3, "weight": 0.8}, naive_registers),
+    *(("next_latent", {"horizon": horizon}, naive_next_latent) for horizon in (1, 3, 8)),
+    ("next_latent", {"horizon": 2, "latent_weight": 0.3, "kl_weight": 2.0, "projection": 1.0}, naive_next_latent),
+    *(("future_summary", {"window": window}, naive_summary) for window in (2, 4, 32)),
+    ("future_summary", {"window": 5, "weight": 3.0}, naive_summary),
+    *(("joint", {"n": n}, naive_joint) for n in (1, 2, 4)),
+    ("joint", {"n": 3, "latent_scale": 1.5}, naive_joint),
 ]  # fmt: skip
 
 
@@ -139,11 +146,14 @@ def test_micro_batches_of_uneven_weight_add_up_to_the_whole_batch(kind: str, los
 
 
 def test_a_prediction_reads_only_tokens_before_its_target() -> None:
-    """Module k may read up to the token before its target; registers and token order only up to their position."""
+    """A module, a rollout and a window read up to the token before their target; all others up to their position."""
     for kind, settings, allowed in (
         ("sequential_modules", {"n": 4}, {1: 0, 2: 1, 3: 2, 4: 3}),
         ("token_order", {}, {1: 0}),
         ("registers", {}, {1: 0}),
+        ("next_latent", {"horizon": 3}, {1: 0, 2: 1, 3: 2, 4: 3}),
+        ("future_summary", {}, {1: 0}),
+        ("joint", {"n": 4}, {1: 0, 2: 1, 3: 2, 4: 3}),
     ):
         network = build_objective_network(kind, **settings)
         tokens = batch_of(1.1).tokens_BxT[:1]
@@ -165,6 +175,9 @@ def test_a_prediction_reads_only_tokens_before_its_target() -> None:
         ("registers", {"horizon": 10}, "objective.horizon = 10: should be smaller than the 10 tokens of a sample"),
         ("registers", {"weight": 1.5}, "less than or equal to 1"),
         ("token_order", {"window": 0}, "greater than or equal to 1"),
+        ("next_latent", {"horizon": 9}, "objective.horizon = 9: should be smaller than 9, the number of latents"),
+        ("future_summary", {"window": 1}, "greater than or equal to 2"),
+        ("joint", {"n": 10}, "looks 10 tokens ahead, but samples have 10"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_the_reason(kind: str, settings: dict[str, Any], reason: str) -> None:
@@ -177,3 +190,10 @@ def test_settings_have_the_published_defaults() -> None:
     assert SequentialModulesConfig().weight == 0.3
     assert TokenOrderConfig().weight == 1.0
     assert RegistersConfig().weight == 0.3
+    assert (NextLatentConfig().latent_weight, NextLatentConfig().kl_weight, NextLatentConfig().projection) == (
+        1,
+        1,
+        0.5,
+    )
+    assert FutureSummaryConfig().weight == 1.0
+    assert JointConfig().latent_scale == 0.5
