@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "tests" / "example_package"
 STUDY = """
 title = "An objective from elsewhere"
-question = "Does predicting the next latent help?"
+question = "Does recalling the previous token help?"
 paper = "none"
 seeds = 5
 
@@ -35,7 +35,7 @@ objective = ["next_token", "mine"]
 
 [levels.objective]
 next_token = { kind = "multi_token" }
-mine = { kind = "next_latent", weight = 0.5 }
+mine = { kind = "previous_token", weight = 0.5 }
 
 [tuning]
 trials = 1
@@ -43,7 +43,7 @@ search."training.learning_rate" = { low = 0.001, high = 0.1 }
 
 [[claims]]
 name = "helps"
-text = "Predicting the next latent gives higher accuracy."
+text = "Recalling the previous token gives higher accuracy."
 paper = "none"
 kind = "difference"
 factor = "objective"
@@ -60,7 +60,7 @@ summary = "seconds"
 OUTSIDE_CLAIM = """
 [[claims]]
 name = "calibrated"
-text = "A model that predicts the next latent is better calibrated than the average objective."
+text = "A model that recalls the previous token is better calibrated than the average objective."
 paper = "none"
 kind = "above_average"
 metric = "analysis/calibration/overconfidence"

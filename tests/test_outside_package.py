@@ -17,7 +17,7 @@ import pytest
 
 from generators.check import check_task
 from lab.objectives.check import check_objective
-from tests.example_package.mtp_lab_example.next_latent import NextLatentConfig
+from tests.example_package.mtp_lab_example.previous_token import PreviousTokenConfig
 from tests.example_package.mtp_lab_example.reverse import Reverse, ReverseConfig
 from tests.outside_package import EXAMPLE, ROOT, STUDY, install_example
 
@@ -42,9 +42,9 @@ def test_the_example_task_passes_its_check_and_its_shortcut_is_right_at_one_posi
 def test_the_example_objective_passes_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     from lab.objectives.table import OBJECTIVES
 
-    target = "tests.example_package.mtp_lab_example.next_latent:NextLatent"
-    monkeypatch.setitem(OBJECTIVES.rows, "next_latent", target)  # type: ignore[arg-type]
-    assert [check for check in check_objective(NextLatentConfig(weight=0.5)) if check.problem] == []
+    target = "tests.example_package.mtp_lab_example.previous_token:PreviousToken"
+    monkeypatch.setitem(OBJECTIVES.rows, "previous_token", target)  # type: ignore[arg-type]
+    assert [check for check in check_objective(PreviousTokenConfig(weight=0.5)) if check.problem] == []
 
 
 def python_blocks(document: str) -> list[str]:
@@ -55,7 +55,7 @@ def python_blocks(document: str) -> list[str]:
 def test_the_document_on_your_own_objective_builds_the_example() -> None:
     blocks = python_blocks("your-own-objective.md")
     lines = {line for block in blocks for line in block.splitlines()}
-    example = (EXAMPLE / "mtp_lab_example" / "next_latent.py").read_text(encoding="utf-8").splitlines()
+    example = (EXAMPLE / "mtp_lab_example" / "previous_token.py").read_text(encoding="utf-8").splitlines()
     replaced_later = '        return {"norm": self.norm, "unembedding": self.lm_head}'
     assert len(blocks) == 4
     assert lines - {replaced_later} == set(example)
@@ -100,8 +100,8 @@ def test_a_study_of_another_package_runs_and_is_refused_in_one_sentence_once_it_
 ) -> None:
     assert answer(outside("data", "list", "--json"))["reverse"].endswith("(mtp-lab-example 0.1.0)")
     assert answer(outside("data", "check", "reverse", "--count", 200, "--json"))["unconfirmed"] == 0
-    assert answer(outside("objective", "list", "--json"))["next_latent"].endswith("(mtp-lab-example 0.1.0)")
-    assert set(answer(outside("objective", "check", "next_latent", "--json")).values()) == {"ok"}
+    assert answer(outside("objective", "list", "--json"))["previous_token"].endswith("(mtp-lab-example 0.1.0)")
+    assert set(answer(outside("objective", "check", "previous_token", "--json")).values()) == {"ok"}
 
     study = tmp_path / "mine.toml"
     study.write_text(STUDY)
@@ -115,7 +115,7 @@ def test_a_study_of_another_package_runs_and_is_refused_in_one_sentence_once_it_
     assert "mtp-lab-example" in page
 
     runs = {path.parent.name: json.loads(path.read_text()) for path in (tmp_path / "home").glob("runs/*/spec.json")}
-    mine = next(name for name, spec in runs.items() if spec["objective"]["kind"] == "next_latent")
+    mine = next(name for name, spec in runs.items() if spec["objective"]["kind"] == "previous_token")
     environment = json.loads((tmp_path / "home" / "runs" / mine / "environment.json").read_text())
     assert environment["mtp-lab-example"] == "0.1.0"
     assert "accuracy" in answer(outside("score", mine, "--json"))["scores"]

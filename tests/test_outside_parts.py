@@ -59,7 +59,7 @@ def outputs_of_commands(folder: Path) -> list[str]:
 def check_that_the_command_line_lists_every_part(outputs: list[str]) -> None:
     tasks, objectives, analyse_help, run_help, *_ = outputs
     assert json.loads(tasks)["reverse"].endswith("(mtp-lab-example 0.1.0)")
-    assert json.loads(objectives)["next_latent"].endswith("(mtp-lab-example 0.1.0)")
+    assert json.loads(objectives)["previous_token"].endswith("(mtp-lab-example 0.1.0)")
     assert "calibration" in analyse_help
     assert "logged" in run_help
     doctor = json.loads(outputs[7])

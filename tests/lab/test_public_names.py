@@ -11,7 +11,7 @@ import lab
 from tests.conftest import Spec
 from tests.generators.test_public_names import imported_names
 
-EXAMPLE_OBJECTIVE = Path(__file__).parents[1] / "example_package" / "mtp_lab_example" / "next_latent.py"
+EXAMPLE_OBJECTIVE = Path(__file__).parents[1] / "example_package" / "mtp_lab_example" / "previous_token.py"
 
 
 @pytest.mark.parametrize("name", lab.__all__)

@@ -45,8 +45,8 @@ COMMANDS_WITH_THE_BEGINNINGS = (
     ("train skip_ahead/run.toml --set training.steps=2 --set training.warmup_steps=1", "complete"),
 )
 COMMANDS_WITH_THE_EXAMPLE = (
-    ("objective list", "next_latent"),
-    ("objective check next_latent", "ok"),
+    ("objective list", "previous_token"),
+    ("objective check previous_token", "ok"),
     ("data list", "reverse"),
     ("analyse --help", "calibration"),
     ("study run --help", "logged"),

@@ -1,7 +1,7 @@
 """The version of the code that made a result, as a digest of each part, and its comparison with the installed code.
 
 A part is a module, with its digest, or a name that another package provides, with the class that its entry point leads
-to: {"lab.model.layers": "3f2a.../90c1...", "objective next_latent": "next_latent:NextLatent"}. If two
+to: {"lab.model.layers": "3f2a.../90c1...", "objective previous_token": "previous_token:PreviousToken"}. If two
 versions agree in every part that both have, the same code may have made both results.
 """
 

@@ -144,6 +144,9 @@ OBJECTIVES = [
     {"kind": "sequential_modules"},
     {"kind": "token_order"},
     {"kind": "registers"},
+    {"kind": "next_latent"},
+    {"kind": "future_summary"},
+    {"kind": "joint"},
 ]
 
 

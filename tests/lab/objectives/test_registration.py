@@ -15,12 +15,12 @@ from generators.foundation import outside
 from lab.run.other_code.standing import OtherCodeError
 from tests.conftest import tiny_tree
 
-EXAMPLE = Path(__file__).parents[2] / "example_package" / "mtp_lab_example" / "next_latent.py"
-SOURCE = EXAMPLE.read_text().replace('"next_latent"', '"mine"')
+EXAMPLE = Path(__file__).parents[2] / "example_package" / "mtp_lab_example" / "previous_token.py"
+SOURCE = EXAMPLE.read_text().replace('"previous_token"', '"mine"')
 NUMBERS = count()
 
 
-def run_cell(source: str, name: str = "NextLatent") -> type[Any]:
+def run_cell(source: str, name: str = "PreviousToken") -> type[Any]:
     """Executes a cell as a notebook's kernel does, and returns the class that it defines."""
     file = f"<cell {next(NUMBERS)}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
@@ -46,7 +46,7 @@ def test_a_class_of_a_notebook_is_trained_and_read_like_any_other(tmp_path: Path
     assert run.network.config.kind == "mine"
     assert lab.load_run(run.folder.identity, tmp_path).scores == run.scores
     (recorded,) = [value for part, value in (run.folder.code() or {}).items() if part == "objectives mine"]
-    assert re.fullmatch("NextLatent, cell [0-9a-f]{16}", recorded)
+    assert re.fullmatch("PreviousToken, cell [0-9a-f]{16}", recorded)
 
 
 def test_a_comment_in_the_cell_changes_nothing_and_other_code_is_refused(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_comment_in_the_cell_changes_nothing_and_other_code_is_refused(tmp_pat
     scores = first.scores
     lab.OBJECTIVES.register(run_cell(f"# the same again\n{SOURCE}"))
     assert first.folder.changed_code() == []
-    lab.OBJECTIVES.register(run_cell(SOURCE.replace(".detach()", ".detach() * 2")))
+    lab.OBJECTIVES.register(run_cell(SOURCE.replace("previous.flatten()", "previous.flatten() * 0")))
     assert first.folder.changed_code() == ["objectives mine"]
     with pytest.raises(OtherCodeError, match="objectives mine differs"):
         lab.train(tree, tmp_path)
@@ -80,11 +80,11 @@ def test_a_run_of_a_class_that_is_not_registered_here_is_refused(tmp_path: Path)
         (lambda: int, "objective 'int': is not a subclass of lab.objectives.objective.Objective"),
         (
             lambda: run_cell(SOURCE.replace('"mine"', '"multi_token"')),
-            "objective 'NextLatent': has the kind 'multi_token', which is taken; choose another",
+            "objective 'PreviousToken': has the kind 'multi_token', which is taken; choose another",
         ),
         (
             lambda: run_cell(SOURCE.replace("def hidden", "def hide")),
-            "objective 'NextLatent': does not implement hidden",
+            "objective 'PreviousToken': does not implement hidden",
         ),
         (
             lambda: type("Nowhere", (run_cell(SOURCE),), {"__module__": "__main__"}),

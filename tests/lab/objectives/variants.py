@@ -13,6 +13,9 @@ VARIANTS: list[dict[str, Any]] = [
     {"kind": "sequential_modules", "n": 3},
     {"kind": "token_order"},
     {"kind": "registers"},
+    {"kind": "next_latent"},
+    {"kind": "future_summary"},
+    {"kind": "joint"},
 ]
 
 

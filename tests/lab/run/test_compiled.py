@@ -26,6 +26,9 @@ OBJECTIVE_TABLES = [
     {"kind": "sequential_modules", "n": 3},
     {"kind": "token_order"},
     {"kind": "registers"},
+    {"kind": "next_latent", "horizon": 2},
+    {"kind": "future_summary"},
+    {"kind": "joint", "n": 3},
 ]
 
 

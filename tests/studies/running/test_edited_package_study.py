@@ -9,7 +9,7 @@ import pytest
 from tests.edited_package import EditedPackage
 from tests.outside_package import STUDY
 
-PART = "mtp_lab_example.next_latent"
+PART = "mtp_lab_example.previous_token"
 
 
 def codes_of(home: Path) -> dict[str, list[Any]]:
@@ -30,15 +30,15 @@ def test_worker_processes_agree_on_the_code_and_an_edit_voids_the_runs_of_its_ow
         first, _ = package.answer(*run[:-2], "--workers", "2")
         assert (first["trained"], first["failed"]) == (6, [])
         versions = codes_of(tmp_path / "home")
-        assert {kind: len(different) for kind, different in versions.items()} == {"multi_token": 1, "next_latent": 1}
-        assert PART in versions["next_latent"][0]
+        assert {kind: len(different) for kind, different in versions.items()} == {"multi_token": 1, "previous_token": 1}
+        assert PART in versions["previous_token"][0]
         assert PART not in versions["multi_token"][0]
 
-        package.edit("next_latent", ('"""Settings of `next_latent`."""', '"""Its settings."""'))
+        package.edit("previous_token", ('"""Settings of `previous_token`."""', '"""Its settings."""'))
         again, notes = package.answer(*run)
         assert (again["trained"], again["old_runs"]) == (0, {})
 
-        package.edit("next_latent", ("F.smooth_l1_loss(", "100 * F.mse_loss("))
+        package.edit("previous_token", ('Term("recall", value', 'Term("recall", 100 * value'))
         package.release("0.2.0")
         kept, notes = package.answer(*run)
         assert (kept["trained"], kept["old_runs"]) == (0, {"objective=mine": 3})
@@ -47,4 +47,4 @@ def test_worker_processes_agree_on_the_code_and_an_edit_voids_the_runs_of_its_ow
 
         retrained, notes = package.answer(*run, "--retrain")
         assert (retrained["trained"], retrained["old_runs"]) == (3, {})
-        assert len(codes_of(tmp_path / "home")["next_latent"]) == 1
+        assert len(codes_of(tmp_path / "home")["previous_token"]) == 1

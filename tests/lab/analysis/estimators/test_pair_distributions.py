@@ -24,8 +24,10 @@ OBJECTIVES: list[dict[str, Any]] = [
     {"kind": "sequential_modules", "n": 2},
     {"kind": "token_order"},
     {"kind": "registers"},
+    {"kind": "next_latent"},
+    {"kind": "joint", "n": 2},
 ]
-HAVE_SECOND_HEAD = [False, True, True, True, True, False, False, False, False]
+HAVE_SECOND_HEAD = [False, True, True, True, True, False, False, False, False, False, False]
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda objective: "-".join(map(str, objective.values())))

@@ -20,14 +20,14 @@ width = 8
 layers = 2
 attention_heads = 1
 [objective]
-kind = "next_latent"
+kind = "previous_token"
 [training]
 steps = 4
 batch_size = 4
 learning_rate = 0.01
 evaluate_every_steps = 2
 """
-NEW_LOSS = ("F.smooth_l1_loss(", "100 * F.mse_loss(")
+NEW_LOSS = ('Term("recall", value', 'Term("recall", 100 * value')
 
 
 @pytest.fixture(scope="module")
@@ -55,18 +55,18 @@ def stored(package: EditedPackage, name: str) -> Any:
 
 def test_a_run_of_an_edited_objective_is_refused_until_it_is_trained_again(package: EditedPackage) -> None:
     old = stored(package, "result.json")
-    package.edit("next_latent", NEW_LOSS)
+    package.edit("previous_token", NEW_LOSS)
     package.release("0.2.0")
     refused = package.lab("train", "run.toml", "--json")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.count("\n") == 1
-    assert "(mtp_lab_example.next_latent differs; mtp-lab-example was 0.1.0 and is 0.2.0)" in refused.stderr
+    assert "(mtp_lab_example.previous_token differs; mtp-lab-example was 0.1.0 and is 0.2.0)" in refused.stderr
     assert "--retrain trains it again" in refused.stderr
     assert stored(package, "result.json") == old
 
     scores, remark = package.answer("score", old["run"], "--split", "validation")
-    assert "was trained by code other than the installed code (mtp_lab_example.next_latent differs" in remark
-    assert scores["changed_code"] == ["mtp_lab_example.next_latent"]
+    assert "was trained by code other than the installed code (mtp_lab_example.previous_token differs" in remark
+    assert scores["changed_code"] == ["mtp_lab_example.previous_token"]
 
     new, remark = package.answer("train", "run.toml", "--retrain")
     assert new["scores"] != old["scores"]
@@ -81,9 +81,9 @@ def test_a_run_of_an_edited_objective_is_refused_until_it_is_trained_again(packa
 def test_comments_docstrings_and_files_that_the_run_does_not_use_void_nothing(package: EditedPackage) -> None:
     old, _ = package.answer("train", "run.toml")
     package.edit(
-        "next_latent",
-        ('"""Settings of `next_latent`."""', '"""Its settings."""'),
-        ('description="weight of the latent loss in the sum"', 'description="its weight"'),
+        "previous_token",
+        ('"""Settings of `previous_token`."""', '"""Its settings."""'),
+        ('description="weight of the recall loss in the sum"', 'description="its weight"'),
         ("        count = ", "        # A sample of T tokens.\n        count = "),
     )
     package.edit("reverse", ('"""A random string, ', '"""A string, '))
@@ -105,11 +105,11 @@ def test_an_entry_point_that_leads_elsewhere_and_a_package_that_is_gone_are_chan
     (path,) = package.site.glob("*.dist-info/entry_points.txt")
     text = path.read_text()
     copy = package.site / "mtp_lab_example" / "later.py"
-    copy.write_text((package.site / "mtp_lab_example" / "next_latent.py").read_text())
-    path.write_text(text.replace("mtp_lab_example.next_latent:", "mtp_lab_example.later:"))
+    copy.write_text((package.site / "mtp_lab_example" / "previous_token.py").read_text())
+    path.write_text(text.replace("mtp_lab_example.previous_token:", "mtp_lab_example.later:"))
     refused = package.lab("train", "run.toml")
     assert refused.returncode == 2
-    assert "(objectives next_latent differs)" in refused.stderr
+    assert "(objectives previous_token differs)" in refused.stderr
 
 
 def test_a_score_of_what_the_package_imports_counts(package: EditedPackage, tmp_path: Path) -> None:
@@ -117,8 +117,10 @@ def test_a_score_of_what_the_package_imports_counts(package: EditedPackage, tmp_
     (folder / "scale.py").write_text("SCALE = 1.0\n")
     (folder / "other.py").write_text("OTHER = 1.0\n")
     (folder / "__init__.py").write_text("from mtp_lab_example.other import OTHER\nfrom .scale import SCALE\n")
-    package.edit("next_latent", ("class NextLatent(", "from mtp_lab_example import SCALE\n\n\nclass NextLatent("))
-    package.edit("next_latent", ("self.config.weight)", "SCALE * self.config.weight)"))
+    package.edit(
+        "previous_token", ("class PreviousToken(", "from mtp_lab_example import SCALE\n\n\nclass PreviousToken(")
+    )
+    package.edit("previous_token", ("self.config.weight)", "SCALE * self.config.weight)"))
     package.answer("train", "run.toml", "--retrain")
     (folder / "other.py").write_text("OTHER = 2.0\n")
     package.answer("train", "run.toml")
