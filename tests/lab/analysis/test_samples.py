@@ -86,6 +86,7 @@ def test_choices_have_the_weight_of_the_paper_away_from_the_edges(tiny: Spec, tm
         {"kind": "sequential_modules", "n": 2},
         {"kind": "token_order"},
         {"kind": "registers"},
+        {"kind": "future_summary"},
     ],
 )
 def test_an_objective_that_cannot_draft_shows_losses_alone(

@@ -29,6 +29,7 @@ WIRINGS: list[dict[str, Any]] = [
     {"n": 4, "head": "linear", "topology": "anticausal"},
     {"n": 4, "head": "none", "unembedding": "replicated"},
     {"n": 4, "unembedding": "replicated"},
+    {"kind": "next_latent", "horizon": 3},
 ]
 NAMES = [" ".join(map(str, wiring.values())) for wiring in WIRINGS]
 
@@ -37,7 +38,7 @@ NAMES = [" ".join(map(str, wiring.values())) for wiring in WIRINGS]
 def trained(index: int, steps: int = 30) -> RunParts:
     """Returns parts trained a little, so that some drafts are right and some wrong, in double precision."""
     tree = tiny_tree(model__layers=6, task__length_tokens=48)
-    tree["objective"] = {"kind": "multi_token", **WIRINGS[index]}
+    tree["objective"] = {"kind": "multi_token"} | WIRINGS[index]
     parts = assemble(parse_spec(tree, "a spec"))
     adam = torch.optim.AdamW(parts.network.parameters(), lr=0.02)
     for step in range(steps):

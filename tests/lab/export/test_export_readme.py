@@ -39,6 +39,7 @@ def test_the_readme_maps_the_heads_of_an_anticausal_chain(tmp_path: Path) -> Non
         ({"kind": "sequential_modules"}, "h^k_t = block_k(M_k [norm(h^{k-1}_t); norm(Emb(x_{t+k}))])"),
         ({"kind": "token_order"}, "A second unembedding on the same hidden state"),
         ({"kind": "registers"}, "Every token t is followed by a register"),
+        ({"kind": "next_latent"}, "z_{t+i} = z_{t+i-1} + f(LayerNorm[z_{t+i-1}; e(x_{t+i})])"),
     ],
     ids=lambda value: value["kind"] if isinstance(value, dict) else "",
 )  # fmt: skip

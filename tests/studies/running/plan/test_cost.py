@@ -14,7 +14,7 @@ from lab.model.batches import TensorBatch
 from lab.model.config import DataShape
 from lab.model.trunks.llama import LlamaConfig
 from lab.objectives.multi_token import MultiTokenConfig
-from lab.objectives.table import build_objective
+from lab.objectives.table import OBJECTIVES, build_objective
 from lab.run.assembly import assemble
 from lab.run.finetuning import meta_network
 from lab.run.spec import TrainingConfig
@@ -50,7 +50,7 @@ def test_a_transformer_takes_six_operations_a_parameter_and_token_and_twelve_for
     assert training == 3 * forward
 
 
-@pytest.mark.parametrize("kind", ["multi_token", "token_order", "registers", "sequential_modules"])
+@pytest.mark.parametrize("kind", [*OBJECTIVES.rows])
 def test_counted_operations_equal_those_that_torch_counts_in_a_real_step(tiny: Spec, kind: str) -> None:
     spec = tiny(objective={"kind": kind})
     parts = assemble(spec)
