@@ -1,6 +1,7 @@
 """A network with a cache: it reads every token once, if its trunk offers a cache."""
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from generators.foundation.randomness import Integers
@@ -27,8 +28,10 @@ class CachedNetwork:
         Returns:
             The hidden states [heads, B, T, D] of the first `heads` heads.
         """
-        latent_NxD = self.cache.read(np.ascontiguousarray(tokens), start)
-        return self.network.proposals(latent_NxD, heads, self.cache.run).view(heads, *tokens.shape, -1)
+        tokens = np.ascontiguousarray(tokens)
+        latent_NxD = self.cache.read(tokens, start)
+        tokens_N = torch.from_numpy(tokens).to(latent_NxD.device).flatten()
+        return self.network.proposals(latent_NxD, tokens_N, heads, self.cache.run).view(heads, *tokens.shape, -1)
 
     def keep_samples(self, rows: Integers) -> None:
         """Drops all samples except these [B']."""

@@ -32,12 +32,11 @@ from torch.nn import functional as F
 from lab.loss.graph import Graph
 from lab.loss.term import Term
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape, ModelConfig
 from lab.model.devices import to_device
-from lab.model.layers import NORM_EPSILON
 from lab.model.windows import Window
 from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import DataShape, ObjectiveConfig
+from lab.objectives.objective import ObjectiveConfig
 
 
 class FutureSummaryConfig(ObjectiveConfig):
@@ -71,7 +70,7 @@ class FutureSummary(NextTokenModel):
 
     def __init__(self, config: FutureSummaryConfig, model: ModelConfig, data: DataShape) -> None:
         super().__init__(config, model, data, model.shape.layers)
-        self.norm = nn.RMSNorm(model.shape.width, eps=NORM_EPSILON)
+        self.norm = self.trunk.new_norm()
         self.lm_head = nn.Linear(model.shape.width, data.vocabulary, bias=False)
         self.summary_head = nn.Linear(model.shape.width, data.vocabulary, bias=False)
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -31,12 +32,12 @@ from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
 from lab.loss.term import Term
 from lab.model.batches import Targets, TensorBatch
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape, ModelConfig
 from lab.model.devices import to_device
-from lab.model.layers import NORM_EPSILON, Attention, rotary_table
+from lab.model.layers import Attention, rotary_table
 from lab.model.windows import Window
 from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import DataShape, ObjectiveConfig
+from lab.objectives.objective import ObjectiveConfig, RunLayers
 
 ROTARY_BASE = 10000.0
 
@@ -78,9 +79,14 @@ class Joint(NextTokenModel):
                 f"{data.length}; give a smaller n"
             )
         shape = model.shape
+        if shape.width % (2 * shape.attention_heads):
+            raise UserError(
+                f"model.width = {shape.width}: objective joint has attention with rotary positions, so the width should "
+                f"be a multiple of {2 * shape.attention_heads}, twice the number of attention heads"
+            )
         super().__init__(config, model, data, shape.layers)
         self.lags = tuple(range(1, config.n + 1))
-        self.norm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)
+        self.norm = self.trunk.new_norm()
         self.window_attention = Attention(shape.width, shape.attention_heads)
         self.lm_head = nn.Linear(shape.width, data.vocabulary, bias=False)
         table = rotary_table(config.n, shape.width // shape.attention_heads, ROTARY_BASE)
@@ -149,6 +155,23 @@ class Joint(NextTokenModel):
             return hidden_BxPxD
         tokens_NxJ = tokens_BxQ.unfold(1, lag, 1).flatten(0, 1)
         return self.read_window(hidden_BxPxD.flatten(0, 1), tokens_NxJ)[:, -1].view_as(hidden_BxPxD)
+
+    @property
+    def drafts(self) -> int:
+        return self.config.n
+
+    def proposals(self, latent_NxD: Tensor, tokens_N: Tensor, heads: int, run: RunLayers) -> Tensor:
+        if heads > self.drafts:
+            raise UserError(
+                f"--draft {heads}: this run predicts {self.drafts} tokens jointly; give at most {self.drafts}"
+            )
+        hidden_NxD: Tensor = self.norm(latent_NxD)
+        states_HxNxD, tokens_NxJ = [hidden_NxD], tokens_N[:, None]
+        for _ in range(1, heads):
+            drafts_Nx1 = self.lm_head(states_HxNxD[-1]).argmax(dim=-1, keepdim=True)
+            tokens_NxJ = torch.cat((tokens_NxJ, drafts_Nx1), dim=1)
+            states_HxNxD.append(self.read_window(hidden_NxD, tokens_NxJ)[:, -1])
+        return torch.stack(states_HxNxD)
 
     def head_parts(self) -> dict[str, nn.Module]:
         return {"norm": self.norm, "window attention": self.window_attention, "unembedding": self.lm_head}

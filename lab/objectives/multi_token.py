@@ -229,7 +229,7 @@ class MultiToken(Objective):
     def drafts(self) -> int:
         return next((index for index, lag in enumerate(self.lags) if lag != index + 1), len(self.lags))
 
-    def proposals(self, latent_NxD: Tensor, heads: int, run: RunLayers) -> Tensor:
+    def proposals(self, latent_NxD: Tensor, tokens_N: Tensor, heads: int, run: RunLayers) -> Tensor:
         if heads > self.drafts:
             raise UserError(
                 f"--draft {heads}: the heads of this run look {', '.join(map(str, self.lags))} ahead; "

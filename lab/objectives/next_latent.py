@@ -37,11 +37,10 @@ from generators.task import Mask
 from lab.loss.graph import Graph
 from lab.loss.term import Term
 from lab.model.batches import TensorBatch
-from lab.model.config import ModelConfig
+from lab.model.config import DataShape, ModelConfig
 from lab.model.devices import to_device
-from lab.model.layers import NORM_EPSILON
 from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import DataShape, ObjectiveConfig, RunLayers
+from lab.objectives.objective import ObjectiveConfig, RunLayers
 
 
 class NextLatentConfig(ObjectiveConfig):
@@ -79,7 +78,7 @@ class NextLatent(NextTokenModel):
             nn.GELU(),
             nn.Linear(hidden, width),
         )
-        self.norm = nn.RMSNorm(width, eps=NORM_EPSILON)
+        self.norm = self.trunk.new_norm()
         self.lm_head = nn.Linear(width, data.vocabulary, bias=False)
 
     def next_latent(self, z: Tensor, embedded: Tensor) -> Tensor:
@@ -145,7 +144,7 @@ class NextLatent(NextTokenModel):
     def drafts(self) -> int:
         return self.config.horizon + 1
 
-    def proposals(self, latent_NxD: Tensor, heads: int, run: RunLayers) -> Tensor:
+    def proposals(self, latent_NxD: Tensor, tokens_N: Tensor, heads: int, run: RunLayers) -> Tensor:
         if heads > self.drafts:
             raise UserError(
                 f"--draft {heads}: the rollout of this run predicts {self.drafts} tokens at once; give at most "
@@ -153,8 +152,8 @@ class NextLatent(NextTokenModel):
             )
         z_HxNxD: list[Tensor] = [self.norm(latent_NxD)]
         for _ in range(1, heads):
-            tokens_N = self.lm_head(z_HxNxD[-1]).argmax(dim=-1)
-            z_HxNxD.append(self.next_latent(z_HxNxD[-1], self.trunk.embed_tokens(tokens_N)))
+            drafts_N = self.lm_head(z_HxNxD[-1]).argmax(dim=-1)
+            z_HxNxD.append(self.next_latent(z_HxNxD[-1], self.trunk.embed_tokens(drafts_N)))
         return torch.stack(z_HxNxD)
 
     def head_parts(self) -> dict[str, nn.Module]:

@@ -137,13 +137,15 @@ class Objective(nn.Module, ABC):
                 t + lag finds them here.
         """
 
-    def proposals(self, latent_NxD: Tensor, heads: int, run: RunLayers) -> Tensor:
+    def proposals(self, latent_NxD: Tensor, tokens_N: Tensor, heads: int, run: RunLayers) -> Tensor:
         """Computes the normed hidden states [heads, N, D] that predict the tokens 1, 2, .. `heads` ahead.
 
-        None of these tokens is known yet: this is how a run drafts for itself.
+        None of these tokens is known yet: this is how a run drafts for itself. A head that reads tokens before its
+        target reads drafts of them instead, which `unembed` predicts as the most likely ones.
 
         Args:
             latent_NxD: output of the trunk at N positions.
+            tokens_N: the tokens at these positions, the last that each of them has read.
             run: applies layers of the trunk's kind, which must go through it once each, and keeps what they will need
                 of these positions.
 

@@ -51,4 +51,4 @@ class PreviousToken(Objective):
         return NextTokenPath([], self.norm, self.lm_head)
 
     def head_parts(self) -> dict[str, nn.Module]:
-        return {"norm": self.norm, "unembedding": self.lm_head, "recall": self.recall}
+        return {"norm": self.norm, "unembedding": self.lm_head, "recall unembedding": self.recall}

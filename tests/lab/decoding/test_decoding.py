@@ -30,6 +30,7 @@ WIRINGS: list[dict[str, Any]] = [
     {"n": 4, "head": "none", "unembedding": "replicated"},
     {"n": 4, "unembedding": "replicated"},
     {"kind": "next_latent", "horizon": 3},
+    {"kind": "joint", "n": 4},
 ]
 NAMES = [" ".join(map(str, wiring.values())) for wiring in WIRINGS]
 

@@ -1,12 +1,14 @@
 """The examples in the docstrings of next-latent, future-summary and joint prediction, and what these objectives add."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from generators.foundation.errors import UserError
 from generators.task import Batch, Mask
 from lab.loss.graph import Graph
 from lab.loss.term import Term
@@ -87,6 +89,22 @@ def test_without_its_attention_layer_joint_prediction_predicts_all_tokens_from_o
     nn.init.zeros_(network.window_attention.o_proj.weight)
     for lag in (1, 2, 3):
         assert torch.equal(network.hidden(latent, lag, tokens)[:, 0], network.norm(latent)[:, 0])
+
+
+@pytest.mark.parametrize("settings", [{"kind": "next_latent", "horizon": 3}, {"kind": "joint", "n": 4}], ids=str)
+@torch.no_grad()
+def test_a_draft_is_the_prediction_after_the_drafts_before_it(settings: dict[str, Any]) -> None:
+    network = build_objective_network(**settings).double()
+    tokens_BxP = batch_of(1.1).tokens_BxT[:, :6]
+    latent_BxPxD = network.trunk(tokens_BxP)
+    proposals = network.proposals(latent_BxPxD.flatten(0, 1), tokens_BxP.flatten(), 4, None).view(4, 5, 6, 8)
+    known = tokens_BxP
+    for lag in (1, 2, 3, 4):
+        hidden_BxD = network.hidden(latent_BxPxD, lag, known)[:, -1]
+        torch.testing.assert_close(proposals[lag - 1, :, -1], hidden_BxD, rtol=1e-12, atol=1e-12)
+        known = torch.cat((known, network.unembed(hidden_BxD, lag).argmax(dim=-1, keepdim=True)), dim=1)
+    with pytest.raises(UserError, match=r"--draft 5: .*give at most 4"):
+        network.proposals(latent_BxPxD.flatten(0, 1), tokens_BxP.flatten(), 5, None)
 
 
 def test_parameters_that_an_objective_adds_to_the_next_token_model() -> None:
