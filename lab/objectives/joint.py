@@ -81,7 +81,7 @@ class Joint(NextTokenModel):
         shape = model.shape
         if shape.width % (2 * shape.attention_heads):
             raise UserError(
-                f"model.width = {shape.width}: objective joint has attention with rotary positions, so the width should "
+                f"model.width = {shape.width}: objective joint has attention with rotary positions, so it should "
                 f"be a multiple of {2 * shape.attention_heads}, twice the number of attention heads"
             )
         super().__init__(config, model, data, shape.layers)
