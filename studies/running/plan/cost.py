@@ -151,7 +151,8 @@ def costs_of(specs: list[RunSpec]) -> tuple[list[RunCost], int, int]:
 def flops_of_sample(spec: RunSpec) -> tuple[float, float]:
     """Counts the operations of one sample: forward and backward with every head training, and forward alone.
 
-    Backward is twice forward, once for the weights and once for their inputs; below a frozen trunk it is nothing.
+    Backward is twice forward, once for the weights and once for their inputs; below a frozen trunk it is nothing. An
+    objective that stops gradients, such as `next_latent`, takes somewhat less.
     """
     network, task = meta_network(spec), build_task(spec.task)
     indices = np.arange(COUNTED_SAMPLES)
