@@ -71,7 +71,7 @@ class CurveExhibit(StudyExhibit):
         sheet.heading = name
         values = [*self.curves["value"], *([] if shortcut is None else [shortcut])]
         fit_score_axis(sheet, values, main_measure(declaration))
-        title = f"{declaration.metric} on validation against {self.unit}, {name}".rstrip(", ")
+        title = f"{metric} on validation against {self.unit}, {name}".rstrip(", ")
         return sheet.svg(title, "; ".join(descriptions))
 
     def _draw_cell(self, sheet: Sheet, mark: CellMark, runs: pd.DataFrame) -> str:

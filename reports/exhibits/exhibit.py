@@ -47,6 +47,10 @@ class Exhibit(ABC, Generic[Source]):
         """Returns the heading above the exhibit, or an empty text."""
         return ""
 
+    def key(self) -> str:
+        """Returns a name that no other exhibit of its class has, for a study with several."""
+        return self.title()
+
     def introduction(self) -> str:
         """Returns a paragraph above the figures, or an empty text."""
         return ""

@@ -48,6 +48,10 @@ class MeasureExhibit(StudyExhibit):
                 svgs.append(self._panel(sheet, name, members))
         return svgs
 
+    def key(self) -> str:
+        """Returns the name of the measure, whatever label it has."""
+        return self.measure.name
+
     def has_data(self) -> bool:
         """Returns whether there is anything to draw."""
         return len(self.results.scored(self.measure)) > 0

@@ -26,7 +26,7 @@ class PaperExhibit:
     """An exhibit of a study that can be drawn for a paper.
 
     Attributes:
-        name: its name, followed by its title if the study has several exhibits of one class.
+        name: the name of its class, followed by its key if the study has several exhibits of that class.
         row: the name of its class in `EXHIBITS`.
         exhibit: the exhibit.
     """
@@ -68,7 +68,7 @@ def paper_exhibits(judged: JudgedStudy) -> Iterator[PaperExhibit]:
             note_once(str(error))
             continue
         for exhibit in instances:
-            suffix = "" if len(instances) == 1 else "/" + sub("[^a-z0-9]+", "-", exhibit.title().lower()).strip("-")
+            suffix = "" if len(instances) == 1 else "/" + sub("[^a-z0-9]+", "-", exhibit.key().lower()).strip("-")
             yield PaperExhibit(row + suffix, row, exhibit)
 
 

@@ -115,3 +115,11 @@ def test_letters_that_the_font_lacks_are_named(
     stored = store(text=STUDY_FILE.replace("\n[tuning]\n", '\n[labels]\naccuracy = "精"\n\n[tuning]\n', 1))
     draw_for_paper(read_judged(stored.home, stored.study), "score", tmp_path / "figure.pdf")
     assert capsys.readouterr().err == "the figure lacks 精: its font, DejaVu Sans, has no such letter\n"
+
+
+def test_exhibits_of_one_class_have_names_that_labels_do_not_change(store: StudyStore) -> None:
+    text = STUDY_FILE.replace('kind = "difference"\n', 'kind = "difference"\nmetric = "loss_1"\n', 1)
+    text = text.replace('kind = "equivalence"\n', 'kind = "equivalence"\nmetric = "exact"\n', 1)
+    stored = store(text=text.replace("\n[tuning]\n", '\n[labels]\nloss_1 = "loss"\n\n[tuning]\n', 1))
+    names = [exhibit.name for exhibit in paper_exhibits(read_judged(stored.home, stored.study))]
+    assert names[:3] == ["score", "further-measures/loss-1-on-test", "further-measures/exact-on-test"]
