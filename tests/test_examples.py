@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import matplotlib
+import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
@@ -28,10 +29,10 @@ notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.ste
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs everything in a folder of its own, without windows, and forgets the registered classes afterwards."""
     monkeypatch.chdir(place_in(tmp_path))
-    before = matplotlib.get_backend()
-    matplotlib.use("agg")
-    yield
-    matplotlib.use(before)
+    plt.switch_backend("agg")
+    with matplotlib.rc_context():  # a notebook sets a theme
+        yield
+    plt.close("all")
     outside.REGISTERED.clear()
     lab.OBJECTIVES.__dict__.pop("outside", None)
     for forget in outside.AFTER_REGISTRATION:

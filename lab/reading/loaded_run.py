@@ -26,7 +26,9 @@ from lab.run.training import train as train_run
 
 
 class LoadedRun(StoredRun):
-    """A stored run for interactive use, as `load_run` and `train` return it."""
+    """A `StoredRun` for interactive use, with its predictions, hidden states and metrics; `load_run` and `train` return
+    it.
+    """
 
     def __repr__(self) -> str:
         return f"<run {self.folder.identity}, {self.checkpoint} checkpoint at step {self.step}: {self.spec.title}>"
