@@ -41,6 +41,8 @@ def prompt_tokens(task: Task, prompts: Prompts) -> list[NDArray[np.int64]]:
             raise UserError(f"prompts with tokens {span}: should be from 0 to {size - 1}")
         tokens = list(prompts.astype(np.int64))
     else:
+        if not isinstance(prompts, str | Sequence):
+            raise UserError(f"prompts {quoted(prompts)}: should be a text, several texts, or an array of tokens")
         texts = [prompts] if isinstance(prompts, str) else list(prompts)
         encode = byte_tokens if isinstance(task, LearntVocabulary) else word_tokens
         tokens = [np.array(encode(task, text), dtype=np.int64) for text in texts]

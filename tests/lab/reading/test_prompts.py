@@ -50,6 +50,7 @@ def test_merges_follow_the_order_in_which_the_encoder_learnt_them() -> None:
         ("", "prompt 1 of 1: has 0 tokens; should have from 1 to 17, because samples of task star have 18"),
         (["1", "1 " * 18], "prompt 2 of 2: has 18 tokens; should have from 1 to 17"),
         ([3], "prompt 3: should be a text"),
+        (3, "prompts 3: should be a text, several texts, or an array of tokens"),
         (np.zeros(3, dtype=np.int64), "prompts of shape [3]: should be whole numbers [prompts, tokens]"),
         (np.full((1, 2), 99), "prompts with tokens from 99 to 99: should be from 0 to 14"),
     ],
