@@ -19,6 +19,7 @@ from generators.protocols import (
 )
 from generators.task import Batch, Task, TaskConfig
 from generators.tasks.choice import Choice, ChoiceConfig
+from generators.tasks.group import Group, GroupConfig
 from generators.tasks.induction import Induction, InductionConfig
 from generators.tasks.markov import Markov, MarkovConfig
 from generators.tasks.star import Star, StarConfig
@@ -79,7 +80,7 @@ ABILITIES = {
     ItemTask: {"induction"},
     ChoicePointTask: {"choice"},
     KnownDistribution: {"choice", "markov"},
-    KnownLosses: {"choice", "markov", "suffix"},
+    KnownLosses: {"choice", "markov", "suffix", "group"},
     KnownPairs: {"markov"},
     KnownInformation: {"markov"},
     LearntVocabulary: set(),
@@ -94,6 +95,7 @@ def test_each_ability_belongs_to_the_tasks_that_can_keep_its_promise(ability: ty
         Markov(MarkovConfig()),
         Star(StarConfig()),
         Suffix(SuffixConfig()),
+        Group(GroupConfig()),
     )
     assert {task.config.kind for task in tasks if isinstance(task, ability)} == ABILITIES[ability]
 

@@ -34,6 +34,9 @@ FIXED_SETS: dict[str, dict[str, Any]] = {
     "markov": {"length_tokens": 32},
     "star": {"degree": 2, "length": 3, "nodes": 10},
     "suffix": {"p": 7, "k": 5},
+    "satisfiability": {},
+    "countdown": {},
+    "group": {"products": "last"},
 }
 
 
