@@ -36,7 +36,7 @@ FIXED_SETS: dict[str, dict[str, Any]] = {
     "suffix": {"p": 7, "k": 5},
     "satisfiability": {},
     "countdown": {},
-    "group": {"products": "last"},
+    "group": {"group": "A4"},
 }
 
 
