@@ -195,8 +195,8 @@ class Countdown(Task):
             (FIRST, large, first, small, result),
             (SECOND, np.maximum(result, left), second, np.minimum(result, left), target),
         )
-        for start, one, sign, other, value in equations:
-            tokens[:, start], tokens[:, start + 2], tokens[:, start + 4] = one - 1, other - 1, value - 1
+        for start, larger, sign, smaller, value in equations:
+            tokens[:, start], tokens[:, start + 2], tokens[:, start + 4] = larger - 1, smaller - 1, value - 1
             tokens[:, start + 1] = self.most + sign
         equation = EQUATIONS[None].repeat(len(tokens), axis=0)
         loss = np.arange(self.length)[None].repeat(len(tokens), axis=0) >= FIRST
@@ -210,10 +210,10 @@ class Countdown(Task):
             words = [self.vocabulary[token] for token in tokens]
             numbers, target = [int(word) for word in words[:3]], int(words[4])
             derivations = [
-                f"{one} {EQUALS} {result} {NEXT} {other} {EQUALS} {target}".split()
+                f"{first} {EQUALS} {result} {NEXT} {second} {EQUALS} {target}".split()
                 for x, y, left in permutations(numbers)
-                for one, result in self._equations(x, y)
-                for other, value in self._equations(*sorted((result, left), reverse=True))
+                for first, result in self._equations(x, y)
+                for second, value in self._equations(*sorted((result, left), reverse=True))
                 if value == target
             ]
             if len(derivations) == 1:
