@@ -10,13 +10,14 @@ The loss and the score are on the answer. The last literal follows from those be
 clause has become a unit clause, whose two other literals are false. The first literal needs the whole instance. A model
 that is taught with the true literals before each target may learn to look for unit clauses and no more.
 
-The task is a positive control. Huang et al. 2026 ("How Transformers Learn to Plan via Multi-Token Prediction", arXiv
-2604.11912) report the largest known effect of multi-token prediction: with 5, 7 and 9 variables, 10.4% of whole answers
-for the next token alone, and 28, 70, 63, 83, 82 and 87% for 2 to 7 tokens. These figures are from notes on the paper.
-Not checked: how the paper prints and draws clauses, and whether it uses 41, 45 and 51 clauses for 5, 7 and 9 variables,
-which are numbers from memory. They equal 4.258 n + 58.26 n^(-2/3), rounded down, which Crawford & Auton 1996
-("Experimental results on the crossover point in random 3-SAT") fitted to the point at which half of all instances have
-a solution. They are the default from 5 variables on. With 4 variables only 32 clauses exist, and the default is 16.
+From 5 variables on the task is a positive control. Huang et al. 2026 ("How Transformers Learn to Plan via Multi-Token
+Prediction", arXiv 2604.11912) report the largest known effect of multi-token prediction: with 5, 7 and 9 variables,
+10.4% of whole answers for the next token alone, and 28, 70, 63, 83, 82 and 87% for 2 to 7 tokens. These figures are from
+notes on the paper. Not checked: how the paper prints and draws clauses, and whether it uses 41, 45 and 51 clauses for 5,
+7 and 9 variables, which are numbers from memory. They equal 4.258 n + 58.26 n^(-2/3), rounded down, which Crawford &
+Auton 1996 ("Experimental results on the crossover point in random 3-SAT") fitted to the point at which half of all
+instances have a solution. They are the default from 5 variables on. With 4 variables only 32 clauses exist, the default
+is 16, and a small model learns the task from the next token alone (0.865 of the whole answers after 800 steps).
 
 Drawing: a uniform assignment is planted, and the clauses are a uniform choice of those that it satisfies, in random
 order. The draw is rejected if another assignment satisfies them too. Draws are pairs of an instance and one of its
@@ -107,11 +108,12 @@ class Satisfiability(Task):
         self.length = self.answer + count
         self.splits = usual_splits(config)
         self.falsified, self.assignment = self._bits()
+        self.every = np.bitwise_or.reduce(self.assignment, axis=0)
         self.codes = np.zeros((count, count, count), np.int64)
-        self.codes[tuple(self.triples.T)] = np.arange(len(self.triples))
+        self.codes[tuple(self.triples.T)] = 2**SIZE * np.arange(len(self.triples))
         self.shortcuts = {"unit_clauses": self.unit_clauses, "majority": self.majority}
         drawn = self.draw(Stream(sample_keys(f"{self.name}:ceilings", np.arange(RULED))), "train")
-        only = drawn.take(self.has_one_solution(drawn))
+        only = drawn.take(self._has_one_solution(drawn, self._clause_codes(drawn.tokens)))
         self.accepted = len(only) / RULED
         self.domain = round(2**count * math.comb(satisfied, self.clauses) * self.accepted)
         self._check_domain()
@@ -144,16 +146,20 @@ class Satisfiability(Task):
         """Hashes the set of clauses, so that no split has another's in a different order; rejects instances with
         several solutions.
         """
-        codes = np.sort(self._clause_codes(batch.tokens), axis=1)
-        return np.isin(shares(codes), GROUPS[split.partition("/")[0]]) & self.has_one_solution(batch)
+        codes = self._clause_codes(batch.tokens)
+        group = np.isin(shares(np.sort(codes, axis=1)), GROUPS[split.partition("/")[0]])
+        return group & self._has_one_solution(batch, codes)
 
-    def has_one_solution(self, batch: Batch) -> Mask:
-        """Returns which instances [B] have no solution but the printed one."""
-        falsified = np.bitwise_or.reduce(self.falsified[self._clause_codes(batch.tokens)], axis=1)
+    def _has_one_solution(self, batch: Batch, codes: Integers) -> Mask:
+        """Returns which instances [B] have no solution but the printed one.
+
+        Args:
+            codes: the numbers [B, clauses] of their clauses.
+        """
+        falsified = np.bitwise_or.reduce(self.falsified[codes], axis=1)
         values = 1 - batch.tokens[:, self.answer :] % 2
         number = values @ 2 ** np.arange(self.config.variables - 1, -1, -1)
-        every = np.bitwise_or.reduce(self.assignment, axis=0)
-        unique: Mask = ((falsified | self.assignment[number]) == every).all(axis=1)
+        unique: Mask = ((falsified | self.assignment[number]) == self.every).all(axis=1)
         return unique
 
     def draw(self, stream: Stream, split: str) -> Batch:
@@ -218,9 +224,12 @@ class Satisfiability(Task):
 
     def _clause_codes(self, tokens: Integers) -> Integers:
         """Returns the numbers [B, clauses] of the printed clauses."""
-        variables, negative = np.divmod(self._literals(tokens), 2)
-        triple = self.codes[variables[..., 0], variables[..., 1], variables[..., 2]]
-        codes: Integers = 2**SIZE * triple + (1 - negative) @ 2 ** np.arange(SIZE - 1, -1, -1)
+        literals = self._literals(tokens)
+        first, second, third = (literals[:, :, place] >> 1 for place in range(SIZE))
+        positive = (literals & 1) ^ 1
+        codes: Integers = (
+            self.codes[first, second, third] + 4 * positive[:, :, 0] + 2 * positive[:, :, 1] + positive[:, :, 2]
+        )
         return codes
 
 
