@@ -12,12 +12,12 @@ that is taught with the true literals before each target may learn to look for u
 
 From 5 variables on the task is a positive control. Huang et al. 2026 ("How Transformers Learn to Plan via Multi-Token
 Prediction", arXiv 2604.11912) report the largest known effect of multi-token prediction: with 5, 7 and 9 variables,
-10.4% of whole answers for the next token alone, and 28, 70, 63, 83, 82 and 87% for 2 to 7 tokens. These figures are from
-notes on the paper. Not checked: how the paper prints and draws clauses, and whether it uses 41, 45 and 51 clauses for 5,
-7 and 9 variables, which are numbers from memory. They equal 4.258 n + 58.26 n^(-2/3), rounded down, which Crawford &
-Auton 1996 ("Experimental results on the crossover point in random 3-SAT") fitted to the point at which half of all
-instances have a solution. They are the default from 5 variables on. With 4 variables only 32 clauses exist, the default
-is 16, and a small model learns the task from the next token alone (0.865 of the whole answers after 800 steps).
+10.4% of whole answers for the next token alone, and 28, 70, 63, 83, 82 and 87% for 2 to 7 tokens. These figures are
+from notes on the paper. Not checked: how the paper prints and draws clauses, and whether it uses 41, 45 and 51 clauses
+for 5, 7 and 9 variables, which are numbers from memory. They equal 4.258 n + 58.26 n^(-2/3), rounded down, which
+Crawford & Auton 1996 ("Experimental results on the crossover point in random 3-SAT") fitted to the point at which half
+of all instances have a solution. They are the default from 5 variables on. With 4 variables only 32 clauses exist, the
+default is 16, and a small model learns the task from the next token alone (0.865 of the whole answers after 800 steps).
 
 Drawing: a uniform assignment is planted, and the clauses are a uniform choice of those that it satisfies, in random
 order. The draw is rejected if another assignment satisfies them too. Draws are pairs of an instance and one of its
