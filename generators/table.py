@@ -15,6 +15,7 @@ TASKS = SettingsRegistry(
         "countdown": "generators.tasks.countdown:Countdown",
         "group": "generators.tasks.group:Group",
         "markov": "generators.tasks.markov:Markov",
+        "plan": "generators.tasks.plan:Plan",
         "polynomial": "generators.tasks.polynomial:Polynomial",
         "satisfiability": "generators.tasks.satisfiability:Satisfiability",
         "star": "generators.tasks.star:Star",

@@ -22,6 +22,7 @@ LARGE_DOMAINS: dict[str, dict[str, Any]] = {
     "markov": {"length_tokens": 64},
     "star": {"degree": 4, "length": 5, "nodes": 50},
     "suffix": {"p": 11, "k": 20},
+    "plan": {},
 }
 """Settings with so many possible samples that two seeds practically never draw an equal one by chance."""
 

@@ -25,6 +25,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "polynomial": {"p": 3, "k": 2, "operations_maximum": 2, "test_operations": [2]},
     "star": {"degree": 3, "length": 4, "nodes": 20},
     "suffix": {"p": 5, "k": 5},
+    "plan": {"depth": 2, "width": 2, "others": 1, "edges": 6, "names": 12},
 }
 CPU = torch.device("cpu")
 SAMPLES = 40

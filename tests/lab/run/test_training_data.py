@@ -37,6 +37,7 @@ FIXED_SETS: dict[str, dict[str, Any]] = {
     "satisfiability": {},
     "countdown": {},
     "group": {"group": "A4"},
+    "plan": {},
 }
 
 
