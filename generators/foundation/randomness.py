@@ -91,10 +91,6 @@ class Stream:
         """Draws `count` distinct members of 0..population-1 in random order: int64 [B, count]."""
         return np.argsort(self.bits(site, population), axis=1)[:, :count]
 
-    def take(self, rows: Integers) -> "Stream":
-        """Returns the stream of some rows [R]."""
-        return type(self)(self.keys[rows])
-
     def again(self, rows: Integers, attempt: int, count: int) -> "Stream":
         """Returns a stream of `count` new rows for each of `rows` [R]; the new rows of one row are adjacent.
 

@@ -174,7 +174,7 @@ class Star(Task):
             answer, depth = np.empty((2, len(stream)), dtype=np.int64)
             for some in lengths:
                 rows = np.flatnonzero(length == some)
-                written, depth[rows] = self._write(stream.take(rows), self.graphs[some])
+                written, depth[rows] = self._write(Stream(stream.keys[rows]), self.graphs[some])
                 tokens[rows, : written.shape[1]] = written
                 answer[rows] = written.shape[1] - some
         step = np.arange(self.length) - answer[:, None]
