@@ -6,7 +6,8 @@ k ahead, and predicts the token after that. Each prediction thus depends on all 
     h^k_t = block_k(M_k [norm(h^{k-1}_t); norm(Emb(x_{t+k}))]),    P(x_{t+k+1}) = softmax(U norm_k(h^k_t))
 
 The modules share embedding and unembedding with the main model. They are dropped at inference; `lab decode` does not
-draft with them.
+draft with them, because the keys and values of a module at position t depend on token t + k, which is not yet known
+when position t is read.
 """
 
 from collections.abc import Iterator

@@ -59,10 +59,10 @@ def test_an_editable_package_is_imported_in_the_folder_above_it(tmp_path: Path) 
 def test_the_package_of_the_document_installs_with_a_second_module_beside_its_own(tmp_path: Path) -> None:
     document = (ROOT / "docs" / "your-own-objective.md").read_text(encoding="utf-8")
     (pyproject,) = re.findall(r"```toml\n(\[project\]\n.*?)```", document, re.DOTALL)
-    folder = tmp_path / "next-latent"
+    folder = tmp_path / "previous-token"
     folder.mkdir()
     (folder / "pyproject.toml").write_text(pyproject)
-    for module in ("next_latent", "second"):
+    for module in ("previous_token", "second"):
         (folder / f"{module}.py").write_text("")
     run(tmp_path, *PIP, "--target", tmp_path / "site", folder)
-    assert (tmp_path / "site" / "next_latent.py").exists()
+    assert (tmp_path / "site" / "previous_token.py").exists()
