@@ -46,7 +46,7 @@ class JointConfig(ObjectiveConfig):
     """Settings of `joint`."""
 
     kind: Literal["joint"] = "joint"
-    n: int = Field(default=4, ge=1, le=32, description="tokens predicted, the next one included")
+    n: int = Field(default=4, ge=2, le=32, description="tokens predicted, the next one included")
     latent_scale: float = Field(default=0.5, gt=0, description="factor g of the latent in the inputs of the window")
 
 

@@ -59,7 +59,7 @@ class NextLatent(NextTokenModel):
     """A next-token model that is also trained to predict its next latents from the tokens between them."""
 
     config: NextLatentConfig
-    reads_targets_only = True
+    reads_targets_only = True  # the latent loss is no sum over targets, but it reads nothing after the last of them
 
     def __init__(self, config: NextLatentConfig, model: ModelConfig, data: DataShape) -> None:
         if config.horizon >= data.length - 1:

@@ -103,12 +103,12 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("token_order", {"window": 4, "weight": 0.25}, naive_order),
     *(("registers", {"horizon": horizon}, naive_registers) for horizon in (1, 2, 4, 9)),
     ("registers", {"horizon": 3, "weight": 0.8}, naive_registers),
-    *(("next_latent", {"horizon": horizon}, naive_next_latent) for horizon in (1, 3, 8)),
+    ("next_latent", {"horizon": 8}, naive_next_latent),
     ("next_latent", {"horizon": 2, "latent_weight": 0.3, "kl_weight": 2.0, "projection": 1.0}, naive_next_latent),
-    *(("future_summary", {"window": window}, naive_summary) for window in (2, 4, 32)),
+    ("future_summary", {}, naive_summary),
     ("future_summary", {"window": 5, "weight": 3.0}, naive_summary),
-    *(("joint", {"n": n}, naive_joint) for n in (1, 2, 4)),
-    ("joint", {"n": 3, "latent_scale": 1.5}, naive_joint),
+    ("joint", {"n": 4}, naive_joint),
+    ("joint", {"n": 2, "latent_scale": 1.5}, naive_joint),
 ]  # fmt: skip
 
 
@@ -177,6 +177,7 @@ def test_a_prediction_reads_only_tokens_before_its_target() -> None:
         ("token_order", {"window": 0}, "greater than or equal to 1"),
         ("next_latent", {"horizon": 9}, "objective.horizon = 9: should be smaller than 9, the number of latents"),
         ("future_summary", {"window": 1}, "greater than or equal to 2"),
+        ("joint", {"n": 1}, "greater than or equal to 2"),
         ("joint", {"n": 10}, "looks 10 tokens ahead, but samples have 10"),
     ],
 )
