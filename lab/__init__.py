@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lab.loss.graph import Graph
     from lab.loss.term import Term
     from lab.model.batches import Targets, TensorBatch
+    from lab.model.cache import TrunkCache
+    from lab.model.caches.by_position import PositionCache
     from lab.model.config import AttentionConfig, DataShape, ModelConfig, ModelShape, SizedConfig
     from lab.model.layers import Block
     from lab.model.table import MODELS, build_trunk
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from lab.model.weights import count_parameters
     from lab.model.windows import Window
     from lab.objectives.check import check_objective
+    from lab.objectives.check_model import check_model
     from lab.objectives.next_token import NextTokenModel
     from lab.objectives.objective import NextTokenPath, Objective, ObjectiveConfig, RunLayers
     from lab.objectives.table import OBJECTIVES, build_objective
@@ -55,6 +58,8 @@ else:
             "lab.loss.graph": ("Graph",),
             "lab.loss.term": ("Term",),
             "lab.model.batches": ("Targets", "TensorBatch"),
+            "lab.model.cache": ("TrunkCache",),
+            "lab.model.caches.by_position": ("PositionCache",),
             "lab.model.config": ("AttentionConfig", "DataShape", "ModelConfig", "ModelShape", "SizedConfig"),
             "lab.model.layers": ("Block",),
             "lab.model.table": ("MODELS", "build_trunk"),
@@ -63,6 +68,7 @@ else:
             "lab.model.weights": ("count_parameters",),
             "lab.model.windows": ("Window",),
             "lab.objectives.check": ("check_objective",),
+            "lab.objectives.check_model": ("check_model",),
             "lab.objectives.next_token": ("NextTokenModel",),
             "lab.objectives.objective": ("NextTokenPath", "Objective", "ObjectiveConfig", "RunLayers"),
             "lab.objectives.table": ("OBJECTIVES", "build_objective"),
@@ -101,6 +107,7 @@ __all__ = [
     "Objective",
     "ObjectiveConfig",
     "OptimiserStep",
+    "PositionCache",
     "ProbeData",
     "RunFolder",
     "RunLayers",
@@ -113,10 +120,12 @@ __all__ = [
     "Term",
     "TrainingConfig",
     "Trunk",
+    "TrunkCache",
     "Window",
     "assemble",
     "build_objective",
     "build_trunk",
+    "check_model",
     "check_objective",
     "count_parameters",
     "decode",

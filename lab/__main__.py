@@ -34,6 +34,7 @@ COMMANDS = {
         "write the curves of studies as TensorBoard event files",
     ),
     "data": ("generators.commands:data_app", "list tasks, show samples, check them against their oracles"),
+    "model": ("lab.commands.model:model_app", "list kinds of models, show their settings, check your own trunk"),
     "objective": ("lab.commands.objective:objective_app", "list objectives, show their settings, check your own"),
     "settings": ("studies.commands.settings:settings_command", "show every setting and every metric, with its meaning"),
     "train": ("lab.commands.train:train_command", "train one run from a spec file, or resume it"),

@@ -1,4 +1,4 @@
-"""A task, an objective, an analysis, a kind of claim, an exhibit and an executor of another package, in one study.
+"""A task, a trunk, an objective, an analysis, a kind of claim, an exhibit and an executor of another package, in one study.
 
 Nothing in the lab names any of them: each is a file and an entry point of the example package.
 """
@@ -65,8 +65,8 @@ def check_that_the_command_line_lists_every_part(outputs: list[str]) -> None:
     doctor = json.loads(outputs[7])
     groups = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
     parts = [f"{group} {name}" for group, names in groups.items() for name in names]
-    assert len(parts) == 6
-    assert [doctor[part] for part in parts] == [{"ok": True, "finding": "mtp-lab-example 0.1.0"}] * 6
+    assert len(parts) == 7
+    assert [doctor[part] for part in parts] == [{"ok": True, "finding": "mtp-lab-example 0.1.0"}] * 7
 
 
 def check_that_the_executor_trains_every_run_with_its_own_settings(outputs: list[str], folder: Path) -> None:

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from generators.foundation.errors import WorkFailed
-from generators.foundation.options import Json, answer, two_columns
-from generators.setting_rows import setting_lines, setting_rows
+from generators.foundation.options import Json
+from lab.commands.parts import print_checks, print_parts, print_settings
 from lab.objectives.check import check_objective
 from lab.objectives.table import OBJECTIVES
 
@@ -21,23 +20,17 @@ ObjectiveAssignments = Annotated[
 @objective_app.command("list")
 def list_command(as_json: Json = False) -> None:
     """List the objectives, one per line."""
-    summaries = OBJECTIVES.summaries()
-    answer(summaries, as_json, "\n".join([*two_columns(summaries), "", "next: lab objective show multi_token"]))
+    print_parts(OBJECTIVES, as_json, "lab objective show multi_token")
 
 
 @objective_app.command("show")
 def show_command(kind: Kind, as_json: Json = False) -> None:
     """Show the settings of an objective, with their types, ranges, defaults and meanings."""
-    rows = setting_rows(OBJECTIVES.config_of(kind, "lab objective"))
-    value = {row.key: row.tree() for row in rows}
-    answer(value, as_json, "\n".join([f'kind = "{kind}"', *setting_lines(rows)]))
+    print_settings(OBJECTIVES, kind, as_json)
 
 
 @objective_app.command("check")
 def check_command(kind: Kind, assignments: ObjectiveAssignments = None, as_json: Json = False) -> None:
     """Check an objective's gradients, causality, heads and parameter counts."""
     checks = check_objective(OBJECTIVES.configured(kind, assignments, f"lab objective, kind {kind}"))
-    rows = [f"WRONG  {check.name}: {check.problem}" if check.problem else f"ok     {check.name}" for check in checks]
-    answer({check.name: check.problem or "ok" for check in checks}, as_json, "\n".join(rows))
-    if failures := sum(bool(check.problem) for check in checks):
-        raise WorkFailed(f"objective {kind}: {failures} of {len(checks)} checks failed; the lines above say why")
+    print_checks(f"objective {kind}", checks, as_json)

@@ -12,6 +12,8 @@ MODELS = SettingsRegistry(
     "model",
     {
         "llama": "lab.model.trunks.llama:Llama",
+        "gpt": "lab.model.trunks.gpt:Gpt",
+        "gru": "lab.model.trunks.gru:Gru",
     },
     Trunk,
     plural="models",

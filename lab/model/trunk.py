@@ -68,6 +68,10 @@ class Trunk(nn.Module, ABC):
         x_BxTxD: Tensor = self.embed_tokens(tokens_BxT)
         return x_BxTxD
 
+    def embed_at(self, tokens_BxT: Tensor, places_BxT: Tensor) -> Tensor:
+        """Computes `embed` of tokens at explicit positions, which a trunk that embeds positions has to override."""
+        return self.embed(tokens_BxT)
+
     def forward(self, tokens_BxT: Tensor) -> Tensor:
         """Computes the latent [B, T, D]."""
         x_BxTxD = self.embed(tokens_BxT)

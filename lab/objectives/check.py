@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.model.config import ModelConfig
 from lab.objectives.checks.gradients import (
     check_chunked,
     check_left_out,
@@ -54,13 +55,16 @@ class CheckResult:
     problem: str
 
 
-def check_objective(config: ObjectiveConfig) -> list[CheckResult]:
+def check_objective(config: ObjectiveConfig, model: ModelConfig | None = None) -> list[CheckResult]:
     """Runs all checks on an objective with these settings.
+
+    Args:
+        model: the settings of the model, by default those of a Llama.
 
     Raises:
         UserError: the settings do not fit the model and the data of the check.
     """
-    network = build_network(config, 0)
+    network = build_network(config, 0, model)
     return [CheckResult(name, run_check(check, network)) for name, check in CHECKS.items()]
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from generators.foundation.settings import Tree
 from lab.model.cache import TrunkCache
+from lab.model.caches.llama import LlamaCache
 from lab.model.config import AttentionConfig, DataShape
 from lab.model.layers import Block, rotary_table
 from lab.model.packing import Packing
@@ -65,8 +66,6 @@ class Llama(Trunk):
         return out
 
     def new_cache(self, samples: int, capacity: int) -> TrunkCache | None:
-        from lab.model.caches.llama import LlamaCache  # here, because training does not depend on its code
-
         if not self.leaves_out:
             return None
         return LlamaCache(self.embed_tokens, self.layers, self.rotary_2xTxK, samples, capacity)

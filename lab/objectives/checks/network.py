@@ -22,22 +22,29 @@ TOLERANCE = 1e-8
 """Maximum distance between two gradients in float64, relative to their length."""
 
 
-def build_network(config: ObjectiveConfig, torch_seed: int) -> Objective:
+def build_network(config: ObjectiveConfig, torch_seed: int, model: ModelConfig | None = None) -> Objective:
     """Builds the network in float64 with weights drawn from seed 0.
 
     Args:
         torch_seed: seed of torch's global generator, which no objective may use.
+        model: the settings of the model, by default those of a Llama.
     """
+    model = model or MODEL
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed)
-        network = build_objective(config, MODEL, DATA)
+        network = build_objective(config, model, DATA)
     noise = torch.Generator().manual_seed(0)
-    initialise(network, MODEL.shape.layers, noise)
+    initialise(network, model.shape.layers, noise)
     network.double()
     with torch.no_grad():  # the noise opens gates that start at zero, and moves gains away from 1
         for parameter in network.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=noise, dtype=torch.float64))
     return network
+
+
+def data_shape() -> DataShape:
+    """Returns vocabulary and length of the batches."""
+    return DATA
 
 
 def random_batch() -> TensorBatch:

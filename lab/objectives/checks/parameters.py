@@ -9,11 +9,11 @@ from lab.objectives.objective import Objective
 
 def check_weights(network: Objective) -> str:
     """Compares the weights of two networks of one seed, built with different states of torch's global generator."""
-    other = build_network(network.config, 1).state_dict()
+    other = build_network(network.config, 1, network.trunk.config).state_dict()
     if different := [name for name, value in network.state_dict().items() if not torch.equal(value, other[name])]:
         return (
             f"`initialise` does not draw {', '.join(different)}: it draws embeddings and the matrices of linear "
-            "layers; initialise other parameters to a constant"
+            "layers; initialise other parameters to a constant, or draw those of a trunk in its method `draw`"
         )
     return ""
 

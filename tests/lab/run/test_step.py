@@ -50,7 +50,7 @@ def test_compiler_micro_batches_loss_and_cuda_graphs_reach_the_step(
         calls.append(settings)
         return {}
 
-    monkeypatch.setattr(step_module, "compile_blocks", lambda _, cuda_graphs: calls.append(f"graphs {cuda_graphs}"))
+    monkeypatch.setattr(step_module, "compile_layers", lambda _, cuda_graphs: calls.append(f"graphs {cuda_graphs}"))
     monkeypatch.setattr(step_module, "accumulate_gradient", accumulate_gradient)
     monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: calls.append("outputs released"))
     OptimiserStep(parts.network, spec.training).take(next(training_batches(parts.task, cpu, parts.device, 0)), 0)
