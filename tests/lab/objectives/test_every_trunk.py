@@ -26,7 +26,7 @@ REFUSED = {("gru", "registers"): 'objective.kind = "registers" needs attention m
 DRAFTING = [
     variant
     for variant in VARIANTS
-    if variant["kind"] == "multi_token" and not {"stride", "curriculum"} & variant.keys()
+    if variant["kind"] in ("multi_token", "next_latent", "joint") and not {"stride", "curriculum"} & variant.keys()
 ]
 
 
