@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from lab.model.trunks.llama import LlamaConfig
     from lab.model.weights import count_parameters
     from lab.model.windows import Window
-    from lab.objectives.check import check_objective
-    from lab.objectives.check_model import check_model
+    from lab.objectives.check import check_model, check_objective
     from lab.objectives.next_token import NextTokenModel
     from lab.objectives.objective import NextTokenPath, Objective, ObjectiveConfig, RunLayers
     from lab.objectives.table import OBJECTIVES, build_objective
@@ -67,8 +66,7 @@ else:
             "lab.model.trunks.llama": ("LlamaConfig",),
             "lab.model.weights": ("count_parameters",),
             "lab.model.windows": ("Window",),
-            "lab.objectives.check": ("check_objective",),
-            "lab.objectives.check_model": ("check_model",),
+            "lab.objectives.check": ("check_model", "check_objective"),
             "lab.objectives.next_token": ("NextTokenModel",),
             "lab.objectives.objective": ("NextTokenPath", "Objective", "ObjectiveConfig", "RunLayers"),
             "lab.objectives.table": ("OBJECTIVES", "build_objective"),

@@ -7,7 +7,7 @@ import typer
 from generators.foundation.options import Json
 from lab.commands.parts import print_checks, print_parts, print_settings
 from lab.model.table import MODELS
-from lab.objectives.check_model import check_model, small_model
+from lab.objectives.check import check_model, small_model
 
 model_app = typer.Typer(no_args_is_help=True, help="List kinds of models, show their settings, check your own trunk.")
 Kind = Annotated[str, typer.Argument(metavar="KIND", help="a kind of model from `lab model list`")]

@@ -1,6 +1,8 @@
-"""Checks of an objective against its interface, for `lab objective check` and for tests of other packages.
+"""Checks of objectives and trunks against their interfaces, for `lab objective check`, `lab model check` and for tests of
+other packages.
 
-`lab/objectives/checks` has the checks; each takes the network and returns the problem, or "".
+`lab/objectives/checks` has the checks; each takes the network and returns the problem, or "". A trunk is checked in a
+network with two heads.
 """
 
 import traceback
@@ -8,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.model.config import ModelConfig
+from lab.model.config import AttentionConfig, ModelConfig, SizedConfig
+from lab.model.table import MODELS
 from lab.objectives.checks.gradients import (
     check_chunked,
     check_left_out,
@@ -26,6 +29,18 @@ from lab.objectives.checks.predictions import (
     check_targets,
 )
 from lab.objectives.checks.reading import check_losses, check_predictions
+from lab.objectives.checks.trunk import (
+    check_cache,
+    check_causality,
+    check_embedding,
+    check_head_layer,
+    check_length,
+    check_masks,
+    check_parts,
+    check_repetition,
+    check_shapes,
+)
+from lab.objectives.multi_token import MultiTokenConfig
 from lab.objectives.objective import Objective, ObjectiveConfig
 
 CHECKS: dict[str, Callable[[Objective], str]] = {
@@ -44,6 +59,19 @@ CHECKS: dict[str, Callable[[Objective], str]] = {
     "no two heads make the same predictions": check_distinct_heads,
     "next_token_path gives the logits of head 1": check_next_token_path,
     "every parameter is counted in one part": check_parameter_count,
+}
+TWO_HEADS = MultiTokenConfig(n=2, match="none")
+"""The objective of the checks: its second head is one more layer of the trunk's kind."""
+TRUNK_CHECKS: dict[str, Callable[[Objective], str]] = {
+    "a latent [B, T, D] for every token": check_shapes,
+    "no latent depends on a later token": check_causality,
+    "equal tokens give equal latents": check_repetition,
+    "samples may have any length up to that of the data": check_length,
+    "embed_tokens embeds every token of the vocabulary": check_embedding,
+    "a new layer is one more layer of the trunk's kind": check_head_layer,
+    "every parameter of the trunk is counted once": check_parts,
+    "the cache, if any, gives the latents of the plain forward pass": check_cache,
+    "run_at, if any, gives the latents of the plain forward pass": check_masks,
 }
 
 
@@ -78,3 +106,29 @@ def run_check(check: Callable[[Objective], str], network: Objective) -> str:
         return f"{type(error).__name__}: {message} ({Path(last.filename).name}, line {last.lineno})"
     finally:
         network.zero_grad()
+
+
+def small_model(kind: str, assignments: list[str] | None, source: str) -> ModelConfig:
+    """Returns settings of a kind of model for its check: small ones, unless `--set` assignments give others.
+
+    Raises:
+        UserError: the kind is unknown, or a setting is wrong.
+    """
+    config = MODELS.config_of(kind, source)
+    small = {"width": 16, "layers": 4} if issubclass(config, SizedConfig) else {}
+    small |= {"attention_heads": 2} if issubclass(config, AttentionConfig) else {}
+    changed = [assignment.partition("=")[0].strip().removeprefix("model.") for assignment in assignments or []]
+    kept = [] if "size" in changed else [f"{key}={value}" for key, value in small.items() if key not in changed]
+    model: ModelConfig = MODELS.configured(kind, [*kept, *(assignments or [])], source)
+    return model
+
+
+def check_model(config: ModelConfig) -> list[CheckResult]:
+    """Runs all checks on a trunk with these settings, and those of an objective on two heads above it.
+
+    Raises:
+        UserError: the trunk cannot be built, or it has too few layers for a head.
+    """
+    network = build_network(TWO_HEADS, 0, config)
+    results = [CheckResult(name, run_check(check, network)) for name, check in TRUNK_CHECKS.items()]
+    return results + [CheckResult(f"two heads: {name}", run_check(check, network)) for name, check in CHECKS.items()]

@@ -10,7 +10,7 @@ from lab.model.caches.by_position import PositionCache
 from lab.model.config import DataShape
 from lab.model.table import MODELS
 from lab.model.trunks.gru import Gru, GruConfig, GruLayer
-from lab.objectives.check_model import check_model, small_model
+from lab.objectives.check import check_model, small_model
 from tests.conftest import Lab
 
 
