@@ -1,5 +1,5 @@
-"""Checks of objectives and trunks against their interfaces, for `lab objective check`, `lab model check` and tests of other
-packages.
+"""Checks of objectives and trunks against their interfaces, for `lab objective check`, `lab model check` and tests
+of other packages.
 
 `lab/objectives/checks` has the checks; each takes the network and returns the problem, or "". A trunk is checked in a
 network with two heads.
