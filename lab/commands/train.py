@@ -1,5 +1,6 @@
 """Implements `lab train`."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -8,11 +9,14 @@ import typer
 from generators.foundation.errors import WorkFailed
 from generators.foundation.options import Assignments, Json, answer, note
 from lab.commands.options import DEFAULT_HOME, Home
+from lab.logs.follower import Follower
+from lab.logs.table import log_class
+from lab.run.callbacks.progress import Progress, no_progress
 from lab.run.finetuning import meta_network
 from lab.run.other_code.standing import OtherCode, changed_packages
 from lab.run.spec import RunSpec, read_spec
 from lab.run.store import RunFolder
-from lab.run.training import Progress, no_progress, train
+from lab.run.training import train
 
 
 def train_command(
@@ -31,6 +35,14 @@ def train_command(
             help="train the run again if it has ended; the old results are kept until the new ones are complete",
         ),
     ] = False,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROGRAM",
+            help="follow the run in tensorboard, wandb or mlflow, in a local folder unless the program's own variables "
+            "name a server",
+        ),
+    ] = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +65,9 @@ def train_command(
 
     start_progress = progress(f"start {spec.start.run.identity}, ", spec.start.run) if spec.start else no_progress
     other_code: OtherCode = "retrain" if retrain else "refuse"
-    result = train(spec, home, progress("", spec), start_progress, str(spec_file), other_code)
+    follower = Follower(log, log_class(log), home, spec, note) if log else None
+    with follower or nullcontext():
+        result = train(spec, home, progress("", spec), start_progress, str(spec_file), other_code, follower)
     for package, (then, now) in changed_packages(RunFolder(home, spec.identity)).items():
         note(f"{package} was {then} and is {now}; the code that makes this run is the same")
     if result["status"] != "complete":
@@ -66,3 +80,7 @@ def train_command(
                 listed = ", ".join(f"{name} {value:z.4f}" for name, value in scores.items())
                 lines.append(f"{split}, {checkpoint} checkpoint: {listed}")
     answer({"run": spec.identity, "folder": str(folder), **result}, as_json, "\n".join(lines))
+    if follower and follower.failure:
+        raise WorkFailed(
+            f"--log {log}: {follower.failure}; the run is complete, and the same command delivers what is missing"
+        )

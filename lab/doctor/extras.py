@@ -16,6 +16,8 @@ EXTRAS = {
     "ray": "ray",
     "transformers": "export",
     "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "mlflow-skinny": "mlflow",
     "pyarrow": "parquet",
 }
 """Package -> the extra of pyproject.toml that names it."""

@@ -17,11 +17,12 @@ from lab.home import home_folder
 from lab.html import html_rows
 from lab.objectives.llama_path import require_layer_by_layer
 from lab.reading.prompts import Prompts, prompt_tokens
+from lab.run.callbacks.metrics import OnMetrics
+from lab.run.callbacks.progress import Progress, no_progress
 from lab.run.other_code.standing import OtherCode
 from lab.run.spec import RunSpec, parse_spec, read_spec
 from lab.run.store import METRICS
 from lab.run.stored_run import StoredRun
-from lab.run.training import Progress, no_progress
 from lab.run.training import train as train_run
 
 
@@ -129,6 +130,7 @@ def train(
     home: Path | str | None = None,
     progress: Progress = no_progress,
     other_code: OtherCode = "refuse",
+    on_metrics: OnMetrics | None = None,
 ) -> LoadedRun:
     """Trains a run, resumes it, or reads it if it is complete.
 
@@ -138,13 +140,17 @@ def train(
         progress: called with the step after each evaluation.
         other_code: what to do with a stored run that was made by other code than the installed code: "refuse" raises an
             error, "keep" reads it, and "retrain" trains it again.
+        on_metrics: called as `on_metrics(step, split, metrics)` with each line of the run's log, as soon as its
+            checkpoint is on disk. The lines that are stored already come first, so that a run that is resumed or
+            complete is passed whole. The run does not depend on it.
 
     Returns:
         The run with the weights of its best checkpoint.
 
     Raises:
         UserError: a setting is wrong; or another process trains the run.
-        WorkFailed: the run diverged, or disk or memory is full.
+        WorkFailed: the run diverged, disk or memory is full, or `on_metrics` raised an error, which the message quotes;
+            the next call continues from the last checkpoint.
     """
     source = str(spec) if isinstance(spec, str | Path) else "spec"
     if isinstance(spec, str | Path):
@@ -152,7 +158,7 @@ def train(
     elif not isinstance(spec, RunSpec):
         spec = parse_spec(dict(spec))
     folder = home_folder(home)
-    result = train_run(spec, folder, progress, source=source, other_code=other_code)
+    result = train_run(spec, folder, progress, source=source, other_code=other_code, on_metrics=on_metrics)
     if result["status"] != "complete":
         raise WorkFailed(f"run {spec.identity} {result['status']}: {result['reason']}")
     return load_run(spec.identity, folder)

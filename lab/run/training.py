@@ -7,7 +7,6 @@ evaluation. A finetuning run begins with the weights of the run it starts from, 
 
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -17,6 +16,8 @@ from generators.foundation.errors import WorkFailed
 from generators.foundation.settings import Tree
 from lab.model.batches import TensorBatch
 from lab.run.assembly import RunParts, assemble
+from lab.run.callbacks.metrics import LineReport, OnMetrics
+from lab.run.callbacks.progress import Progress, no_progress
 from lab.run.checkpoints import select_prefix
 from lab.run.evaluation import Evaluator, selection_score, shared_evaluator
 from lab.run.files import FolderInUse
@@ -32,13 +33,6 @@ from lab.run.training_data import seed_digests, training_batches
 
 WAIT_SECONDS = 0.5
 """Time between attempts to train a start that another process is training."""
-
-Progress = Callable[[int], None]
-"""Called with the step after each evaluation."""
-
-
-def no_progress(step: int) -> None:
-    """Reports nothing."""
 
 
 class Diverged(WorkFailed):
@@ -57,8 +51,9 @@ class TrainingRun:
         best_step, best_score: the evaluation with the best validation score so far.
     """
 
-    def __init__(self, spec: RunSpec, folder: RunFolder, parts: RunParts) -> None:
+    def __init__(self, spec: RunSpec, folder: RunFolder, parts: RunParts, on_metrics: OnMetrics | None = None) -> None:
         self.spec, self.folder, self.parts = spec, folder, parts
+        self.report = LineReport(on_metrics)
         self.network = parts.network
         self.optimiser_step = OptimiserStep(self.network, spec.training)
         self.step = 0
@@ -71,6 +66,7 @@ class TrainingRun:
     def train(self, progress: Progress) -> Tree:
         """Resumes from the last checkpoint, trains to the end and returns the result."""
         self.resume()
+        self.clock += self.report.pass_on(self.folder.lines(METRICS))
         config = self.spec.training
         for batch in training_batches(self.parts.task, self.spec, self.parts.device, self.step):
             if self.should_stop():
@@ -113,8 +109,10 @@ class TrainingRun:
         metrics = self.validation(self.network)
         self.require_finite(training, metrics)
         rate = learning_rate(self.spec.training, self.step - 1)
-        self.log(METRICS, {"step": self.step, "split": "train", **training, "learning_rate": rate})
-        self.log(METRICS, {"step": self.step, "split": "validation", **metrics})
+        losses: Tree = {"step": self.step, "split": "train", **training, "learning_rate": rate}
+        scores: Tree = {"step": self.step, "split": "validation", **metrics}
+        self.log(METRICS, losses)
+        self.log(METRICS, scores)
         score = selection_score(metrics)
         if score > self.best_score:
             self.best_step, self.best_score = self.step, score
@@ -125,6 +123,7 @@ class TrainingRun:
         seconds = {"train_seconds": round(train_seconds, 4), "evaluate_seconds": round(self.lap(), 4)}
         self.log(TIMING, {"step": self.step, **seconds})
         self.write_checkpoint()
+        self.clock += self.report.pass_on((losses, scores))  # the time of a callback is no training
 
     def require_finite(self, *metrics: dict[str, float]) -> None:
         """Raises Diverged on a non-finite value."""
@@ -223,6 +222,7 @@ def train(
     start_progress: Progress = no_progress,
     source: str = "",
     other_code: OtherCode = "refuse",
+    on_metrics: OnMetrics | None = None,
 ) -> Tree:
     """Trains a run, resumes it, or returns its result if it is complete.
 
@@ -232,6 +232,7 @@ def train(
         start_progress: the same for the run that a finetuning run starts from.
         source: the file that the spec comes from, named first in errors about it.
         other_code: what to do with a stored run that was made by code other than the installed code.
+        on_metrics: called with each line of the run's log; those that are stored already come first.
 
     Returns:
         The result of the run; if it diverges, {"status": "diverged", ...}.
@@ -240,11 +241,13 @@ def train(
         OtherCodeError: different code made the stored run, and `other_code` is "refuse"; or it made the run to start
             from.
         UserError: the spec cannot be built, or another process is training the run.
-        WorkFailed: disk or memory is full, or the run to start from diverged.
+        WorkFailed: disk or memory is full, the run to start from diverged, or `on_metrics` raised an error.
     """
     torch.set_num_threads(1)
     run = RunFolder(Path(home), spec.identity)
     if (result := standing_result(run, other_code)) is not None:
+        if on_metrics is not None:
+            LineReport(on_metrics).pass_on(run.lines(METRICS))
         return result
     with shortage_reported(run.path):
         parts = assemble(spec, source)
@@ -257,7 +260,7 @@ def train(
             start_weights = train_start(spec.start, Path(home), start_progress, other_code if kept else "renew")
             load_start_weights(spec, parts.network, start_weights)
         try:
-            result = TrainingRun(spec, folder, parts).train(progress)
+            result = TrainingRun(spec, folder, parts, on_metrics).train(progress)
         except Diverged as error:
             result = {"status": "diverged", "steps": error.step, "reason": str(error)}
         result["seed_digests"] = digests
