@@ -15,6 +15,7 @@ CHANGES_NO_NUMBER = {
     "lab.code",
     "lab.model.table",
     "lab.objectives.table",
+    "lab.run.callbacks",
     "lab.run.checkpoints",
     "lab.run.files",
     "lab.run.other_code",
@@ -23,7 +24,7 @@ CHANGES_NO_NUMBER = {
     "lab.run.stored_run",
     "lab.run.finetuning",  # covered in a run that starts from another
 }
-"""Files that store, name and find runs."""
+"""Files that store, name, find and follow runs."""
 ROOMS_OF_KINDS = ("lab.model.trunks.", "lab.objectives.", "generators.tasks.")
 
 
