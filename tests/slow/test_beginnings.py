@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,10 +60,11 @@ def test_an_editable_package_is_imported_in_the_folder_above_it(tmp_path: Path) 
 def test_the_package_of_the_document_installs_with_a_second_module_beside_its_own(tmp_path: Path) -> None:
     document = (ROOT / "docs" / "your-own-objective.md").read_text(encoding="utf-8")
     (pyproject,) = re.findall(r"```toml\n(\[project\]\n.*?)```", document, re.DOTALL)
-    folder = tmp_path / "previous-token"
+    (module,) = tomllib.loads(pyproject)["tool"]["setuptools"]["py-modules"]
+    folder = tmp_path / "package"
     folder.mkdir()
     (folder / "pyproject.toml").write_text(pyproject)
-    for module in ("previous_token", "second"):
-        (folder / f"{module}.py").write_text("")
+    for name in (module, "second"):
+        (folder / f"{name}.py").write_text("")
     run(tmp_path, *PIP, "--target", tmp_path / "site", folder)
-    assert (tmp_path / "site" / "previous_token.py").exists()
+    assert {path.name for path in (tmp_path / "site").glob("*.py")} == {f"{module}.py"}
