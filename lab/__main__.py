@@ -38,7 +38,7 @@ COMMANDS = {
     "objective": ("lab.commands.objective:objective_app", "list objectives, show their settings, check your own"),
     "settings": ("studies.commands.settings:settings_command", "show every setting and every metric, with its meaning"),
     "train": ("lab.commands.train:train_command", "train one run from a spec file, or resume it"),
-    "new": ("studies.commands.new:new_command", "write a package with an objective or a task of your own, or a study"),
+    "new": ("studies.commands.new:new_command", "write a package with a part of your own, or a study"),
     "score": ("lab.commands.score:score_command", "score a stored run on a split of its task"),
     "decode": ("lab.commands.decode:decode_command", "continue prompts with a stored run; its own heads can draft"),
     "analyse": ("reports.commands.analyse:analyse_command", "analyse a stored run: attention, probes, decoding, cost"),

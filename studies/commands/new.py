@@ -33,20 +33,27 @@ def tasks() -> Registry:
     return TASKS
 
 
-TABLES: dict[str, Callable[[], Registry]] = {"objective": objectives, "task": tasks}
+def trunks() -> Registry:
+    """Returns the table of trunks."""
+    from lab.model.table import MODELS
+
+    return MODELS
+
+
+TABLES: dict[str, Callable[[], Registry]] = {"objective": objectives, "task": tasks, "trunk": trunks}
 """Kind of part -> its table, which is imported only when it is asked for."""
-CHECKS = {"objective": "lab objective check", "task": "lab data check"}
+CHECKS = {"objective": "lab objective check", "task": "lab data check", "trunk": "lab model check"}
 """Kind of part -> the command that checks a part."""
 
 
 def new_command(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="objective, task or study")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="objective, task, trunk or study")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="its name; a part's is a Python name such as my_loss")],
     to: Annotated[Path, typer.Option(help="the folder to write into", file_okay=False)] = Path(),
     as_json: Json = False,
 ) -> None:
-    """Write a package with an objective or a task of your own, which installs, passes its check and trains, or the
-    commented file of a study that runs. Both are small examples to edit. An existing file is never overwritten.
+    """Write a package with an objective, a task or a trunk of your own, which installs, passes its check and trains, or
+    the commented file of a study that runs. All are small examples to edit. An existing file is never overwritten.
     """
     kinds = [*TABLES, STUDY]
     if kind not in kinds:

@@ -24,14 +24,18 @@ def run(folder: Path, *arguments: object, site: Path | None = None) -> str:
     return done.stdout
 
 
-def test_two_new_packages_are_installed_beside_each_other_checked_and_trained(tmp_path: Path) -> None:
+def test_new_packages_are_installed_beside_each_other_checked_and_trained(tmp_path: Path) -> None:
     site = tmp_path / "site"
-    names = {"skip_ahead": ("objective", "objective check"), "carries": ("task", "data check")}
+    names = {
+        "skip_ahead": ("objective", "objective check"),
+        "carries": ("task", "data check"),
+        "averages": ("trunk", "model check"),
+    }
     for name, (kind, _) in names.items():
         run(tmp_path, "lab", "new", kind, name)
         (tmp_path / name / "second_module.py").write_text("")
     run(tmp_path, *PIP, "--target", site, *(f"./{name}" for name in names))
-    assert {path.name for path in site.glob("*.py")} == {"skip_ahead.py", "carries.py"}
+    assert {path.name for path in site.glob("*.py")} == {f"{name}.py" for name in names}
     for name, (_, check) in names.items():
         run(tmp_path, "lab", *check.split(), name, site=site)
         assert "passed" in run(tmp_path / name, "pytest", "-q", "-p", "no:cacheprovider", site=site)

@@ -7,7 +7,7 @@
 2. The wheel is installed with its dependencies, at the versions of constraints.txt, into an environment that holds
    nothing else.
 3. Commands run in an empty folder whose path has a space and a letter outside ASCII. Their exit codes, some of their
-   output and the page are checked. The example package and two that `lab new` writes are installed in between.
+   output and the page are checked. The example package and those that `lab new` writes are installed in between.
 
 Exits with 1 on the first thing that is wrong.
 """
@@ -38,10 +38,15 @@ COMMANDS = (
     ("report induction-quick", "induction-quick-smoke.html"),
     ("data check star --json", '"unconfirmed": 0'),
 )
-BEGINNINGS = (("new objective skip_ahead", "wrote skip_ahead"), ("new task carries", "wrote carries"))
+BEGINNINGS = (
+    ("new objective skip_ahead", "wrote skip_ahead"),
+    ("new task carries", "wrote carries"),
+    ("new trunk averages", "wrote averages"),
+)
 COMMANDS_WITH_THE_BEGINNINGS = (
     ("objective check skip_ahead", "ok"),
     ("data check carries --json", '"unconfirmed": 0'),
+    ("model check averages", "ok"),
     ("train skip_ahead/run.toml --set training.steps=2 --set training.warmup_steps=1", "complete"),
 )
 COMMANDS_WITH_THE_EXAMPLE = (
@@ -146,7 +151,7 @@ def main() -> None:
         install(folder, example)
         run_lab(folder, home, COMMANDS_WITH_THE_EXAMPLE)
         run_lab(folder, home, BEGINNINGS)
-        install(folder, home / "skip_ahead", home / "carries")
+        install(folder, *(home / name for name in ("skip_ahead", "carries", "averages")))
         run_lab(folder, home, COMMANDS_WITH_THE_BEGINNINGS)
     print("the wheel works")
 

@@ -9,14 +9,15 @@ import pytest
 
 from generators.check import check_task
 from generators.table import TASKS, build_task
-from lab.objectives.check import check_objective
+from lab.model.table import MODELS
+from lab.objectives.check import check_model, check_objective
 from lab.objectives.table import OBJECTIVES
 from lab.run.spec import read_spec
 from studies.declared.loading import declare
 from tests.conftest import Lab
 from tests.fake_package import Install
 
-PARTS = ("objective", "task")
+PARTS = ("objective", "task", "trunk")
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,13 @@ def test_a_new_task_passes_its_check_and_its_run_can_be_read(lab: Lab, install: 
     folder = installed_beginning("task", "my_task", lab, install)
     assert check_task(build_task(TASKS.config({"kind": "my_task"}, "the test")), 500).problems == []
     assert read_spec(folder / "run.toml", []).task.kind == "my_task"
+
+
+def test_a_new_trunk_passes_its_check_and_its_run_can_be_read(lab: Lab, install: Install) -> None:
+    folder = installed_beginning("trunk", "my_trunk", lab, install)
+    checks = check_model(MODELS.config({"kind": "my_trunk", "width": 16, "layers": 4}, "the test"))
+    assert [check for check in checks if check.problem] == []
+    assert read_spec(folder / "run.toml", []).model.kind == "my_trunk"
 
 
 def test_a_new_study_can_be_loaded_at_each_of_its_scales(lab: Lab) -> None:
