@@ -43,6 +43,7 @@ FAMILIES: dict[str, tuple[Tree, dict[str, Tree]]] = {
             "as in induction-heads": {},
             "80 name parts": {"task.name_parts": 80},
             "8 characters": {"task.name_parts": 24, "task.characters": 8},
+            "8 characters, 6,000 steps": {"task.name_parts": 24, "task.characters": 8, "training.steps": 6000},
             "rotary base 10,000": {"model.rotary_base": 10000.0},
             "half other text": {"task.other_share": 0.5, "training.steps": 4000},
             "0.8 other text": {"task.other_share": 0.8, "training.steps": 4000},
