@@ -1,6 +1,6 @@
 """Parts from another package, installed as a user installs it.
 
-The example package has a task, an objective, an analysis, a kind of claim, an exhibit and an executor, each in one file
+The example package has a task, a trunk, an objective, an analysis, a kind of claim, an exhibit and an executor, each in one file
 with one entry point.
 """
 
@@ -72,7 +72,7 @@ def test_the_document_on_your_own_parts_shows_every_entry_point() -> None:
     document = (ROOT / "docs" / "your-own-parts.md").read_text(encoding="utf-8")
     points = pyproject[pyproject.index("[project.entry-points") :]
     assert points in document
-    assert points.count("[project.entry-points") == 6
+    assert points.count("[project.entry-points") == 7
 
 
 @pytest.fixture
