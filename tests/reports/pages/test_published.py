@@ -33,16 +33,21 @@ def test_an_archive_unpacked_and_packed_again_has_the_same_bytes(
 
 
 def stored_verdicts(home: Path, name: str, scale: str) -> list[tuple[str, str]]:
-    """Returns verdict and text of each claim in verdicts.json."""
+    """Returns verdict and text of each claim in verdicts.json, where a claim that was not tested is inconclusive."""
     tree = json.loads((home / "studies" / name / scale / "verdicts.json").read_text())
-    return [(verdict["verdict"].upper(), verdict["text"]) for verdict in tree["verdicts"]]
+    return [
+        ("NOT TESTED" if verdict["p"] is None else verdict["verdict"].upper(), verdict["text"])
+        for verdict in tree["verdicts"]
+    ]
 
 
 def verdicts_shown(page: str) -> list[tuple[str, str]]:
     """Returns verdict and text of each card of a page."""
     cards = re.findall(r'<article class="verdict.*?<h2>(.*?)</h2>', page, flags=re.DOTALL)
     texts = [PageReader(card).text.strip() for card in cards]
-    return [(text.split(" ")[1], text.split(" ", 2)[2]) for text in texts]
+    return [
+        (words[1], words[2]) for text in texts if (words := re.match(r"\S+ (NOT TESTED|[A-Z]+) (.*)", text, re.DOTALL))
+    ]
 
 
 def test_the_smallest_archive_gives_the_same_page_twice_with_its_stored_verdicts(tmp_path: Path) -> None:
