@@ -138,6 +138,17 @@ METRICS = (
         "optimiser steps",
         better="less",
     ),
+    Metric(
+        "budget_to_solve",
+        "budget_to_solve",
+        "share of its steps that a run took to solve its task, 1 if it did not; lower is better",
+        "The optimiser steps until the run solved its task as a share of the steps that it was to take; 1 if it did "
+        "not solve it. All steps of a run take equally many operations, so this is also the share of its operations. "
+        "It compares arms that were given equal operations, and therefore different numbers of steps.",
+        "share of the run's operations",
+        better="less",
+        bounds=SHARES,
+    ),
 )
 
 

@@ -43,8 +43,6 @@ def solving_runs(results: Results) -> list[SolvingRun]:
 
 
 def _read(curves: pd.DataFrame, results: Results, metric: str) -> Iterator[SolvingRun]:
-    threshold = results.study.declaration.threshold
-    assert threshold is not None
     for (cell, _, run), log in curves.groupby(["cell", "seed", "run"], sort=False):
         lines = [
             {"split": "validation", "step": step, metric: value}
@@ -52,6 +50,8 @@ def _read(curves: pd.DataFrame, results: Results, metric: str) -> Iterator[Solvi
         ]
         number = int(log["seed"].iloc[0])
         folder = RunFolder(results.home, str(run))
+        threshold = results.study.threshold_of(results.cell(str(cell)))
+        assert threshold is not None
         solved_at = threshold.first_step(lines)
         steps = declared_steps(folder.result() or {}, folder) if solved_at is None else solved_at
         yield SolvingRun(str(cell), number, str(run), solved_at, int(log["step"].max()), steps)

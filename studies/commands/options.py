@@ -20,6 +20,15 @@ StudyName = Annotated[
 Scale = Annotated[str, typer.Option(help="smoke: seconds, checks that it runs; cpu: minutes; gpu: the paper's sizes")]
 StoredScale = Annotated[str | None, typer.Option("--scale", help="by default the scale that ran last")]
 
+Joining = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="NAME[:KEY=VALUE,...]",
+        help="an installed objective that joins a matrix as a further row; may be repeated",
+    ),
+]
+
 ExecutorName = Annotated[str, typer.Option("--executor", help=f"where runs happen: {', '.join(EXECUTORS.names)}")]
 Workers = Annotated[
     int | None,
@@ -50,6 +59,18 @@ MixCode = Annotated[
         "--mix-code", help="let claims compare new runs with old ones, which code other than the installed code made"
     ),
 ]
+
+
+def refuse_joining(name: str, joining: list[str] | None) -> None:
+    """Refuses `--with` for a single study.
+
+    Raises:
+        UserError: an objective is given.
+    """
+    if joining:
+        raise UserError(
+            f"--with {joining[0]}: {name} is a study; an objective joins a matrix, such as lab study run matrix"
+        )
 
 
 def old_runs_choice(retrain: bool, mix_code: bool) -> OldRuns:

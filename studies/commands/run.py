@@ -13,6 +13,7 @@ from studies.commands.options import (
     ExecutorName,
     ExecutorSettings,
     GpusPerRun,
+    Joining,
     MixCode,
     Retrain,
     RunLimit,
@@ -21,6 +22,7 @@ from studies.commands.options import (
     Workers,
     executor_choice,
     old_runs_choice,
+    refuse_joining,
 )
 from studies.declared.catalog import COLLECTIONS, STUDIES
 from studies.declared.collection import is_collection, load_collection
@@ -49,6 +51,7 @@ def run_command(
     ] = None,
     retrain: Retrain = False,
     mix_code: MixCode = False,
+    joining: Joining = None,
     home: Home = DEFAULT_HOME,
     as_json: Json = False,
 ) -> None:
@@ -58,8 +61,9 @@ def run_command(
     if is_collection(name):
         if shard:
             raise UserError(f"--shard {shard}: splits the cells of one study; run the studies of {name} one by one")
-        run_collection(name, scale, assignments or [], choice, old_runs, as_json)
+        run_collection(name, scale, assignments or [], joining or [], choice, old_runs, as_json)
     else:
+        refuse_joining(name, joining)
         run_study(name, scale, assignments or [], choice, shard, old_runs, as_json)
 
 
@@ -98,7 +102,13 @@ def run_study(
 
 
 def run_collection(
-    name: str, scale: str, assignments: list[str], choice: ExecutorChoice, old_runs: OldRuns, as_json: bool
+    name: str,
+    scale: str,
+    assignments: list[str],
+    joining: list[str],
+    choice: ExecutorChoice,
+    old_runs: OldRuns,
+    as_json: bool,
 ) -> None:
     """Runs every study of a collection and prints the number of claims with each verdict."""
     from studies.judging.controls import CONTROLS, controls_in, controls_text
@@ -107,7 +117,7 @@ def run_collection(
     from studies.running.run_study import StudyResult
 
     note_on_catalog_name(name, COLLECTIONS)
-    collection = load_collection(name)
+    collection = load_collection(name).joined(joining)
 
     def show(result: StudyResult) -> None:
         for judgement in result.judgements:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from generators.foundation.options import Assignments, Json, answer
-from studies.commands.options import Scale, StudyName
+from studies.commands.options import Joining, Scale, StudyName, refuse_joining
 from studies.declared.catalog import COLLECTIONS, STUDIES
 from studies.declared.collection import is_collection, load_collection
 from studies.declared.names import run_command_line
@@ -25,12 +25,14 @@ def show_command(
             help="operations per second to assume instead of timing steps; 1e14 if this machine lacks the device",
         ),
     ] = None,
+    joining: Joining = None,
     as_json: Json = False,
 ) -> None:
     """Show which runs a study would train and what they would cost, before anything runs."""
     if is_collection(name):
-        show_collection(name, scale, assignments or [], as_json)
+        show_collection(name, scale, assignments or [], joining or [], as_json)
     else:
+        refuse_joining(name, joining)
         show_study(name, scale, assignments or [], probe, flops_rate, as_json)
 
 
@@ -108,13 +110,13 @@ def show_study(
     answer(value, as_json, "\n".join(lines))
 
 
-def show_collection(name: str, scale: str, assignments: list[str], as_json: bool) -> None:
+def show_collection(name: str, scale: str, assignments: list[str], joining: list[str], as_json: bool) -> None:
     """Prints the runs and cost of each study of a collection, chapter by chapter."""
     from studies.declared.loading import declare
     from studies.running.plan.cost import plan_study
 
     note_on_catalog_name(name, COLLECTIONS)
-    collection = load_collection(name)
+    collection = load_collection(name).joined(joining)
     studies = {member: declare(member, scale, own) for member, own in collection.assigned(assignments).items()}
     plans = {member: plan_study(study) for member, study in studies.items()}
     lines = [collection.declaration.title, collection.declaration.question]

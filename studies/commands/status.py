@@ -6,9 +6,10 @@ from generators.foundation.options import Json, answer
 from generators.foundation.settings import Tree
 from lab.commands.options import DEFAULT_HOME, Home
 from studies.commands.options import StoredScale, StudyName
-from studies.declared.collection import is_collection, load_collection
+from studies.declared.collection import is_collection
 from studies.judging.study_code import StudyCode
 from studies.ledger.arguments import checked_name, note_file_of_that_name
+from studies.ledger.collection_members import collection_in
 from studies.ledger.folder import StudyFolder
 from studies.ledger.left_out import LeftOut
 
@@ -47,7 +48,7 @@ def show_collection(name: str, scale: str | None, home: Path, as_json: bool) -> 
     lines = []
     left_out = LeftOut.among([name], scale, home)
     note_file_of_that_name(name, "the catalog's collection")
-    for member in load_collection(name).members:
+    for member in collection_in(name, scale, home).members:
         if member.study in left_out.reasons:
             continue
         if not StudyFolder.all_stored(home, member.study, scale):

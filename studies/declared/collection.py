@@ -4,7 +4,7 @@ A collection runs its studies one after another, each as it would run by itself,
 study that needs a setting from the user (a corpus) is skipped unless the user gives that setting.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pydantic import Field
@@ -12,6 +12,8 @@ from pydantic import Field
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Settings, read_toml, split_assignment, suggestion, validate
 from studies.declared.catalog import COLLECTIONS
+from studies.declared.matrix.matrix_file import MatrixDeclaration, is_matrix
+from studies.declared.matrix.row_names import rows_with, study_of_row
 
 
 class Member(Settings):
@@ -39,10 +41,15 @@ class CollectionDeclaration(Settings):
 
 @dataclass(frozen=True)
 class Collection:
-    """A collection of the catalog."""
+    """A collection of the catalog.
+
+    Attributes:
+        matrix: the file, if it is that of a matrix, whose rows are the studies.
+    """
 
     name: str
     declaration: CollectionDeclaration
+    matrix: MatrixDeclaration | None = None
 
     @property
     def chapters(self) -> list[CollectionChapter]:
@@ -54,6 +61,18 @@ class Collection:
         """The studies without repetition, in the order of the chapters."""
         members = {member.study: member for chapter in self.chapters for member in chapter.studies}
         return list(members.values())
+
+    def joined(self, rows: list[str]) -> "Collection":
+        """Returns a matrix with further rows: installed objectives as `--with` takes them.
+
+        Raises:
+            UserError: there are rows, and the collection is no matrix.
+        """
+        if not rows:
+            return self
+        if self.matrix is None:
+            raise UserError(f"--with {rows[0]}: {self.name} is no matrix, so no objective can join it")
+        return replace(self, declaration=declaration_of_rows(self.name, self.matrix, rows))
 
     def assigned(self, assignments: list[str]) -> dict[str, list[str]]:
         """Returns study -> the assignments it needs; studies for which an assignment is missing are left out.
@@ -94,4 +113,15 @@ def load_collection(name: str) -> Collection:
     if not is_collection(name):
         raise UserError(f"collection {name!r}: not in the catalog; {suggestion(name, COLLECTIONS.names)}")
     path = COLLECTIONS.path(name)
-    return Collection(name, validate(CollectionDeclaration, read_toml(path), str(path)))
+    tree = read_toml(path)
+    if is_matrix(tree):
+        matrix = validate(MatrixDeclaration, tree, str(path))
+        return Collection(name, declaration_of_rows(name, matrix, []), matrix)
+    return Collection(name, validate(CollectionDeclaration, tree, str(path)))
+
+
+def declaration_of_rows(name: str, matrix: MatrixDeclaration, joining: list[str]) -> CollectionDeclaration:
+    """Returns a matrix as a collection of one chapter, with a study for each of its rows and of those that join it."""
+    studies = [Member(study=study_of_row(name, row)) for row in rows_with(matrix, joining)]
+    chapter = CollectionChapter(title="Objectives", text=matrix.text, studies=studies)
+    return CollectionDeclaration(title=matrix.title, question=matrix.question, chapters=[chapter])

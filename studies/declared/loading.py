@@ -6,21 +6,26 @@ from pathlib import Path
 from generators.foundation.errors import UserError
 from generators.foundation.settings import read_toml, suggestion, validate
 from studies.declared.catalog import SEARCHES, STUDIES, check_is_not, name_of
+from studies.declared.checks.cell_settings import check_cell_settings
 from studies.declared.checks.claims import check_claims
 from studies.declared.checks.grid import check_exclusions, check_settings
 from studies.declared.checks.labels import check_labels
 from studies.declared.checks.runs import check_runs, check_specs, covering
+from studies.declared.matrix.row_names import row_at, row_path
+from studies.declared.matrix.rows import row_declaration
 from studies.declared.scales import base_at_scale, scale_named
 from studies.declared.study import Study
 from studies.declared.study_file import StudyDeclaration
 
 
 def read_study_file(path: Path) -> StudyDeclaration:
-    """Reads a study file and validates it by itself.
+    """Reads a study file and validates it by itself; the place of a row of a matrix gives the study of that row.
 
     Raises:
         UserError: names the file, the key, its value and what would be right.
     """
+    if row := row_at(path):
+        return row_declaration(*row, path)
     tree = read_toml(path)
     check_is_not(SEARCHES, "space", tree, path)
     return validate(StudyDeclaration, tree, str(path))
@@ -32,14 +37,14 @@ def declare(name: str | Path, scale: str = "cpu", assignments: Sequence[str] = (
     The file is checked at every scale; the networks and claims are checked at the requested scale.
 
     Args:
-        name: a study of the catalog, or the path of a study file.
+        name: a study of the catalog, the path of a study file, or a row of a matrix, such as "matrix-joint".
         scale: one of the scales of the file, such as "smoke" or "cpu".
         assignments: changes of its base settings, each as the option `--set` takes it: "training.steps=300".
 
     Raises:
         UserError: names the file, the key, its value and what would be right.
     """
-    path = STUDIES.locate(str(name))
+    path = row_path(str(name)) or STUDIES.locate(str(name))
     declaration = read_study_file(path)
     scale_named(declaration.scales, scale, path)
     studies = {other: study_at_scale(path, declaration, other, list(assignments)) for other in declaration.scales}
@@ -48,6 +53,7 @@ def declare(name: str | Path, scale: str = "cpu", assignments: Sequence[str] = (
         if study.scale != scale:
             check_specs(study, covering(study.cells, 1))
     check_exclusions(list(studies.values()))
+    check_cell_settings(list(studies.values()))
     check_labels(list(studies.values()))
     check_runs(studies[scale])
     check_claims(studies[scale])
@@ -67,6 +73,9 @@ def study_at_scale(path: Path, declaration: StudyDeclaration, scale: str, assign
     def reserved(key: str) -> str | None:
         if key in declaration.factors:
             return f"is a factor of {name}; change its levels in the study file"
+        for own in (own for table in (*declaration.settings, *chosen.settings) for own in table.set):
+            if key == own or key.startswith(f"{own}.") or own.startswith(f"{key}."):
+                return f"is not the same in all cells of {name}; change it in the study file, under settings"
         for factor in declaration.levels:
             if key.startswith(f"{factor}."):
                 return (

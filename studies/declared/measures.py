@@ -4,13 +4,17 @@ A measure is called by its metric and the split it is read on: `accuracy on test
 Tuning reads the study's own measure on validation; confirming runs are read on the split that the study, or a claim,
 names.
 
-Two measures say whether and when a run solved its task, that is, when the study's metric on validation reached
+Three measures say whether and when a run solved its task, that is, when the study's metric on validation reached
 `solved_at` in two evaluations in a row:
 
     solved            1 if the run solved its task, else 0; the mean of an arm is the share of its runs that did
     steps_to_solve    the optimiser steps it took, and all steps that the run was to take if it did not: a difference
                       between arms is one of restricted mean times (Royston & Parmar 2013, doi
                       10.1186/1471-2288-13-152)
+    budget_to_solve   the same as a share of those steps. All steps of a run take equally many operations, so arms that
+                      were given equal operations, but different steps, are compared by the operations they took
+
+A study may set `solved_at` for some cells alone; each of its runs then holds its threshold, as `stop_when_solved`.
 """
 
 import re
@@ -26,7 +30,7 @@ from lab.metrics import METRICS, Metric, metric_named
 from lab.run.evaluation import SCORES, SHORTCUT_SCORES
 from lab.run.solving import Solved
 from lab.run.store import METRICS as METRICS_LOG
-from lab.run.store import TIMING, RunFolder
+from lab.run.store import SPEC, TIMING, RunFolder
 from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
 from studies.declared.study_file import StudyDeclaration
@@ -34,7 +38,9 @@ from studies.statistics.forms.form import Form
 from studies.statistics.forms.shares import SHARES
 
 ANALYSIS = "analysis/[a-z0-9_]+/[a-z0-9_]+"
-SOLVED, STEPS_TO_SOLVE = "solved", "steps_to_solve"
+SOLVED, STEPS_TO_SOLVE, BUDGET_TO_SOLVE = "solved", "steps_to_solve", "budget_to_solve"
+SOLVING = (SOLVED, STEPS_TO_SOLVE, BUDGET_TO_SOLVE)
+"""The measures that need a threshold."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,10 @@ def read_training_seconds(measure: Measure, result: Tree, folder: RunFolder, che
 def solving_step(measure: Measure, folder: RunFolder) -> int | None:
     """Returns the step at which a run solved its task; None if it did not."""
     assert measure.threshold is not None, "a study that uses this measure says what counts as solved"
-    return measure.threshold.first_step(folder.lines(METRICS_LOG))
+    stored = folder.stored_settings() if (folder.path / SPEC).exists() else {"training": {}}
+    own = stored["training"].get("stop_when_solved")
+    threshold = Solved.model_validate(own) if own else measure.threshold
+    return threshold.first_step(folder.lines(METRICS_LOG))
 
 
 def read_solved(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
@@ -126,6 +135,12 @@ def read_steps_to_solve(measure: Measure, result: Tree, folder: RunFolder, check
         return None
     step = solving_step(measure, folder)
     return float(declared_steps(result, folder) if step is None else step)
+
+
+def read_budget_to_solve(measure: Measure, result: Tree, folder: RunFolder, checkpoint: str) -> float | None:
+    """Reads `steps_to_solve` as a share of the steps that the run was to take; None if its log is gone."""
+    steps = read_steps_to_solve(measure, result, folder, checkpoint)
+    return None if steps is None else steps / folder.stored_settings()["training"]["steps"]
 
 
 def declared_steps(result: Tree, folder: RunFolder) -> int:
@@ -164,6 +179,7 @@ FAMILIES = (
     MetricFamily("seconds", False, read_training_seconds),
     MetricFamily(SOLVED, False, read_solved),
     MetricFamily(STEPS_TO_SOLVE, False, read_steps_to_solve),
+    MetricFamily(BUDGET_TO_SOLVE, False, read_budget_to_solve),
     MetricFamily(ANALYSIS, False, read_analysis),
 )
 
@@ -184,7 +200,7 @@ def measure(metric: str, split: str, threshold: Solved | None = None) -> Measure
     Args:
         threshold: what counts as solved in the study.
     """
-    solving = metric in (SOLVED, STEPS_TO_SOLVE)
+    solving = metric in SOLVING
     return Measure(metric, split if family_of(metric).of_split else None, threshold if solving else None)
 
 

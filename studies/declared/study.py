@@ -10,9 +10,10 @@ from typing import Any
 from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree, suggestion
 from lab.html import html_table
+from lab.run.solving import Solved
 from lab.run.spec import RunSpec, parse_spec
 from studies.declared.levels import Level, changed, copied, flat, known_level, short
-from studies.declared.study_file import Part, StudyDeclaration
+from studies.declared.study_file import CellSettings, Part, StudyDeclaration
 
 RATE = "training.learning_rate"
 TUNING_SEED = 2**30
@@ -135,11 +136,26 @@ class Study:
         """The largest number of runs of the whole study."""
         return len(self.cells) * (self.tuning_runs + self.seeds)
 
+    @property
+    def cell_settings(self) -> list[CellSettings]:
+        """The settings of some cells at this scale; later ones prevail."""
+        return [*self.declaration.settings, *self.declaration.scales[self.scale].settings]
+
     def changes(self, cell: Cell, settings: dict[str, float]) -> list[tuple[str, Any]]:
         """Returns dotted keys with the values that a cell and tuned settings assign to them."""
         tables = self.declaration.levels
+        own = [change for table in self._settings_of(cell) for change in copied(table.set).items()]
         levels = [(key, copied(tables[key][str(level)]) if key in tables else level) for key, level in cell.levels]
-        return [*levels, *settings.items()]
+        return [*own, *levels, *settings.items()]
+
+    def threshold_of(self, cell: Cell) -> Solved | None:
+        """Returns what counts as solved in a cell; None if the study does not say."""
+        threshold = self.declaration.threshold
+        own = [table.solved_at for table in self._settings_of(cell) if table.solved_at is not None]
+        return threshold.model_copy(update={"at": own[-1]}) if threshold and own else threshold
+
+    def _settings_of(self, cell: Cell) -> list[CellSettings]:
+        return [table for table in self.cell_settings if cell.within(self.part(table.where))]
 
     def described(self, key: str, level: Level) -> str:
         """Returns a level as reports show it, followed by the settings of its table if it names one."""
@@ -156,7 +172,7 @@ class Study:
         tree = changed(self.base, self.changes(cell, settings), self.source)
         if self.compiled:
             tree["training"]["compile"] = True
-        threshold = self.declaration.threshold
+        threshold = self.threshold_of(cell)
         if threshold is not None and "stop_when_solved" in tree["training"]:
             raise UserError(
                 f"{self.source}, cell {cell.label}: training.stop_when_solved: solved_at says what counts as solved in "

@@ -21,7 +21,7 @@ from studies.statistics.forms.independent import INDEPENDENT
 from studies.statistics.forms.table import FORMS, form_name
 
 PRUNED_SEEDS_MINIMUM = 5
-LATER_KEYS = ("control", "solved_at", "stop_when_solved", "futility", "labels")
+LATER_KEYS = ("control", "solved_at", "stop_when_solved", "futility", "labels", "settings")
 
 
 def levels_of_a_factor(value: Any) -> Any:
@@ -84,6 +84,16 @@ class Exclusion(Settings):
     reason: str = Field(min_length=1, description="why the cells are left out, as plan and page show it")
 
 
+class CellSettings(Settings):
+    """Settings that some cells have and others do not; where several tables match a cell, later ones prevail."""
+
+    where: Part = Field(min_length=1, description="factor -> a level or several; a factor left out has all levels")
+    set: dict[str, Any] = Field(default_factory=dict, description="dotted key -> value in place of the base setting")
+    solved_at: float | None = Field(
+        default=None, gt=0, le=1, description="replaces solved_at of the study; needs stop_when_solved"
+    )
+
+
 class Scale(Settings):
     """The changes that a scale makes to a study."""
 
@@ -94,6 +104,15 @@ class Scale(Settings):
     cells: list[Part] = Field(default_factory=list, description="replaces the cells of the study")
     search: dict[str, Range] = Field(default_factory=dict, description="replaces ranges of tuned settings")
     set: dict[str, Any] = Field(default_factory=dict, description="dotted key -> value that replaces a base setting")
+    settings: list[CellSettings] = Field(
+        default_factory=list, description="settings of some cells, which prevail over those of the study"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_unset_keys(self, serialise: SerializerFunctionWrapHandler) -> Tree:
+        """Leaves out a key that earlier versions did not have, so that stored studies stay equal."""
+        tree: Tree = serialise(self)
+        return {key: value for key, value in tree.items() if value or key != "settings"}
 
 
 class StudyDeclaration(Settings):
@@ -137,6 +156,9 @@ class StudyDeclaration(Settings):
     factors: dict[str, list[Level]] = Field(min_length=1, description="dotted key -> its levels; cells are their grid")
     cells: list[Part] = Field(default_factory=list, description="parts of the grid that run; by default all of it")
     exclude: list[Exclusion] = Field(default_factory=list, description="cells that do not run, with the reason")
+    settings: list[CellSettings] = Field(
+        default_factory=list, description="settings that some cells have and others do not"
+    )
     levels: dict[str, dict[str, dict[str, Any]]] = Field(
         default_factory=dict, description="factor -> level -> table, where the levels of a factor are names of tables"
     )
@@ -164,6 +186,12 @@ class StudyDeclaration(Settings):
             raise ValueError(f'solved_at = {self.solved_at:zg} needs metric = {names}, not "{self.metric}"')
         if self.stop_when_solved and self.solved_at is None:
             raise ValueError("stop_when_solved = true needs solved_at, the value of the metric that counts as solved")
+        listed = [*self.settings, *(part for scale in self.scales.values() for part in scale.settings)]
+        own = next((part.solved_at for part in listed if part.solved_at is not None), None)
+        if own is not None and not self.stop_when_solved:
+            raise ValueError(
+                f"settings.solved_at = {own:zg} needs stop_when_solved = true, by which each run holds its threshold"
+            )
         return self
 
     @model_validator(mode="after")

@@ -4,10 +4,20 @@ from contextlib import suppress
 from pathlib import Path
 
 from generators.foundation.errors import UserError
-from studies.declared.collection import is_collection, load_collection
+from studies.declared.collection import Collection, is_collection, load_collection
+from studies.declared.matrix.row_names import split_row
 from studies.declared.names import run_command_line
 from studies.ledger.folder import StudyFolder
 from studies.ledger.origins import is_of_catalog, origin_text
+
+
+def collection_in(name: str, scale: str | None, home: Path) -> Collection:
+    """Returns a collection; a matrix with the rows that joined it in a home."""
+    collection = load_collection(name)
+    if collection.matrix is None:
+        return collection
+    rows = [split_row(study) for study in sorted({folder.name for folder in StudyFolder.all_stored(home, scale=scale)})]
+    return collection.joined([row[1] for row in rows if row and row[0] == name])
 
 
 def stored_members(name: str, scale: str | None, home: Path) -> list[str]:
@@ -17,7 +27,7 @@ def stored_members(name: str, scale: str | None, home: Path) -> list[str]:
     Raises:
         UserError: no study of the collection has run.
     """
-    members = [member.study for member in load_collection(name).members]
+    members = [member.study for member in collection_in(name, scale, home).members]
     foreign = foreign_members([name], scale, home)
     stored = [study for study in members if StudyFolder.all_stored(home, study, scale) and study not in foreign]
     if not stored:
@@ -31,7 +41,7 @@ def foreign_members(names: list[str], scale: str | None, home: Path) -> dict[str
     """Returns the members of collections whose names belong to other files in a home -> where those came from."""
     foreign = {}
     for name in filter(is_collection, names):
-        for member in load_collection(name).members:
+        for member in collection_in(name, scale, home).members:
             if StudyFolder.all_stored(home, member.study, scale):
                 folder = StudyFolder.latest(home, member.study, scale)
                 with suppress(UserError):  # what cannot be read is named by what reads it

@@ -26,6 +26,8 @@ def study_content(study: Study) -> Tree:
     tree["tuning"]["trials"] = study.trials
     resolved = {"base": study.base, "factors": study.factors, "seeds": study.seeds}
     cells = scale.cells or declaration.cells
+    own = [table.model_dump(mode="json") for table in study.cell_settings]
+    tree |= {"settings": own} if own else {}
     return {**tree, **resolved, "cells": cells, "scales": {study.scale: {"summary": scale.summary}}}
 
 

@@ -10,7 +10,7 @@ from reports.exhibits.measure_exhibit import MeasureExhibit, drawn_note
 from reports.frames.numbers import plural, unsigned
 from reports.frames.solving import solving_runs
 from reports.frames.wording import measure_name
-from studies.declared.measures import STEPS_TO_SOLVE, main_measure, measure_of
+from studies.declared.measures import BUDGET_TO_SOLVE, STEPS_TO_SOLVE, main_measure, measure_of
 from studies.reading.judged import JudgedStudy
 
 
@@ -44,7 +44,7 @@ class FurtherMeasure(MeasureExhibit):
         if self.measure.is_share:
             return "The intervals of shares are exact (Clopper-Pearson)."
         without = "Cells with one seed, or with equal values in all seeds, have none."
-        if self.measure.metric != STEPS_TO_SOLVE:
+        if self.measure.metric not in (STEPS_TO_SOLVE, BUDGET_TO_SOLVE):
             return without
         runs = solving_runs(self.results)
         censored = sum(run.step is None for run in runs)

@@ -49,11 +49,18 @@ class ShareSolved(StudyExhibit):
         threshold = self.study.declaration.threshold
         assert threshold is not None
         return (
-            f"A run has solved its task when {threshold.metric} on validation is at least {threshold.at:zg} in "
+            f"A run has solved its task when {threshold.metric} on validation is at least {self._least()} in "
             f"{threshold.evaluations} evaluations in a row. Each mark on a curve is a run, at the step where it solved "
             "its task; each hollow mark at the end is a run that did not. Curves are moved apart a little where they "
             f"would hide each other.{drawn_note(self.results)}"
         )
+
+    def _least(self) -> str:
+        """Returns the thresholds of the cells, from the lowest to the highest."""
+        thresholds = [self.study.threshold_of(cell) for cell in self.study.cells]
+        levels = sorted({threshold.at for threshold in thresholds if threshold})
+        text = " or ".join(f"{level:zg}" for level in levels)
+        return text + (", whichever its cell has," if len(levels) > 1 else "")
 
     def figures(self) -> list[str]:
         svgs = []

@@ -75,6 +75,7 @@ def check_parts(study: Study) -> None:
     declaration, source = study.declaration, study.source
     parts = [(f"exclude.{number}.where", rule.where) for number, rule in enumerate(declaration.exclude)]
     parts += [(f"cells.{number}", part) for number, part in enumerate(declaration.cells)]
+    parts += [(f"settings.{number}.where", table.where) for number, table in enumerate(study.cell_settings)]
     own = declaration.scales[study.scale].cells
     parts += [(f"scales.{study.scale}.cells.{number}", part) for number, part in enumerate(own)]
     for where, part in parts:

@@ -13,7 +13,7 @@ from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
 from lab.run.evaluation import SCORES, SHORTCUT_SCORES
 from lab.run.solving import scores_tokens
-from studies.declared.measures import SOLVED, STEPS_TO_SOLVE, Measure
+from studies.declared.measures import SOLVING, Measure
 
 
 def check_measure(measure: Measure, task: Task, network: Objective, where: str) -> None:
@@ -33,17 +33,17 @@ def check_measure(measure: Measure, task: Task, network: Objective, where: str) 
         source = f"{where}metric = {measure.metric!r}"
         declared_measure(ANALYSES.find(measure.analysis, source), measure.analysis_measure, source)
         return
-    if measure.metric in (SOLVED, STEPS_TO_SOLVE) and measure.threshold is None:
+    if measure.metric in SOLVING and measure.threshold is None:
         raise UserError(
             f"{where}metric = {measure.metric!r}: the study does not say what counts as solved; add solved_at, the "
             "value of its metric on validation, such as 0.95"
         )
-    if measure.metric in ("loss_1", "seconds", SOLVED, STEPS_TO_SOLVE):
+    if measure.metric in ("loss_1", "seconds", *SOLVING):
         return
     scores = score_names(task, measure.split or "test")
     if measure.metric in scores:
         return
-    metrics = [*scores, *loss_names(task, network), "seconds", SOLVED, STEPS_TO_SOLVE]
+    metrics = [*scores, *loss_names(task, network), "seconds", *SOLVING]
     if measure.metric not in metrics:
         raise UserError(f"{where}metric = {measure.metric!r}: no such score; {suggestion(measure.metric, metrics)}")
 

@@ -15,7 +15,7 @@ from studies.declared.claims.claim import Claim
 from studies.declared.claims.comparison import Comparison
 from studies.declared.claims.guarded import attempted, comparison_of
 from studies.declared.levels import Level
-from studies.declared.measures import SOLVED, STEPS_TO_SOLVE, form_of, main_measure, measure_of
+from studies.declared.measures import SOLVING, STEPS_TO_SOLVE, form_of, main_measure, measure_of
 from studies.declared.study import Cell, Study
 from studies.statistics.effects import WeightedMeans
 from studies.statistics.forms.shares import SHARES, TWO_ARMS
@@ -41,7 +41,7 @@ def check_runs(study: Study) -> None:
             near = suggestion(declaration.shortcut, list(task.shortcuts))
             raise UserError(f"{source}: shortcut = {declaration.shortcut!r}: the task has no such shortcut; {near}")
         check_measure(main, task, network, f"{source}: ")
-        if main.metric in (SOLVED, STEPS_TO_SOLVE):
+        if main.metric in SOLVING:
             raise UserError(
                 f"{source}: metric = {main.metric!r}: only a claim can use it; give accuracy or exact here, which "
                 "solved_at is a value of"
@@ -104,7 +104,7 @@ def check_equal_steps(where: str, specs: Mapping[str, RunSpec]) -> None:
         listed = ", ".join(f"{count} in {label}" for label, count in steps.items())
         raise UserError(
             f'{where}.metric = "{STEPS_TO_SOLVE}": a run that does not solve its task counts with all its steps, which '
-            f"differ: {listed}; compare cells of equal training.steps"
+            f"differ: {listed}; compare cells of equal training.steps, or cells of equal operations by budget_to_solve"
         )
 
 

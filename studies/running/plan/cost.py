@@ -1,10 +1,6 @@
 """The cost of a study before it runs: its runs, their floating-point operations, and an estimate of the time.
 
-Operations are those of matrix products and attention, counted by torch on networks that have shapes and no weights
-(`FlopCounterMode` on the meta device). The batches are real samples of the task, so only positions that have a target
-are counted. For a plain transformer the operations are the usual 6 N + 12 L D T per token: N parameters in matrices,
-where an unembedding counts once for each head that reads it, and L layers of width D over T tokens. Elementwise
-operations are left out, as usual.
+Operations are those of matrix products and attention (`lab.bench.operations`).
 
 Time comes from steps timed on this machine, of the smallest and of the largest cell; the seconds of a step are taken to
 be linear in its operations. If this machine lacks the study's device, an assumed rate replaces the timed steps.
@@ -16,17 +12,13 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from generators.foundation.errors import UserError
 from generators.table import build_task
 from generators.task import Task
-from lab.loss.graph import Graph
-from lab.model.batches import TensorBatch
+from lab.bench.operations import flops_of_sample
 from lab.run.assembly import assemble, usable_device
-from lab.run.finetuning import meta_network
 from lab.run.spec import RunSpec
 from lab.run.step import OptimiserStep, deterministic
 from lab.run.training_data import training_batches
@@ -35,7 +27,6 @@ from studies.declared.study import Cell, Study
 
 FLOPS_RATE = 1e14
 """Operations per second assumed for a device that this machine lacks: about a third of the peak of an A100 in bf16."""
-COUNTED_SAMPLES = 4
 COUNTED_NETWORKS = 64
 """Networks whose operations are counted at most; those of a study's other networks are set to the mean."""
 PROBE_SECONDS = 1.5
@@ -146,26 +137,6 @@ def costs_of(specs: list[RunSpec]) -> tuple[list[RunCost], int, int]:
         samples = evaluated_samples(spec, build_task(spec.task))
         costs.append(RunCost(training * spec.training.batch_size, spec.training.steps, forward * samples))
     return costs, len(per_sample), len(different)
-
-
-def flops_of_sample(spec: RunSpec) -> tuple[float, float]:
-    """Counts the operations of one sample: forward and backward with every head training, and forward alone.
-
-    Backward is twice forward, once for the weights and once for their inputs; below a frozen trunk it is nothing. An
-    objective that stops gradients, such as `next_latent`, takes somewhat less.
-    """
-    network, task = meta_network(spec), build_task(spec.task)
-    indices = np.arange(COUNTED_SAMPLES)
-    drawn = task.batch("train", indices, spec.seed).trimmed()
-    batch = TensorBatch.from_batch(drawn, torch.device("meta"), indices)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        latent = network.latent(batch)
-        below = counter.get_total_flops()
-        for _ in network.terms(latent, batch, Graph()):
-            pass
-    forward = counter.get_total_flops()
-    frozen = below if spec.start is not None and spec.start.freeze == "trunk" else 0
-    return (3 * forward - 2 * frozen) / COUNTED_SAMPLES, forward / COUNTED_SAMPLES
 
 
 def evaluated_samples(spec: RunSpec, task: Task) -> int:

@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from generators.table import build_task
+from lab.bench.operations import COUNTED_SAMPLES, flops_of_sample
 from lab.loss.losses import accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.model.config import DataShape
@@ -23,11 +24,9 @@ from studies.declared.catalog import STUDIES
 from studies.declared.loading import declare
 from studies.declared.study import TUNING_SEED, Study
 from studies.running.plan.cost import (
-    COUNTED_SAMPLES,
     PROBE_STEPS,
     duration_text,
     estimate_time,
-    flops_of_sample,
     plan_study,
     seconds_of_step,
 )
