@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from lab.model.weights import count_parameters
     from lab.model.windows import Window
     from lab.objectives.check import check_model, check_objective
-    from lab.objectives.next_token import NextTokenModel
-    from lab.objectives.objective import NextTokenPath, Objective, ObjectiveConfig, RunLayers
+    from lab.objectives.objective import NextTokenModel, NextTokenPath, Objective, ObjectiveConfig, RunLayers
     from lab.objectives.table import OBJECTIVES, build_objective
     from lab.reading.loaded_run import LoadedRun, load_run, train
     from lab.run.assembly import RunParts, assemble
@@ -67,8 +66,13 @@ else:
             "lab.model.weights": ("count_parameters",),
             "lab.model.windows": ("Window",),
             "lab.objectives.check": ("check_model", "check_objective"),
-            "lab.objectives.next_token": ("NextTokenModel",),
-            "lab.objectives.objective": ("NextTokenPath", "Objective", "ObjectiveConfig", "RunLayers"),
+            "lab.objectives.objective": (
+                "NextTokenModel",
+                "NextTokenPath",
+                "Objective",
+                "ObjectiveConfig",
+                "RunLayers",
+            ),
             "lab.objectives.table": ("OBJECTIVES", "build_objective"),
             "lab.reading.loaded_run": ("LoadedRun", "load_run", "train"),
             "lab.run.assembly": ("RunParts", "assemble"),

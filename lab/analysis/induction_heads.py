@@ -49,7 +49,7 @@ from lab.analysis.estimators.attention import (
 from lab.analysis.estimators.intervals import ratio_of_sums
 from lab.analysis.estimators.skill_formation import FORMED_ABOVE, find_formation
 from lab.model.devices import to_device
-from lab.objectives.llama_path import require_llama
+from lab.objectives.checks.llama_path import require_llama
 from lab.objectives.objective import Objective
 from lab.run.store import METRICS
 from lab.run.stored_run import StoredRun

@@ -58,7 +58,7 @@ from lab.analysis.estimators.pair_contexts import (
     measure_pair_terms,
 )
 from lab.analysis.estimators.pair_distributions import has_second_head, head_log_probabilities
-from lab.objectives.llama_path import require_llama
+from lab.objectives.checks.llama_path import require_llama
 from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
 

@@ -34,7 +34,7 @@ from lab.analysis.analysis import Analysis, AnalysisResult, Findings, MeasureInf
 from lab.analysis.estimators.intervals import mean_over_samples
 from lab.analysis.estimators.linear_probes import ProbeData, fit_probe
 from lab.analysis.findings import interval_text
-from lab.objectives.llama_path import require_layer_by_layer
+from lab.objectives.checks.llama_path import require_layer_by_layer
 from lab.objectives.objective import Objective
 from lab.run.stored_run import StoredRun
 

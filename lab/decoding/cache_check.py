@@ -6,7 +6,7 @@ import torch
 from generators.foundation.errors import UserError
 from generators.foundation.randomness import Integers
 from lab.decoding.cached_network import CachedNetwork
-from lab.objectives.llama_path import SAMPLES_COMPARED, distance_text, next_token_logits
+from lab.objectives.checks.llama_path import SAMPLES_COMPARED, distance_text, next_token_logits
 from lab.objectives.objective import Objective
 
 

@@ -37,7 +37,13 @@ from generators.task import Task
 from lab.export.llama import exported_logits
 from lab.export.readme import readme
 from lab.model.layers import NORM_EPSILON, Block
-from lab.objectives.llama_path import SAMPLES_COMPARED, distance_text, llama_problem, llama_trunk, next_token_logits
+from lab.objectives.checks.llama_path import (
+    SAMPLES_COMPARED,
+    distance_text,
+    llama_problem,
+    llama_trunk,
+    next_token_logits,
+)
 from lab.objectives.objective import Objective
 from lab.run.files import json_bytes, write_atomically
 from lab.run.stored_run import StoredRun

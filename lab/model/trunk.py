@@ -120,6 +120,29 @@ class Trunk(nn.Module, ABC):
         """Applies a layer to packed rows [R, C, D], or computes its output [R, Q, D] at the positions of a window."""
         raise NotImplementedError
 
+    @property
+    def takes_embeddings(self) -> bool:
+        """True if `forward_embedded` computes the latents of `forward`: a trunk that overrides `forward` has to say so
+        itself, and one that overrides `embed` has to override `forward_embedded` too.
+        """
+        kind = type(self)
+        own = kind.embed is Trunk.embed or kind.forward_embedded is not Trunk.forward_embedded
+        return own and kind.forward is Trunk.forward
+
+    def forward_embedded(self, x_RxCxD: Tensor, packing: Packing | None = None, window: Window | None = None) -> Tensor:
+        """Computes the latent [B, T, D] of inputs that need not be embeddings of tokens.
+
+        Args:
+            x_RxCxD: the inputs [B, T, D], without embeddings of positions; in packed rows if there is a packing.
+            packing: the packing of the inputs; this and a window only if `leaves_out` is True.
+            window: the places at which the latent is needed.
+        """
+        assert packing is None, "this trunk packs no samples"
+        assert window is None, "this trunk leaves no position out"
+        for layer in self.layers:
+            x_RxCxD = self.apply_layer(layer, x_RxCxD)
+        return x_RxCxD
+
     takes_masks: bool = False
     """True if the trunk has `run_at`, which takes positions and attention masks."""
 

@@ -32,6 +32,7 @@ from lab.objectives.checks.reading import check_losses, check_predictions
 from lab.objectives.checks.trunk import (
     check_cache,
     check_causality,
+    check_embedded,
     check_embedding,
     check_head_layer,
     check_length,
@@ -71,6 +72,7 @@ TRUNK_CHECKS: dict[str, Callable[[Objective], str]] = {
     "a new layer is one more layer of the trunk's kind": check_head_layer,
     "every parameter of the trunk is counted once": check_parts,
     "the cache, if any, gives the latents of the plain forward pass": check_cache,
+    "forward_embedded, if it fits, gives the latents of the plain forward pass": check_embedded,
     "run_at, if any, gives the latents of the plain forward pass": check_masks,
 }
 

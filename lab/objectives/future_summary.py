@@ -35,8 +35,7 @@ from lab.model.batches import TensorBatch
 from lab.model.config import DataShape, ModelConfig
 from lab.model.devices import to_device
 from lab.model.windows import Window
-from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import ObjectiveConfig
+from lab.objectives.objective import NextTokenModel, ObjectiveConfig
 
 
 class FutureSummaryConfig(ObjectiveConfig):

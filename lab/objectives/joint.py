@@ -36,8 +36,7 @@ from lab.model.config import DataShape, ModelConfig
 from lab.model.devices import to_device
 from lab.model.layers import Attention, rotary_table
 from lab.model.windows import Window
-from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import ObjectiveConfig, RunLayers
+from lab.objectives.objective import NextTokenModel, ObjectiveConfig, RunLayers
 
 ROTARY_BASE = 10000.0
 

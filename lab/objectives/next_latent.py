@@ -39,8 +39,7 @@ from lab.loss.term import Term
 from lab.model.batches import TensorBatch
 from lab.model.config import DataShape, ModelConfig
 from lab.model.devices import to_device
-from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import ObjectiveConfig, RunLayers
+from lab.objectives.objective import NextTokenModel, ObjectiveConfig, RunLayers
 
 
 class NextLatentConfig(ObjectiveConfig):

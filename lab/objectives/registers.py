@@ -26,8 +26,7 @@ from lab.model.config import DataShape, ModelConfig
 from lab.model.devices import to_device
 from lab.model.trunk import require_masks
 from lab.model.windows import Window, covering_places, window_at
-from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import ObjectiveConfig
+from lab.objectives.objective import NextTokenModel, ObjectiveConfig
 
 
 class RegistersConfig(ObjectiveConfig):

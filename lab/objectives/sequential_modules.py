@@ -26,8 +26,7 @@ from lab.model.config import DataShape, ModelConfig
 from lab.model.packing import Packing
 from lab.model.trunk import Trunk
 from lab.model.windows import Window
-from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import ObjectiveConfig
+from lab.objectives.objective import NextTokenModel, ObjectiveConfig
 
 
 class SequentialModulesConfig(ObjectiveConfig):

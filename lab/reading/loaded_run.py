@@ -15,7 +15,7 @@ from lab.analysis.lookahead import residual_streams
 from lab.decoding.decoder import decode
 from lab.home import home_folder
 from lab.html import html_rows
-from lab.objectives.llama_path import require_layer_by_layer
+from lab.objectives.checks.llama_path import require_layer_by_layer
 from lab.reading.prompts import Prompts, prompt_tokens
 from lab.run.callbacks.metrics import OnMetrics
 from lab.run.callbacks.progress import Progress, no_progress

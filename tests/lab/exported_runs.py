@@ -27,6 +27,8 @@ OBJECTIVE_SETTINGS: list[dict[str, Any]] = [
     {"kind": "next_latent"},
     {"kind": "future_summary"},
     {"kind": "joint"},
+    {"kind": "teacherless"},
+    {"kind": "belief_state"},
 ]
 
 

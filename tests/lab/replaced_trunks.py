@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from lab.model.config import DataShape, ModelConfig
 from lab.model.trunks.llama import Llama, LlamaConfig
-from lab.objectives.next_token import NextTokenModel
-from lab.objectives.objective import ObjectiveConfig
+from lab.objectives.objective import NextTokenModel, ObjectiveConfig
 from lab.objectives.table import OBJECTIVES
 
 

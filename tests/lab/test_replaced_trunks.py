@@ -12,7 +12,7 @@ from lab.bench.decode import compare_with_transformers
 from lab.decoding.decoder import decode
 from lab.decoding.prompts import prompts_of
 from lab.objectives.check import check_objective
-from lab.objectives.llama_path import next_token_logits, require_layer_by_layer, require_llama
+from lab.objectives.checks.llama_path import next_token_logits, require_layer_by_layer, require_llama
 from lab.objectives.table import OBJECTIVES
 from lab.run.assembly import assemble
 from lab.run.finetuning import load_start_weights
@@ -117,7 +117,7 @@ def test_every_shipped_objective_agrees_with_its_cache_far_below_the_tolerance(
 ) -> None:
     parts = assemble(parse_spec(tiny_tree() | {"objective": objective}, "a spec"))
     network, tokens = parts.network.to(precision), parts.task.batch("test", np.arange(3)).tokens[:, :9]
-    monkeypatch.setattr("lab.objectives.llama_path.TOLERANCES", {torch.float64: 1e-12, torch.float32: 1e-5})
+    monkeypatch.setattr("lab.objectives.checks.llama_path.TOLERANCES", {torch.float64: 1e-12, torch.float32: 1e-5})
     decode(network, tokens, np.array([9, 2, 5]), 4, network.drafts)
     require_layer_by_layer(network, tokens, "the test")
 

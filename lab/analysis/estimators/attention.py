@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from generators.foundation.randomness import Floats
 from lab.model.layers import Block, rotate
-from lab.objectives.llama_path import llama_trunk
+from lab.objectives.checks.llama_path import llama_trunk
 from lab.objectives.objective import Objective
 from lab.run.evaluation import SAMPLES_AT_ONCE
 

@@ -14,7 +14,7 @@ from generators.foundation.randomness import Floats, Integers
 from generators.protocols import KnownDistribution, KnownPairs
 from generators.task import Batch, Mask
 from lab.model.layers import Block
-from lab.objectives.llama_path import llama_trunk
+from lab.objectives.checks.llama_path import llama_trunk
 from lab.objectives.objective import Objective
 
 CONTINUATIONS_PER_PASS = 256

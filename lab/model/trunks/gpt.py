@@ -13,6 +13,7 @@ from lab.model.cache import TrunkCache
 from lab.model.caches.by_position import PositionCache
 from lab.model.config import AttentionConfig, DataShape
 from lab.model.layers import NORM_EPSILON
+from lab.model.packing import Packing
 from lab.model.trunk import Trunk
 from lab.model.weights import count_parameters
 from lab.model.windows import Window
@@ -103,6 +104,10 @@ class Gpt(Trunk):
     def apply_layer(self, layer: nn.Module, x_BxTxD: Tensor) -> Tensor:
         out: Tensor = layer(x_BxTxD)
         return out
+
+    def forward_embedded(self, x_RxCxD: Tensor, packing: Packing | None = None, window: Window | None = None) -> Tensor:
+        positions_T = torch.arange(x_RxCxD.shape[1], device=x_RxCxD.device)
+        return super().forward_embedded(x_RxCxD + self.embed_positions(positions_T), packing, window)
 
     def run_at(self, x_BxSxD: Tensor, positions_BxS: Tensor, mask: Tensor, window: Window | None = None) -> Tensor:
         assert window is None, "this trunk leaves no position out"

@@ -76,11 +76,13 @@ class Llama(Trunk):
         return type(self) is Llama and len(self.layers) > 0 and all(type(layer) is Block for layer in self.layers)
 
     def forward_rows(self, tokens_BxT: Tensor, packing: Packing | None, window: Window | None) -> Tensor:
-        rotary_2xTxK = self.rotary(tokens_BxT.shape[1])
+        tokens_RxC = tokens_BxT if packing is None else packing.pack(tokens_BxT)
+        return self.forward_embedded(self.embed_tokens(tokens_RxC), packing, window)
+
+    def forward_embedded(self, x_RxCxD: Tensor, packing: Packing | None = None, window: Window | None = None) -> Tensor:
         if packing is None:
-            return self.run(self.embed_tokens(tokens_BxT), rotary_2xTxK, window=window)
-        x_RxCxD = self.embed_tokens(packing.pack(tokens_BxT))
-        return packing.unpack(self.run(x_RxCxD, packing.rotary(rotary_2xTxK), packing.mask, window))
+            return self.run(x_RxCxD, self.rotary(x_RxCxD.shape[1]), window=window)
+        return packing.unpack(self.run(x_RxCxD, packing.rotary(self.rotary_2xTxK), packing.mask, window))
 
     def apply_to_rows(
         self, layer: nn.Module, x_RxCxD: Tensor, packing: Packing | None, window: Window | None

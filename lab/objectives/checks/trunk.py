@@ -160,3 +160,13 @@ def check_masks(network: Objective) -> str:
     mask_TxT = torch.ones(data_shape().length, data_shape().length, dtype=torch.bool).tril()
     z_BxTxD = trunk.run_at(trunk.embed_tokens(tokens_BxT), place_BxT, mask_TxT)
     return "" if torch.allclose(z_BxTxD, trunk(tokens_BxT), TOLERANCE) else "`run_at` gives other latents"
+
+
+@torch.no_grad()
+def check_embedded(network: Objective) -> str:
+    """Compares `forward_embedded` with the forward pass, for the embeddings of tokens."""
+    trunk, tokens_BxT = network.trunk, tokens_of()
+    if not trunk.takes_embeddings:
+        return ""
+    z_BxTxD = trunk.forward_embedded(trunk.embed_tokens(tokens_BxT))
+    return "" if torch.allclose(z_BxTxD, trunk(tokens_BxT), TOLERANCE) else "`forward_embedded` gives other latents"

@@ -147,6 +147,8 @@ OBJECTIVES = [
     {"kind": "next_latent"},
     {"kind": "future_summary"},
     {"kind": "joint"},
+    {"kind": "teacherless"},
+    {"kind": "belief_state"},
 ]
 
 

@@ -63,14 +63,13 @@ def test_every_module_that_runs_in_training_is_covered_or_changes_no_number(tiny
 def test_a_run_rests_on_its_own_task_and_objective_and_on_no_other(tiny: Spec) -> None:
     code = code_of(tiny(objective={"kind": "registers"}))
     names = {part.rpartition(".")[2] for part in code if part.startswith(ROOMS_OF_KINDS)}
-    assert names == {"llama", "registers", "next_token", "objective", "induction"}
+    assert names == {"llama", "registers", "objective", "induction"}
 
 
 def test_a_finetuned_run_rests_on_the_code_of_its_start_too(tiny: Spec) -> None:
     own, finetuned = code_of(tiny()), code_of(tiny(start={"objective": {"kind": "registers"}}))
     assert finetuned.keys() - own.keys() == {
         "lab.objectives.registers",
-        "lab.objectives.next_token",
         "lab.run.finetuning",
     }
     assert finetuned.items() >= own.items()

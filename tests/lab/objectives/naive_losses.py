@@ -1,21 +1,22 @@
-"""The losses of next-latent, future-summary and joint prediction, written out target by target from their definitions."""
+"""The losses of objectives on a next-token model, written out target by target from their definitions."""
 
 import torch
 from torch import Tensor
 
 from lab.model.batches import TensorBatch
+from lab.objectives.belief_state import BeliefState, draw_pairs
 from lab.objectives.future_summary import FutureSummary
 from lab.objectives.joint import Joint
 from lab.objectives.next_latent import NextLatent
+from lab.objectives.objective import NextTokenModel
+from lab.objectives.teacherless import ReplacedInputs
 from tests.lab.objectives.tiny_networks import cross_entropy, mean, trunk_of
 
 Naive = tuple[dict[str, Tensor], Tensor]
 """The mean of each term by name, and their weighted sum."""
 
 
-def next_token_losses(
-    network: NextLatent | FutureSummary | Joint, h: Tensor, sample: Tensor, carries: Tensor
-) -> list[Tensor]:
+def next_token_losses(network: NextTokenModel, h: Tensor, sample: Tensor, carries: Tensor) -> list[Tensor]:
     return [cross_entropy(network.lm_head.weight @ h[t], sample[t + 1]) for t in range(9) if carries[t + 1]]
 
 
@@ -103,3 +104,46 @@ def attended_by_hand(attention: torch.nn.Module, u: list[Tensor]) -> Tensor:
     values = torch.stack([(attention.v_proj.weight @ x).view(2, 4) for x in u])
     share_JxA = ((keys * q).sum(2) / 2).softmax(0)
     return (share_JxA[..., None] * values).sum(0).flatten()
+
+
+def naive_replaced(network: ReplacedInputs, batch: TensorBatch) -> Naive:
+    """Embeds the row with dummies input by input; which inputs are drawn is tested elsewhere."""
+    losses: dict[str, list[Tensor]] = {"loss_1": [], network.term: []}
+    answer = batch.loss[:, :-1].copy()
+    answer[:, 0] = False
+    chosen = network.choose(answer, batch.indices)
+    for tokens, carries, dummies in zip(batch.tokens_BxT, torch.from_numpy(batch.loss), chosen, strict=True):
+        h = network.norm(trunk_of(network, tokens[:-1]))
+        losses["loss_1"] += next_token_losses(network, h, tokens, carries)
+        embedding = network.trunk.embed_tokens.weight
+        x = torch.stack([network.dummy_embedding.weight[0] if dummies[t] else embedding[tokens[t]] for t in range(9)])[
+            None
+        ]
+        for layer in network.trunk.layers:
+            x = layer(x, network.trunk.rotary(9))
+        losses[network.term] += next_token_losses(network, network.norm(x[0]), tokens, carries)
+    means = {name: mean(values) for name, values in losses.items()}
+    return means, means["loss_1"] + network.config.weight * means[network.term]
+
+
+def naive_belief_state(network: BeliefState, batch: TensorBatch) -> Naive:
+    """Reads the suffix of each pair by itself; which pairs are drawn is tested elsewhere."""
+    losses: dict[str, list[Tensor]] = {"loss_1": [], "pair_next": [], "pair_previous": []}
+    sample_N, first_N, last_N, _ = draw_pairs(batch.loss, batch.indices, network.config.pairs)
+    first, _, second = network.pair_network
+    for sample, (tokens, carries) in enumerate(zip(batch.tokens_BxT, torch.from_numpy(batch.loss), strict=True)):
+        h = network.norm(trunk_of(network, tokens[:-1]))
+        losses["loss_1"] += next_token_losses(network, h, tokens, carries)
+        end = int(carries.nonzero().max()) if carries.any() else 0
+        for u, v in zip(first_N[sample_N == sample], last_N[sample_N == sample], strict=True):
+            suffix = tokens[v + 1 : end + 1].flip(0)
+            x = torch.cat((network.end_embedding.weight, network.trunk.embed_tokens(suffix)))[None]
+            for layer in network.backward_layers:
+                x = layer(x, network.trunk.rotary(len(suffix) + 1))
+            x = first.weight @ torch.cat((h[u - 1], network.backward_norm(x[0, -1]))) + first.bias
+            x = second.weight @ (x * (1 + torch.erf(x / 2**0.5)) / 2) + second.bias
+            losses["pair_next"].append(cross_entropy(network.lm_head.weight @ x[:8], tokens[u]))
+            losses["pair_previous"].append(cross_entropy(network.lm_head.weight @ x[8:], tokens[v]))
+    means = {name: mean(values) for name, values in losses.items()}
+    both = (means["pair_next"] + means["pair_previous"]) / 2
+    return means, means["loss_1"] + network.config.weight * both

@@ -10,6 +10,7 @@ from torch import Tensor
 from generators.foundation.errors import UserError
 from lab.loss.losses import LOSSES, accumulate_gradient
 from lab.model.batches import TensorBatch
+from lab.objectives.belief_state import BeliefStateConfig
 from lab.objectives.future_summary import FutureSummaryConfig
 from lab.objectives.joint import JointConfig
 from lab.objectives.next_latent import NextLatentConfig
@@ -18,7 +19,14 @@ from lab.objectives.sequential_modules import SequentialModules, SequentialModul
 from lab.objectives.table import OBJECTIVES
 from lab.objectives.token_order import TokenOrder, TokenOrderConfig
 from tests.lab.gradients import assert_equal, batch_of, pop_gradients
-from tests.lab.objectives.naive_losses import Naive, naive_joint, naive_next_latent, naive_summary
+from tests.lab.objectives.naive_losses import (
+    Naive,
+    naive_belief_state,
+    naive_joint,
+    naive_next_latent,
+    naive_replaced,
+    naive_summary,
+)
 from tests.lab.objectives.tiny_networks import build_objective_network, cross_entropy, mean, trunk_of
 
 
@@ -109,6 +117,9 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("future_summary", {"window": 5, "weight": 3.0}, naive_summary),
     ("joint", {"n": 4}, naive_joint),
     ("joint", {"n": 2, "latent_scale": 1.5}, naive_joint),
+    ("teacherless", {"weight": 0.7}, naive_replaced),
+    ("masked_teacher", {"span": 2}, naive_replaced),
+    ("belief_state", {"pairs": 5, "layers": 2}, naive_belief_state),
 ]  # fmt: skip
 
 
@@ -154,6 +165,9 @@ def test_a_prediction_reads_only_tokens_before_its_target() -> None:
         ("next_latent", {"horizon": 3}, {1: 0, 2: 1, 3: 2, 4: 3}),
         ("future_summary", {}, {1: 0}),
         ("joint", {"n": 4}, {1: 0, 2: 1, 3: 2, 4: 3}),
+        ("teacherless", {}, {1: 0}),
+        ("masked_teacher", {}, {1: 0}),
+        ("belief_state", {}, {1: 0}),
     ):
         network = build_objective_network(kind, **settings)
         tokens = batch_of(1.1).tokens_BxT[:1]
@@ -198,3 +212,4 @@ def test_settings_have_the_published_defaults() -> None:
     )
     assert FutureSummaryConfig().weight == 1.0
     assert JointConfig().latent_scale == 0.5
+    assert (BeliefStateConfig().pairs, BeliefStateConfig().weight) == (16, 0.25)

@@ -10,6 +10,7 @@ from lab.model.batches import TensorBatch
 from lab.objectives.future_summary import FutureSummary
 from lab.objectives.next_latent import NextLatent
 from lab.objectives.table import OBJECTIVES
+from lab.objectives.teacherless import ReplacedInputs
 from lab.objectives.token_order import TokenOrder, ranked_positions, upcoming_tokens
 from lab.run.assembly import assemble
 from lab.run.evaluation import Evaluator
@@ -42,6 +43,8 @@ def unigram_entropies(batch: TensorBatch, classes: int, network: Any) -> dict[st
         tokens_NxW, inside_NxW = bags.tokens_NxW.numpy(), bags.inside_NxW.numpy()
         share_V = np.array([(inside_NxW & (tokens_NxW == token)).any(axis=1).mean() for token in range(classes)])
         entropies["loss_summary"] = np.mean([entropy(np.array([share, 1 - share])) for share in share_V])
+    elif isinstance(network, ReplacedInputs):
+        entropies[network.term] = entropies["loss_1"]
     elif hasattr(network, "distances"):
         targets = batch.targets_ahead(network.distances).tokens_N.numpy()
         entropies["loss_registers"] = entropy(np.bincount(targets, minlength=classes))

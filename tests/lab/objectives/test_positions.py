@@ -47,6 +47,9 @@ OBJECTIVES: list[dict[str, Any]] = [
     {"kind": "next_latent", "horizon": 3},
     {"kind": "future_summary", "window": 3},
     {"kind": "joint", "n": 3},
+    {"kind": "teacherless"},
+    {"kind": "masked_teacher", "span": 2},
+    {"kind": "belief_state", "pairs": 3},
 ]
 """Settings of every objective; at step 5 one head of the reverse curricula is left out, and one of the forward one."""
 LEADERS = [objective for objective in OBJECTIVES if objective in WIRINGS[:3] or objective["kind"] != "multi_token"]

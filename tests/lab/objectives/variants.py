@@ -16,6 +16,9 @@ VARIANTS: list[dict[str, Any]] = [
     {"kind": "next_latent"},
     {"kind": "future_summary"},
     {"kind": "joint"},
+    {"kind": "teacherless"},
+    {"kind": "masked_teacher"},
+    {"kind": "belief_state"},
 ]
 
 

@@ -29,6 +29,8 @@ OBJECTIVE_TABLES = [
     {"kind": "next_latent", "horizon": 2},
     {"kind": "future_summary"},
     {"kind": "joint", "n": 3},
+    {"kind": "teacherless"},
+    {"kind": "belief_state"},
 ]
 
 

@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from generators.foundation.errors import UserError
 from lab.model.caches.by_position import PositionCache
 from lab.model.config import DataShape
 from lab.model.table import MODELS
 from lab.model.trunks.gru import Gru, GruConfig, GruLayer
-from lab.objectives.check import check_model, small_model
+from lab.objectives.check import check_model, check_objective, small_model
+from lab.objectives.teacherless import TeacherlessConfig
 from tests.conftest import Lab
 
 
@@ -88,6 +90,11 @@ class WrongMasks(Correct):
         return x_BxSxD
 
 
+class WrongEmbeddings(Correct):
+    def forward_embedded(self, x_RxCxD: Tensor, *others: object) -> Tensor:
+        return x_RxCxD
+
+
 PROBLEMS: dict[type[Gru], dict[str, str]] = {
     Correct: {},
     Narrow: {"a latent [B, T, D] for every token": "give a latent [3, 8, 7] instead of [3, 8, 8]"},
@@ -100,6 +107,7 @@ PROBLEMS: dict[type[Gru], dict[str, str]] = {
     Uncounted: {"every parameter of the trunk is counted once": "but the trunk has"},
     Forgetful: {"the cache, if any, gives the latents of the plain forward pass": "(block 3 of 4)"},
     WrongMasks: {"run_at, if any, gives the latents of the plain forward pass": "`run_at` gives other latents"},
+    WrongEmbeddings: {"forward_embedded, if it fits, gives the latents of the plain forward pass": "other latents"},
 }  # fmt: skip
 
 
@@ -114,6 +122,15 @@ def test_each_violation_of_the_contract_is_found_by_its_own_check(
     for name, sentence in PROBLEMS[broken].items():
         assert sentence in problems[name]
     assert bool(problems) == bool(PROBLEMS[broken])
+
+
+@pytest.mark.parametrize("kind", [Leaking, Normalising], ids=lambda kind: kind.__name__)
+def test_a_trunk_that_reads_more_than_embeddings_of_tokens_is_given_no_dummies(
+    kind: type[Gru], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS.rows, "gru", f"{__name__}:{kind.__name__}")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r'"teacherless" reads inputs that are no tokens, which .*"gru" does not take'):
+        check_objective(TeacherlessConfig(), GruConfig(width=8, layers=3))
 
 
 @pytest.mark.usefixtures("small")
