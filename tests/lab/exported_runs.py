@@ -28,6 +28,7 @@ OBJECTIVE_SETTINGS: list[dict[str, Any]] = [
     {"kind": "future_summary"},
     {"kind": "joint"},
     {"kind": "teacherless"},
+    {"kind": "masked_teacher"},
     {"kind": "belief_state"},
 ]
 
