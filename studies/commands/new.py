@@ -10,6 +10,7 @@ import typer
 from generators.foundation.errors import UserError
 from generators.foundation.kinds import Registry
 from generators.foundation.options import Json, answer
+from generators.foundation.outputs import check_output_folder
 from generators.foundation.settings import suggestion
 from lab.doctor.extras import pip
 from studies.beginnings.names import check_part_name, check_study_name
@@ -64,6 +65,7 @@ def new_command(
     else:
         check_part_name(name, kind, TABLES[kind]())
         folder = to / name
+    check_output_folder("--to", to)
     paths = write_beginning(beginning_files(kind, name), folder)
     commands = study_commands(paths[0]) if kind == STUDY else part_commands(kind, name, folder)
     value = {"kind": kind, "name": name, "files": list(map(str, paths)), "next": commands}

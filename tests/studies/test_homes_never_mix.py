@@ -9,7 +9,7 @@ from tests.studies.home_versions import stubbed
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(8, 10), pytest.param(200, 25, marks=pytest.mark.slow)], ids=["a few", "many"]
+    ("examples", "steps"), [(3, 10), pytest.param(200, 25, marks=pytest.mark.slow)], ids=["a few", "many"]
 )
 def test_every_answer_is_that_of_one_version_of_one_study(examples: int, steps: int) -> None:
     chosen = settings(

@@ -125,7 +125,7 @@ def test_a_corpus_too_large_for_memory_is_refused_before_it_is_read(tmp_path: Pa
         documents(tmp_path / "a.txt")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts=st.lists(
         st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")) | st.binary(max_size=50), max_size=8

@@ -17,12 +17,15 @@ FILES = {
     "lab compare out": (["compare", "absent", "missing", "--out"], ".html", "should end in .html"),
     "lab results out": (["results", "absent", "--out"], ".csv", "should end in .csv or .parquet"),
     "lab analyse figure": (["analyse", "absent", "step", "--figure"], ".svg", "should end in .svg"),
+    "lab figure out": (["figure", "absent", "score", "--out"], ".pdf", "should end in .pdf or .svg or .png"),
+    "lab table out": (["table", "absent", "--format", "csv", "--out"], ".csv", "should end in .csv"),
 }
 FOLDERS = {
     "lab report out": ["report", "paper", "--out"],
     "lab study pack out": ["study", "pack", "absent", "--out"],
     "lab tensorboard out": ["tensorboard", "absent", "--out"],
     "lab export folder": ["export", "absent"],
+    "lab new to": ["new", "study", "mine", "--to"],
 }
 READ = {"lab train spec_file", "lab study unpack files", "lab compare second_home"}
 
@@ -47,7 +50,7 @@ def refusal(lab: Lab, arguments: list[str], path: str) -> str:
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("path", ["x.pdf", "x.png", "x.htm", "x.html.gz"])
+@pytest.mark.parametrize("path", ["x.txt", "x.jpg", "x.htm", "x.html.gz"])
 def test_another_ending_is_refused_and_the_endings_offered_are_named(lab: Lab, name: str, path: str) -> None:
     arguments, _, endings = FILES[name]
     assert refusal(lab, arguments, path) == f": {endings}"

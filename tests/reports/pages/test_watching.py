@@ -68,6 +68,7 @@ def test_a_page_is_updated_as_runs_end_until_the_study_is_judged(
     assert page.read_text() == last
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_watching_with_the_page_in_place(
     running: StoredStudy, monkeypatch: pytest.MonkeyPatch, lab: Lab
 ) -> None:

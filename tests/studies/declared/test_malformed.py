@@ -13,7 +13,7 @@ def test_the_study_that_is_changed_is_valid(tmp_path: Path) -> None:
     assert show(text, tmp_path) == (0, "")
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(text=STUDY_FILES)
 def test_a_broken_study_file_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
     # Counting the operations of a valid study takes seconds and is tested elsewhere.

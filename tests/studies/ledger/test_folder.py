@@ -41,7 +41,7 @@ def test_a_published_study_is_read_and_written_to_the_same_bytes(archive: Path, 
     verdicts = folder.read_verdicts()
     assert verdicts is not None
     folder.write_study(folder.read_study())
-    folder.write_cells(folder.read_cells())
+    folder.write_ledger(folder.read_ledger())
     folder.write_verdicts(verdicts)
     folder.write_looks(folder.read_looks())
     assert {path: path.read_bytes() for path in before} == before
