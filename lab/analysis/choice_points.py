@@ -46,6 +46,7 @@ from lab.analysis.estimators.choice_weight import (
 from lab.analysis.estimators.intervals import ratio_of_sums, t_interval
 from lab.analysis.estimators.unlabelled_choice_points import CHOICE, add_unlabelled_choice_points
 from lab.loss.graph import Graph
+from lab.loss.term import weight_of
 from lab.model.batches import TensorBatch
 from lab.run.stored_run import StoredRun
 
@@ -287,5 +288,6 @@ def loss_weights(run: StoredRun, batch: Batch) -> dict[int, float]:
     step = min(run.step, run.spec.training.steps - 1)
     tensors = TensorBatch.from_batch(batch, run.parts.device, np.arange(len(batch)), step)
     with torch.no_grad():
-        weight = {term.name: term.weight for term in network.terms(network.latent(tensors), tensors, Graph())}
+        terms = network.terms(network.latent(tensors), tensors, Graph())
+        weight = {term.name: float(weight_of(term, network, tensors)) for term in terms}
     return {lag: weight[f"loss_{lag}"] for lag in network.lags if f"loss_{lag}" in weight}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lab.loss.compiler import Compiler
 from lab.loss.graph import CutGraph, FusedGraph, Graph
-from lab.loss.term import TermSource
+from lab.loss.term import TermSource, weight_of
 from lab.model.batches import TensorBatch
 
 
@@ -33,9 +33,9 @@ def total_and_values(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Computes the weighted sum of all terms, and the value of each by name."""
     terms = list(objective.terms(objective.latent_for_terms(batch), batch, Graph(readouts_compiled)))
-    total = terms[0].weight * terms[0].value
+    total = weight_of(terms[0], objective, batch) * terms[0].value
     for term in terms[1:]:
-        total = total + term.weight * term.value
+        total = total + weight_of(term, objective, batch) * term.value
     return total, {term.name: term.value for term in terms}
 
 
@@ -59,7 +59,7 @@ def _term_by_term(
     compute = partial(compiler, latent) if compiler is not None and compiler.whole else latent
     latent_BxSxD = compute(objective, batch)
     for term in objective.terms(graph.share(latent_BxSxD), batch, graph):
-        (term.weight * term.value).backward()  # type: ignore[no-untyped-call]
+        (weight_of(term, objective, batch) * term.value).backward()  # type: ignore[no-untyped-call]
         values[term.name] = term.value.detach()
         del term  # frees its graph before the next term is built
     graph.finish()

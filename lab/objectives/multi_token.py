@@ -63,9 +63,13 @@ class MultiTokenConfig(ObjectiveConfig):
             raise ValueError("curriculum and stage_steps belong together: give both or neither")
         if self.curriculum != "none" and self.weights is not None and not self.weights[0]:
             raise ValueError("weights should not begin with 0: in one stage of a curriculum head 1 is trained alone")
+        if self.n == 1 and self.further_weight is not None:
+            raise ValueError("further_weight has no effect with n = 1, which has no further loss; leave it out")
         return self
 
     def unused(self, steps: int) -> str:
+        if sentence := super().unused(steps):
+            return sentence
         if self.stage_steps is None or (last := self.stage_steps * (self.n - 1)) < steps:
             return ""
         fewer = "fewer stage_steps" if self.n <= steps else "a smaller n"

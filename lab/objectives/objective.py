@@ -3,11 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+import torch
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
 from generators.foundation.errors import UserError
-from generators.foundation.settings import Settings
+from generators.foundation.settings import Settings, Tree
+from lab.loss.further_weight import FurtherWeight
 from lab.loss.graph import Graph
 from lab.loss.term import Term
 from lab.model.batches import TensorBatch
@@ -24,14 +28,37 @@ RunLayers = Callable[[Sequence[nn.Module], Tensor], Tensor]
 class ObjectiveConfig(Settings):
     """Settings of an objective. A subclass declares `kind: Literal[...]`, the name of the objective."""
 
+    later_settings: ClassVar[tuple[str, ...]] = ("further_weight",)
+    """Settings that earlier versions did not have; an objective that gains one adds it here."""
+
     kind: str
+    further_weight: FurtherWeight | None = Field(
+        default=None,
+        description="factor on the weights of all losses but that of the next token, which changes during training: a "
+        "table of shape, first, last and step",
+    )
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unset(self, serialise: SerializerFunctionWrapHandler) -> Tree:
+        """Leaves out later settings that have their default, so that runs keep the identities of earlier versions."""
+        tree: Tree = serialise(self)
+        for name in self.later_settings:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                tree.pop(name, None)
+        return tree
 
     def unused(self, steps: int) -> str:
         """Returns a sentence about a setting without effect in a run of `steps` optimiser steps; "" if there is none.
 
         A spec with such a setting is refused with this sentence.
         """
-        return ""
+        weight = self.further_weight
+        if weight is None or weight.step <= (steps if weight.shape == "linear" else steps - 1):
+            return ""
+        return (
+            f"objective.further_weight.step = {weight.step}: the factor would be {weight.last:zg} from step "
+            f"{weight.step} on, but training.steps = {steps} end before it; give a smaller step or more steps"
+        )
 
 
 @dataclass(frozen=True)
@@ -82,12 +109,26 @@ class Objective(nn.Module, ABC):
         By default these are the targets of all lags. Anything else that an objective computes with numpy belongs in
         `batch.once`, which this method calls.
         """
+        self.further_weight(batch)
         for lag in self.lags:
             if lag < batch.tokens_BxT.shape[1]:
                 batch.targets(lag)
         if self.leaves_out:
             batch.packing()
             self.latent_window(batch)
+
+    def further_weight(self, batch: TensorBatch) -> Tensor | None:
+        """Returns the factor on the weights of all terms but `loss_1` at the step of a batch; None if it is 1.
+
+        It is a tensor, since compiled code would have to be compiled again for every other number.
+        """
+        weight = self.config.further_weight
+        if weight is None:
+            return None
+        return batch.once(
+            ("further weight", weight.shape, weight.first, weight.last, weight.step),
+            lambda: torch.tensor(weight.at(batch.step), dtype=torch.float64, device=batch.tokens_BxT.device),
+        )
 
     @property
     def leaves_out(self) -> bool:

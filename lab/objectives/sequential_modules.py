@@ -48,6 +48,10 @@ class SequentialModulesConfig(ObjectiveConfig):
     def _check(self) -> Self:
         if (self.final_weight is None) != (self.final_weight_from_step is None):
             raise ValueError("final_weight and final_weight_from_step belong together: give both or neither")
+        if self.further_weight is not None and self.final_weight is not None:
+            raise ValueError("further_weight and final_weight both change lambda during training; give one of them")
+        if self.further_weight is not None and self.n == 1:
+            raise ValueError("further_weight has no effect with n = 1, which has no modules; leave it out")
         return self
 
     def weight_at(self, step: int | None) -> float:

@@ -5,6 +5,16 @@ a token that occurs next d tokens ahead, and minus infinity for a token that doe
 is that of ListNet, the cross-entropy between the softmax of both (Cao et al. 2007). A token's share of the target is
 therefore proportional to exp(-d), whatever the window: after `a b a c`, a, b and c have exp(-1), exp(-2), exp(-4).
 
+With `ranking = "hinge"` the order itself is trained, as in ranking into the future (RITF, Frydenlund, arXiv
+2503.10542). Let v_1 .. v_K be the tokens that occur, the nearest first, and s_v the scores. Every token has to score at
+least 1 more than the next one, and the last of them 1 more than the highest score of a token that does not occur:
+
+    loss = (sum over k < K of max(0, 1 - s_{v_k} + s_{v_{k+1}}) + max(0, 1 - s_{v_K} + max over other v of s_v)) / K
+
+After `a b a c` with the scores a = 3, b = 1, c = 0.5 and d = 0, a is 2 above b, b is 0.5 above c and c is 0.5 above d,
+so the loss is (0 + 0.5 + 0.5) / 3. A loss of 0 puts all tokens in order. Which pairs of tokens the published loss
+compares, and its margin, could not be checked.
+
 Tokens outside the loss mask are not ranked. The window of the paper is the whole context. If all tokens are in the
 mask, a window of W leaves out at most 1.6 exp(-W) of a target; if few tokens are in the mask, it also leaves out the
 positions that are more than W before the first of these.
@@ -34,6 +44,7 @@ from lab.objectives.objective import NextTokenModel, ObjectiveConfig
 class TokenOrderConfig(ObjectiveConfig):
     """Settings of `token_order`."""
 
+    later_settings = (*ObjectiveConfig.later_settings, "ranking")
     kind: Literal["token_order"] = "token_order"
     window: int = Field(
         default=32,
@@ -42,6 +53,11 @@ class TokenOrderConfig(ObjectiveConfig):
         description="upcoming tokens to rank, at most the length of a sample; the paper ranks all",
     )
     weight: float = Field(default=1.0, ge=0, description="weight of the ranking loss")
+    ranking: Literal["listnet", "hinge"] = Field(
+        default="listnet",
+        description="listnet: cross-entropy with scores that fall with distance, as published; hinge: a margin between "
+        "neighbours in the order",
+    )
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,8 @@ class TokenOrder(NextTokenModel):
         del value  # lets a cut graph free it before the next term is built
         ranking = self.ranking(batch)
         hidden_NxD = hidden_BxPxD.flatten(0, 1)[ranking.positions_N]
-        total = graph.sum_over_rows(self.ranking_loss, hidden_NxD, ranking.tokens_NxW, ranking.first_NxW)
+        loss = self.hinge_loss if self.config.ranking == "hinge" else self.ranking_loss
+        total = graph.sum_over_rows(loss, hidden_NxD, ranking.tokens_NxW, ranking.first_NxW)
         yield Term("loss_order", total / max(1, ranking.count), ranking.count, self.config.weight)
 
     def prepare(self, batch: TensorBatch) -> None:
@@ -111,6 +128,21 @@ class TokenOrder(NextTokenModel):
         share_NxW = score_W.where(first_NxW, -torch.inf).softmax(dim=1)
         target_logit_N = (logits_NxV.gather(1, tokens_NxW) * share_NxW).sum(dim=1)
         return (logits_NxV.logsumexp(dim=1) - target_logit_N).sum()
+
+    def hinge_loss(self, hidden_NxD: Tensor, tokens_NxW: Tensor, first_NxW: Tensor) -> Tensor:
+        """Computes the hinge loss summed over N positions: the mean over the ranked tokens of each."""
+        logits_NxV = F.linear(hidden_NxD, self.order_head.weight).to(self.order_head.weight.dtype)
+        score_NxW = logits_NxV.gather(1, tokens_NxW)
+        place_W = torch.arange(tokens_NxW.shape[1], device=tokens_NxW.device)
+        latest_NxW = place_W.where(first_NxW, -1).cummax(dim=1).values  # the last ranked place up to each place
+        before_NxW = F.pad(latest_NxW[:, :-1], (1, 0), value=-1)
+        above_NxW = score_NxW.gather(1, before_NxW.clamp(min=0))
+        neighbours_NxW = (1 - above_NxW + score_NxW).relu() * (first_NxW & (before_NxW >= 0))
+        ranked_NxV = torch.zeros_like(logits_NxV, dtype=torch.int64).scatter_add(1, tokens_NxW, first_NxW.long()) > 0
+        highest_other_N = logits_NxV.masked_fill(ranked_NxV, -torch.inf).amax(dim=1)
+        lowest_N = score_NxW.gather(1, latest_NxW[:, -1:]).squeeze(1)
+        total_N = neighbours_NxW.sum(dim=1) + (1 - lowest_N + highest_other_N).relu()
+        return (total_N / first_NxW.sum(dim=1)).sum()
 
     def head_parts(self) -> dict[str, nn.Module]:
         return {"norm": self.norm, "unembedding": self.lm_head, "order unembedding": self.order_head}

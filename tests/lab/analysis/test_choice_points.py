@@ -71,6 +71,14 @@ def test_gradients_of_all_kinds_and_heads_add_up_to_that_of_training(run: Stored
         assert values[0] == pytest.approx(parts.product_of_kind[kind][0], abs=0.02 * abs(total)), kind
 
 
+def test_weights_of_losses_are_those_of_the_last_step(tiny: Spec, tmp_path: Path) -> None:
+    objective = {"kind": "multi_token", "n": 2, "further_weight": {"first": 1.0, "last": 0.0, "step": 4}}
+    spec = tiny(task=CHOICE_TASK, objective=objective, training__steps=4)
+    train(spec, tmp_path)
+    stored = StoredRun(tmp_path, spec.identity, "last")
+    assert loss_weights(stored, stored.parts.task.batch("train", np.arange(2))) == {1: 1.0, 2: 0.25}
+
+
 def test_token_losses_average_to_the_training_loss(run: StoredRun) -> None:
     network = run.parts.network
     batch = TensorBatch.from_batch(run.parts.task.batch("test", np.arange(8)), run.parts.device, np.arange(8))

@@ -1,6 +1,7 @@
 """Every objective but `multi_token` equals its published definition, written out here and in `naive_losses`."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -70,7 +71,15 @@ def naive_order(network: TokenOrder, batch: TensorBatch) -> Naive:
             for d in range(min(window, 9 - t), 0, -1):
                 if carries[t + d]:
                     scores[tokens[t + d]] = window - d
-            if scores.max() > -math.inf:
+            if network.config.ranking == "hinge" and scores.max() > -math.inf:
+                logits = network.order_head.weight @ h[t]
+                order = [v for v in scores.argsort(descending=True).tolist() if scores[v] > -math.inf]
+                pairs = [(logits[v], logits[w]) for v, w in pairwise(order)]
+                if others := [logits[v] for v in range(7) if v not in order]:
+                    pairs.append((logits[order[-1]], torch.stack(others).max()))
+                hinges = [(1 - above + below).clamp(min=0) for above, below in pairs]
+                ranking.append(torch.stack(hinges).sum() / len(order))
+            elif scores.max() > -math.inf:
                 log_q = (network.order_head.weight @ h[t]).log_softmax(0)
                 ranking.append(-(scores.softmax(0) * log_q).sum())
     means = {"loss_1": mean(next_token), "loss_order": mean(ranking)}
@@ -109,6 +118,7 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("sequential_modules", {"n": 3, "weight": 0.7}, naive_modules),
     *(("token_order", {"window": window}, naive_order) for window in (1, 3, 9, 32)),
     ("token_order", {"window": 4, "weight": 0.25}, naive_order),
+    ("token_order", {"window": 5, "ranking": "hinge"}, naive_order),
     *(("registers", {"horizon": horizon}, naive_registers) for horizon in (1, 2, 4, 9)),
     ("registers", {"horizon": 3, "weight": 0.8}, naive_registers),
     ("next_latent", {"horizon": 8}, naive_next_latent),

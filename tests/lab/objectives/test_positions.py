@@ -42,6 +42,7 @@ OBJECTIVES: list[dict[str, Any]] = [
     {"kind": "sequential_modules", "n": 4},
     {"kind": "token_order"},
     {"kind": "token_order", "window": 2},
+    {"kind": "token_order", "ranking": "hinge"},
     {"kind": "registers"},
     {"kind": "registers", "horizon": 7},
     {"kind": "next_latent", "horizon": 3},

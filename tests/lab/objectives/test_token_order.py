@@ -16,6 +16,7 @@ from lab.objectives.token_order import (
     ranked_positions,
     upcoming_tokens,
 )
+from tests.lab.objectives.tiny_networks import build_objective_network
 
 VOCABULARY = 6
 
@@ -46,6 +47,18 @@ def test_shares_by_hand() -> None:
         [weight / (third + second + fourth) for weight in (third, second, fourth, 0, 0, 0)]
     )
     assert shares([x, a, b, a, c], 1, carries=[True] * 5).tolist() == pytest.approx([1, 0, 0, 0, 0, 0])
+
+
+def test_hinges_by_hand() -> None:
+    """After x comes a b a c: the scores 3, 1 and 0.5 of a, b and c are 2, 0.5 and, above the 0 of others, 0.5 apart."""
+    network = build_objective_network("token_order", ranking="hinge").double()
+    with torch.no_grad():
+        network.order_head.weight.zero_()[:3, 0] = torch.tensor([3, 1, 0.5])
+    rows = upcoming_tokens(torch.tensor([[3, 0, 1, 0, 2]]), np.ones((1, 5), np.bool_), np.array([0]), 4)
+    loss = network.hinge_loss(torch.eye(8, dtype=torch.float64)[:1], *rows)
+    assert loss.item() == pytest.approx(1 / 3)
+    for settings, left_out in (({}, True), ({"ranking": "listnet"}, True), ({"ranking": "hinge"}, False)):
+        assert ("ranking" not in TokenOrderConfig(**settings).model_dump(mode="json")) == left_out
 
 
 def test_a_single_upcoming_token_has_the_whole_share_at_any_distance() -> None:

@@ -25,6 +25,7 @@ OBJECTIVE_TABLES = [
     {"kind": "multi_token", "n": 2, "match": "none", "curriculum": "forward", "stage_steps": 5},
     {"kind": "sequential_modules", "n": 3},
     {"kind": "token_order"},
+    {"kind": "token_order", "ranking": "hinge", "further_weight": {"first": 0.3, "last": 0.1, "step": 6}},
     {"kind": "registers"},
     {"kind": "next_latent", "horizon": 2},
     {"kind": "future_summary"},
