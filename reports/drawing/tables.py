@@ -16,13 +16,23 @@ class Value:
         text: what is read.
         order: what the column is sorted by; None sorts by the text.
         link: the address it leads to, or empty.
-        verdict: the verdict that it shows as a badge, or empty.
+        verdict: the verdict that it shows as a badge, or empty; a link shows the badge's mark before its text.
+        heat: how strongly the cell is shaded, from -1 to 1; None for no shade.
     """
 
     text: str
     order: float | str | None = None
     link: str = ""
     verdict: str = ""
+    heat: float | None = None
+
+    @property
+    def shade(self) -> str:
+        """The class of its shade in the style of pages, in five steps each way; empty for no shade."""
+        if self.heat is None:
+            return ""
+        step = round(5 * max(-1.0, min(1.0, self.heat)))
+        return f"heat {'gain' if step > 0 else 'loss' if step < 0 else 'even'}-{abs(step)}"
 
 
 MISSING_VALUE = Value(MISSING)
@@ -37,7 +47,7 @@ class Column:
         title: its heading.
         kind: `number` is aligned right, and so is `interval`, a number with its interval, which wraps; `word`, `name`
             and `text` are aligned left, and the last two wrap; `code` is an identity; `many` is a list, by which the
-            table cannot be sorted.
+            table cannot be sorted; `square` is a square of a heat map, whose column is as narrow as its words allow.
     """
 
     title: str
@@ -51,6 +61,11 @@ class Table:
     caption: str
     columns: list[Column]
     rows: list[list[Value]] = field(default_factory=list)
+
+    @property
+    def is_pinned(self) -> bool:
+        """True for a heat map, whose first column stays in view while the squares are scrolled."""
+        return any(column.kind == "square" for column in self.columns)
 
 
 def columns_of(kind: str, titles: Iterable[str]) -> list[Column]:

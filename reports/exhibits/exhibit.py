@@ -12,6 +12,7 @@ from typing import ClassVar, Generic, Literal, TypeVar
 from lab.analysis.analysis import Row
 from reports.drawing.tables import Column, Table, Value, number, word
 from reports.frames.claim_lines import ClaimLine
+from reports.frames.matrix.results import MatrixResults
 from reports.frames.pairs import StudyPair
 from studies.reading.judged import JudgedStudy
 from studies.reading.labels import Labels
@@ -31,7 +32,7 @@ class Exhibit(ABC, Generic[Source]):
         folds_long_tables: whether open tables of more than 12 rows are folded.
     """
 
-    page: ClassVar[Literal["study", "index", "comparison", "analysis"]]
+    page: ClassVar[Literal["study", "index", "matrix", "comparison", "analysis"]]
     section: ClassVar[str]
     folds_long_tables: ClassVar[bool] = True
 
@@ -98,6 +99,15 @@ class IndexExhibit(Exhibit[Sequence[ClaimLine]]):
     """An exhibit of the index of several studies, drawn from their claims. Its section is `scoreboard`."""
 
     page = "index"
+
+
+class MatrixExhibit(Exhibit[MatrixResults]):
+    """An exhibit of the index of a matrix. Its sections are `matrix`, `across tasks` and `cost`."""
+
+    page = "matrix"
+
+    def placeholder(self) -> str:
+        return "" if self.source.seeds else "Some arms have no run that ended yet."
 
 
 class ComparisonExhibit(Exhibit[StudyPair]):

@@ -11,6 +11,7 @@ from pathlib import Path
 from lab.run.files import write_atomically
 from reports.exhibits.drawn import ExhibitProblems, drawn_on
 from reports.frames.claim_lines import ClaimLine
+from reports.frames.matrix.results import MatrixResults
 from reports.frames.numbers import signed
 from reports.frames.study_summary import StudySummary
 from reports.frames.text import as_sentence
@@ -52,6 +53,7 @@ class StudyIndex:
         summaries: (name, scale) -> summary of each study, in the order of the chapters.
         left_out: name of a study that cannot be read -> why.
         controls: the controls of the catalog, with their verdicts in the home of the studies.
+        matrix: the results of a matrix, whose exhibits replace the scoreboard; None for any other index.
     """
 
     title: str
@@ -61,6 +63,7 @@ class StudyIndex:
     summaries: dict[tuple[str, str], StudySummary]
     left_out: Mapping[str, str] = field(default_factory=dict)
     controls: Sequence[Control] = ()
+    matrix: MatrixResults | None = None
 
     @property
     def lines(self) -> list[ClaimLine]:
@@ -99,7 +102,8 @@ def render_index(index: StudyIndex, refresh_seconds: int | None = None, problems
     problems = problems or ExhibitProblems()
     lines = index.lines
     verdicts = [standing(line.judgement) for line in lines]
-    sections = drawn_on("index", lines, problems) if lines else {}
+    source = index.matrix or lines
+    sections = drawn_on("matrix" if index.matrix else "index", source, problems) if source else {}
     return fill_template(
         "index.html",
         index.title,

@@ -9,17 +9,19 @@ from pathlib import Path
 from generators.foundation.outputs import check_output_file, check_output_folder, make_output_folder
 from generators.foundation.settings import Tree
 from reports.exhibits.drawn import ExhibitProblems
+from reports.frames.matrix.results import read_matrix
 from reports.frames.numbers import plural
 from reports.frames.selection import stored_studies
 from reports.frames.study_summary import StudySummary
 from reports.pages.index import INDEX, IndexChapter, StudyIndex, write_index
 from reports.pages.study import page_name, write_page
-from studies.declared.collection import is_collection, load_collection
+from studies.declared.collection import is_collection
 from studies.declared.names import run_command_line
 from studies.declared.study import Study
 from studies.judging.controls import controls_in
 from studies.judging.judgement import sentence
 from studies.ledger.arguments import checked_names
+from studies.ledger.collection_members import collection_in
 from studies.ledger.folder import StudyFolder
 from studies.ledger.left_out import LeftOut
 from studies.reading.portable import portable
@@ -156,19 +158,23 @@ class ReportWriter:
         self.failures[path] = problems.failures
         value = {"index": str(path), "pages": {summary.page: _verdicts(summary) for summary in summaries.values()}}
         value |= {"left_out": self.left_out.reasons, "failed_exhibits": self.failed_exhibits}
-        lines = [f"{summary.study.name:<22}{summary.answer}" for summary in summaries.values()]
+        width = max(22, *(len(summary.study.name) + 2 for summary in summaries.values()))
+        lines = [f"{summary.study.name:<{width}}{summary.answer}" for summary in summaries.values()]
         runs = plural(sum(summary.complete for summary in summaries.values()), "run")
         total = f"{plural(len(summaries), 'study')}, {runs}, {plural(len(index.lines), 'claim')}"
         return value, [*lines, total, f"index: {path}"]
 
     def _index(self, summaries: dict[SummaryKey, StudySummary]) -> StudyIndex:
         title, question = "Studies of multi-token prediction", "Which claims hold?"
+        matrix = None
         if len(self.names) == 1:
-            declaration = load_collection(self.names[0]).declaration
-            title, question = declaration.title, declaration.question
+            collection = collection_in(self.names[0], self.scale, self.home)
+            title, question = collection.declaration.title, collection.declaration.question
+            if collection.matrix is not None:
+                matrix = read_matrix(self.home, collection.name, summaries.values())
         left_out = {name: portable(reason, self.home) for name, reason in self.left_out.reasons.items()}
         chapters = list(self._chapters(summaries))
-        return StudyIndex(title, question, chapters, self.names, summaries, left_out, controls_in(self.home))
+        return StudyIndex(title, question, chapters, self.names, summaries, left_out, controls_in(self.home), matrix)
 
     def _chapters(self, summaries: dict[SummaryKey, StudySummary]) -> Iterator[IndexChapter]:
         """Yields the chapters of the one collection requested, or a single chapter."""
@@ -177,7 +183,7 @@ class ReportWriter:
             yield IndexChapter("The studies", "", list(studies.values()))
             return
         scale = self.scale or next(iter(studies.values())).scale
-        for chapter in load_collection(self.names[0]).chapters:
+        for chapter in collection_in(self.names[0], self.scale, self.home).chapters:
             ran = [studies[member.study] for member in chapter.studies if member.study in studies]
             absent = {
                 member.study: run_command_line(member.study, scale)

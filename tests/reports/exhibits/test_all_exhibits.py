@@ -28,7 +28,7 @@ def test_every_row_of_the_registry_is_an_exhibit_with_page_and_section() -> None
     classes = EXHIBITS.classes()
     assert list(classes) == EXHIBITS.names
     assert all(issubclass(exhibit, Exhibit) and exhibit.section for exhibit in classes.values())
-    assert {exhibit.page for exhibit in classes.values()} == {"study", "index", "comparison", "analysis"}
+    assert {exhibit.page for exhibit in classes.values()} == {"study", "index", "matrix", "comparison", "analysis"}
 
 
 def test_an_exhibit_of_another_package_appears_on_the_page(
