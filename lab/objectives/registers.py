@@ -6,15 +6,20 @@ itself. No token attends to a register, so they are left out at inference withou
 distance d, drawn uniformly from 1 .. horizon by its index in the split. The paper interleaves registers with tokens;
 here they are appended, which is the same computation, because positions and mask are given explicitly. A register
 without a target is left out, because nothing reads it.
+
+With `per_token` = k, every token is followed by k registers that do not attend to each other, at k different distances
+of the sample. For example, with a horizon of 4 and k = 2 a sample may have the distances 3 and 1: after token t, one
+register then predicts token t + 3 and one token t + 1. The paper has one register after each token.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from generators.foundation.errors import UserError
@@ -32,11 +37,21 @@ from lab.objectives.objective import NextTokenModel, ObjectiveConfig
 class RegistersConfig(ObjectiveConfig):
     """Settings of `registers`."""
 
+    later_settings = (*ObjectiveConfig.later_settings, "per_token")
     kind: Literal["registers"] = "registers"
     horizon: int = Field(default=4, ge=1, le=1024, description="maximum distance at which a register predicts")
     weight: float = Field(
         default=0.3, ge=0, le=1, description="weight a of the registers' loss; that of the next token has 1 - a"
     )
+    per_token: int = Field(
+        default=1, ge=1, le=1024, description="registers after each token, at different distances; at most horizon"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.per_token > self.horizon:
+            raise ValueError(f"per_token = {self.per_token} should be at most horizon = {self.horizon}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -71,39 +86,59 @@ class Registers(NextTokenModel):
         self.norm = self.trunk.new_norm()
         self.lm_head = nn.Linear(model.shape.width, data.vocabulary, bias=False)
 
-    def distances(self, indices: Integers) -> Integers:
-        """Draws the distance d of each sample [B] from its index in the split."""
-        return 1 + Stream(sample_keys("registers", indices)).integers("distance", self.config.horizon, 1)[:, 0]
+    def distances(self, indices: Integers, register: int = 0) -> Integers:
+        """Draws the distance d of each sample [B] from its index in the split.
+
+        Args:
+            register: the number of the register after a token, 0 .. per_token - 1; their distances differ.
+        """
+        draws, horizon = Stream(sample_keys("registers", indices)), self.config.horizon
+        if self.config.per_token == 1:
+            return 1 + draws.integers("distance", horizon, 1)[:, 0]
+        return 1 + draws.choose("distances", horizon, self.config.per_token)[:, register]
 
     def prepare(self, batch: TensorBatch) -> None:
         super().prepare(batch)
         self.layout(batch)
 
     def layout(self, batch: TensorBatch) -> RegisterLayout:
-        """Returns the registers of a batch: in each sample, consecutive registers that include all that have
-        a target.
+        """Returns the registers of a batch: in each sample and for each of its distances, consecutive registers that
+        include all that have a target.
         """
 
         def compute() -> RegisterLayout:
-            size, length = batch.loss.shape
-            device, positions = batch.tokens_BxT.device, length - 1
-            targets = batch.targets_ahead(self.distances)
-            needed_BxP = batch.predicting_ahead(self.distances)
-            window = None if needed_BxP.all() else window_at(covering_places(needed_BxP), positions, device)
-            if window is None:
-                places_BxR = np.broadcast_to(np.arange(positions), (size, positions))
-            else:
-                places_BxR = window.places
-                in_window = np.take_along_axis(needed_BxP, places_BxR, axis=1)
-                targets = replace(targets, positions_N=to_device(device, np.flatnonzero(in_window)))
-            distance_Bx1 = self.distances(batch.indices)[:, None]
-            ahead_BxR = np.minimum(places_BxR + distance_Bx1, positions) - 1  # one that is cut off has no target
-            token_BxP = np.broadcast_to(np.arange(positions), (size, positions))
-            positions_BxS = np.concatenate((token_BxP, ahead_BxR), axis=1)
-            register_places = places_BxR if window is not None and window.start is None else places_BxR[0]
-            return RegisterLayout(to_device(device, register_places), to_device(device, positions_BxS), targets)
+            size, positions = len(batch.loss), batch.loss.shape[1] - 1
+            device = batch.tokens_BxT.device
+            every_P = np.arange(positions)
+            places, ahead, samples, columns, targets = [], [], [], [], []
+            shared = True  # whether all samples have registers after the same tokens
+            width = 0
+            for register in range(self.config.per_token):
+                distances = partial(self.distances, register=register)
+                needed_BxP = batch.predicting_ahead(distances)
+                window = None if needed_BxP.all() else window_at(covering_places(needed_BxP), positions, device)
+                shared &= window is None or window.start is not None
+                places_BxR = np.broadcast_to(every_P, (size, positions)) if window is None else window.places
+                sample_N, column_N = np.nonzero(np.take_along_axis(needed_BxP, places_BxR, axis=1))
+                samples.append(sample_N)
+                columns.append(width + column_N)
+                targets.append(batch.targets_ahead(distances))
+                places.append(places_BxR)  # a register that is cut off has no target
+                ahead.append(np.minimum(places_BxR + distances(batch.indices)[:, None], positions) - 1)
+                width += places_BxR.shape[1]
+            places_BxR = np.concatenate(places, axis=1)
+            token_BxP = np.broadcast_to(every_P, (size, positions))
+            return RegisterLayout(
+                to_device(device, places_BxR[0] if shared else places_BxR),
+                to_device(device, np.concatenate((token_BxP, *ahead), axis=1)),
+                Targets(
+                    to_device(device, width * np.concatenate(samples) + np.concatenate(columns)),
+                    torch.cat([part.tokens_N for part in targets]),
+                    sum(part.count for part in targets),
+                ),
+            )
 
-        return batch.once(("registers", self.config.horizon), compute)
+        return batch.once(("registers", self.config.horizon, self.config.per_token), compute)
 
     def latent_window(self, batch: TensorBatch) -> Window | None:
         def compute() -> Window | None:
@@ -114,7 +149,7 @@ class Registers(NextTokenModel):
             places = np.concatenate((token_places, register_places), axis=1)
             return window_at(places, length - 1 + registers, batch.tokens_BxT.device)
 
-        return batch.once(("window of registers", self.config.horizon), compute)
+        return batch.once(("window of registers", self.config.horizon, self.config.per_token), compute)
 
     def latent(self, batch: TensorBatch) -> Tensor:
         """Computes the hidden states of P tokens, followed by those of R registers [B, P + R, D]."""

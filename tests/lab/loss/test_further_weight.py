@@ -42,7 +42,10 @@ def test_all_losses_but_that_of_the_next_token_are_multiplied(kind: str) -> None
 
 def test_a_run_without_the_factor_keeps_its_identity(tiny: Spec) -> None:
     for kind in OBJECTIVES.rows:
-        assert not {"further_weight", "ranking"} & tiny(objective={"kind": kind}).canonical()["objective"].keys()
+        assert (
+            not {"further_weight", "ranking", "per_token"}
+            & tiny(objective={"kind": kind}).canonical()["objective"].keys()
+        )
     objective = {"kind": "token_order", "further_weight": {"first": 0.3, "last": 0.1, "step": 5}}
     weighted = tiny(objective=objective)
     assert weighted.canonical()["objective"]["further_weight"] == {**objective["further_weight"], "shape": "linear"}  # type: ignore[dict-item]

@@ -89,25 +89,27 @@ def naive_order(network: TokenOrder, batch: TensorBatch) -> Naive:
 def naive_registers(network: Registers, batch: TensorBatch) -> Naive:
     """Interleaves registers with the tokens, as published: x_0 r_0 x_1 r_1 ..."""
     next_token, registers = [], []
-    distances = network.distances(batch.indices)
-    place = torch.arange(18)
-    is_register = place % 2 == 1
+    group = 1 + network.config.per_token
+    distances = [network.distances(batch.indices, register) for register in range(group - 1)]
+    place = torch.arange(9 * group)
+    is_register = place % group > 0
     mask = (place[:, None] >= place) & (~is_register | (place[:, None] == place))
-    for tokens, carries, d in zip(batch.tokens_BxT, batch.loss, distances, strict=True):
-        x = torch.stack(
-            [network.trunk.embed_tokens(tokens[:-1]), network.register_embedding.weight.expand(9, -1)], dim=1
-        )
-        x = x.reshape(1, 18, 8)
-        positions = torch.where(is_register, (place // 2 + int(d) - 1).clamp(max=8), place // 2)
+    for tokens, carries, *ahead in zip(batch.tokens_BxT, batch.loss, *distances, strict=True):
+        embedded = network.trunk.embed_tokens(tokens[:-1])
+        x = torch.stack([embedded, *[network.register_embedding.weight.expand(9, -1) for _ in ahead]], dim=1)
+        x = x.reshape(1, 9 * group, 8)
+        further = torch.tensor([1, *ahead])[place % group]
+        positions = (place // group + further - 1).clamp(max=8)
         rotary = network.trunk.rotary(9)[:, positions]
         for layer in network.trunk.layers:
             x = layer(x, rotary, mask)
         h = network.norm(x[0])
         for t in range(9):
             if carries[t + 1]:
-                next_token.append(cross_entropy(network.lm_head.weight @ h[2 * t], tokens[t + 1]))
-            if t + d < 10 and carries[t + d]:
-                registers.append(cross_entropy(network.lm_head.weight @ h[2 * t + 1], tokens[t + d]))
+                next_token.append(cross_entropy(network.lm_head.weight @ h[group * t], tokens[t + 1]))
+            for register, d in enumerate(ahead, start=1):
+                if t + d < 10 and carries[t + d]:
+                    registers.append(cross_entropy(network.lm_head.weight @ h[group * t + register], tokens[t + d]))
     means = {"loss_1": mean(next_token), "loss_registers": mean(registers)}
     a = network.config.weight
     return means, (1 - a) * means["loss_1"] + a * means["loss_registers"]
@@ -121,6 +123,8 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("token_order", {"window": 5, "ranking": "hinge"}, naive_order),
     *(("registers", {"horizon": horizon}, naive_registers) for horizon in (1, 2, 4, 9)),
     ("registers", {"horizon": 3, "weight": 0.8}, naive_registers),
+    ("registers", {"horizon": 5, "per_token": 2}, naive_registers),
+    ("registers", {"horizon": 3, "per_token": 3}, naive_registers),
     ("next_latent", {"horizon": 8}, naive_next_latent),
     ("next_latent", {"horizon": 2, "latent_weight": 0.3, "kl_weight": 2.0, "projection": 1.0}, naive_next_latent),
     ("future_summary", {}, naive_summary),
@@ -198,6 +202,7 @@ def test_a_prediction_reads_only_tokens_before_its_target() -> None:
         ("sequential_modules", {"final_weight": 0.1}, "give both or neither"),
         ("registers", {"horizon": 10}, "objective.horizon = 10: should be smaller than the 10 tokens of a sample"),
         ("registers", {"weight": 1.5}, "less than or equal to 1"),
+        ("registers", {"horizon": 3, "per_token": 4}, "per_token = 4 should be at most horizon = 3"),
         ("token_order", {"window": 0}, "greater than or equal to 1"),
         ("next_latent", {"horizon": 9}, "objective.horizon = 9: should be smaller than 9, the number of latents"),
         ("future_summary", {"window": 1}, "greater than or equal to 2"),

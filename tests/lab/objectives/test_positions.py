@@ -45,6 +45,7 @@ OBJECTIVES: list[dict[str, Any]] = [
     {"kind": "token_order", "ranking": "hinge"},
     {"kind": "registers"},
     {"kind": "registers", "horizon": 7},
+    {"kind": "registers", "horizon": 5, "per_token": 3},
     {"kind": "next_latent", "horizon": 3},
     {"kind": "future_summary", "window": 3},
     {"kind": "joint", "n": 3},

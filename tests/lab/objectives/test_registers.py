@@ -1,5 +1,7 @@
 """Registers read the tokens up to their own, and nothing reads registers."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
@@ -38,3 +40,12 @@ def test_distances_are_uniform_over_the_horizon_and_depend_on_the_sample_alone()
     distances = network.distances(np.arange(4000))
     assert np.bincount(distances, minlength=5)[1:] == pytest.approx([1000] * 4, rel=0.12)
     assert (network.distances(np.arange(100, 200)) == distances[100:200]).all()
+
+
+def test_registers_of_one_token_have_different_distances() -> None:
+    network = build_objective_network("registers", horizon=4, per_token=3)
+    distances = np.stack([network.distances(np.arange(1000), register) for register in range(3)])
+    assert (np.diff(np.sort(distances, axis=0), axis=0) > 0).all()
+    assert {tuple(column) for column in distances.T.tolist()} == set(permutations(range(1, 5), 3))
+    layout = network.layout(batch_of(1.1))
+    assert layout.positions_BxS.shape == (5, 9 + 3 * 9)
