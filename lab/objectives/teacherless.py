@@ -82,7 +82,7 @@ class ReplacedInputs(NextTokenModel):
                 f'"{model.kind}" does not take; give that trunk `forward_embedded`, or another model, for example '
                 'kind = "llama"'
             )
-        self.draws = f"replaced inputs of {config!r}"
+        self.replaced_key = f"replaced inputs of {config!r}"
         self.dummy_embedding = nn.Embedding(1, model.shape.width)
         self.norm = self.trunk.new_norm()
         self.lm_head = nn.Linear(model.shape.width, data.vocabulary, bias=False)
@@ -104,7 +104,7 @@ class ReplacedInputs(NextTokenModel):
             answer_BxP[:, 0] = False
             return to_device(batch.tokens_BxT.device, self.choose(answer_BxP, batch.indices))
 
-        return batch.once(self.draws, compute)
+        return batch.once(self.replaced_key, compute)
 
     def prepare(self, batch: TensorBatch) -> None:
         super().prepare(batch)
