@@ -138,8 +138,8 @@ class TokenOrder(NextTokenModel):
         before_NxW = F.pad(latest_NxW[:, :-1], (1, 0), value=-1)
         above_NxW = score_NxW.gather(1, before_NxW.clamp(min=0))
         neighbours_NxW = (1 - above_NxW + score_NxW).relu() * (first_NxW & (before_NxW >= 0))
-        ranked_NxV = torch.zeros_like(logits_NxV, dtype=torch.int64).scatter_add(1, tokens_NxW, first_NxW.long()) > 0
-        highest_other_N = logits_NxV.masked_fill(ranked_NxV, -torch.inf).amax(dim=1)
+        ranked_NxV = torch.zeros_like(logits_NxV).scatter_reduce(1, tokens_NxW, first_NxW.to(logits_NxV.dtype), "amax")
+        highest_other_N = logits_NxV.masked_fill(ranked_NxV > 0, -torch.inf).amax(dim=1)
         lowest_N = score_NxW.gather(1, latest_NxW[:, -1:]).squeeze(1)
         total_N = neighbours_NxW.sum(dim=1) + (1 - lowest_N + highest_other_N).relu()
         return (total_N / first_NxW.sum(dim=1)).sum()
