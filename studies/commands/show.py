@@ -119,20 +119,22 @@ def show_collection(name: str, scale: str, assignments: list[str], joining: list
     collection = load_collection(name).joined(joining)
     studies = {member: declare(member, scale, own) for member, own in collection.assigned(assignments).items()}
     plans = {member: plan_study(study) for member, study in studies.items()}
+    width = max(22, *(len(member.study) + 2 for member in collection.members))
     lines = [collection.declaration.title, collection.declaration.question]
     for chapter in collection.chapters:
-        lines += ["", chapter.title, f"  the paper: {chapter.text}"]
+        lines += ["", chapter.title, f"  {'' if collection.matrix else 'the paper: '}{chapter.text}"]
         for member in chapter.studies:
             if member.study in studies:
                 cost = f"{studies[member.study].runs:>4} runs, {plans[member.study].flops:z.2g} operations"
             else:
                 cost = left_out_text(member.needs)
-            lines.append(f"  {member.study:<22}{cost}")
+            lines.append(f"  {member.study:<{width}}{cost}")
     runs = sum(study.runs for study in studies.values())
     flops = sum(plan.flops for plan in plans.values())
+    shared = "; the baseline's, half of each row, are trained once" if collection.matrix else ""
     lines += [
         "",
-        f"{len(studies)} studies, {runs} runs, {flops:z.2g} operations",
+        f"{len(studies)} studies, {runs} runs, {flops:z.2g} operations{shared}",
         f"next: {run_command_line(name, scale, assignments=assignments)}",
     ]
     value = {

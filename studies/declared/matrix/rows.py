@@ -109,8 +109,9 @@ def _claims(task: str, declared: MatrixTask, treatment: tuple[str, str], control
         "control": control[0],
         "where": {TASK: task},
     }
-    solves = f"{declared.title}: more runs with {treatment[1]} solve the task than with {control[1]}."
-    sooner = f"{declared.title}: runs with {treatment[1]} solve the task with fewer operations than with {control[1]}."
+    subject = declared.title[0].upper() + declared.title[1:]
+    solves = f"{subject}: more runs with {treatment[1]} solve the task than with {control[1]}."
+    sooner = f"{subject}: runs with {treatment[1]} solve the task with fewer operations than with {control[1]}."
     return [
         {**shared, "name": claim_name(task, SOLVES), "metric": "solved", "text": solves},
         {**shared, "name": claim_name(task, SOONER), "metric": "budget_to_solve", "text": sooner},
