@@ -18,21 +18,28 @@ SAMPLES = 4
 MODEL: ModelConfig = LlamaConfig(width=16, layers=12, attention_heads=2)
 DATA = DataShape(vocabulary=SAMPLES * 23 * 24 + 5, length=24)
 """The vocabulary is large enough for the distinct tokens of a staggered batch."""
+LONG = 200
+"""Tokens of the long samples, in which a leak is looked for that shorter samples do not have."""
+LONG_TARGETS = (47, 98, 145, 198)
 TOLERANCE = 1e-8
 """Maximum distance between two gradients in float64, relative to their length."""
 
 
-def build_network(config: ObjectiveConfig, torch_seed: int, model: ModelConfig | None = None) -> Objective:
+def build_network(
+    config: ObjectiveConfig, torch_seed: int, model: ModelConfig | None = None, length: int | None = None
+) -> Objective:
     """Builds the network in float64 with weights drawn from seed 0.
 
     Args:
         torch_seed: seed of torch's global generator, which no objective may use.
         model: the settings of the model, by default those of a Llama.
+        length: the tokens of a sample, by default those of the batches of most checks.
     """
     model = model or MODEL
+    data = DataShape(DATA.vocabulary, length or DATA.length)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed)
-        network = build_objective(config, model, DATA)
+        network = build_objective(config, model, data)
     noise = torch.Generator().manual_seed(0)
     initialise(network, model.shape.layers, noise)
     network.double()
@@ -69,6 +76,13 @@ def staggered_batch() -> tuple[TensorBatch, Tensor]:
     target_B = 1 + np.arange(SAMPLES * (DATA.length - 1)) % (DATA.length - 1)
     batch = as_tensors(distinct_tokens(len(target_B)), np.arange(DATA.length) == target_B[:, None])
     return batch, torch.from_numpy(target_B)
+
+
+def long_batch() -> tuple[TensorBatch, Tensor]:
+    """Draws one long sample for each of `LONG_TARGETS`; returns them with the position [B] of their only target."""
+    tokens = np.random.default_rng(0).integers(DATA.vocabulary, size=(len(LONG_TARGETS), LONG))
+    target_B = np.array(LONG_TARGETS)
+    return as_tensors(tokens, np.arange(LONG) == target_B[:, None]), torch.from_numpy(target_B)
 
 
 def distinct_tokens(samples: int) -> Integers:

@@ -2,7 +2,7 @@
 
 No token occurs twice in a batch, so each row that the embedding returns belongs to one position of one sample. Through
 the embedding, a prediction depends on exactly the positions whose rows have a gradient that is not zero. A dependence
-by another route is found by changing tokens.
+by another route is found by changing tokens, as is one that only long samples have.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from lab.loss.graph import Graph
 from lab.loss.term import Term
 from lab.model.batches import TensorBatch
-from lab.objectives.checks.network import TOLERANCE, staggered_batch, with_changed_tokens
+from lab.objectives.checks.network import (
+    LONG,
+    TOLERANCE,
+    build_network,
+    long_batch,
+    staggered_batch,
+    with_changed_tokens,
+)
 from lab.objectives.objective import Objective
 
 
@@ -87,6 +94,26 @@ def check_predictions(network: Objective) -> str:
         if differs_N.any():
             target = target_B[rows[differs_N]].min()
             return f"{subject} for the token at position {target} changes when that token and later ones change"
+    return long_prediction_problem(build_network(network.config, 0, network.trunk.config, LONG))
+
+
+@torch.no_grad()
+def long_prediction_problem(network: Objective) -> str:
+    """Checks by changed tokens that predictions in long samples depend on no target or later token."""
+    batch, target_B = long_batch()
+    place_T = torch.arange(LONG)
+    changed = with_changed_tokens(batch, place_T >= target_B[:, None])
+    for lag in network.lags:
+        rows_N, places_N = (place_T + lag <= target_B[:, None]).nonzero(as_tuple=True)
+        before_NxV, after_NxV = (predicted(network, tokens, lag, rows_N, places_N) for tokens in (batch, changed))
+        differs_N = ~torch.isclose(before_NxV, after_NxV, TOLERANCE).all(dim=1)
+        if differs_N.any():
+            target = places_N[differs_N].min() + lag
+            later = target_B[rows_N[differs_N]].min()
+            return (
+                f"in samples of {LONG} tokens, the prediction at lag {lag} for the token at position {target} changes "
+                f"when the tokens from position {later} on change"
+            )
     return ""
 
 

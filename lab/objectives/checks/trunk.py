@@ -5,7 +5,15 @@ import torch
 from torch import Tensor
 
 from lab.model.weights import count_parameters
-from lab.objectives.checks.network import TOLERANCE, data_shape, distinct_tokens
+from lab.objectives.checks.network import (
+    LONG,
+    TOLERANCE,
+    build_network,
+    data_shape,
+    distinct_tokens,
+    long_batch,
+    with_changed_tokens,
+)
 from lab.objectives.checks.reading import recorded_embeddings
 from lab.objectives.objective import Objective
 
@@ -51,7 +59,25 @@ def check_causality(network: Objective) -> str:
     middle = length // 2
     changed_TxT = torch.where(place_T > middle, (tokens_TxT + 1) % data_shape().vocabulary, tokens_TxT)
     before, after = (network.trunk(tokens)[:, : middle + 1] for tokens in (tokens_TxT, changed_TxT))
-    return "" if torch.allclose(before, after, TOLERANCE) else "a latent changes when later tokens change"
+    if not torch.allclose(before, after, TOLERANCE):
+        return "a latent changes when later tokens change"
+    return long_latent_problem(build_network(network.config, 0, network.trunk.config, LONG))
+
+
+@torch.no_grad()
+def long_latent_problem(network: Objective) -> str:
+    """Checks by changed tokens that latents in long samples depend on no later token."""
+    batch, target_B = long_batch()
+    late_BxT = torch.arange(LONG) >= target_B[:, None]
+    before, after = (network.trunk(samples.tokens_BxT) for samples in (batch, with_changed_tokens(batch, late_BxT)))
+    differs_BxT = ~torch.isclose(before, after, TOLERANCE).all(dim=2) & ~late_BxT
+    if not differs_BxT.any():
+        return ""
+    sample, place = differs_BxT.nonzero()[0].tolist()
+    return (
+        f"in samples of {LONG} tokens, the latent at position {place} changes when the tokens from position "
+        f"{target_B[sample]} on change"
+    )
 
 
 @torch.no_grad()

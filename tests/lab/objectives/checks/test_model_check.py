@@ -31,6 +31,14 @@ class Leaking(Correct):
         return x_BxTxD + 0.1 * x_BxTxD.roll(-1, 1)
 
 
+class LeakingInLongSamples(Correct):
+    """Its layers read one token ahead, but only in samples longer than those of most checks."""
+
+    def apply_layer(self, layer: nn.Module, x_BxTxD: Tensor) -> Tensor:
+        ahead_BxTxD = torch.cat((x_BxTxD[:, 1:], x_BxTxD[:, -1:]), dim=1) if x_BxTxD.shape[1] > 32 else x_BxTxD
+        return super().apply_layer(layer, ahead_BxTxD)
+
+
 class LeakingAroundTheEmbedding(Correct):
     def embed(self, tokens_BxT: Tensor) -> Tensor:
         return super().embed(tokens_BxT) + 0.1 * (tokens_BxT.double().mean(dim=1, keepdim=True) % 1)[..., None]
@@ -99,6 +107,11 @@ PROBLEMS: dict[type[Gru], dict[str, str]] = {
     Correct: {},
     Narrow: {"a latent [B, T, D] for every token": "give a latent [3, 8, 7] instead of [3, 8, 8]"},
     Leaking: {"no latent depends on a later token": "the latent at position 0 depends on the token at position 1"},
+    LeakingInLongSamples: {
+        "no latent depends on a later token": "in samples of 200 tokens, the latent at position 45 changes when the tokens "
+        "from position 47 on change",
+        "two heads: no prediction depends on its target or later tokens": "in samples of 200 tokens, the prediction at lag 1",
+    },
     LeakingAroundTheEmbedding: {"no latent depends on a later token": "a latent changes when later tokens change"},
     Dropping: {"equal tokens give equal latents": "two forward passes over the same tokens differ"},
     Normalising: {"samples may have any length up to that of the data": "the first 1 tokens alone give other latents"},

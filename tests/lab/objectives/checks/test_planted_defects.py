@@ -1,4 +1,6 @@
-"""`lab objective check` names aliased parameters, a register that sees too much, and a head trained on a wrong lag."""
+"""`lab objective check` names aliased parameters, a head or a register that sees too much, and a head trained on a wrong
+lag.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -77,6 +79,15 @@ class RegisterSeesTheNextToken(Registers):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(registers, "attention_mask", mask_with_leak)
             return super().latent(batch)
+
+
+class SecondHeadPeeksInLongSamples(MultiToken):
+    """Lets the second head read one token too far ahead, but only in samples longer than those of most checks."""
+
+    def apply_layer(self, head: int, state_BxPxD: Tensor) -> Tensor:
+        if head == 2 and state_BxPxD.shape[1] > 32:
+            state_BxPxD = state_BxPxD.roll(-2, dims=1)
+        return super().apply_layer(head, state_BxPxD)
 
 
 class LagTooFar(MultiToken):
@@ -168,6 +179,14 @@ DEFECTS: list[tuple[type, dict[str, Any], dict[str, str]]] = [
             {"no loss_i depends on its target or later tokens": "loss_registers for the token at position "},
         )
         for horizon in (1, 4, 7)
+    ),
+    (
+        SecondHeadPeeksInLongSamples,
+        {"kind": "multi_token", "n": 2},
+        {
+            "no prediction depends on its target or later tokens": "in samples of 200 tokens, the prediction at lag 2 "
+            "for the token at position 47 changes when the tokens from position 47 on change"
+        },
     ),
     (
         LagTooFar,
