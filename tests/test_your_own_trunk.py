@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from generators.foundation.errors import UserError
 from lab.model.table import MODELS
 from lab.run.assembly import assemble
 from lab.run.spec import parse_spec
@@ -57,3 +58,16 @@ def test_a_gpt2_of_hugging_face_passes_the_check_trains_and_keeps_the_weights_of
         for head in heads:
             torch.testing.assert_close(network.trunk.apply_layer(head, x), kept.h[2](x))
     assert MODELS.package("hf_gpt2") is not None
+
+    local = f"folder={tmp_path / 'folder'}"
+    for settings, sentence in {
+        ("folder=nope",): "folder nope should be a local folder with a GPT-2; it has no config.json",
+        (local, "layers=12"): "layers 12 should be at most 4, those of the folder",
+        (local, "width=16"): "leave out width and attention_heads: those of the folder are kept",
+        ("width=33",): "width 33 should be a multiple of attention_heads (2)",
+    }.items():
+        refused = lab("model", "check", "hf_gpt2", *(part for setting in settings for part in ("--set", setting)))
+        assert (refused.returncode, refused.stderr) == (2, f"lab: lab model, kind hf_gpt2: model: {sentence}\n")
+    tree["task"] = {"kind": "induction", "length_tokens": 1100, "validation_samples": 8, "test_samples": 8}
+    with pytest.raises(UserError, match="hf_gpt2 has 1024 positions, and samples have 1100 tokens"):
+        assemble(parse_spec(tree, "a spec"))
