@@ -10,6 +10,7 @@ import typer
 
 from generators.foundation.errors import UserError, WorkFailed
 from generators.foundation.streams import answers_alone, prepare_streams
+from lab.usage import OneSentenceGroup
 
 COMMANDS = {
     "study": ("studies.commands.study:study_app", "list studies, show the plan of one, run it, follow its progress"),
@@ -53,6 +54,7 @@ PASS_THROUGH = {"ignore_unknown_options": True, "allow_extra_args": True, "help_
 def build_app() -> typer.Typer:
     """Builds the `lab` command, whose subcommands import their module when they are called."""
     app = typer.Typer(
+        cls=OneSentenceGroup,
         help="A laboratory for ablating multi-token prediction: studies, runs, data, reports.",
         epilog="Start with: lab study list",
         no_args_is_help=True,
@@ -77,7 +79,7 @@ def load_command(name: str, target: str) -> typer.Typer:
     """Imports a command and returns an app that contains it under this name."""
     module, _, attribute = target.partition(":")
     command = getattr(import_module(module), attribute)
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(cls=OneSentenceGroup, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(lambda: None)  # with a callback, typer keeps the name of a single command
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=name)
