@@ -8,7 +8,7 @@ from reports.drawing.tables import Table, Value
 LATEX_COLUMNS = {
     "number": "r",
     "word": "l",
-    "name": r">{\raggedright\arraybackslash}X",
+    "name": r">{\raggedright\arraybackslash\hspace{0pt}}X",  # after a space of any width, a first word is hyphenated
     "interval": r">{\raggedleft\arraybackslash}X",
 }
 LATEX_SIGNS = {
@@ -35,6 +35,7 @@ def latex_table(table: Table) -> str:
     r"""Returns a table as a `tabularx` as wide as the line, with the rules of booktabs; its caption is a comment."""
     columns = "".join(LATEX_COLUMNS[column.kind] for column in table.columns)
     titles, *rows = _padded(table, _latex_value)
+    titles = [r"$p$".rjust(len(title)) if title.strip() == "p" else title for title in titles]
     return "\n".join(
         [
             f"% {' '.join(table.caption.split())}",

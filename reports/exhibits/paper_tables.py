@@ -14,7 +14,7 @@ from reports.drawing.tables import MISSING_VALUE, Column, Table, Value, columns_
 from reports.exhibits.cells import factor_columns, factor_values
 from reports.frames.numbers import formatted, minus_sign
 from reports.frames.summaries import CellScore, scores
-from reports.frames.text import in_words, listing
+from reports.frames.text import listing
 from reports.frames.wording import effect_name, measure_name
 from studies.declared.measures import Measure, main_measure, measure_of
 from studies.judging.judgement import Judgement, standing
@@ -25,20 +25,29 @@ DECIMALS_MAXIMUM = 4
 
 
 def claims_table(judged: JudgedStudy) -> Table:
-    """Returns one row for each claim, below a row that names the measure that it is about."""
+    """Returns one row for each claim, below a row that names the measure that it is about.
+
+    A level, or a number of seeds, that all claims share stands in the caption.
+    """
     declaration, labels, judgements = judged.study.declaration, Labels(judged.study), judged.judgements
     levels = {judgement.level for judgement in judgements if judgement.level is not None}
-    title = f"{_percent(levels.pop())} interval" if len(levels) == 1 else "interval"
+    seeds = {_seeds(judgement) for judgement in judgements}
+    intervals = f"{_percent(min(levels))} intervals" if len(levels) == 1 else "Intervals"
+    counted = f" Each arm has {min(seeds)} seeds." if len(seeds) == 1 else ""
     names = list(dict.fromkeys(judgement.test.form.name for judgement in judgements if judgement.test))
     forms = f" (form {listing(names)})" if names else ""
     caption = (
         f"Claims of the study {judged.study.name} at scale {judged.study.scale}. Effects are positive where the "
-        f"treatment is better. Intervals invert exact tests{forms}; p values are two-sided, after Holm's correction "
-        "over the claims."
+        f"treatment is better. {intervals} invert exact tests{forms}; p values are two-sided, after Holm's correction "
+        f"over the claims.{counted}"
     )
-    form = [Column("claim", "name"), *columns_of("number", ("effect", title))]
-    form += columns_of("number", ("level",) if levels else ())
-    table = Table(caption, [*form, *columns_of("number", ("p", "seeds")), Column("verdict", "word")])
+    form = [Column("claim", "name"), *columns_of("number", ("effect", "interval"))]
+    if len(levels) > 1:
+        form.append(Column("level"))
+    form.append(Column("p"))
+    if len(seeds) > 1:
+        form.append(Column("seeds"))
+    table = Table(caption, [*form, Column("verdict", "word")])
     decimals, last = _claim_decimals(judged), None
     for judgement in judgements:
         measure = measure_of(declaration, judgement.claim)
@@ -46,9 +55,14 @@ def claims_table(judged: JudgedStudy) -> Table:
             table.rows.append([word(f"effect on {effect_name(measure, labels)}")])
         last = measure
         effect = _effect(judgement, decimals.get(measure, 0))
-        level = [] if not levels else [MISSING_VALUE if judgement.level is None else Value(_percent(judgement.level))]
-        tests = [_p_value(judgement.p_corrected), number(_seeds(judgement), "d"), word(standing(judgement))]
-        table.rows.append([word(in_words(judgement.claim.name)), *effect, *level, *tests])
+        values = {
+            "level": MISSING_VALUE if judgement.level is None else Value(_percent(judgement.level)),
+            "p": _p_value(judgement.p_corrected),
+            "seeds": number(_seeds(judgement), "d"),
+            "verdict": word(standing(judgement)),
+        }
+        shown = [values[column.title] for column in table.columns if column.title in values]
+        table.rows.append([word(labels.claim(judgement.claim.name)), *effect, *shown])
     return table
 
 

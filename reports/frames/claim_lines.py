@@ -6,11 +6,11 @@ from math import nan
 
 import numpy as np
 
-from reports.frames.text import in_words
 from reports.frames.wording import effect_name
 from studies.declared.measures import measure_of
 from studies.declared.study import Study
 from studies.judging.judgement import Judgement
+from studies.reading.labels import Labels
 from studies.statistics.forms.form import TOLERANCE
 
 
@@ -44,7 +44,7 @@ class ClaimLine:
     @property
     def name(self) -> str:
         """The name of the study, followed by that of the claim."""
-        return f"{self.label or self.study.name}: {in_words(self.judgement.claim.name)}"
+        return f"{self.label or self.study.name}: {Labels(self.study).claim(self.judgement.claim.name)}"
 
     @property
     def measure(self) -> str:

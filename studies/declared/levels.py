@@ -35,6 +35,11 @@ def level_key(key: str, level: Level) -> str:
     return f"{key}={str(level).lower() if isinstance(level, bool) else level}"
 
 
+def claim_key(name: str) -> str:
+    """Returns the key under which a claim gets a label: `claim=small_gains`."""
+    return f"claim={name}"
+
+
 def flat(tree: Tree, stem: str = "") -> dict[str, Any]:
     """Returns the values of a tree by dotted key."""
     values: dict[str, Any] = {}

@@ -169,7 +169,7 @@ class StudyDeclaration(Settings):
     claims: list[AnyClaim] = Field(min_length=1, description="the claims that the study judges, each of one kind")
     labels: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         default_factory=dict,
-        description="factor, factor=level, label of a cell, metric or shortcut -> its name in figures and tables",
+        description="factor, factor=level, cell, metric, shortcut or claim=NAME -> its name in figures and tables",
     )
     scales: dict[str, Scale] = Field(min_length=1, description="name -> changes for a cheaper or a larger version")
 

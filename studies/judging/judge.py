@@ -146,7 +146,7 @@ def judgement_of(
     treatment, control = comparison.shown_cells(compared.scores_AxK)
     effects_K = comparison.effect.by_seed(compared.scores_AxK).tolist() if seeds else []
     by_seed = dict(zip(seeds, effects_K, strict=True))
-    cells, texts = tuple(comparison.cells), texts_of(claim, treatment, control)
+    cells, texts = tuple(comparison.cells), texts_of(claim, study, treatment, control)
     if test is None:
         reason = reason_not_tested(study, compared)
         untested = Judgement(claim, cells, treatment, control, by_seed, "inconclusive", reason)

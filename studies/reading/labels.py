@@ -1,5 +1,5 @@
-"""The names that people read: the labels that a study file gives to factors, levels, arms, metrics and the
-shortcut.
+"""The names that people read: the labels that a study file gives to factors, levels, arms, metrics, the
+shortcut and claims.
 
 Whatever has no label keeps the name that it has in the study file.
 """
@@ -7,7 +7,7 @@ Whatever has no label keeps the name that it has in the study file.
 from dataclasses import dataclass
 from re import escape, sub
 
-from studies.declared.levels import Level, level_key, short
+from studies.declared.levels import Level, claim_key, level_key, short
 from studies.declared.study import Cell, Study
 
 
@@ -43,6 +43,10 @@ class Labels:
     def metric(self, metric: str) -> str:
         """Returns the name of a metric, or of the shortcut."""
         return self._labels.get(metric, metric)
+
+    def claim(self, name: str) -> str:
+        """Returns the name of a claim: its label, or `small gains` for `small_gains`."""
+        return self._labels.get(claim_key(name), name.replace("_", " "))
 
     def in_text(self, text: str) -> str:
         """Returns a text in which every cell, and every level written as `n=2`, has the name that people read."""

@@ -13,7 +13,6 @@ from reports.drawing.sheet import Sheet, open_sheet
 from reports.drawing.tables import Column, Table, Value, columns_of, number, word
 from reports.exhibits.exhibit import StudyExhibit
 from reports.frames.summaries import differences
-from reports.frames.text import in_words
 from reports.frames.wording import effect_name, measure_name
 from studies.declared.measures import Measure, measure_of
 from studies.judging.judgement import Judgement, standing
@@ -68,7 +67,7 @@ class Contrasts(StudyExhibit):
             values = [number(row[key], ".4g") for key in ("treatment", "control")]
             runs = [Value(row["treatment_run"]), Value(row["control_run"])]
             effect = number(row["difference"], "+.4g")
-            table.rows.append([word(in_words(row["claim"])), number(row["seed"], "d"), *values, effect, *runs])
+            table.rows.append([word(self.labels.claim(row["claim"])), number(row["seed"], "d"), *values, effect, *runs])
         return table
 
     def summary(self) -> Table:
@@ -81,7 +80,7 @@ class Contrasts(StudyExhibit):
             contrast, claim = judgement.contrast, judgement.claim
             ends = (contrast.difference, contrast.low, contrast.high) if contrast else (None, None, None)
             measure = effect_name(measure_of(self.study.declaration, claim), self.labels)
-            names = (in_words(claim.name), standing(judgement), claim.kind, measure)
+            names = (self.labels.claim(claim.name), standing(judgement), claim.kind, measure)
             confidence = number(None if judgement.level is None else 100 * (1 - judgement.level), ".4g")
             tests = [number(value, ".3g") for value in (claim.margin, judgement.p, judgement.p_corrected)]
             row = [*map(word, (*names, *map(self.labels.arm, (judgement.treatment, judgement.control))))]
@@ -141,7 +140,7 @@ def _reach(frame: pd.DataFrame, judgements: list[Judgement]) -> float:
 def _lines(sheet: Sheet, judgement: Judgement, labels: Labels) -> list[tuple[str, Tree]]:
     """Returns the lines above the effect of a claim with their style: its name, and what is compared."""
     suffix = "" if judgement.contrast else ": not tested"
-    names = sheet.lines(in_words(judgement.claim.name), LETTERS - len(suffix))
+    names = sheet.lines(labels.claim(judgement.claim.name), LETTERS - len(suffix))
     names[-1] += suffix
     bold: Tree = {"weight": "bold"}
     muted: Tree = {"color": MUTED}

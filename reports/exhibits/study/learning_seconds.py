@@ -3,7 +3,6 @@
 from reports.drawing.tables import Column, Table, columns_of, number, word
 from reports.exhibits.curve_exhibit import CurveExhibit
 from reports.frames.summaries import at_equal_seconds
-from reports.frames.text import in_words
 
 
 class LearningSeconds(CurveExhibit):
@@ -35,5 +34,5 @@ class LearningSeconds(CurveExhibit):
             if scores:
                 gain = number(scores.treatment - scores.control, "+.3f")
                 values = [number(scores.seconds, ".1f"), number(scores.treatment), number(scores.control), gain]
-                table.rows.append([word(in_words(judgement.claim.name)), *values])
+                table.rows.append([word(self.labels.claim(judgement.claim.name)), *values])
         return table

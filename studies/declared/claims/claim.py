@@ -16,7 +16,7 @@ better, so that positive always means better.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, NoReturn, Protocol
+from typing import ClassVar, NoReturn, Protocol, Self
 
 import numpy as np
 from pydantic import Field
@@ -129,6 +129,10 @@ class Claim(Settings, ABC):
         """Returns the margin as pages show it; empty if the claim has no margin."""
         sign = "±" if self.margin_on_both_sides else ""
         return "" if self.margin is None else f"margin {sign}{self.margin:zg}"
+
+    def with_levels_of(self, study: Grid) -> Self:
+        """Returns the claim with the levels that "first" and "last" name in a study, for `effect_text`."""
+        return self
 
     def effect_text(self, treatment: str, control: str) -> str:
         """Returns the effect in words, given the labels of the two cells shown."""

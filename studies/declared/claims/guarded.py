@@ -103,14 +103,14 @@ def p_values_of(claim: Claim, above: PValue, below: PValue) -> tuple[float, floa
     return min(1.0, supported), min(1.0, contradicted)
 
 
-def texts_of(claim: Claim, treatment: str, control: str) -> tuple[str, str]:
+def texts_of(claim: Claim, study: Grid, treatment: str, control: str) -> tuple[str, str]:
     """Returns the effect and the margin of a claim in words.
 
     Raises:
         PartFailed: the kind of claim comes from another package, and raises an error or does not return text.
     """
     with guarded_claim(claim):
-        texts = claim.effect_text(treatment, control), claim.margin_text()
+        texts = claim.with_levels_of(study).effect_text(treatment, control), claim.margin_text()
     if not all(isinstance(text, str) for text in texts):
         raise _mistake(claim, f"effect_text() and margin_text() give {quoted(texts)}, which are not two texts")
     return texts
@@ -133,7 +133,7 @@ def rehearse(claim: Claim, study: WholeGrid, form: Form) -> None:
         comparison.effect.smallest_p(SEEDS_MINIMUM, form)
         treatment, control = comparison.shown_cells(scores_AxK)
     p_values_of(claim, evidence.above, evidence.below)
-    texts_of(claim, treatment, control)
+    texts_of(claim, study, treatment, control)
 
 
 def check_storable(claim: Claim, source: str) -> None:

@@ -1,13 +1,13 @@
 """An interaction: the treatment gains more at one level of a second factor than at another."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
 from studies.declared.claims.claim import Grid
 from studies.declared.claims.comparison import Comparison
 from studies.declared.claims.difference import TwoLevels
-from studies.declared.levels import Level, short
+from studies.declared.levels import Level, known_level, short
 from studies.statistics.effects import WeightedMeans
 
 
@@ -34,6 +34,11 @@ class Interaction(TwoLevels):
             self.refuse(study, f"between = {self.between}", f"both are the same level of {self.over}")
         gains = tuple({treatment: 1.0, control: -1.0} for treatment, control in pairs)
         return Comparison(gains, WeightedMeans(), pairs[0])
+
+    def with_levels_of(self, study: Grid) -> Self:
+        return self.model_copy(
+            update={"between": [known_level(level, study.factors[self.over]) for level in self.between]}
+        )
 
     def effect_text(self, treatment: str, control: str) -> str:
         larger, smaller = (f"{short(self.over)}={level}" for level in self.between)

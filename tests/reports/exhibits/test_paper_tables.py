@@ -11,7 +11,7 @@ from reports.exhibits.paper_tables import arms_frame, arms_table, claims_frame, 
 from studies.reading.judged import JudgedStudy, read_judged
 from tests.reports.stored_study import STUDY_FILE, Outcome, StoredStudy, StudyStore, usual_outcome
 
-LABELS = '\n[labels]\n"objective.n=2" = "two_heads & more"\naccuracy = "right names, %"\n\n[tuning]\n'
+LABELS = '\n[labels]\n"objective.n=2" = "two_heads & more"\naccuracy = "right names, %"\n"claim=helps" = "two_heads help"\n\n[tuning]\n'
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_claims_have_effect_interval_level_p_seeds_and_verdict(judged: JudgedStu
     assert contrast
     interval = f"[{contrast.low:.3f}, {contrast.high:.3f}]"
     assert head == ["effect on right names, % on test"]
-    assert first == ["helps", "0.450", interval, f"{judged.judgements[0].p_corrected:.3f}", "5", "supported"]
+    assert first == ["two_heads help", "0.450", interval, f"{judged.judgements[0].p_corrected:.3f}", "5", "supported"]
     assert second == ["same", "–", "–", "–", "4", "not tested"]
 
 
@@ -40,6 +40,9 @@ def test_each_interval_has_its_level_where_those_differ(usual_store: StoredStudy
     judged = read_judged(usual_store.home, usual_store.study)
     table = claims_table(judged)
     assert [column.title for column in table.columns][2:4] == ["interval", "level"]
+    assert [column.title for column in table.columns][4:] == ["p", "verdict"]
+    assert table.caption.endswith("Each arm has 5 seeds.")
+    assert r"& $p$ &" in " ".join(latex_table(table).split())
     levels = [100 * (1 - float(judgement.level or 0)) for judgement in judged.judgements]
     assert [row[3].text for row in table.rows[1:]] == [f"{level:.4g}%" for level in levels]
 

@@ -199,7 +199,7 @@ def test_every_kind_of_claim_has_its_card_and_its_row_in_the_figure(store: Study
         "Measured slope per level +0.550",
         "margin 0.2",
         "Measured lead of the best +0.100",
-        "gain at width=first minus gain at width=last",
+        "gain at width=8 minus gain at width=16",
         "slope per level, from width=8 n=1 to width=16 n=1",
     ):
         assert words in text, words

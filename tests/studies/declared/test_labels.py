@@ -25,6 +25,7 @@ def test_a_label_names_its_level_its_factor_its_cell_and_its_metric(study_file: 
         '"model.width" = "width"',
         '"width=16 n=1" = "baseline"',
         'accuracy = "x"',
+        '"claim=helps" = "two heads help"',
     )
     study = declare(str(study_file(labelled(*lines))), "cpu", [])
     labels = Labels(study)
@@ -34,6 +35,7 @@ def test_a_label_names_its_level_its_factor_its_cell_and_its_metric(study_file: 
         "n",
         "x",
     )
+    assert (labels.claim("helps"), labels.claim("small_gains")) == ("two heads help", "small gains")
     assert labels.in_text("width=8 n=2 minus width=16 n=1 at n=2") == "width=8, two heads minus baseline at two heads"
 
 
@@ -41,7 +43,8 @@ def test_a_label_names_its_level_its_factor_its_cell_and_its_metric(study_file: 
     ("line", "sentence"),
     [
         ('"objective.n=3" = "three"', 'labels."objective.n=3" = "three": no level of objective.n; the nearest is objective.n='),
-        ('"objektive.n" = "heads"', 'labels."objektive.n" = "heads": no factor, level, cell, metric or shortcut of the study; the nearest is objective.n'),
+        ('"objektive.n" = "heads"', 'labels."objektive.n" = "heads": no factor, level, cell, metric, shortcut or claim of the study; the nearest is objective.n'),
+        ('"claim=help" = "it helps"', 'labels."claim=help" = "it helps": no claim of the study; the nearest is claim=helps (there are: claim=helps, claim=same)'),
         ('accuracy = ""', 'labels.accuracy = "": should have at least 1 character'),
     ],
 )  # fmt: skip
