@@ -110,14 +110,17 @@ def run_check(check: Callable[[Objective], str], network: Objective) -> str:
         network.zero_grad()
 
 
-def small_model(kind: str, assignments: list[str] | None, source: str) -> ModelConfig:
-    """Returns settings of a kind of model for its check: small ones, unless `--set` assignments give others.
+def small_model(kind: str, assignments: list[str] | None, source: str, layers: int = 4) -> ModelConfig:
+    """Returns settings of a kind of model for a check: small ones, unless `--set` assignments give others.
+
+    Args:
+        layers: the layers of a model that has this setting.
 
     Raises:
         UserError: the kind is unknown, or a setting is wrong.
     """
     config = MODELS.config_of(kind, source)
-    small = {"width": 16, "layers": 4} if issubclass(config, SizedConfig) else {}
+    small = {"width": 16, "layers": layers} if issubclass(config, SizedConfig) else {}
     small |= {"attention_heads": 2} if issubclass(config, AttentionConfig) else {}
     changed = [assignment.partition("=")[0].strip().removeprefix("model.") for assignment in assignments or []]
     kept = [] if "size" in changed else [f"{key}={value}" for key, value in small.items() if key not in changed]

@@ -1,15 +1,16 @@
 """A stored run in a notebook: what it predicts, its hidden states and its metrics."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from generators.foundation.errors import UserError, WorkFailed
+from generators.foundation.errors import UserError, WorkFailed, check_argument
 from generators.foundation.randomness import Integers
 from lab.analysis.lookahead import residual_streams
 from lab.decoding.decoder import decode
@@ -19,11 +20,13 @@ from lab.objectives.checks.llama_path import require_layer_by_layer
 from lab.reading.prompts import Prompts, prompt_tokens
 from lab.run.callbacks.metrics import OnMetrics
 from lab.run.callbacks.progress import Progress, no_progress
-from lab.run.other_code.standing import OtherCode
 from lab.run.spec import RunSpec, parse_spec, read_spec
 from lab.run.store import METRICS
 from lab.run.stored_run import StoredRun
 from lab.run.training import train as train_run
+
+OldRun = Literal["refuse", "keep", "retrain"]
+"""What `train` does with a stored run that was made by other code than the installed code."""
 
 
 class LoadedRun(StoredRun):
@@ -64,8 +67,12 @@ class LoadedRun(StoredRun):
         """
         tokens = prompt_tokens(self.task, prompts)
         most = self.task.length - max(map(len, tokens), default=1)
-        if count is not None and not 0 < count <= most:
-            raise UserError(f"count = {count}: should be from 1 to {most}, the tokens of a sample after these prompts")
+        check_argument(
+            "count",
+            count,
+            valid=count is None or (isinstance(count, Integral) and 0 < count <= most),
+            should_be=f"a whole number from 1 to {most}, the tokens of a sample after these prompts",
+        )
         texts = [""] * len(tokens)
         for length in {len(prompt) for prompt in tokens}:
             rows = [row for row, prompt in enumerate(tokens) if len(prompt) == length]
@@ -111,7 +118,7 @@ class LoadedRun(StoredRun):
         return pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
 
 
-def load_run(name: str, home: Path | str | None = None, checkpoint: str = "best") -> LoadedRun:
+def load_run(name: str, home: Path | str | None = None, checkpoint: str | int = "best") -> LoadedRun:
     """Returns a stored run with the weights of one of its checkpoints.
 
     Args:
@@ -122,14 +129,15 @@ def load_run(name: str, home: Path | str | None = None, checkpoint: str = "best"
     Raises:
         UserError: no such run or checkpoint exists, or a file of it is damaged.
     """
-    return LoadedRun(home_folder(home), name, checkpoint)
+    check_argument("name", name, valid=isinstance(name, str), should_be="the identity of a run, as text")
+    return LoadedRun(home_folder(home), name, str(checkpoint))
 
 
 def train(
     spec: RunSpec | Mapping[str, Any] | Path | str,
     home: Path | str | None = None,
     progress: Progress = no_progress,
-    other_code: OtherCode = "refuse",
+    other_code: OldRun = "refuse",
     on_metrics: OnMetrics | None = None,
 ) -> LoadedRun:
     """Trains a run, resumes it, or reads it if it is complete.
@@ -148,10 +156,18 @@ def train(
         The run with the weights of its best checkpoint.
 
     Raises:
-        UserError: a setting is wrong; or another process trains the run.
+        UserError: an argument or a setting is wrong; or another process trains the run.
         WorkFailed: the run diverged, disk or memory is full, or `on_metrics` raised an error, which the message quotes;
             the next call continues from the last checkpoint.
     """
+    is_spec = isinstance(spec, RunSpec | Mapping | Path | str)
+    check_argument("spec", spec, valid=is_spec, should_be="a dictionary of a run's tables, a RunSpec or a file's path")
+    *others, last = get_args(OldRun)
+    known = f"{', '.join(others)} or {last}"
+    check_argument("other_code", other_code, valid=other_code in get_args(OldRun), should_be=known)
+    check_argument("progress", progress, valid=callable(progress), should_be="a function of the step")
+    is_function = on_metrics is None or callable(on_metrics)
+    check_argument("on_metrics", on_metrics, valid=is_function, should_be="a function of step, split and metrics")
     source = str(spec) if isinstance(spec, str | Path) else "spec"
     if isinstance(spec, str | Path):
         spec = read_spec(spec)

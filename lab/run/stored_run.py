@@ -95,18 +95,38 @@ def checkpoint_file(folder: RunFolder, checkpoint: str) -> str:
     if checkpoint in map(str, kept):
         return kept_weights_file(checkpoint)
     steps = ", ".join(map(str, kept)) if kept else "none (training.keep_every_steps keeps some)"
-    raise UserError(f"--checkpoint {checkpoint}: should be best or last, or a step whose weights were kept: {steps}")
+    raise UserError(
+        f"checkpoint {checkpoint} of run {folder.identity}: should be best or last, or a step whose weights were kept: "
+        f"{steps}"
+    )
 
 
 def load_weights(folder: RunFolder, checkpoint: str) -> tuple[dict[str, Tensor], int]:
     """Reads the weights of a checkpoint by parameter name, and the optimiser step they belong to.
 
     Raises:
-        UserError: no such checkpoint exists, or its file is damaged.
+        UserError: no such checkpoint exists, also because the run was unpacked from an archive; or its file is damaged.
     """
     name = checkpoint_file(folder, checkpoint)
     stored = folder.read_tensors(name)
     if stored is None:
+        if folder.result() is not None:
+            raise UserError(
+                f"run {folder.identity}: has a result but no weights, because archives hold none; "
+                f"{training_again(folder)}"
+            )
         raise UserError(f"run {folder.identity}: no {checkpoint} checkpoint yet; train it first")
     tensors, progress = stored
     return (select_prefix(tensors, "model.") if name == LAST else tensors), progress["step"]
+
+
+def training_again(folder: RunFolder) -> str:
+    """Returns how to train a run again that has a result but no weights."""
+    ledgers = sorted((folder.home / "studies").glob("*/*/ledger.json"))
+    study = next((ledger.parent for ledger in ledgers if folder.identity in ledger.read_text(encoding="utf-8")), None)
+    if study is None:
+        return "lab train SPEC.toml --retrain, with the file of its settings, trains it again"
+    command = f"lab study run {study.parent.name} --scale {study.name}"
+    if folder.code() is None or folder.changed_code():
+        return f"{command} --retrain trains the runs of its study again"
+    return f"delete {folder.path}, and {command} trains it again"

@@ -10,12 +10,10 @@ from generators.foundation.options import Json, answer, two_columns
 from generators.foundation.outputs import check_output_file, make_output_folder
 from lab.commands.options import DEFAULT_HOME, Home
 from reports.drawing.paper_files import ENDINGS
-from reports.exhibits.paper import WIDTHS, draw_for_paper, figures_of
+from reports.exhibits.paper import INCHES, WIDTHS, draw_for_paper, figures_of
 from studies.commands.options import StoredScale
 from studies.ledger.declared_study import find_study
 from studies.reading.judged import read_judged
-
-INCHES = (2.0, 12.0)
 
 
 def figure_command(

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from generators.foundation.outputs import check_output_file
+from generators.foundation.errors import check_argument
+from generators.foundation.outputs import check_output_file, make_output_folder
 from lab.home import home_folder
 from reports.drawing.paper_files import ENDINGS
 from reports.drawing.svg import standalone
-from reports.exhibits.paper import WIDTHS, draw_for_paper, exhibit_named
+from reports.exhibits.paper import INCHES, WIDTHS, draw_for_paper, exhibit_named
 from studies.declared.study import Study
 from studies.reading.judged import JudgedStudy
 from studies.reading.loading import load
@@ -38,14 +39,18 @@ class StudyFigure:
         """Writes the figure to a file for a paper, as `lab figure` does: at its size, with every font inside.
 
         Args:
-            path: a file that ends in .pdf, .svg or .png.
-            width: in inches; 3.25 is a column and 6.75 a page of ICML.
+            path: a file that ends in .pdf, .svg or .png; its folder is created if it does not exist.
+            width: in inches, from 2 to 12; 3.25 is a column and 6.75 a page of ICML.
 
         Raises:
-            UserError: the file has another ending or cannot be written.
+            UserError: the file has another ending or cannot be written, or the width is no such number.
         """
-        check_output_file("save", Path(path), ENDINGS)
-        draw_for_paper(self.study, self.name, Path(path), width)
+        path, (low, high) = Path(path), INCHES
+        fits = isinstance(width, int | float) and low <= width <= high
+        check_argument("width", width, valid=fits, should_be=f"inches from {low:zg} to {high:zg}")
+        check_output_file("save", path, ENDINGS)
+        make_output_folder("save", path, path.absolute().parent)
+        draw_for_paper(self.study, self.name, path, width)
 
 
 def figure(

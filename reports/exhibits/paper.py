@@ -19,6 +19,8 @@ from studies.reading.judged import JudgedStudy
 
 WIDTHS = {"column": 3.25, "page": 6.75}
 """Name -> inches. 3.25 is a column of ICML (IEEE has 3.5, ACL 3.03); 6.75 is the text of ICML (IEEE 7.16, ACL 6.3)."""
+INCHES = (2.0, 12.0)
+"""The least and the greatest width of a figure."""
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ class JudgedStudy:
         judgement = next((judgement for judgement in self.judgements if judgement.claim.name == claim), None)
         if judgement is None:
             names = [judgement.claim.name for judgement in self.judgements]
-            raise UserError(f"claim {claim!r} of study {self.study.name}: no such claim; {suggestion(claim, names)}")
+            near = suggestion(str(claim), names, cutoff=0.0)
+            raise UserError(f"claim {claim!r} of study {self.study.name}: no such claim; {near}")
         if judgement.test is None:
             raise UserError(f"claim {claim!r} of study {self.study.name} was not tested: {judgement.reason}")
         arms, scores_AxK = judgement.test.comparison.arms, judgement.test.scores_AxK

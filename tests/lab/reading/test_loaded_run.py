@@ -1,6 +1,7 @@
 """A run in a notebook: training from a dictionary or a file, predictions, hidden states and metrics."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,24 @@ def test_notebooks_show_a_run_and_its_spec(run: lab.LoadedRun) -> None:
     )
     assert str(run.spec) == f"<spec of run {run.folder.identity}: multi_token on induction, 12 steps, seed 0>"
     assert "characters = 3" in run._repr_html_()
+
+
+def test_wrong_arguments_are_refused_by_name_before_anything_runs(run: lab.LoadedRun) -> None:
+    prompt, home = run.task.text(run.task.batch("test", [0]).tokens[0, :5]), run.folder.home
+    most = run.task.length - 5
+    spec = tiny_tree()
+    calls: dict[str, Callable[[], object]] = {
+        "name = 12: should be the identity of a run, as text": lambda: lab.load_run(12, home),  # type: ignore[arg-type]
+        "checkpoint first of run ": lambda: lab.load_run(run.folder.identity, home, "first"),
+        "spec = 12: should be a dictionary of a run's tables": lambda: lab.train(12, home),  # type: ignore[arg-type]
+        'other_code = "Refuse": should be refuse, keep or retrain': lambda: lab.train(spec, home, other_code="Refuse"),  # type: ignore[arg-type]
+        "on_metrics = 3: should be a function of step": lambda: lab.train(spec, home, on_metrics=3),  # type: ignore[arg-type]
+        "progress = 3: should be a function of the step": lambda: lab.train(spec, home, 3),  # type: ignore[arg-type]
+        f'count = "x": should be a whole number from 1 to {most},': lambda: run.predict(prompt, "x"),  # type: ignore[call-overload]
+        f"count = 2.5: should be a whole number from 1 to {most},": lambda: run.predict(prompt, 2.5),  # type: ignore[call-overload]
+        f"count = {most + 1}: should be a whole number from 1 to {most},": lambda: run.predict(prompt, most + 1),
+    }
+    for sentence, call in calls.items():
+        with pytest.raises(UserError) as refused:
+            call()
+        assert str(refused.value).startswith(sentence)

@@ -40,3 +40,7 @@ def test_a_saved_figure_is_that_of_the_command_line(usual_store: StoredStudy, tm
     assert (tmp_path / "notebook.svg").read_bytes() == (tmp_path / "command.svg").read_bytes()
     with pytest.raises(UserError, match=re.escape("figure.jpg: should end in .pdf or .svg or .png")):
         figure.save(tmp_path / "figure.jpg")
+    figure.save(tmp_path / "new" / "folder" / "figure.svg")
+    assert (tmp_path / "new" / "folder" / "figure.svg").exists()
+    with pytest.raises(UserError, match='width = "wide": should be inches from 2 to 12'):
+        figure.save(tmp_path / "wide.svg", width="wide")  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import lab
 import studies
 from generators import UserError
 from studies.ledger.archive import unpack
@@ -104,3 +105,16 @@ def test_a_study_and_its_verdicts_are_one_line_of_text(loaded: studies.JudgedStu
     )
     assert repr(loaded.study) == "<study star-quick at scale cpu: 2 cells, 6 seeds, 2 claims, at most 12 runs>"
     assert repr(loaded.judgements[0]).startswith("<claim heads_solve_it, SUPPORTED: More runs")
+
+
+def test_a_claim_that_does_not_exist_is_answered_with_the_nearest(loaded: studies.JudgedStudy) -> None:
+    for claim in ("nope", 3):
+        with pytest.raises(UserError, match="no such claim; the nearest is heads_"):
+            loaded.scores(claim)  # type: ignore[arg-type]
+
+
+def test_a_run_of_an_archive_has_no_weights_and_names_the_command_that_trains_it_again(home: Path) -> None:
+    run = next((home / "runs").iterdir()).name
+    again = "lab study run star-quick --scale cpu --retrain trains the runs of its study again"
+    with pytest.raises(UserError, match=f"run {run}: has a result but no weights, because archives hold none; {again}"):
+        lab.load_run(run, home)

@@ -233,3 +233,12 @@ def test_leaks_behind_a_closed_gate_or_around_the_embedding_are_found(
     )  # type: ignore[arg-type]
     problems = {result.name: result.problem for result in check_objective(MultiTokenConfig(n=1))}
     assert problems["no prediction depends on its target or later tokens"]
+
+
+@pytest.mark.usefixtures("small")
+def test_the_command_checks_an_objective_on_another_trunk(lab: Lab) -> None:
+    refused = lab("objective", "check", "registers", "--model", "gru")
+    assert refused.returncode == 2
+    assert 'which model.kind = "gru" does not have' in refused.stderr
+    assert lab("objective", "check", "token_order", "--model", "gru", "--json").returncode == 0
+    assert "the nearest is gru" in lab("objective", "check", "token_order", "--model", "grru").stderr
