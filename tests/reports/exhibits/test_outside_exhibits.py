@@ -89,7 +89,7 @@ def test_one_instance_that_breaks_does_not_hinder_the_others(install: Install, j
     [
         ("score", "", "raise OSError", "exhibit score of {name} is left out: provided by mtp-lab and by {name}; the name stays"),
         ("mine", "", "raise OSError", "exhibit mine of {name} is left out: entry point {name}:Mine of {name} cannot be imported (OSError)"),
-        ("mine", "page = 'front'", "", "exhibit mine of {name} is left out: entry point {name}:Mine of {name} has page = 'front', which should be 'study', 'index', 'comparison' or 'analysis'"),
+        ("mine", "page = 'front'", "", "exhibit mine of {name} is left out: entry point {name}:Mine of {name} has page = 'front', which should be 'study', 'index', 'matrix', 'comparison' or 'analysis'"),
         ("mine", "page = 'analysis'", "", "has section = 'mine', which is no analysis; the nearest is items (there are: choice-points, "),
     ],
 )  # fmt: skip
