@@ -62,6 +62,7 @@ def test_figures_have_a_title_a_description_and_ids_of_their_own(usual_store: St
     assert len(set(all_ids)) == len(all_ids)
 
 
+@pytest.mark.slow
 def test_one_factor_of_tables_is_compared_in_one_panel_under_its_names(store: StudyStore) -> None:
     names = [f"some_objective_{stride}" for stride in range(1, 9)]
     levels = [f'{name} = {{ kind = "multi_token", stride = {place} }}' for place, name in enumerate(names, start=1)]

@@ -93,6 +93,7 @@ def test_a_figure_has_the_same_bytes_after_other_figures_and_under_other_setting
         assert matplotlib.rcParams["axes.labelpad"] == 40
 
 
+@pytest.mark.slow
 def test_factors_beyond_two_get_panels(store: StudyStore) -> None:
     third = '"objective.n" = [1, 2]\n"training.batch_size" = [2, 4]'
     text = STUDY_FILE.replace('"objective.n" = [1, 2]', third)

@@ -24,7 +24,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tupl
     return home, [unpack(path, home)[:2] for path in ARCHIVES]
 
 
-def test_an_archive_unpacked_and_packed_again_has_the_same_bytes(
+@pytest.mark.slow
+def test_archives_unpacked_and_packed_again_have_the_same_bytes(
     published: tuple[Path, list[tuple[str, str]]],
 ) -> None:
     home, studies = published
@@ -50,10 +51,13 @@ def verdicts_shown(page: str) -> list[tuple[str, str]]:
     ]
 
 
-def test_the_smallest_archive_gives_the_same_page_twice_with_its_stored_verdicts(tmp_path: Path) -> None:
+def test_the_smallest_archive_gives_the_same_bytes_and_the_same_page_twice_with_its_stored_verdicts(
+    tmp_path: Path,
+) -> None:
     pages = []
     for home in (tmp_path / "first", tmp_path / "second"):
         name, scale, _ = unpack(ARCHIVES[0], home)
+        assert pack(home, name, scale) == (ARCHIVES[0].name, ARCHIVES[0].read_bytes())
         pages.append(render_study(read_judged(home, find_study(home, name, scale))))
     assert pages[0] == pages[1]
     assert verdicts_shown(pages[0]) == stored_verdicts(tmp_path / "first", name, scale)

@@ -216,6 +216,7 @@ def test_the_interval_of_a_mean_is_students_and_unknown_without_scatter() -> Non
         assert np.isnan(mean_interval(without_scatter, 0.05)).all()
 
 
+@pytest.mark.slow
 def test_holm_is_that_of_statsmodels() -> None:
     for seed in range(4):
         p_values = np.round(rng(seed).random(6) ** 3, 2)

@@ -74,6 +74,7 @@ def test_the_labels_count_what_the_oracle_says_depends_on_the_choice(n: int, dec
         assert (counts[row] == by_hand).all()
 
 
+@pytest.mark.slow
 def test_the_general_formula_holds_if_the_next_choice_comes_before_all_is_decided() -> None:
     """Tokens then count for the last choice before them."""
     for n, decides, spacing in product(range(1, 9), range(1, 9), range(1, 10)):
