@@ -132,10 +132,7 @@ class BeliefState(NextTokenModel):
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         hidden_BxPxD = graph.share(self.norm(latent_BxSxD))
-        targets = batch.targets(1)
-        value = graph.cross_entropy(hidden_BxPxD, self.lm_head.weight, targets)
-        yield Term("loss_1", value, targets.count)
-        del value  # lets a cut graph free it before the next term is built
+        yield self.next_token_term(hidden_BxPxD, batch, graph)
         pairs = self.pairs(batch)
         prefix_NxD = hidden_BxPxD.flatten(0, 1)[pairs.prefix_N]
         suffix_NxD = self.suffix_states(pairs).flatten(0, 1)[pairs.suffix_N]

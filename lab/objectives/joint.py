@@ -133,10 +133,7 @@ class Joint(NextTokenModel):
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         hidden_BxPxD = graph.share(self.norm(latent_BxSxD))
-        targets = batch.targets(1)
-        value = graph.cross_entropy(hidden_BxPxD, self.lm_head.weight, targets)
-        yield Term("loss_1", value, targets.count)
-        del value  # lets a cut graph free it before the next term is built
+        yield self.next_token_term(hidden_BxPxD, batch, graph)
         further = self.joint_targets(batch)
         if not further.targets:
             return

@@ -102,10 +102,7 @@ class NextLatent(NextTokenModel):
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         hidden_BxPxD = graph.share(self.norm(latent_BxSxD))
-        targets = batch.targets(1)
-        value = graph.cross_entropy(hidden_BxPxD, self.lm_head.weight, targets)
-        yield Term("loss_1", value, targets.count)
-        del value  # lets a cut graph free it before the next term is built
+        yield self.next_token_term(hidden_BxPxD, batch, graph)
         counted_BxP, counts = self.latents_before_ends(batch)
         steps = min(self.config.horizon, hidden_BxPxD.shape[1] - 1)
         embedded_BxPxD = graph.share(self.trunk.embed_tokens(batch.inputs_BxP))

@@ -233,6 +233,11 @@ class NextTokenModel(Objective):
     norm: nn.Module
     lm_head: nn.Linear
 
+    def next_token_term(self, hidden_BxPxD: Tensor, batch: TensorBatch, graph: Graph) -> Term:
+        """Returns the loss of the next token, from the normed hidden states of all positions."""
+        targets = batch.targets(1)
+        return Term("loss_1", graph.cross_entropy(hidden_BxPxD, self.lm_head.weight, targets), targets.count)
+
     def hidden(self, latent_BxPxD: Tensor, lag: int, tokens_BxQ: Tensor) -> Tensor:
         hidden_BxPxD: Tensor = self.norm(latent_BxPxD[:, : tokens_BxQ.shape[1]])
         return hidden_BxPxD

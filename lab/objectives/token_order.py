@@ -91,10 +91,7 @@ class TokenOrder(NextTokenModel):
 
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         hidden_BxPxD = graph.share(self.norm(latent_BxSxD))
-        targets = batch.targets(1)
-        value = graph.cross_entropy(hidden_BxPxD, self.lm_head.weight, targets)
-        yield Term("loss_1", value, targets.count)
-        del value  # lets a cut graph free it before the next term is built
+        yield self.next_token_term(hidden_BxPxD, batch, graph)
         ranking = self.ranking(batch)
         hidden_NxD = hidden_BxPxD.flatten(0, 1)[ranking.positions_N]
         loss = self.hinge_loss if self.config.ranking == "hinge" else self.ranking_loss
