@@ -112,21 +112,9 @@ def load_weights(folder: RunFolder, checkpoint: str) -> tuple[dict[str, Tensor],
     if stored is None:
         if folder.result() is not None:
             raise UserError(
-                f"run {folder.identity}: has a result but no weights, because archives hold none; "
-                f"{training_again(folder)}"
+                f"run {folder.identity}: has a result but no weights, because archives hold none; to train it "
+                f"again, delete {folder.path} and run its study, with --retrain if other code made the study's runs"
             )
         raise UserError(f"run {folder.identity}: no {checkpoint} checkpoint yet; train it first")
     tensors, progress = stored
     return (select_prefix(tensors, "model.") if name == LAST else tensors), progress["step"]
-
-
-def training_again(folder: RunFolder) -> str:
-    """Returns how to train a run again that has a result but no weights."""
-    ledgers = sorted((folder.home / "studies").glob("*/*/ledger.json"))
-    study = next((ledger.parent for ledger in ledgers if folder.identity in ledger.read_text(encoding="utf-8")), None)
-    if study is None:
-        return "lab train SPEC.toml --retrain, with the file of its settings, trains it again"
-    command = f"lab study run {study.parent.name} --scale {study.name}"
-    if folder.code() is None or folder.changed_code():
-        return f"{command} --retrain trains the runs of its study again"
-    return f"delete {folder.path}, and {command} trains it again"

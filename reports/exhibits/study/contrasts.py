@@ -22,7 +22,7 @@ from studies.reading.results import rows_of
 LETTERS = 48
 """Letters of bold type that fit on a line of a page's sheet."""
 ROW_HEIGHT, LINE_HEIGHT = 96, 14
-"""Of a claim with two lines of text, and of a further line, in CSS pixels."""
+"""Heights, in CSS pixels, of a claim whose text has two lines, and of each further line."""
 SAME = 0.02
 """Dots closer than this share of the axis are moved apart, so that each is seen."""
 
