@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check bench docs examples published constraints wheel-check lowest gpu
+.PHONY: demo test test-all check bench docs examples published constraints wheel-check lowest gpu gpu-quick
 
 demo: .venv/installed
 	$(BIN)/lab study run star-quick
@@ -33,6 +33,10 @@ bench: .venv/installed
 # Tests the lab on this machine's CUDA device and measures it, in at most nine minutes.
 gpu: .venv/installed
 	$(BIN)/python -m benchmarks.gpu --out build/gpu
+
+# Runs every part of it with tiny sizes on the CPU, which checks the script and measures nothing.
+gpu-quick: .venv/installed
+	$(BIN)/python -m benchmarks.gpu --out build/gpu-quick --device cpu --quick
 
 docs: .venv/installed
 	$(BIN)/python -m lab.objectives.wiring > docs/heads.md

@@ -11,7 +11,7 @@ from lab.loss.losses import LOSSES
 
 CASES = (("bf16", 1), ("bf16", 4), ("bf16", 8), ("fp32", 8), ("fp32", 1))
 """Precision and n, by importance."""
-QUICK_CASES = (("fp32", 2),)
+QUICK_CASES = (("bf16", 1), ("fp32", 2))
 BENCH = {"vocabulary": 32000, "width": 512, "trunk_layers": 3, "samples": 8, "length_tokens": 1024, "turns": 5}
 QUICK = {"vocabulary": 64, "width": 16, "attention_heads": 1, "samples": 2, "length_tokens": 16, "turns": 1}
 MARGIN_SECONDS = 3.0
@@ -28,12 +28,11 @@ def measure(plan: Plan) -> None:
         settings = BENCH if not plan.quick else QUICK
         bench = LossBench.model_validate({**settings, "device": plan.device, "precision": precision})
         seconds = pass_seconds(bench, n)
-        losses = list(LOSSES) if not plan.quick else list(LOSSES)[:1]
         peak = peak_megabytes if plan.on_gpu else peak_of_process  # on a CPU, the peak is that of the process
         plan.write(
             precision=precision,
             n=n,
-            **{f"{loss} GB": peak(bench, n, loss) / 1e3 for loss in losses},
+            **{f"{loss} GB": peak(bench, n, loss) / 1e3 for loss in LOSSES},
             **{f"{loss} ms": 1e3 * statistics.median(seconds[loss]) for loss in LOSSES},
         )
         longest = max(longest, time.time() - before)
