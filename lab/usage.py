@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 from generators.foundation.errors import UserError
 
 UsageError: Any = typer.BadParameter.__base__  # typer has click inside, or needs it, depending on its version
+NUMBERS = {"int": "should be a valid integer", "float": "should be a valid number"}
+"""The start of a kind's name in messages of typer before 0.29 -> what later versions say."""
 PATH_FAULTS = {"is a file": "is a file, not a folder", "is a directory": "is a folder, not a file"}
 
 
@@ -69,10 +71,14 @@ def _value_sentence(error: Any, message: str) -> str:
     in_message = re.match("'(.*?)' is not", message)
     if of_path:
         return f"{name} {of_path[1]}: {PATH_FAULTS.get(of_path[2], of_path[2])}"
+    if ranged := re.match("(.*) is not in the range (.*)", message):  # typer before 0.29
+        bound = re.sub("^x>=", "greater than or equal to ", ranged[2])
+        return f"{name} {ranged[1]}: should be {bound if bound != ranged[2] else f'in the range {bound}'}"
     value = in_message[1] if in_message else cause.errors()[0]["input"] if hasattr(cause, "errors") else None
     subject = name if value is None else f"{name} {shlex.quote(str(value))}"
     if choices := _choices(error.param):
         return f"{subject}: no such value; {_nearest(str(value), choices)}"
+    message = re.sub("'.*?' is not a valid (int|float).*", lambda kind: NUMBERS[kind[1]], message)
     for words, plain in PLAIN_WORDS.items():
         message = message.replace(words, plain)
     return f"{subject}: {message.partition(', unable')[0]}"

@@ -7,12 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from lab.doctor.extras import EXTRAS, install_command
 from lab.doctor.figures import compare_figures, train_twice
 from lab.doctor.outcome import MachineCheck, attempt
 from lab.doctor.parts import check_parts
+from lab.doctor.torch_features import check_torch_features
 
 PACKAGES = ("torch", "numpy", "optuna", "scipy", "seaborn", "tokenizers")
 ABSENT = "absent"
@@ -27,7 +27,7 @@ def examine(home: Path) -> list[MachineCheck]:
         MachineCheck("cores", True, f"{os.cpu_count()} (a run uses one thread, so start as many workers as cores)"),
         MachineCheck("gpu", cuda, gpu, bad_mark=ABSENT),
         *(check_package(name) for name in PACKAGES),
-        check_torch_features(),
+        *check_torch_features(),
         *(check_package(name) for name in EXTRAS),
         *check_parts(),
         attempt("home", lambda: write_file(home)),
@@ -44,14 +44,6 @@ def check_package(package: str) -> MachineCheck:
     except PackageNotFoundError:
         finding = f"not installed; {install_command(package)}" if optional else "not installed"
         return MachineCheck(package, False, finding, bad_mark=ABSENT if optional else "WRONG")
-
-
-def check_torch_features() -> MachineCheck:
-    """Checks for features of newer torch versions that the lab uses but can do without."""
-    if hasattr(nn, "LinearCrossEntropyOptions"):
-        return MachineCheck("torch features", True, "all present")
-    finding = "torch before 2.13 has no chunked cross-entropy: training.loss = chunked recomputes logits and is slower"
-    return MachineCheck("torch features", False, finding, bad_mark=ABSENT)
 
 
 def write_file(home: Path) -> str:

@@ -76,7 +76,8 @@ def usable_device(name: str, key: str = "training.device") -> torch.device:
 
 def device_names() -> list[str]:
     """Returns the names of the devices of this machine, the CPU first."""
-    accelerator = torch.accelerator.current_accelerator()
-    if accelerator is None:
+    if not torch.accelerator.is_available():
         return ["cpu"]
+    accelerator = torch.accelerator.current_accelerator()
+    assert accelerator is not None
     return ["cpu", *(f"{accelerator.type}:{number}" for number in range(torch.accelerator.device_count()))]

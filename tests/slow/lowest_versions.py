@@ -82,7 +82,9 @@ def print_versions(python: Path, folder: Path) -> None:
         print(f"{requirement:<28}{number}")
         if Version(number) > lowest_version(requirement):
             higher.append(name)
-    print(f"Python {sys.version.partition(' ')[0]}; torch is taken as it is installed here, at {installed['torch']}")
+    print(
+        f"Python {sys.version.partition(' ')[0]}; torch is the one installed here or named by --torch: {installed['torch']}"
+    )
     if others := [name for name in higher if name != "torch"]:
         print(f"higher than the bound, which cannot be installed with the others: {', '.join(others)}")
 

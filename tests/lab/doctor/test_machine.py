@@ -5,11 +5,13 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from lab.doctor import machine
 from lab.doctor.extras import install_command
-from lab.doctor.machine import check_package, check_torch_features
+from lab.doctor.machine import check_package
+from lab.doctor.torch_features import check_torch_features
 from tests.conftest import Lab
 
 
@@ -21,11 +23,19 @@ def test_the_doctor_finds_nothing_wrong_here(tmp_path: Path, lab: Lab) -> None:
     assert checks["home"]["finding"] == str(tmp_path.resolve())
 
 
-def test_a_torch_without_chunked_cross_entropy_is_named_and_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_that_this_torch_or_machine_lacks_are_named_and_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(nn, "LinearCrossEntropyOptions", raising=False)
-    check = check_torch_features()
-    assert check.mark == "absent"
-    assert "torch before 2.13 has no chunked cross-entropy" in check.finding
+    monkeypatch.delattr(torch.optim, "Muon", raising=False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CXX", "absent")
+    checks = {check.name: check for check in check_torch_features()}
+    assert {(check.mark, check.prevents_work) for check in checks.values()} == {("absent", False)}
+    assert "torch before 2.13 has no chunked cross-entropy" in checks["chunked loss"].finding
+    assert 'training.optimiser = "muon" needs torch 2.9 or later' in checks["muon"].finding
+    assert "training.compile = true: needs a C++ compiler" in checks["compiled steps"].finding
+    assert "this CPU has no AVX-512" in checks["bf16"].finding
 
 
 def test_a_missing_package_is_wrong_if_it_is_required_and_absent_if_it_belongs_to_an_extra(

@@ -46,7 +46,7 @@ class ViewOfTheEmbedding(MultiToken):
     ],
 )
 def test_an_absent_device_is_refused_in_one_short_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if name in ("mps", "xpu") and torch.accelerator.current_accelerator() == torch.device(name):
+    if name in ("mps", "xpu") and f"{name}:0" in assembly.device_names():
         pytest.skip(f"this machine has {name}")
     monkeypatch.setattr(assembly, "device_names", lambda: ["cpu", "cuda:0"])
     with pytest.raises(UserError) as refusal:
