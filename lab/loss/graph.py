@@ -30,6 +30,11 @@ RowsLoss = Callable[..., Tensor]
 Readout = Callable[[Tensor, nn.Module | None, Tensor, Tensor], Tensor]
 
 
+def rows_at_once(device: torch.device) -> int:
+    """Returns the hidden states whose logits are computed together where those of all would take too much memory."""
+    return ROWS_AT_ONCE if device.type == "cpu" else GPU_ROWS_AT_ONCE
+
+
 def readout_loss(hidden_NxD: Tensor, norm: nn.Module | None, unembedding_VxD: Tensor, tokens_N: Tensor) -> Tensor:
     """Computes norm, unembedding and the sum of the cross-entropies, in nats."""
     normed_NxD = hidden_NxD if norm is None else norm(hidden_NxD)
@@ -136,7 +141,7 @@ class FusedGraph(CutGraph):
 
     def sum_over_rows(self, loss: RowsLoss, hidden_NxD: Tensor, *others: Tensor) -> Tensor:
         total = hidden_NxD.new_zeros(())
-        rows = ROWS_AT_ONCE if hidden_NxD.device.type == "cpu" else GPU_ROWS_AT_ONCE
+        rows = rows_at_once(hidden_NxD.device)
         for pieces in zip(*(torch.split(tensor, rows) for tensor in (hidden_NxD, *others)), strict=True):
             total = total + checkpoint(loss, *pieces, use_reentrant=False)
         return total

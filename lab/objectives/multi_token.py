@@ -3,6 +3,14 @@
 P(x_{t+i}) = softmax(f_u(f_hi(f_s(x_<=t)))), where each f_hi is one transformer layer (paper, section 2). Linear heads,
 chains of heads and separate unembeddings are those of appendix B. Heads may look ahead in strides (Leap multi-token
 prediction, arXiv 2505.17505), and a curriculum may add or drop them during training (arXiv 2505.22757).
+
+With `entropy_at_most` = h, further heads do not learn to look across uncertain tokens (AdaMTP, arXiv 2608.00434). A
+target is a boundary if head 1's prediction of it, at the current step, has an entropy above h nats. Head i > 1 does not
+learn target t + i at position t if a boundary is among t + 1 .. t + i; its loss there counts as 0. Suppose that `a7` is
+the only boundary in `x C0 a7 a6 a2 y`. Then heads 2 and 3 learn nothing at x and at C0; at a7 they learn a2 and y, and
+at a6 head 2 learns y. In evaluation they predict all targets. Only the abstract of that paper could be read: surges in
+the uncertainty of the base model are the boundaries. What is a surge, and which model is the base model, could not be
+checked; here they are an entropy above a constant, and the network itself.
 """
 
 from collections.abc import Iterator
@@ -16,6 +24,7 @@ from torch import Tensor, nn
 from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
 from lab.loss.term import Term
+from lab.loss.uncertainty import count_boundaries, limit_in_training, without_crossings
 from lab.model.batches import TensorBatch
 from lab.model.config import DataShape, ModelConfig
 from lab.model.packing import Packing
@@ -31,6 +40,7 @@ blocks of them, and heads that look 2, 3 and 4 ahead then share the code that is
 class MultiTokenConfig(ObjectiveConfig):
     """Settings of `multi_token`."""
 
+    later_settings = (*ObjectiveConfig.later_settings, "entropy_at_most")
     kind: Literal["multi_token"] = "multi_token"
     n: int = Field(default=1, ge=1, le=32, description="heads; 1 is next-token prediction")
     head: HeadLayer = Field(default="transformer", description="layer of a head")
@@ -50,6 +60,12 @@ class MultiTokenConfig(ObjectiveConfig):
         default="none", description="forward: heads join one by one; reverse: heads leave one by one, head 1 last"
     )
     stage_steps: int | None = Field(default=None, ge=1, description="optimiser steps per stage of a curriculum")
+    entropy_at_most: float | None = Field(
+        default=None,
+        gt=0,
+        description="nats; heads after the first do not learn targets at or behind a token that head 1 predicts with a "
+        "greater entropy; absent, they learn all",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -63,8 +79,11 @@ class MultiTokenConfig(ObjectiveConfig):
             raise ValueError("curriculum and stage_steps belong together: give both or neither")
         if self.curriculum != "none" and self.weights is not None and not self.weights[0]:
             raise ValueError("weights should not begin with 0: in one stage of a curriculum head 1 is trained alone")
-        if self.n == 1 and self.further_weight is not None:
-            raise ValueError("further_weight has no effect with n = 1, which has no further loss; leave it out")
+        if self.entropy_at_most is not None and self.weights is not None and not self.weights[0]:
+            raise ValueError("weights should not begin with 0: entropy_at_most reads the predictions of head 1")
+        for name in self.later_settings:
+            if self.n == 1 and getattr(self, name) is not None:
+                raise ValueError(f"{name} has no effect with n = 1, which has no further loss; leave it out")
         return self
 
     def unused(self, steps: int) -> str:
@@ -185,6 +204,7 @@ class MultiToken(Objective):
 
     def prepare(self, batch: TensorBatch) -> None:
         super().prepare(batch)
+        limit_in_training(batch, self.config.entropy_at_most)
         for head, lag in enumerate(self.lags, start=1):
             window = self.head_window(head, batch)
             if self.leaves_out and lag in self.trained_lags(head, batch):
@@ -193,6 +213,9 @@ class MultiToken(Objective):
     def terms(self, latent_BxSxD: Tensor, batch: TensorBatch, graph: Graph) -> Iterator[Term]:
         length = batch.tokens_BxT.shape[1]
         packing = batch.packing() if self.leaves_out else None
+        limit = limit_in_training(batch, self.config.entropy_at_most)
+        if limit is not None:
+            boundaries_BxT = count_boundaries(self.hidden, self.lm_head.weight, latent_BxSxD, batch, limit)
         states = {0: latent_BxSxD if packing is None else graph.share(packing.pack(latent_BxSxD))}
         for head in self.wiring.heads:
             lags, lag = self.trained_lags(head, batch), self.lags[head - 1]
@@ -214,6 +237,8 @@ class MultiToken(Objective):
             if lag in lags:
                 in_rows = packing is not None or window is not None
                 targets = batch.targets_in_rows(lag, window is not None) if in_rows else batch.targets(lag)
+                if limit is not None and head > 1:
+                    targets = without_crossings(targets, batch.targets(lag), lag, boundaries_BxT)
                 hidden = state if in_rows else state[:, : length - lag]
                 unembedding_VxD = self.unembedding_of(head).weight
                 value = graph.cross_entropy(hidden, unembedding_VxD, targets, self.norm)

@@ -43,7 +43,7 @@ def test_all_losses_but_that_of_the_next_token_are_multiplied(kind: str) -> None
 def test_a_run_without_the_factor_keeps_its_identity(tiny: Spec) -> None:
     for kind in OBJECTIVES.rows:
         assert (
-            not {"further_weight", "ranking", "per_token"}
+            not {"further_weight", "ranking", "per_token", "entropy_at_most"}
             & tiny(objective={"kind": kind}).canonical()["objective"].keys()
         )
     objective = {"kind": "token_order", "further_weight": {"first": 0.3, "last": 0.1, "step": 5}}

@@ -23,6 +23,7 @@ OBJECTIVE_TABLES = [
     {"kind": "multi_token", "n": 3, "match": "none", "topology": "causal"},
     {"kind": "multi_token", "n": 2, "head": "linear", "unembedding": "replicated"},
     {"kind": "multi_token", "n": 2, "match": "none", "curriculum": "forward", "stage_steps": 5},
+    {"kind": "multi_token", "n": 3, "match": "none", "entropy_at_most": 2.0},
     {"kind": "sequential_modules", "n": 3},
     {"kind": "token_order"},
     {"kind": "token_order", "ranking": "hinge", "further_weight": {"first": 0.3, "last": 0.1, "step": 6}},
