@@ -31,12 +31,14 @@ COVERED = (
     LOOP,
     "lab.run.assembly",
     "lab.run.evaluation",
+    "lab.run.loop",
     "lab.run.optimisers",
     "lab.run.schedule",
     "lab.run.step",
     "lab.run.training_data",
 )
 COVERED_IN_FINETUNING = "lab.run.finetuning"
+COVERED_IN_STACKS = "lab.run.stacking"
 LEFT_OUT = (
     "lab.model.cache",
     "lab.model.caches",
@@ -50,7 +52,12 @@ LEFT_OUT = (
 
 @cache
 def code_of_kinds(
-    tasks: frozenset[str], models: frozenset[str], objectives: frozenset[str], *, finetuned: bool = False
+    tasks: frozenset[str],
+    models: frozenset[str],
+    objectives: frozenset[str],
+    *,
+    finetuned: bool = False,
+    stacked: bool = False,
 ) -> dict[str, str]:
     """Returns the version of the code that makes a run, as it is installed.
 
@@ -59,8 +66,9 @@ def code_of_kinds(
         models: the kinds of the trunks, likewise.
         objectives: the kinds of the objectives, likewise.
         finetuned: whether the run starts from the weights of another one.
+        stacked: whether it may be trained in a stack.
     """
-    covered = (*COVERED, *([COVERED_IN_FINETUNING] if finetuned else []))
+    covered = (*COVERED, *[COVERED_IN_FINETUNING][:finetuned], *[COVERED_IN_STACKS][:stacked])
     roots, packages, provided = {LOOP}, set(ROOMS), {}
     registries = (TASKS, tasks), (MODELS, models), (OBJECTIVES, objectives)
     for registry, kind in [(registry, kind) for registry, kinds in registries for kind in kinds]:

@@ -4,6 +4,7 @@ Scored tokens are predicted from the true tokens before them, by the next-token 
 scored tokens of a sample are right in this way if and only if greedy decoding would produce the whole answer.
 """
 
+from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -60,19 +61,36 @@ class Evaluator:
     @torch.no_grad()
     def __call__(self, network: Objective) -> dict[str, float]:
         """Computes all metrics of a network on this split."""
-        totals: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
-        hits = []
-        for batch, positions in zip(self.batches, self.positions, strict=True):
-            latent = network.latent(batch)
-            for term in network.terms(latent, batch, Graph()):
-                totals[term.name] = totals.get(term.name, torch.zeros_like(term.value)) + term.value * term.count
-                counts[term.name] = counts.get(term.name, 0) + term.count
-            hidden = network.hidden(latent, 1, batch.inputs_BxP).flatten(0, 1)[positions]
-            answers = batch.tokens_BxT[:, 1:].reshape(-1)[positions]
-            hits.append(network.unembed(hidden, 1).argmax(dim=-1) == answers)
-        losses = {name: float(total) / max(1, counts[name]) for name, total in totals.items()}
-        return losses | self.scores(torch.cat(hits).cpu().numpy())
+        sums, hits = zip(*[self.sums_and_hits(network, *part, counts) for part in self.parts], strict=True)
+        totals = add_by_name(sums)
+        return self.metrics({name: float(total) for name, total in totals.items()}, counts, torch.cat(hits))
+
+    @property
+    def parts(self) -> Iterable[tuple[TensorBatch, Tensor]]:
+        """The batches, each with the positions of its scored tokens."""
+        return zip(self.batches, self.positions, strict=True)
+
+    def sums_and_hits(
+        self, network: Objective, batch: TensorBatch, positions: Tensor, counts: dict[str, int]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Computes the sum of each loss over a batch, and which of its scored tokens are predicted right.
+
+        Args:
+            counts: receives the targets of each loss, in addition to those of other batches.
+        """
+        latent, sums = network.latent(batch), {}
+        for term in network.terms(latent, batch, Graph()):
+            sums[term.name] = term.value * term.count
+            counts[term.name] = counts.get(term.name, 0) + term.count
+        hidden = network.hidden(latent, 1, batch.inputs_BxP).flatten(0, 1)[positions]
+        answers = batch.tokens_BxT[:, 1:].reshape(-1)[positions]
+        return sums, network.unembed(hidden, 1).argmax(dim=-1) == answers
+
+    def metrics(self, totals: Mapping[str, float], counts: Mapping[str, int], hits: Tensor) -> dict[str, float]:
+        """Computes all metrics from the sum of each loss, its targets, and which scored tokens are predicted right."""
+        losses = {name: total / max(1, counts[name]) for name, total in totals.items()}
+        return losses | self.scores(hits.cpu().numpy())
 
     def scores(self, hits: Mask) -> dict[str, float]:
         """Computes the metrics that depend only on whether each of the S scored tokens was predicted right [S]."""
@@ -102,6 +120,15 @@ class Evaluator:
     def exact_of_shortcuts(self) -> dict[str, float]:
         """The metrics `shortcut_exact/<name>`."""
         return {f"{SHORTCUT_SCORES['exact']}/{name}": self.exact(right) for name, right in self.shortcuts.items()}
+
+
+def add_by_name(sums: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Adds the tensors of each name, in their order."""
+    totals: dict[str, Tensor] = {}
+    for part in sums:
+        for name, value in part.items():
+            totals[name] = totals[name] + value if name in totals else value
+    return totals
 
 
 @lru_cache(maxsize=8)

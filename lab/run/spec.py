@@ -27,7 +27,7 @@ from lab.objectives.objective import ObjectiveConfig
 from lab.objectives.table import OBJECTIVES
 from lab.run.solving import Solved
 
-LATER_SETTINGS = ("stop_when_solved", "optimiser", "schedule")
+LATER_SETTINGS = ("stop_when_solved", "optimiser", "schedule", "stack")
 """Settings of training that earlier versions did not have."""
 
 
@@ -76,6 +76,9 @@ class TrainingConfig(Settings):
         description="one gradient, three ways: all heads at once, head by head (as in the paper), or chunked logits",
     )
     micro_batches: int = Field(default=1, ge=1, description="pieces of a batch whose gradients are summed")
+    stack: int = Field(
+        default=1, ge=1, le=1024, description="rows of one network, of which a study trains each with another seed"
+    )
     device: str = Field(default="cpu", description="torch device")
     compile: bool = Field(
         default=False, description="torch.compile for the loss: takes about half a minute, then steps are faster"
@@ -107,6 +110,13 @@ class TrainingConfig(Settings):
             value = getattr(self, name)
             if getattr(self, chosen) == idle and value != type(self).model_fields[name].default:
                 raise ValueError(f'{name} = {value:zg} has no effect with {chosen} = "{idle}"; leave it out')
+        return self
+
+    @model_validator(mode="after")
+    def _check_stack(self) -> Self:
+        for name, value in (("loss", "joint"), ("micro_batches", 1), ("compile", False)):
+            if self.stack > 1 and getattr(self, name) != value:
+                raise ValueError(f"stack = {self.stack} needs {name} = {json.dumps(value)}")
         return self
 
     @model_validator(mode="after")

@@ -139,5 +139,9 @@ class OptimiserStep:
         """
         self.release_outputs()
         values = self.add_gradient(batch)
-        self.optimiser.update(learning_rate(self.training, step))
+        self.optimiser.update(*self.rates(step))
         return values
+
+    def rates(self, step: int) -> list[float]:
+        """Returns the learning rate of a step."""
+        return [learning_rate(self.training, step)]

@@ -269,7 +269,7 @@ def code_of(spec: RunSpec) -> CodeVersion:
     """Returns the version of the code that would make a run now."""
     runs = [spec, *([spec.start.run] if spec.start else [])]
     kinds = [frozenset(getattr(run, noun).kind for run in runs) for noun in ("task", "model", "objective")]
-    return code_of_kinds(*kinds, finetuned=spec.start is not None)
+    return code_of_kinds(*kinds, finetuned=len(runs) > 1, stacked=any(run.training.stack > 1 for run in runs))
 
 
 def read_object(path: Path, remedy: str) -> Tree:

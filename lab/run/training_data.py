@@ -5,11 +5,13 @@ killed and resumed has the digests of an undisturbed one.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
 
-from generators.task import Task
+from generators.foundation.randomness import Integers
+from generators.task import Batch, Task
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
 from lab.run.checkpoints import content_digest
@@ -21,26 +23,28 @@ DIGEST_DIGITS = 16
 """Hexadecimal digits kept of each digest."""
 
 
-def training_batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iterator[TensorBatch]:
-    """Yields the training batches from step `start` on. Step s reads samples s * B to (s + 1) * B - 1."""
+def drawn_batches(task: Task, spec: RunSpec, start: int) -> Iterator[tuple[int, Integers, Batch]]:
+    """Yields each step from `start` on, the indices of its samples, s * B to (s + 1) * B - 1 at step s, and these."""
     size, steps = spec.training.batch_size, spec.training.steps
-    uneven = spec.training.compile and batches_are_uneven(task, spec)
     for first in range(start, steps, STEPS_DRAWN_AT_ONCE):
         count = min(STEPS_DRAWN_AT_ONCE, steps - first)
         drawn = task.batch("train", np.arange(first * size, (first + count) * size), spec.seed)
         for step in range(first, first + count):
             indices = np.arange(step * size, (step + 1) * size)
-            batch = drawn.take(indices - first * size).trimmed()
-            yield TensorBatch.from_batch(batch, device, indices, step, uneven)
+            yield step, indices, drawn.take(indices - first * size).trimmed()
+
+
+def training_batches(task: Task, spec: RunSpec, device: torch.device, start: int) -> Iterator[TensorBatch]:
+    """Yields the training batches from step `start` on. Step s reads samples s * B to (s + 1) * B - 1."""
+    uneven = spec.training.compile and batches_are_uneven(task, spec)
+    for step, indices, batch in drawn_batches(task, spec, start):
+        yield TensorBatch.from_batch(batch, device, indices, step, uneven)
 
 
 def batches_are_uneven(task: Task, spec: RunSpec) -> bool:
     """Returns whether the first batches of a run differ in the sizes of what is computed."""
-    size, count = spec.training.batch_size, min(STEPS_DRAWN_AT_ONCE, spec.training.steps)
-    drawn = task.batch("train", np.arange(count * size), spec.seed)
-    batches = (drawn.take(np.arange(step * size, (step + 1) * size)).trimmed() for step in range(count))
-    cpu, indices = torch.device("cpu"), np.arange(size)
-    return len({TensorBatch.from_batch(batch, cpu, indices).sizes() for batch in batches}) > 1
+    cpu, first = torch.device("cpu"), islice(drawn_batches(task, spec, 0), STEPS_DRAWN_AT_ONCE)
+    return len({TensorBatch.from_batch(batch, cpu, indices).sizes() for _, indices, batch in first}) > 1
 
 
 def seed_digests(network: Objective, first_batch: TensorBatch) -> dict[str, str]:

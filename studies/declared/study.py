@@ -184,9 +184,12 @@ class Study:
 
     @property
     def leaves_compile_open(self) -> bool:
-        """True if the file does not say whether runs compile their steps, so that `training.compile` is "auto"."""
+        """True if the file does not say whether runs compile their steps, so that `training.compile` is "auto".
+
+        Runs that are trained as a stack do not compile them.
+        """
         trees = (changed(self.base, self.changes(cell, self.middle), self.source) for cell in self.cells)
-        return all("compile" not in tree["training"] for tree in trees)
+        return all("compile" not in tree["training"] and tree["training"].get("stack", 1) == 1 for tree in trees)
 
     def cell_at(self, levels: Mapping[str, Level], key: str) -> Cell:
         """Returns the cell at one level of every factor.

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from lab.run.loop.training_run import TrainingRun
 from lab.run.spec import RunSpec
 from lab.run.store import BEST, LAST, METRICS, RESULT, SPEC, RunFolder
-from lab.run.training import TrainingRun, train
+from lab.run.training import train
 
 EQUAL_FILES = (METRICS, LAST, BEST, RESULT, SPEC)
 

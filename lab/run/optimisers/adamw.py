@@ -1,10 +1,10 @@
 """AdamW (Loshchilov and Hutter 2019), the optimiser of the paper."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch.optim.adamw import adamw
 
-from lab.run.optimisers.flat import FlatGroup, UpdateRule
+from lab.run.optimisers.flat import FlatGroup, FlatRow, UpdateRule
 
 EPSILON = 1e-8
 
@@ -15,15 +15,15 @@ class AdamWRule(UpdateRule):
     name = "adam"
     slots = ("exp_avg", "exp_avg_sq")
 
-    def updater(self, group: FlatGroup) -> Callable[[float], None]:
+    def updater(self, group: FlatGroup, rows: Sequence[FlatRow]) -> Callable[[float], None]:
         def update(rate: float) -> None:
             adamw(
-                [group.values],
-                [group.gradient],
-                [group.slots["exp_avg"]],
-                [group.slots["exp_avg_sq"]],
+                [row.values for row in rows],
+                [row.gradient for row in rows],
+                [row.slots["exp_avg"] for row in rows],
+                [row.slots["exp_avg_sq"] for row in rows],
                 [],
-                [group.updates],
+                [row.updates for row in rows],
                 fused=True,
                 amsgrad=False,
                 beta1=self.training.beta1,

@@ -6,14 +6,14 @@ The update of a matrix is its momentum, orthogonalised by five Newton-Schulz ite
 this adjustment, and embeddings, unembeddings, vectors and all else, which AdamW updates, get it as it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
 from generators.foundation.errors import UserError
 from lab.objectives.objective import Objective
-from lab.run.optimisers.flat import FlatGroup, UpdateRule
+from lab.run.optimisers.flat import FlatGroup, FlatRow, UpdateRule
 
 MOMENTUM = 0.95
 """The decay of Muon's mean gradient, with Nesterov's look-ahead (Jordan 2024); beta1 and beta2 are AdamW's."""
@@ -25,12 +25,13 @@ class MuonRule(UpdateRule):
     name = "muon"
     slots = ("momentum_buffer",)
 
-    def updater(self, group: FlatGroup) -> Callable[[float], None]:
-        matrices = group.shaped(group.values)
+    def updater(self, group: FlatGroup, rows: Sequence[FlatRow]) -> Callable[[float], None]:
+        (row,) = rows  # runs with this rule are not stacked
+        matrices = group.shaped(row.values)
         optimiser = torch.optim.Muon(
             matrices, weight_decay=group.weight_decay, momentum=MOMENTUM, adjust_lr_fn="match_rms_adamw"
         )
-        pieces = (group.shaped(flat) for flat in (group.gradient, group.slots["momentum_buffer"]))
+        pieces = (group.shaped(flat) for flat in (row.gradient, row.slots["momentum_buffer"]))
         for matrix, gradient, mean in zip(matrices, *pieces, strict=True):
             matrix.grad = gradient
             optimiser.state[matrix]["momentum_buffer"] = mean
@@ -38,7 +39,7 @@ class MuonRule(UpdateRule):
         def update(rate: float) -> None:
             optimiser.param_groups[0]["lr"] = rate
             optimiser.step()  # type: ignore[no-untyped-call]
-            group.updates.add_(1)
+            row.updates.add_(1)
 
         return update
 

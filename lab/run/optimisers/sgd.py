@@ -4,11 +4,11 @@ The momentum is `training.beta1`; it is not Nesterov's. Weight decay is added to
 passes through the momentum, unlike the decoupled decay of AdamW and Muon.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch.optim.sgd import sgd
 
-from lab.run.optimisers.flat import FlatGroup, UpdateRule
+from lab.run.optimisers.flat import FlatGroup, FlatRow, UpdateRule
 
 
 class SGDRule(UpdateRule):
@@ -17,13 +17,13 @@ class SGDRule(UpdateRule):
     name = "sgd"
     slots = ("momentum_buffer",)
 
-    def updater(self, group: FlatGroup) -> Callable[[float], None]:
+    def updater(self, group: FlatGroup, rows: Sequence[FlatRow]) -> Callable[[float], None]:
         def update(rate: float) -> None:
             sgd(
-                [group.values],
-                [group.gradient],
-                [group.slots["momentum_buffer"]],
-                foreach=False,
+                [row.values for row in rows],
+                [row.gradient for row in rows],
+                [row.slots["momentum_buffer"] for row in rows],
+                foreach=len(rows) > 1,
                 weight_decay=group.weight_decay,
                 momentum=self.training.beta1,
                 lr=rate,
@@ -31,6 +31,7 @@ class SGDRule(UpdateRule):
                 nesterov=False,
                 maximize=False,
             )
-            group.updates.add_(1)
+            for row in rows:
+                row.updates.add_(1)
 
         return update

@@ -47,4 +47,4 @@ def build_optimiser(network: nn.Module, training: TrainingConfig) -> FlatOptimis
     Raises:
         UserError: this version of torch does not have it.
     """
-    return FlatOptimiser(network, training, OPTIMISERS[training.optimiser](network, training))
+    return FlatOptimiser(dict(network.named_parameters()), training, OPTIMISERS[training.optimiser](network, training))

@@ -22,8 +22,8 @@ from lab.bench.run_time import measure_run
 from lab.bench.train import DenseShape, TrainBench, dense_rows, measure_training
 from lab.decoding.decoder import Decoded
 from lab.run.evaluation import Evaluator
+from lab.run.loop.training_run import TrainingRun
 from lab.run.step import OptimiserStep
-from lab.run.training import TrainingRun
 from lab.run.training_data import STEPS_DRAWN_AT_ONCE
 from tests.conftest import Lab, tiny_tree
 

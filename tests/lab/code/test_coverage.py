@@ -23,6 +23,7 @@ CHANGES_NO_NUMBER = {
     "lab.run.store",
     "lab.run.stored_run",
     "lab.run.finetuning",  # covered in a run that starts from another
+    "lab.run.stacking",  # covered in a run of a stack
 }
 """Files that store, name, find and follow runs."""
 ROOMS_OF_KINDS = ("lab.model.trunks.", "lab.objectives.", "generators.tasks.")
@@ -64,6 +65,14 @@ def test_a_run_rests_on_its_own_task_and_objective_and_on_no_other(tiny: Spec) -
     code = code_of(tiny(objective={"kind": "registers"}))
     names = {part.rpartition(".")[2] for part in code if part.startswith(ROOMS_OF_KINDS)}
     assert names == {"llama", "registers", "objective", "induction"}
+
+
+def test_a_run_of_a_stack_rests_on_the_code_of_stacks_too(tiny: Spec) -> None:
+    own, stacked = code_of(tiny()), code_of(tiny(training__stack=2))
+    further = stacked.keys() - own.keys()
+    assert "lab.run.stacking.training_stack" in further
+    assert all(name.startswith("lab.run.stacking.") for name in further)
+    assert stacked.items() >= own.items()
 
 
 def test_a_finetuned_run_rests_on_the_code_of_its_start_too(tiny: Spec) -> None:

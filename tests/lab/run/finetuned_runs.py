@@ -7,10 +7,11 @@ import pytest
 from torch import Tensor
 
 from generators.foundation.settings import Tree
+from lab.run.loop.training_run import TrainingRun
 from lab.run.spec import RunSpec, parse_spec
 from lab.run.store import RunFolder
 from lab.run.stored_run import load_weights
-from lab.run.training import TrainingRun, train
+from lab.run.training import train
 from tests.conftest import TINY, tiny_tree
 from tests.lab.killed_runs import Killed
 

@@ -9,9 +9,10 @@ import pytest
 
 from generators.foundation.errors import WorkFailed
 from generators.foundation.settings import Tree
+from lab.run.loop.training_run import TrainingRun
 from lab.run.spec import parse_spec
 from lab.run.store import RunFolder
-from lab.run.training import TrainingRun, train
+from lab.run.training import train
 from tests.conftest import Lab, Spec
 from tests.lab.killed_runs import Killed, contents_at, killed_at, train_until_killed
 from tests.lab.run.finetuned_runs import finetuned, multi_token, start_of

@@ -10,8 +10,9 @@ import pytest
 
 from generators.foundation.errors import UserError, WorkFailed
 from lab.run.files import json_bytes, lock_folder
+from lab.run.loop.training_run import TrainingRun
 from lab.run.store import BEST, ENVIRONMENT, FORMAT, LAST, METRICS, RESULT, SPEC, TIMING, RunFolder
-from lab.run.training import TrainingRun, train
+from lab.run.training import train
 from tests.conftest import Lab, Spec
 from tests.lab.killed_runs import EQUAL_FILES, contents
 

@@ -12,10 +12,11 @@ from generators.foundation.errors import UserError
 from lab.loss.graph import Graph
 from lab.run.assembly import assemble
 from lab.run.checkpoints import select_prefix
+from lab.run.loop.training_run import TrainingRun
 from lab.run.optimisers.flat import FlatOptimiser
 from lab.run.spec import RunSpec, TrainingConfig
 from lab.run.store import LAST, METRICS, TIMING, RunFolder
-from lab.run.training import TrainingRun, train
+from lab.run.training import train
 from lab.run.training_data import training_batches
 from tests.conftest import Spec
 from tests.lab.killed_runs import contents_at
@@ -76,6 +77,7 @@ WITHOUT_EFFECT_ON_EXACT_WEIGHTS = {
     "keep_every_steps",
     "loss",
     "micro_batches",
+    "stack",
     "device",
     "compile",
     "cuda_graphs",
@@ -191,7 +193,7 @@ def test_a_run_that_diverges_has_a_result_without_scores(tiny: Spec, tmp_path: P
 def test_a_validation_loss_that_is_not_a_number_is_a_divergence(
     tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lab.run.training.Evaluator.__call__", lambda *_: {"loss_1": float("nan"), "accuracy": 0.5})
+    monkeypatch.setattr("lab.run.evaluation.Evaluator.__call__", lambda *_: {"loss_1": float("nan"), "accuracy": 0.5})
     assert train(tiny(), tmp_path)["status"] == "diverged"
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from generators.foundation.errors import UserError
 from lab.run.files import json_bytes
+from lab.run.loop.training_run import TrainingRun
 from lab.run.other_code.replacing import put_in_place
 from lab.run.other_code.standing import OtherCode, OtherCodeError, standing_result
 from lab.run.store import BEST, CODE, ENVIRONMENT, LAST, RESULT, RunFolder
-from lab.run.training import TrainingRun, train
+from lab.run.training import train
 from tests.conftest import Lab, Spec
 from tests.lab.killed_runs import Killed, contents, contents_at
 
