@@ -15,6 +15,7 @@ from lab.run.callbacks.progress import Progress, no_progress
 from lab.run.finetuning import meta_network
 from lab.run.other_code.standing import OtherCode, changed_packages
 from lab.run.spec import RunSpec, read_spec
+from lab.run.stacking.problem import stacking_problem
 from lab.run.store import RunFolder
 from lab.run.training import train
 
@@ -65,6 +66,8 @@ def train_command(
 
     start_progress = progress(f"start {spec.start.run.identity}, ", spec.start.run) if spec.start else no_progress
     other_code: OtherCode = "retrain" if retrain else "refuse"
+    if spec.training.stack > 1 and (problem := stacking_problem(spec)):
+        note(f"training.stack = {spec.training.stack}: the run is trained alone, because {problem}")
     follower = Follower(log, log_class(log), home, spec, note) if log else None
     with follower or nullcontext():
         result = train(spec, home, progress("", spec), start_progress, str(spec_file), other_code, follower)

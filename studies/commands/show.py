@@ -45,6 +45,7 @@ def show_study(
     from studies.running.plan.compiling import choice_for
     from studies.running.plan.cost import duration_text, estimate_time, plan_study
     from studies.running.plan.sensitivity import detectable_effects
+    from studies.running.plan.stacking import stacking_lines, trained_alone
     from studies.statistics.interim import looks_until
     from studies.statistics.power import POWER
 
@@ -80,6 +81,7 @@ def show_study(
         f"runs: {'at most ' if len(looks) > 1 else ''}{study.runs}{starts}",
         f"cost: {plan.flops:z.3g} operations{sampled}{duration}",
         *([choice.reason] if choice else []),
+        *stacking_lines(study),
         *(
             f"claim {claim.name}: {claim.text} (paper: {claim.paper})\n"
             f"  finds with {POWER:z.0%} power: {detectable[claim.name]}"
@@ -104,6 +106,7 @@ def show_study(
         "seconds_from": time and time.basis,
         "workers": workers,
         "compiled": choice and choice.compiled,
+        "trained_alone": trained_alone(study),
         "claims": [claim.model_dump(mode="json") for claim in declaration.claims],
         "detectable": detectable,
     }

@@ -15,6 +15,7 @@ from studies.ledger.scores import analysis_failures, failures
 from studies.running.executors.executor import Executor
 from studies.running.executors.here import InProcess
 from studies.running.plan.compiling import resolve_compile
+from studies.running.plan.stacking import stacking_lines
 from studies.running.progress import Reporter
 from studies.running.shard import WHOLE, Shard
 from studies.running.sweep import Sweep
@@ -106,6 +107,8 @@ def run_study(
     study, remark = resolve_compile(study, home, choose=shard == WHOLE)
     if remark:
         note(remark)
+    for line in stacking_lines(study):
+        note(f"{study.name}: {line}")
     with Reporter(study, shard.of(study.cells), executor.count) as reporter:
         sweep = Sweep(study, home, reporter.show, shard, old_runs, reporter.announce)
         judgements = sweep.run(executor)

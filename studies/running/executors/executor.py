@@ -5,7 +5,8 @@
     ray.py        workers on an existing Ray cluster
     checked.py    an executor as a coordinator uses it, with everything that it yields checked
     workers.py    what the last two share: handing out runs, deaths of workers, time limits
-    attempt.py    one run, in the process that trains it
+    requests.py   which runs a worker trains as one stack
+    attempt.py    one run or one stack, in the process that trains it
 
 A run gives the same bytes on every executor. This module imports no torch, so that commands can list executors quickly.
 """
@@ -42,10 +43,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The message to a worker: the spec of a run, as JSON types, and the analyses to compute of it."""
+    """The message to a worker: the spec of a run, as JSON types, and the analyses to compute of it.
+
+    Attributes:
+        stack: the same text for all runs that can be trained as one stack (docs/gpu.md); empty for a run that is
+            trained by itself.
+    """
 
     tree: Tree
     analyses: Analyses = ()
+    stack: str = ""
 
 
 @dataclass(frozen=True)

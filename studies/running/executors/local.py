@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from generators.foundation.processes import safe_path
-from studies.running.executors.attempt import attempt
+from studies.running.executors.attempt import attempt, attempt_stack
 from studies.running.executors.executor import ExecutorContext, Key, RunRequest
 from studies.running.executors.workers import Message, WorkerExecutor, WorkerSettings
 
@@ -60,9 +60,9 @@ class LocalWorkers(WorkerExecutor[Key, LocalWorker]):
         self.pipes[ours] = worker
         return worker
 
-    def send(self, worker: LocalWorker, request: RunRequest) -> None:
+    def send(self, worker: LocalWorker, requests: tuple[RunRequest, ...]) -> None:
         with suppress(OSError):
-            worker.pipe.send(request)
+            worker.pipe.send(requests)
 
     def receive(self, seconds: float) -> list[tuple[LocalWorker, Message]]:
         messages: list[tuple[LocalWorker, Message]] = []
@@ -84,7 +84,7 @@ class LocalWorkers(WorkerExecutor[Key, LocalWorker]):
 
 
 def serve(pipe: Connection, home: Path) -> None:
-    """Trains run after run in a worker process until the coordinator exits, for whatever reason."""
+    """Trains one run or stack after the other in a worker process until the coordinator exits, for whatever reason."""
     sys.stdout = sys.stderr  # standard output is for the answer of the command, whatever tasks and objectives print
     threading.Thread(target=end_with_coordinator, daemon=True).start()
     import lab.run.training  # noqa: F401  # before it is ready, so that the import counts against no run's limit
@@ -92,7 +92,8 @@ def serve(pipe: Connection, home: Path) -> None:
     with suppress(EOFError, OSError):
         pipe.send("ready")
         while True:
-            pipe.send(attempt(pipe.recv(), home))
+            requests = pipe.recv()
+            pipe.send([attempt(requests[0], home)] if len(requests) == 1 else attempt_stack(requests, home))
 
 
 def end_with_coordinator() -> None:

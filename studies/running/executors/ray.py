@@ -21,7 +21,7 @@ from pydantic import Field
 from generators.foundation.errors import UserError
 from generators.foundation.processes import SAFE_PATH_FLAG
 from lab.doctor.extras import install_command
-from studies.running.executors.attempt import attempt
+from studies.running.executors.attempt import attempt, attempt_stack
 from studies.running.executors.executor import ExecutorContext, Key, Outcome, RunRequest
 from studies.running.executors.workers import Message, WorkerExecutor, WorkerSettings
 
@@ -57,9 +57,9 @@ class RayWorker:
 
         return None
 
-    def attempt(self, request: RunRequest) -> Outcome:
-        """Trains one run."""
-        return attempt(request, self.home)
+    def attempt(self, requests: tuple[RunRequest, ...]) -> list[Outcome]:
+        """Trains one run, or several as one stack."""
+        return [attempt(requests[0], self.home)] if len(requests) == 1 else attempt_stack(requests, self.home)
 
 
 class RayWorkers(WorkerExecutor[Key, Any]):
@@ -105,8 +105,8 @@ class RayWorkers(WorkerExecutor[Key, Any]):
         self.answers[worker.ready.remote()] = worker
         return worker
 
-    def send(self, worker: Any, request: RunRequest) -> None:
-        self.answers[worker.attempt.remote(request)] = worker
+    def send(self, worker: Any, requests: tuple[RunRequest, ...]) -> None:
+        self.answers[worker.attempt.remote(requests)] = worker
 
     def receive(self, seconds: float) -> list[tuple[Any, Message]]:
         answers, _ = self.ray.wait(list(self.answers), timeout=seconds)
@@ -126,7 +126,7 @@ class RayWorkers(WorkerExecutor[Key, Any]):
             del self.answers[answer]
         if isinstance(content, str):
             raise UserError(content)
-        return content if isinstance(content, Outcome) else "ready"
+        return content if isinstance(content, list) else "ready"
 
     def kill(self, worker: Any) -> None:
         self.answers = {answer: other for answer, other in self.answers.items() if other is not worker}

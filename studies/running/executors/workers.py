@@ -1,4 +1,4 @@
-"""A fixed number of long-lived workers, each with one run at a time; a worker may die, and a run may take too long.
+"""A fixed number of long-lived workers, each with one run or stack at a time; one may die, or a run take too long.
 
 A run whose worker died is continued by a new worker from its last checkpoint. A run whose workers died `DEATHS` times
 has failed. `local.py` and `ray.py` start the workers and communicate with them.
@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, Literal, TypeVar
@@ -18,9 +19,11 @@ from pydantic import Field
 from generators.foundation.settings import Settings
 from lab.run.spec import RunSpec
 from studies.running.executors.executor import Analyses, Executor, Key, Outcome, RunRequest
+from studies.running.executors.requests import count_stacks, pop_stack, request_of
 
 Worker = TypeVar("Worker", bound=Hashable)
-Message = Outcome | Literal["ready", "died"]
+Message = list[Outcome] | Literal["ready", "died"]
+"""The outcomes of the runs that a worker received, or what else it reports."""
 
 DEATHS = 3
 RECEIVE_SECONDS = 1.0
@@ -64,7 +67,7 @@ class WorkerExecutor(Executor[Key], Generic[Key, Worker]):
         self.waiting: deque[Job[Key]] = deque()
         self.starting: set[Worker] = set()
         self.idle: list[Worker] = []
-        self.running: dict[Worker, Job[Key]] = {}
+        self.running: dict[Worker, list[Job[Key]]] = {}
         self.stopped = False
 
     @abstractmethod
@@ -72,8 +75,11 @@ class WorkerExecutor(Executor[Key], Generic[Key, Worker]):
         """Starts a worker, which sends "ready" once it can take a run."""
 
     @abstractmethod
-    def send(self, worker: Worker, request: RunRequest) -> None:
-        """Sends a run to an idle worker, which answers with an Outcome. Does nothing if the worker has died."""
+    def send(self, worker: Worker, requests: tuple[RunRequest, ...]) -> None:
+        """Sends a run, or several as one stack, to an idle worker, which answers with the outcome of each.
+
+        Does nothing if the worker has died.
+        """
 
     @abstractmethod
     def receive(self, seconds: float) -> list[tuple[Worker, Message]]:
@@ -97,7 +103,7 @@ class WorkerExecutor(Executor[Key], Generic[Key, Worker]):
         return bool(self.running or (self.waiting and not self.stopped))
 
     def submit(self, key: Key, spec: RunSpec, analyses: Analyses = ()) -> None:
-        self.waiting.append(Job(key, RunRequest(spec.tree(), analyses)))
+        self.waiting.append(Job(key, request_of(spec, analyses)))
 
     def stop(self) -> None:
         self.stopped = True
@@ -114,43 +120,47 @@ class WorkerExecutor(Executor[Key], Generic[Key, Worker]):
     def hand_out(self) -> None:
         """Sends runs to idle workers, and starts workers for the other runs as long as there are fewer than `count`."""
         while self.waiting and self.idle and not self.stopped:
-            worker, job = self.idle.pop(), self.waiting.popleft()
-            job.started = time.monotonic()
-            self.running[worker] = job
-            self.send(worker, job.request)
+            worker, jobs = self.idle.pop(), pop_stack(self.waiting, attrgetter("request"))
+            for job in jobs:
+                job.started = time.monotonic()
+            self.running[worker] = jobs
+            self.send(worker, tuple(job.request for job in jobs))
         room = self.count - len(self.starting) - len(self.idle) - len(self.running)
-        for _ in range(0 if self.stopped else min(room, len(self.waiting) - len(self.starting))):
+        needed = count_stacks(job.request for job in self.waiting) - len(self.starting)
+        for _ in range(0 if self.stopped else min(room, needed)):
             self.starting.add(self.start())
 
     def handle(self, worker: Worker, message: Message) -> Iterator[tuple[Key, Outcome]]:
-        """Records a message; yields the run that the message ended, if there is one."""
+        """Records a message; yields the runs that the message ended, if there are any."""
         self.starting.discard(worker)
         if message == "died":
             yield from self._retry_run_of(worker)
             return
         self.idle.append(worker)
-        if isinstance(message, Outcome):
-            yield self.running.pop(worker).key, message
+        if isinstance(message, list):
+            yield from zip((job.key for job in self.running.pop(worker)), message, strict=True)
 
     def _retry_run_of(self, worker: Worker) -> Iterator[tuple[Key, Outcome]]:
-        """Queues the run of a dead worker again. A worker that died while it started counts against the next run."""
+        """Queues the runs of a dead worker again. A worker that died while it started counts against the next run."""
         if worker in self.idle:
             self.idle.remove(worker)
             return
-        job = self.running.pop(worker, None) or (self.waiting.popleft() if self.waiting else None)
-        if job is None:
-            return
-        job.deaths += 1
-        if job.deaths == DEATHS:
-            yield job.key, Outcome(None, f"its worker died {DEATHS} times")
-        else:
-            self.waiting.appendleft(job)
+        jobs = self.running.pop(worker, None) or ([self.waiting.popleft()] if self.waiting else [])
+        for job in reversed(jobs):
+            job.deaths += 1
+            if job.deaths == DEATHS:
+                yield job.key, Outcome(None, f"its worker died {DEATHS} times")
+            else:
+                self.waiting.appendleft(job)
 
     def _end_overdue_runs(self) -> Iterator[tuple[Key, Outcome]]:
         if self.limit_seconds is None:
             return
-        for worker, job in list(self.running.items()):
-            if time.monotonic() - job.started > self.limit_seconds:
+        for worker, jobs in list(self.running.items()):
+            limit = self.limit_seconds * len(jobs)
+            if time.monotonic() - jobs[0].started > limit:
                 del self.running[worker]
                 self.kill(worker)
-                yield job.key, Outcome(None, f"it had not ended after {self.limit_seconds:zg} s, the limit of a run")
+                whole = "a run" if len(jobs) == 1 else f"a stack of {len(jobs)} runs"
+                for job in jobs:
+                    yield job.key, Outcome(None, f"it had not ended after {limit:zg} s, the limit of {whole}")

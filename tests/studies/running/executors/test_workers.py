@@ -37,6 +37,7 @@ class ScriptedWorkers(WorkerExecutor[str, int]):
         self.started: list[int] = []
         self.killed: list[int] = []
         self.attempts: dict[int, int] = {}
+        self.sent: list[list[int]] = []
         self.stillborn = 0
 
     @classmethod
@@ -48,13 +49,14 @@ class ScriptedWorkers(WorkerExecutor[str, int]):
         self.messages.append((self.started[-1], "died" if len(self.started) <= self.stillborn else "ready"))
         return self.started[-1]
 
-    def send(self, worker: int, request: RunRequest) -> None:
-        seed = request.tree["seed"]
-        if request.tree["training"]["steps"] == HANGING_STEPS:
+    def send(self, worker: int, requests: tuple[RunRequest, ...]) -> None:
+        seed = requests[0].tree["seed"]
+        self.sent.append([request.tree["seed"] for request in requests])
+        if requests[0].tree["training"]["steps"] == HANGING_STEPS:
             return
         self.attempts[seed] = self.attempts.get(seed, 0) + 1
         died = self.attempts[seed] <= seed
-        self.messages.append((worker, "died" if died else Outcome({"status": "complete"})))
+        self.messages.append((worker, "died" if died else [Outcome({"status": "complete"}) for _ in requests]))
 
     def receive(self, seconds: float) -> list[tuple[int, Message]]:
         messages, self.messages = self.messages, []
@@ -170,6 +172,31 @@ def test_a_run_past_its_limit_is_ended_with_its_worker_and_the_others_go_on(tiny
     assert outcomes["hangs"].failure == "it had not ended after 0.01 s, the limit of a run"
     assert outcomes["ends"].result
     assert workers.killed == [0, 1]  # the hanging one at its limit, the other one at the end
+
+
+def test_runs_of_one_stack_go_to_one_worker_in_their_order(tiny: Spec, tmp_path: Path) -> None:
+    workers = ScriptedWorkers(tmp_path, 8)
+    for rate in (0.01, 0.02, 0.03, 0.04, 0.05):
+        workers.submit(f"stacked at {rate}", tiny(training__learning_rate=rate, training__stack=3))
+    for rate in (0.01, 0.02):
+        workers.submit(f"alone at {rate}", tiny(training__learning_rate=rate))
+    workers.submit("another batch size", tiny(training__batch_size=3, training__stack=3))
+    assert len(outcomes_of(workers)) == 8
+    assert [len(seeds) for seeds in workers.sent] == [3, 2, 1, 1, 1]
+    assert len(workers.started) == 5
+
+
+def test_a_stack_has_the_limit_of_all_its_runs_and_fails_or_is_retried_as_a_whole(tiny: Spec, tmp_path: Path) -> None:
+    workers = ScriptedWorkers(tmp_path, 1, limit_seconds=0.01)
+    for seed in (0, 1):
+        workers.submit(f"hangs {seed}", tiny(seed=seed, training__stack=2, training__steps=HANGING_STEPS))
+    for seed in (1, 0):
+        workers.submit(f"dies once {seed}", tiny(seed=seed, training__stack=2))
+    outcomes = outcomes_of(workers)
+    limit = "it had not ended after 0.02 s, the limit of a stack of 2 runs"
+    assert [outcomes[f"hangs {seed}"].failure for seed in (0, 1)] == [limit] * 2
+    assert [outcomes[f"dies once {seed}"].failure for seed in (0, 1)] == [None] * 2
+    assert workers.sent == [[0, 1], [1, 0], [1, 0]]
 
 
 def test_after_a_stop_nothing_starts_and_running_runs_end(tiny: Spec, tmp_path: Path) -> None:
