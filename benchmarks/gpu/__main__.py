@@ -24,6 +24,7 @@ PARTS = (
     Part("step", "benchmarks.gpu.step", 150, elastic=True),
     Part("memory", "benchmarks.gpu.memory", 35),
     Part("small", "benchmarks.gpu.small", 60),
+    Part("stacked", "benchmarks.gpu.stacked", 40, elastic=True),
     Part("decoding", "benchmarks.gpu.decoding", 65),
     Part("study", "benchmarks.gpu.study", 45, elastic=True),
 )
