@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.verdicts import print_table
 from generators.foundation.settings import Tree
+from lab.loss.compiler import Compiler
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
 from lab.run.assembly import assemble
@@ -79,15 +80,15 @@ def spec_of(case: Tree, steps: int, seed: int, device: str = "cpu") -> RunSpec:
     )
 
 
-def difference_of(case: Tree, steps: int, device: str = "cpu") -> Difference:
-    """Trains the runs of a case in a stack and alone, in double precision, and compares every step."""
+def difference_of(case: Tree, steps: int, device: str = "cpu", compiler: Compiler | None = None) -> Difference:
+    """Trains the runs of a case in a stack, compiled or not, and alone, in double precision; compares every step."""
     specs = [spec_of(case, steps, seed, device) for seed in range(RUNS)]
     if problem := stacking_problem(specs[0]):
         return Difference(problem=problem)
     parts = [assemble(spec) for spec in specs]
     networks: list[Objective] = [part.network.double() for part in parts]
     sources = [row if row < RUNS else 0 for row in range(ROWS)]
-    stack = NetworkStack(networks[0], ROWS)
+    stack = NetworkStack(networks[0], ROWS, compiler)
     stack.fill([networks[source] for source in sources])
     together = StackedStep(stack, specs[0].training)
     together.trainings = [specs[source].training for source in sources]

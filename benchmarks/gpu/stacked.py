@@ -21,7 +21,7 @@ from lab.run.evaluation import Evaluator
 from lab.run.spec import RunSpec, parse_spec
 from lab.run.stacking.batch_stack import BatchStack
 from lab.run.stacking.network_stack import NetworkStack
-from lab.run.stacking.stacked_step import StackedStep
+from lab.run.stacking.stacked_step import StackedStep, compiler_of
 from lab.run.step import deterministic
 from lab.run.training_data import drawn_batches
 from lab.timing import wait_for
@@ -30,6 +30,8 @@ SHAPE, QUICK_SHAPE = ModelShape(128, 6, 4), ModelShape(8, 3, 1)
 SAMPLES = 16
 SIZES, PROCESSES = (1, 4, 16, 64), (1, 4, 8)
 QUICK_SIZES, QUICK_PROCESSES = (1, 4), (1, 2)
+RECORDED_SIZE = 16
+"""The size of the stack whose kernels are recorded, which has to be compiled first."""
 RUN_STEPS = 1500
 SECONDS, QUICK_SECONDS = 2.0, 0.1
 EVALUATED_SAMPLES = 256
@@ -37,14 +39,17 @@ STEPS_TO_WARM_UP = 3
 
 
 def measure(plan: Plan) -> None:
-    """Measures stacks of every size, and then worker processes while there is time."""
+    """Measures eager stacks of every size, then worker processes, and recorded kernels while there is time."""
     shape = QUICK_SHAPE if plan.quick else SHAPE
+    processes = QUICK_PROCESSES if plan.quick else PROCESSES
+    worker = Contender(LAB, shape, 64, SAMPLES, 0, N, task="star")
     for size in QUICK_SIZES if plan.quick else SIZES:
         measure_stack(plan, spec_of(shape, size, plan.device))
-    processes = QUICK_PROCESSES if plan.quick else PROCESSES
     pool = Pool(plan.device, processes[-1])
-    for kind in ("eager", GRAPHS) if plan.on_gpu else ("eager",):
-        measure_workers(plan, pool, Contender(LAB, shape, 64, SAMPLES, 0, N, kind=kind, task="star"), processes)
+    measure_workers(plan, pool, worker, processes)
+    if plan.on_gpu and not plan.quick:  # compiling comes last
+        measure_workers(plan, pool, replace(worker, kind=GRAPHS), processes)
+        measure_stack(plan, spec_of(shape, RECORDED_SIZE, plan.device, GRAPHS), GRAPHS)
     pool.close()
 
 
@@ -65,10 +70,10 @@ def spec_of(shape: ModelShape, size: int, device: str) -> RunSpec:
     return parse_spec(tree, "benchmarks.gpu")
 
 
-def measure_stack(plan: Plan, spec: RunSpec) -> None:
+def measure_stack(plan: Plan, spec: RunSpec, kind: str = "eager") -> None:
     """Writes the rate of one stack, the time of its evaluation and its peak memory."""
     parts, size, device = assemble(spec), spec.training.stack, torch.device(plan.device)
-    stack = NetworkStack(parts.network, size)
+    stack = NetworkStack(parts.network, size, compiler_of(spec.training))
     stack.fill([parts.network] * size)
     stacked_step = StackedStep(stack, spec.training)
     data = [drawn_batches(parts.task, spec.model_copy(update={"seed": seed}), 0) for seed in range(size)]
@@ -90,7 +95,7 @@ def measure_stack(plan: Plan, spec: RunSpec) -> None:
     plan.write(
         runs=size,
         how="one stack",
-        kind="eager",
+        kind=kind,
         **rates(size / seconds),
         **{"step ms": 1e3 * seconds, "evaluation ms": 1e3 * evaluation},
         **{"peak GB": torch.cuda.max_memory_allocated(device) / 1e9 if plan.on_gpu else None},

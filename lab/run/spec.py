@@ -114,7 +114,7 @@ class TrainingConfig(Settings):
 
     @model_validator(mode="after")
     def _check_stack(self) -> Self:
-        for name, value in (("loss", "joint"), ("micro_batches", 1), ("compile", False)):
+        for name, value in (("loss", "joint"), ("micro_batches", 1)):
             if self.stack > 1 and getattr(self, name) != value:
                 raise ValueError(f"stack = {self.stack} needs {name} = {json.dumps(value)}")
         return self

@@ -186,7 +186,7 @@ class Study:
     def leaves_compile_open(self) -> bool:
         """True if the file does not say whether runs compile their steps, so that `training.compile` is "auto".
 
-        Runs that are trained as a stack do not compile them.
+        Runs that are trained as a stack compile them only if the file says so.
         """
         trees = (changed(self.base, self.changes(cell, self.middle), self.source) for cell in self.cells)
         return all("compile" not in tree["training"] and tree["training"].get("stack", 1) == 1 for tree in trees)

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from lab.loss.compiler import Compiler, NotTraceable
 from lab.loss.losses import total_and_values
 from lab.model.batches import TensorBatch
 from lab.objectives.objective import Objective
 from lab.run.evaluation import Evaluator, add_by_name
 from lab.run.stacking.batch_stack import BatchStack
+from lab.run.stacking.compiled_losses import Losses, compiled_losses
 
 warnings.filterwarnings("ignore", message="There is a performance drop because we have not yet implemented the batch")
 """On a CPU, attention is computed for one network after the other, about which torch warns."""
@@ -36,13 +38,14 @@ class NetworkStack:
 
     Args:
         network: a network of that structure; its own weights do not matter.
+        compiler: compiles the losses, unless torch cannot compile them as one piece.
 
     Attributes:
         named: name -> the parameters of that name of all networks [K, ...].
     """
 
-    def __init__(self, network: Objective, size: int) -> None:
-        self.network, self.size = network, size
+    def __init__(self, network: Objective, size: int, compiler: Compiler | None = None) -> None:
+        self.network, self.size, self.compiler = network, size, compiler
         self.calling = Calling(network)
         self.named = {
             name: nn.Parameter(value.new_empty(size, *value.shape), requires_grad=value.requires_grad)
@@ -83,19 +86,28 @@ class NetworkStack:
         assert isinstance(batch, BatchStack)
         if batch.separate:
             return self.add_gradients_in_turn(batch.separate)
-        total_K, values = self.losses(batch)
+        total_K, values = self.losses(batch) if self.compiler is None else self.compiled(batch, self.compiler)
         total_K.sum().backward()  # type: ignore[no-untyped-call]
-        return {name: value_K.detach() for name, value_K in values.items()}
+        return {name: value_K.detach().clone() for name, value_K in values.items()}
 
-    def losses(self, batch: BatchStack) -> tuple[Tensor, dict[str, Tensor]]:
+    def compiled(self, batch: BatchStack, compiler: Compiler) -> Losses:
+        """Computes the losses of a batch by compiled code, if torch can compile them."""
+        weights = {**self.named, **self.buffers}
+        try:
+            return compiled_losses(self.calling, self.network, weights, batch, compiler.cuda_graphs)
+        except NotTraceable:
+            self.compiler = None
+            return self.losses(batch)
+
+    def losses(self, batch: BatchStack) -> Losses:
         """Computes the weighted sum of all terms of each network [K], and the value of each term by name [K]."""
 
-        def loss(weights: Mapping[str, Tensor], tokens_BxT: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        def loss(weights: Mapping[str, Tensor], tokens_BxT: Tensor) -> Losses:
             own = TensorBatch(tokens_BxT, batch.loss, batch.indices, batch.step)
-            outputs: tuple[Tensor, dict[str, Tensor]] = self.call_with((total_and_values, own), weights)
+            outputs: Losses = self.call_with((total_and_values, own), weights)
             return outputs
 
-        outputs: tuple[Tensor, dict[str, Tensor]] = vmap(loss)({**self.named, **self.buffers}, batch.tokens_BxT)
+        outputs: Losses = vmap(loss)({**self.named, **self.buffers}, batch.tokens_BxT)
         return outputs
 
     def add_gradients_in_turn(self, batches: Sequence[TensorBatch]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Whether the runs of a spec can be trained as a stack."""
+"""The reasons why the runs of a spec cannot be trained as a stack."""
 
 import json
 from functools import lru_cache

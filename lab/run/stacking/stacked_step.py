@@ -4,12 +4,18 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from lab.loss.compiler import Compiler
 from lab.run.optimisers.flat import FlatOptimiser
 from lab.run.optimisers.table import OPTIMISERS
 from lab.run.schedule import learning_rate
 from lab.run.spec import TrainingConfig
 from lab.run.stacking.network_stack import NetworkStack
 from lab.run.step import OptimiserStep
+
+
+def compiler_of(training: TrainingConfig) -> Compiler | None:
+    """Returns the compiler of the losses of a stack; None if they are not compiled."""
+    return Compiler(cuda_graphs=training.cuda_graphs) if training.compile else None
 
 
 class StackedStep(OptimiserStep):

@@ -23,7 +23,7 @@ from lab.run.loop.progress import Diverged, RunProgress, Scores
 from lab.run.loop.training_run import LossMeans
 from lab.run.stacking.batch_stack import BatchStack
 from lab.run.stacking.network_stack import NetworkStack
-from lab.run.stacking.stacked_step import RowState, StackedStep
+from lab.run.stacking.stacked_step import RowState, StackedStep, compiler_of
 from lab.run.store import METRICS
 from lab.run.training_data import drawn_batches
 
@@ -84,7 +84,7 @@ class TrainingStack:
         first = runs[0]
         self.training, self.device = first.spec.training, first.parts.device
         assert len(runs) <= self.training.stack
-        self.networks = NetworkStack(first.parts.network, self.training.stack)
+        self.networks = NetworkStack(first.parts.network, self.training.stack, compiler_of(self.training))
         self.step = StackedStep(self.networks, self.training)
         self.runs = [StackedRun(opened, row, self.step, on_metrics) for row, opened in enumerate(runs)]
         self.losses = LossMeans()
@@ -141,6 +141,7 @@ class TrainingStack:
         self.networks.attach({run.row: run.network for run in active})
         losses = self.losses.pop()
         trained = time.perf_counter()
+        self.step.release_outputs()
         metrics = self.networks.scores(active[0].validation)
         evaluated = time.perf_counter()
         for run in active:

@@ -1,4 +1,4 @@
-"""What a study says about `training.stack`: which of its runs are trained as stacks, and why others are not."""
+"""Statements about `training.stack` in a study: which runs are trained as stacks, and why others are not."""
 
 from studies.declared.study import Study
 

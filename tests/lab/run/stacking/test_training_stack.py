@@ -148,7 +148,6 @@ def test_the_size_of_a_stack_is_in_the_identity_unless_it_is_one(tiny: Spec) -> 
     [
         ({"training__loss": "chunked"}, 'loss = "joint"'),
         ({"training__micro_batches": 2}, "micro_batches = 1"),
-        ({"training__compile": True}, "compile = false"),
     ],
 )
 def test_settings_that_a_stack_cannot_have_are_refused(changes: dict[str, Any], needed: str) -> None:
