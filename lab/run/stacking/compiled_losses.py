@@ -130,6 +130,7 @@ def compiled_losses(
 
     try:
         compiled = compiled_function(stacked_losses, cuda_graphs)
-        return compiled(calling, weights, batch.tokens_BxT, prepare(network, batch))
+        losses: Losses = compiled(calling, weights, batch.tokens_BxT, prepare(network, batch))
     except Unsupported as error:
         raise NotTraceable(str(error)) from error
+    return losses
