@@ -42,6 +42,7 @@ CASES: dict[str, Tree] = {
     "multi_token, replicated unembeddings": {"objective": HEADS | {"head": "none", "unembedding": "replicated"}},
     "multi_token, stride 2": {"objective": HEADS | {"stride": 2}},
     "multi_token, curriculum": {"objective": HEADS | {"curriculum": "forward", "stage_steps": 3}},
+    "multi_token, entropy_at_most": {"objective": HEADS | {"entropy_at_most": 2.5}},
     "sequential_modules": {"objective": {"kind": "sequential_modules", "n": 3}},
     "token_order": {"objective": {"kind": "token_order"}},
     "token_order, hinge": {"objective": {"kind": "token_order", "ranking": "hinge"}},
