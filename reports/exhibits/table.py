@@ -46,6 +46,7 @@ EXHIBITS = ExhibitRegistry(
         "scoreboard": "reports.exhibits.index.scoreboard:Scoreboard",
         "matrix-solved": "reports.exhibits.matrix.solved:SolvedMap",
         "matrix-sooner": "reports.exhibits.matrix.sooner:SoonerMap",
+        "matrix-counts": "reports.exhibits.matrix.counts:SolvedCounts",
         "matrix-tasks": "reports.exhibits.matrix.tasks:MatrixTasks",
         "matrix-improvement": "reports.exhibits.matrix.improvement:ImprovementFigure",
         "matrix-profiles": "reports.exhibits.matrix.profiles:Profiles",

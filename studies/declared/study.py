@@ -111,7 +111,7 @@ class Study:
 
     @property
     def middle(self) -> dict[str, float]:
-        """The tuned settings that are tried first; without tuning, all runs have them."""
+        """The tuned settings that are tried first; without tuning, runs have them unless the study file sets others."""
         return {key: span.middle for key, span in self.declaration.tuning.search.items()}
 
     @property
@@ -145,6 +145,8 @@ class Study:
         """Returns dotted keys with the values that a cell and tuned settings assign to them."""
         tables = self.declaration.levels
         own = [change for table in self._settings_of(cell) for change in copied(table.set).items()]
+        if not self.trials:
+            settings = {key: value for key, value in settings.items() if key not in dict(own)}
         levels = [(key, copied(tables[key][str(level)]) if key in tables else level) for key, level in cell.levels]
         return [*own, *levels, *settings.items()]
 

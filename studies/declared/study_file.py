@@ -45,7 +45,9 @@ class Tuning(Settings):
     """How the settings of each cell are chosen: the same number of trials for every cell, scored on validation."""
 
     trials: int = Field(
-        ge=0, le=10_000, description="trials of each cell; 0: no cell is tuned, and all have the middle of the ranges"
+        ge=0,
+        le=10_000,
+        description="trials of each cell; 0: no cell is tuned, and all that have no value of their own have the middle",
     )
     search: dict[str, Range] = Field(default_factory=dict, description="dotted key -> the range that is searched")
     seeds: int = Field(default=1, ge=1, le=100, description="runs of a trial, whose mean score it gets")

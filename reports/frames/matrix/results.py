@@ -79,6 +79,7 @@ class MatrixResults:
         objectives: name -> title of the baseline and each row.
         squares: (objective, task) -> verdicts.
         arms: (objective, task) -> runs.
+        published: task -> what is known of it.
         level: of all tests of a row together.
     """
 
@@ -87,6 +88,7 @@ class MatrixResults:
     objectives: dict[str, str]
     squares: dict[tuple[str, str], Square]
     arms: dict[tuple[str, str], ArmRuns]
+    published: dict[str, str]
     level: float = 0.05
 
     @property
@@ -132,7 +134,9 @@ def read_matrix(home: Path, name: str, summaries: Iterable[StudySummary]) -> Mat
     first = rows[0][1].study
     baseline = str(first.factors[OBJECTIVE][0])
     tasks = list(dict.fromkeys(str(task) for _, judged in rows for task in judged.study.factors[TASK]))
-    shortcuts = {task: declared.shortcut for task, declared in load_matrix(name).tasks.items()}
+    declared = load_matrix(name).tasks
+    shortcuts = {task: column.shortcut for task, column in declared.items()}
+    published = {task: column.paper for task, column in declared.items()}
     objectives: dict[str, str] = {}
     squares: dict[tuple[str, str], Square] = {}
     arms: dict[tuple[str, str], ArmRuns] = {}
@@ -149,7 +153,7 @@ def read_matrix(home: Path, name: str, summaries: Iterable[StudySummary]) -> Mat
             squares[row, task] = Square(solves, sooner, link)
     level = first.declaration.level
     return MatrixResults(
-        baseline, {task: titles[task] for task in tasks}, objectives, squares, _whole(arms, tasks), level
+        baseline, {task: titles[task] for task in tasks}, objectives, squares, _whole(arms, tasks), published, level
     )
 
 

@@ -9,6 +9,8 @@ from studies.declared.study import Study
 def check_cell_settings(scales: Sequence[Study]) -> None:
     """Refuses settings that fit no cell at any scale, and keys that a factor, tuning or the seed of a run decides.
 
+    Settings of a scale without tuning may decide what is tuned at other scales.
+
     Args:
         scales: the study at each of its scales.
 
@@ -16,12 +18,13 @@ def check_cell_settings(scales: Sequence[Study]) -> None:
         UserError: names the table and the key.
     """
     declaration, source = scales[0].declaration, scales[0].source
-    decided = [*declaration.factors, *declaration.tuning.search, "seed"]
-    listed = [("settings", declaration.settings, scales)]
-    listed += [
-        (f"scales.{study.scale}.settings", declaration.scales[study.scale].settings, [study]) for study in scales
-    ]
-    for stem, tables, studies in listed:
+    tuned = list(declaration.tuning.search)
+    listed = [("settings", declaration.settings, scales, tuned)]
+    for study in scales:
+        own = declaration.scales[study.scale].settings
+        listed.append((f"scales.{study.scale}.settings", own, [study], tuned if study.trials else []))
+    for stem, tables, studies, searched in listed:
+        decided = [*declaration.factors, *searched, "seed"]
         for number, table in enumerate(tables):
             if not any(cell.within(study.part(table.where)) for study in studies for cell in study.cells):
                 raise UserError(f"{source}: {stem}.{number}: fits no cell; leave it out")

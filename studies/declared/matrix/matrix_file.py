@@ -38,6 +38,16 @@ class MatrixObjective(Settings):
     objective: Tree = Field(description="the table [objective] of its runs")
 
 
+class MatrixSettings(Settings):
+    """Settings that some objectives have on some tasks, such as rates that were calibrated on other seeds."""
+
+    tasks: list[str] = Field(min_length=1, description="the tasks")
+    objectives: list[str] = Field(
+        default_factory=list, description="the objectives; by default all, those that join too"
+    )
+    set: Tree = Field(min_length=1, description="dotted key -> value")
+
+
 class MatrixScale(Settings):
     """The changes that a scale makes to every task."""
 
@@ -46,6 +56,9 @@ class MatrixScale(Settings):
     trials: int | None = Field(default=None, description="replaces the trials of tuning")
     search: Tree = Field(default_factory=dict, description="replaces ranges of tuned settings")
     set: Tree = Field(default_factory=dict, description="dotted key -> value, for every task")
+    settings: list[MatrixSettings] = Field(
+        default_factory=list, description="changes to some tasks and objectives; later ones prevail"
+    )
 
 
 class MatrixDeclaration(Settings):
@@ -71,6 +84,15 @@ class MatrixDeclaration(Settings):
     def _check_baseline(self) -> Self:
         if self.baseline not in self.objectives:
             raise ValueError(f'baseline = "{self.baseline}" should be one of {", ".join(self.objectives)}')
+        return self
+
+    @model_validator(mode="after")
+    def _check_settings(self) -> Self:
+        for scale, declared in self.scales.items():
+            for table in declared.settings:
+                for names, known in ((table.tasks, list(self.tasks)), (table.objectives, list(self.objectives))):
+                    if unknown := [name for name in names if name not in known]:
+                        raise ValueError(f'scales.{scale}.settings: "{unknown[0]}" should be one of {", ".join(known)}')
         return self
 
     @property

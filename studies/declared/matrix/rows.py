@@ -88,7 +88,7 @@ def _row_tree(name: str, matrix: MatrixDeclaration, row: str) -> Tree:
             for claim in _claims(task, declared, (row, treatment), (matrix.baseline, control))
         ],
         "labels": labels,
-        "scales": {scale: _scale(matrix, scale) for scale in matrix.scales},
+        "scales": {scale: _scale(matrix, scale, list(arms)) for scale in matrix.scales},
     }
     optional = {"looks": matrix.looks, "futility": matrix.futility}
     return tree | {key: value for key, value in optional.items() if value is not None}
@@ -125,11 +125,14 @@ def _settings(task: str, declared: MatrixTask) -> Tree:
     return {"where": {TASK: task}, "set": values, **own}
 
 
-def _scale(matrix: MatrixDeclaration, name: str) -> Tree:
+def _scale(matrix: MatrixDeclaration, name: str, arms: list[str]) -> Tree:
     """Returns a scale of a row without the budgets."""
     scale = matrix.scales[name]
     changes = {task: {**scale.set, **declared.scales.get(name, {})} for task, declared in matrix.tasks.items()}
     listed = [{"where": {TASK: task}, "set": values} for task, values in changes.items() if values]
+    for table in scale.settings:
+        if own := [arm for arm in arms if arm in table.objectives or not table.objectives]:
+            listed.append({"where": {TASK: table.tasks, OBJECTIVE: own}, "set": table.set})
     optional = {"seeds": scale.seeds, "trials": scale.trials, "search": scale.search or None}
     tree: Tree = {"summary": scale.summary, "settings": listed}
     return tree | {key: value for key, value in optional.items() if value is not None}

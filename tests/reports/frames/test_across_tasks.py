@@ -18,7 +18,7 @@ def matrix_of(budgets: dict[str, list[list[float]]]) -> MatrixResults:
     }
     names = list(budgets)
     tasks = {task: task for _, task in arms}
-    return MatrixResults(names[0], tasks, {name: name for name in names}, {}, arms)
+    return MatrixResults(names[0], tasks, {name: name for name in names}, {}, arms, {})
 
 
 def test_a_run_improves_with_a_smaller_share_of_its_budget_and_a_tie_counts_half() -> None:

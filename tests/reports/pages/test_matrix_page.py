@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reports.exhibits.matrix.counts import SolvedCounts
 from reports.exhibits.matrix.solved import SolvedMap
 from reports.exhibits.matrix.sooner import SoonerMap
 from reports.frames.matrix.results import MatrixResults, read_matrix
@@ -47,6 +48,11 @@ def test_the_page_has_a_square_for_each_objective_and_task_and_links_to_the_stud
     matrix = read_matrix(home, "mini", [summarise(read_judged(home, study), f"{study.name}.html") for study in studies])
     assert matrix is not None
     check_arms(matrix)
+    counts = SolvedCounts(matrix).table()
+    assert [row[0].text for row in counts.rows] == ["next token", "heads", "token order"]
+    for row, objective in zip(counts.rows, matrix.objectives, strict=True):
+        for entry, task in zip(row[1:], matrix.tasks, strict=True):
+            assert entry.text.startswith(f"{sum(matrix.arms[objective, task].solved.values())} of 2")
     for exhibit in (SolvedMap(matrix), SoonerMap(matrix)):
         table = exhibit.table()
         assert [column.title for column in table.columns] == ["objective", "sums", "graphs", "mean"]

@@ -75,6 +75,32 @@ def test_an_installed_objective_joins_under_a_name_that_says_its_settings(catalo
     assert (config["kind"], config["n"], config["match"]) == ("multi_token", 3, "none")
 
 
+def test_a_scale_without_tuning_may_give_some_objectives_a_rate_of_their_own(catalog: Path) -> None:
+    matrix = catalog / "collections" / "mini.toml"
+    text = matrix.read_text()
+
+    def with_settings(scale: str, **names: list[str]) -> None:
+        rate = {"training.learning_rate": 0.02}
+        tables = "".join(f"{key} = {json.dumps(value)}\n" for key, value in names.items())
+        matrix.write_text(f"{text}\n[[scales.{scale}.settings]]\n{tables}set = {json.dumps(rate).replace(':', ' =')}\n")
+
+    def rates(row: str) -> list[float]:
+        study = declare(row, "smoke")
+        return [study.spec(cell, study.middle, 0).training.learning_rate for cell in study.cells]
+
+    with_settings("smoke", tasks=["graphs"], objectives=["heads"])
+    assert rates("mini-heads") == [0.01, 0.01, 0.01, 0.02]
+    assert rates("mini-token-order") == [0.01] * 4
+    with_settings("smoke", tasks=["graphs"])
+    assert rates("mini-registers") == [0.01, 0.01, 0.02, 0.02]
+    with_settings("cpu", tasks=["graphs"])
+    with pytest.raises(UserError, match=r"training\.learning_rate is decided by a factor, by tuning"):
+        declare("mini-heads", "smoke")
+    with_settings("smoke", tasks=["graph"])
+    with pytest.raises(UserError, match='"graph" should be one of sums, graphs'):
+        declare("mini-heads", "smoke")
+
+
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
