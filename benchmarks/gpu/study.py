@@ -1,4 +1,4 @@
-"""The part `study`: a study of the catalog at its gpu scale with fewer steps, run by the command that users call.
+"""The part `study`: a study of the catalog at its gpu scale, with as many steps as fit, run by the command of users.
 
 The study is ended before the part is; the runs that are complete by then are counted.
 """
@@ -11,22 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.gpu.plan import Plan
+from studies.declared.loading import declare
+from studies.running.plan.cost import plan_study
+from studies.running.plan.measured_steps import RUN_SECONDS, measured_seconds
 
 STUDY, SCALE, WORKERS, RUN_LIMIT = "induction-heads", "gpu", 8, 60
-SET = {
-    "training.steps": 60,
-    "training.warmup_steps": 12,
-    "training.evaluate_every_steps": 30,
-    "training.keep_every_steps": 30,
-}
-QUICK_SET = {
-    "training.steps": 2,
-    "training.warmup_steps": 1,
-    "training.evaluate_every_steps": 2,
-    "task.test_samples": 8,
-    "task.validation_samples": 8,
-}
 QUICK = ("induction-quick", "smoke", 1, 60)
+QUICK_SET = {"task.test_samples": 8, "task.validation_samples": 8}
+FEWEST_STEPS, MOST_STEPS, QUICK_STEPS = 20, 2000, 2
 VERDICT_SECONDS = 12.0
 """Time kept for the verdicts of a study that was ended."""
 
@@ -34,7 +26,9 @@ VERDICT_SECONDS = 12.0
 def measure(plan: Plan) -> None:
     """Runs the study and writes its verdicts and its runs per hour."""
     study, scale, workers, limit = QUICK if plan.quick else (STUDY, SCALE, WORKERS, RUN_LIMIT)
-    settings = {**(QUICK_SET if plan.quick else SET), "training.device": plan.device}
+    seconds = plan.seconds_left() - VERDICT_SECONDS
+    steps = min(MOST_STEPS if not plan.quick else QUICK_STEPS, steps_that_fit(study, scale, seconds))
+    settings = {"training.device": plan.device, **(QUICK_SET if plan.quick else {}), **settings_of_steps(study, steps)}
     assignments = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     with TemporaryDirectory() as home:
         command = ["study", "run", study, "--scale", scale, *assignments, "--home", home]
@@ -42,22 +36,23 @@ def measure(plan: Plan) -> None:
         before = time.time()
         process = subprocess.Popen(lab_command(command), stdout=subprocess.PIPE, text=True)
         try:
-            output, _ = process.communicate(timeout=max(1.0, plan.seconds_left() - VERDICT_SECONDS))
+            output, _ = process.communicate(timeout=max(1.0, seconds))
             ended = "complete" if process.returncode == 0 else "failed"
         except subprocess.TimeoutExpired:
             process.kill()
             output, _ = process.communicate()
             ended = "ended early"
-        seconds = time.time() - before
+        taken = time.time() - before
         runs = complete_runs(Path(home))
         plan.write(
             study=study,
             scale=scale,
             workers=workers,
+            steps=steps,
             end=ended,
             runs=runs,
-            seconds=seconds,
-            runs_per_hour=3600 * runs / seconds,
+            seconds=taken,
+            runs_per_hour=3600 * runs / taken,
         )
         if ended == "complete":
             for verdict in json.loads(output)["verdicts"]:
@@ -67,6 +62,28 @@ def measure(plan: Plan) -> None:
             plan.write(status=subprocess.run(status, capture_output=True, text=True, check=False).stdout.strip())
         else:
             raise SystemExit(f"lab study run {study} ended with exit code {process.returncode}")
+
+
+def steps_that_fit(name: str, scale: str, seconds: float) -> int:
+    """Returns the even number of steps per run with which the runs of a study take about so many seconds on a GPU.
+
+    The estimate is that of `lab study show`, for one run after the other; several workers take less.
+    """
+    plan = plan_study(declare(name, scale))
+    runs = sum(group.count for group in plan.groups)
+    step = sum(group.count * measured_seconds(group.spec, group.run.step_flops) for group in plan.groups)
+    fitting = (seconds - RUN_SECONDS * runs) / step
+    return 2 * int(max(FEWEST_STEPS, fitting) / 2)
+
+
+def settings_of_steps(name: str, steps: int) -> dict[str, object]:
+    """Returns the settings of runs of a number of steps, with two evaluations and a warm-up over a fifth of them."""
+    settings: dict[str, object] = {
+        "training.steps": steps,
+        "training.warmup_steps": steps // 5,
+        "training.evaluate_every_steps": steps // 2,
+    }
+    return settings | ({"training.keep_every_steps": steps // 2} if name == STUDY else {})
 
 
 def lab_command(arguments: list[str]) -> list[str]:

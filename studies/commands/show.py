@@ -22,7 +22,7 @@ def show_command(
         float | None,
         typer.Option(
             min=1.0,
-            help="operations per second to assume instead of timing steps; 1e14 if this machine lacks the device",
+            help="operations per second to assume instead of timing steps",
         ),
     ] = None,
     joining: Joining = None,

@@ -3,7 +3,8 @@
 Operations are those of matrix products and attention (`lab.bench.operations`).
 
 Time comes from steps timed on this machine, of the smallest and of the largest cell; the seconds of a step are taken to
-be linear in its operations. If this machine lacks the study's device, an assumed rate replaces the timed steps.
+be linear in its operations. If this machine lacks the study's device, steps that were measured on a named GPU replace
+them for CUDA, and an assumed rate for other devices.
 """
 
 import math
@@ -26,7 +27,7 @@ from lab.timing import wait_for
 from studies.declared.study import Cell, Study
 
 FLOPS_RATE = 1e14
-"""Operations per second assumed for a device that this machine lacks: about a third of the peak of an A100 in bf16."""
+"""Operations per second assumed for a device other than CUDA that this machine lacks."""
 COUNTED_NETWORKS = 64
 """Networks whose operations are counted at most; those of a study's other networks are set to the mean."""
 PROBE_SECONDS = 1.5
@@ -47,6 +48,11 @@ class RunCost:
     def flops(self) -> float:
         """The operations of the whole run."""
         return self.step_flops * self.steps + self.evaluation_flops
+
+    @property
+    def steps_with_evaluation(self) -> float:
+        """The steps of the run, and those that its evaluations are worth in operations."""
+        return self.steps + self.evaluation_flops / self.step_flops
 
 
 @dataclass(frozen=True)
@@ -152,14 +158,16 @@ def estimate_time(plan: StudyPlan, rate: float | None, *, probe: bool) -> TimeEs
     """Estimates the time of a study from timed steps, or from a rate.
 
     Args:
-        rate: operations per second, used instead of timed steps; by default `FLOPS_RATE` if this machine lacks the
-        device.
-        probe: whether to time steps; without timed steps and without a rate there is no estimate.
+        rate: operations per second, used instead of timed steps.
+        probe: whether to time steps; without timed steps and without a rate there is no estimate, unless this machine
+            lacks the device.
     """
     device = plan.groups[0].spec.training.device
     try:
         usable_device(device)
     except UserError:
+        if rate is None and device.partition(":")[0] == "cuda":
+            return time_on_card(plan)
         rate = rate or FLOPS_RATE
     if rate is not None:
         return TimeEstimate(plan.flops / rate, f"at {rate:z.3g} operations per second on each {device} device")
@@ -174,13 +182,22 @@ def estimate_time(plan: StudyPlan, rate: float | None, *, probe: bool) -> TimeEs
     slope = (slow - fast) / (high - low) if high > low and slow > fast else fast / low
     seconds = 0.0
     for group in plan.groups:
-        cost = group.run
-        steps = cost.steps + cost.evaluation_flops / cost.step_flops
-        seconds += group.count * (fast + slope * (cost.step_flops - low)) * steps
+        seconds += group.count * (fast + slope * (group.run.step_flops - low)) * group.run.steps_with_evaluation
     measured = " and ".join(
         f"{1e3 * time_of_step:z.3g} ms for {flops:z.3g} operations" for flops, time_of_step in points
     )
     return TimeEstimate(seconds, f"from steps timed here, one thread: {measured}")
+
+
+def time_on_card(plan: StudyPlan) -> TimeEstimate:
+    """Estimates the time of a study on the card of `studies.running.plan.measured_steps`."""
+    from studies.running.plan.measured_steps import CARD, RUN_SECONDS, compiling_seconds, measured_seconds
+
+    seconds = 0.0
+    for group in plan.groups:
+        step = measured_seconds(group.spec, group.run.step_flops)
+        seconds += group.count * (step * group.run.steps_with_evaluation + RUN_SECONDS) + compiling_seconds(group.spec)
+    return TimeEstimate(seconds, f"from steps measured on {CARD}, one process")
 
 
 def seconds_of_step(spec: RunSpec) -> float:

@@ -30,6 +30,7 @@ from studies.running.plan.cost import (
     plan_study,
     seconds_of_step,
 )
+from studies.running.plan.measured_steps import RUN_SECONDS
 from tests.conftest import Lab, Spec
 from tests.small_study import Replacement
 from tests.studies.conftest import Edit
@@ -146,11 +147,18 @@ def test_costs_of_steps_and_of_evaluations_are_those_worked_out_by_hand(study_fi
     assert seven.evaluation_flops == pytest.approx(six.step_flops / 3 / 2 * (3 * 8 + 2 * 16)), "steps 3, 6 and 7"
 
 
-def test_a_device_of_another_machine_is_planned_at_an_assumed_rate(study_file: Edit, lab: Lab) -> None:
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
+def test_a_cuda_device_of_another_machine_is_planned_from_steps_measured_on_a_named_card(
+    study_file: Edit, lab: Lab
+) -> None:
     done = lab("study", "show", study_file(), "--set", 'training.device="cuda"', "--json")
-    if torch.cuda.is_available():
-        pytest.skip("this machine has the device")
     value = json.loads(done.stdout)
+    assert value["seconds"] > value["runs"] * RUN_SECONDS
+    assert "steps measured on an NVIDIA H100" in value["seconds_from"]
+
+
+def test_another_device_that_is_absent_is_planned_at_an_assumed_rate(study_file: Edit, lab: Lab) -> None:
+    value = json.loads(lab("study", "show", study_file(), "--set", 'training.device="hpu"', "--json").stdout)
     assert value["seconds"] == pytest.approx(value["flops"] / 1e14)
     assert "1e+14 operations per second" in value["seconds_from"]
 
