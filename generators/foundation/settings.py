@@ -40,8 +40,10 @@ def validate(model: type[S], data: object, source: str, prefix: str = "") -> S:
     try:
         return model.model_validate_json(json.dumps(data, default=str))
     except RecursionError:
-        raise UserError(f"{source}: tables or lists are nested too deeply to be settings") from None
+        raise UserError(f"{source}: {TOO_DEEP}") from None
     except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":  # Python 3.13 reads and writes deeper tables than pydantic does
+            raise UserError(f"{source}: {TOO_DEEP}") from None
         # A misspelt key is reported as one unknown and one missing key; the unknown one is more helpful.
         first = min(error.errors(include_url=False), key=lambda details: details["type"] == "missing")
         path = [str(part) for part in first["loc"]]
@@ -49,6 +51,7 @@ def validate(model: type[S], data: object, source: str, prefix: str = "") -> S:
         raise UserError(f"{source}: {_sentence(model, first, path, key, prefix)}") from None
 
 
+TOO_DEEP = "tables or lists are nested too deeply to be settings"
 # Phrases of pydantic's messages -> the words of a TOML file.
 PLAIN_WORDS = {
     "Input should be": "should be",

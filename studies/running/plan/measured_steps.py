@@ -24,7 +24,7 @@ RUN_SECONDS = 3.0
 EAGER, COMPILED, GRAPHS = "eager", "compiled", "CUDA graphs"
 
 
-class Batch(NamedTuple):
+class DenseBatch(NamedTuple):
     """Vocabulary, samples and tokens per sample; all tokens are targets."""
 
     vocabulary: int
@@ -38,13 +38,13 @@ class Measured(NamedTuple):
     precision: str
     kind: str
     shape: ModelShape
-    batch: Batch
+    batch: DenseBatch
     milliseconds: dict[int, float]
     """n -> milliseconds."""
 
 
-LARGE = {"1M": Batch(256, 64, 256), "10M": Batch(8192, 8, 1024)}
-SMALL = Batch(64, 16, 128)
+LARGE = {"1M": DenseBatch(256, 64, 256), "10M": DenseBatch(8192, 8, 1024)}
+SMALL = DenseBatch(64, 16, 128)
 STEPS = [
     Measured("bf16", EAGER, SIZES["1M"], LARGE["1M"], {1: 22.0, 2: 21.8, 4: 25.3}),
     Measured("bf16", COMPILED, SIZES["1M"], LARGE["1M"], {1: 16.6, 2: 16.5, 4: 18.2}),
@@ -112,7 +112,7 @@ def _terms_of_line(precision: str, kind: str) -> tuple[float, float, float]:
     return float(per_step), float(per_layer), float(per_operation)
 
 
-def operations_of(shape: ModelShape, batch: Batch, n: int) -> float:
+def operations_of(shape: ModelShape, batch: DenseBatch, n: int) -> float:
     """Returns the operations of a dense step, counted as `lab.bench.operations` counts them."""
     weights = shape.layers * (4 * shape.width**2 + 3 * shape.width * shape.hidden) + n * shape.width * batch.vocabulary
     attention = 2 * shape.layers * batch.length * shape.width

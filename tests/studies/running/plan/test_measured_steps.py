@@ -12,7 +12,7 @@ from studies.running.plan.measured_steps import (
     EAGER,
     GRAPHS,
     STEPS,
-    Batch,
+    DenseBatch,
     Measured,
     layers_of,
     measured_seconds,
@@ -54,7 +54,7 @@ def test_estimates_are_near_the_measured_steps(measured: Measured) -> None:
 def test_operations_of_a_dense_step_are_counted_as_those_of_runs_are(tiny: Spec) -> None:
     spec = tiny(task={"kind": "markov"}, objective__n=2)
     task = build_task(spec.task)
-    batch = Batch(len(task.vocabulary), samples=1, length=task.length - 1)
+    batch = DenseBatch(len(task.vocabulary), samples=1, length=task.length - 1)
     assert operations_of(spec.model.shape, batch, 2) == pytest.approx(flops_of_sample(spec)[0], rel=0.05)
 
 
