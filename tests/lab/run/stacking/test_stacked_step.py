@@ -15,7 +15,7 @@ ALONE = {
     "multi_token with Muon": 'training.optimiser = "muon" updates one matrix after the other',
     "multi_token on polynomials": "the targets of task polynomial are not at the same positions in every batch",
 }
-QUICK = ("multi_token, curriculum", "registers", "multi_token with SGD")
+QUICK = ("multi_token, curriculum", "multi_token with SGD")
 TOLERANCE = 1e-9
 
 

@@ -18,6 +18,7 @@ from tests.conftest import Spec, tiny_tree
 from tests.lab.killed_runs import Killed, contents_at
 
 STACK = {"training__stack": 4}
+ONE_EVALUATION = {"training__steps": 4}
 RATES = (0.01, 0.03, 1e-12)
 
 
@@ -75,7 +76,8 @@ def test_a_run_has_the_same_bytes_whichever_runs_are_trained_beside_it(tiny: Spe
 
 
 def test_a_run_that_diverges_does_not_disturb_the_others(tiny: Spec, tmp_path: Path) -> None:
-    good, bad = specs_of(tiny)[0], tiny(seed=9, training__learning_rate=1e30, **STACK)
+    good = specs_of(tiny, **ONE_EVALUATION)[0]
+    bad = tiny(seed=9, training__learning_rate=1e30, **STACK, **ONE_EVALUATION)
     outcomes = train_together([bad, good], tmp_path / "together", "keep")
     train(good, tmp_path / "apart")
     assert [outcome["status"] for outcome in outcomes] == ["diverged", "complete"]
@@ -104,7 +106,7 @@ def test_a_stack_killed_while_it_writes_checkpoints_ends_with_the_same_bytes(
 
 
 def test_a_damaged_run_fails_alone(tiny: Spec, tmp_path: Path) -> None:
-    specs = specs_of(tiny)
+    specs = specs_of(tiny, **ONE_EVALUATION)
     folder = RunFolder(tmp_path, specs[1].identity).path
     folder.mkdir(parents=True)
     (folder / LAST).write_bytes(b"no checkpoint")
@@ -125,14 +127,15 @@ def test_finetuned_runs_train_their_starts_as_a_stack(tiny: Spec, tmp_path: Path
 
 def test_the_callback_sees_the_lines_of_a_run_that_is_a_stack_of_its_own(tiny: Spec, tmp_path: Path) -> None:
     lines: list[tuple[int, str]] = []
-    train(tiny(training__stack=2), tmp_path, on_metrics=lambda step, split, _: lines.append((step, split)))
-    assert lines == [(step, split) for step in (4, 8, 12) for split in ("train", "validation")]
+    spec = tiny(training__stack=2, training__steps=8)
+    train(spec, tmp_path, on_metrics=lambda step, split, _: lines.append((step, split)))
+    assert lines == [(step, split) for step in (4, 8) for split in ("train", "validation")]
 
 
 def test_seconds_are_divided_between_the_runs(tiny: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(10**6))
     monkeypatch.setattr("lab.run.stacking.training_stack.time.perf_counter", lambda: float(next(ticks)))
-    specs = specs_of(tiny)[:2]
+    specs = specs_of(tiny, **ONE_EVALUATION)[:2]
     train_together(specs, tmp_path, "keep")
     first = json.loads((RunFolder(tmp_path, specs[0].identity).path / "timing.jsonl").read_text().splitlines()[0])
     assert first["train_seconds"] == 0.5
