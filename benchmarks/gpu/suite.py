@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 import threading
 import time
 
@@ -90,7 +91,8 @@ def measure(plan: Plan) -> None:
     timer = threading.Timer(max(0.0, plan.seconds_left() - MARGIN_SECONDS), reporter.write_counts, [False])
     timer.daemon = True
     timer.start()
-    code = pytest.main(command, plugins=[reporter])
+    with tempfile.TemporaryDirectory() as folder:  # otherwise pytest ends by deleting what earlier sessions left behind
+        code = pytest.main([*command, "--basetemp", folder], plugins=[reporter])
     timer.cancel()
     reporter.write_counts(True)
     sys.exit(int(code))

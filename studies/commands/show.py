@@ -138,7 +138,7 @@ def show_collection(name: str, scale: str, assignments: list[str], joining: list
     lines += [
         "",
         f"{len(studies)} studies, {runs} runs, {flops:z.2g} operations{shared}",
-        f"next: {run_command_line(name, scale, assignments=assignments)}",
+        f"next: {run_command_line(name, scale, assignments=assignments, joining=joining)}",
     ]
     value = {
         "collection": name,

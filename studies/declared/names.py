@@ -67,6 +67,7 @@ def run_command_line(
     home: Path | None = None,
     action: str = "study run",
     assignments: Sequence[str] = (),
+    joining: Sequence[str] = (),
 ) -> str:
     """Returns the command that runs a study, or does something else with it, quoted for a shell.
 
@@ -77,7 +78,9 @@ def run_command_line(
         scale: the scale; None for the default.
         home: the home; None if the command takes no home, or if a page may be read on another machine.
         assignments: values of `--set`.
+        joining: values of `--with`.
     """
     options = "".join(f" --set {shlex.quote(assignment)}" for assignment in assignments)
+    options += "".join(f" --with {shlex.quote(row)}" for row in joining)
     scale_option = "" if scale in (None, "cpu") else f" --scale {shlex.quote(scale)}"
     return f"lab {action} {shlex.quote(argument)}{scale_option}{options}{home_option(home) if home else ''}"

@@ -66,7 +66,9 @@ def test_each_task_has_two_claims_its_own_threshold_and_its_own_changes_of_a_sca
     assert [spec.training.steps for spec in graphs] == [20, 4]
 
 
-def test_an_installed_objective_joins_under_a_name_that_says_its_settings(catalog: Path) -> None:
+def test_an_installed_objective_joins_under_a_name_that_says_its_settings(catalog: Path, lab: Lab) -> None:
+    shown = lab("study", "show", "mini", "--scale", "smoke", "--with", "multi_token:n=3,match=none")
+    assert shown.stdout.splitlines()[-1] == "next: lab study run mini --scale smoke --with multi_token:n=3,match=none"
     joined = load_collection("mini").joined(["multi_token:n=3,match=none", "heads"])
     studies = [member.study for member in joined.members]
     assert studies == ["mini-heads", "mini-token-order", "mini-multi_token:n=3,match=none"]

@@ -12,6 +12,7 @@ from generators.foundation.errors import UserError
 from lab.run.assembly import RunParts, assemble
 from lab.run.loop.progress import RunProgress
 from lab.run.spec import RunSpec, parse_spec
+from lab.run.stacking.problem import stack_key
 from lab.run.store import LAST, METRICS, RunFolder
 from lab.run.training import train, train_together
 from tests.conftest import Spec, tiny_tree
@@ -156,3 +157,12 @@ def test_the_size_of_a_stack_is_in_the_identity_unless_it_is_one(tiny: Spec) -> 
 def test_settings_that_a_stack_cannot_have_are_refused(changes: dict[str, Any], needed: str) -> None:
     with pytest.raises(UserError, match=f"stack = 4 needs {needed}"):
         parse_spec(tiny_tree(**STACK, **changes), "a spec")
+
+
+def test_only_runs_that_differ_in_seed_and_rate_alone_may_share_a_stack(tiny: Spec) -> None:
+    key = stack_key(tiny(**STACK))
+    assert key
+    assert {stack_key(spec) for spec in specs_of(tiny)} == {key}
+    for change in ({"training__weight_decay": 0.2}, {"training__clip_norm": 2.0}, {"training__stack": 2}):
+        assert stack_key(tiny(**{**STACK, **change})) not in (key, "")
+    assert stack_key(tiny(training__stack=1)) == ""
