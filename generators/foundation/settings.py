@@ -43,7 +43,8 @@ def validate(model: type[S], data: object, source: str, prefix: str = "") -> S:
         raise UserError(f"{source}: {TOO_DEEP}") from None
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":  # Python 3.13 reads and writes deeper tables than pydantic does
-            raise UserError(f"{source}: {TOO_DEEP}") from None
+            too_deep = "recursion" in error.errors()[0]["msg"]
+            raise UserError(f"{source}: {TOO_DEEP if too_deep else NOT_UNICODE}") from None
         # A misspelt key is reported as one unknown and one missing key; the unknown one is more helpful.
         first = min(error.errors(include_url=False), key=lambda details: details["type"] == "missing")
         path = [str(part) for part in first["loc"]]
@@ -52,6 +53,7 @@ def validate(model: type[S], data: object, source: str, prefix: str = "") -> S:
 
 
 TOO_DEEP = "tables or lists are nested too deeply to be settings"
+NOT_UNICODE = "a value has bytes that are no text; settings should be valid UTF-8"
 # Phrases of pydantic's messages -> the words of a TOML file.
 PLAIN_WORDS = {
     "Input should be": "should be",
@@ -80,7 +82,7 @@ def _sentence(model: type[BaseModel], error: Mapping[str, Any], path: list[str],
     quoted = "" if isinstance(value, dict) else f" = {_quoted(value)}"
     if isinstance(value, str) and ("number" in message or "integer" in message) and _is_number(value):
         message += f", without quotes: {value}"
-    return f"{key or 'it'}{quoted}: {message}"
+    return f"{key}{quoted}: {message}" if key or quoted else message
 
 
 def _is_number(text: str) -> bool:

@@ -72,3 +72,18 @@ def test_a_file_that_is_missing_or_not_toml_is_refused(tmp_path: Path, content: 
         read_toml(path)
     with pytest.raises(UserError, match="no such file"):
         read_toml(tmp_path / "none.toml")
+
+
+def test_a_value_that_is_no_text_is_told_from_tables_that_are_too_deep() -> None:
+    class AnyValue(Settings):
+        value: Any = None
+
+    nested: Any = 1
+    for _ in range(300):
+        nested = [nested]
+    with pytest.raises(UserError, match=r"^f\.toml: tables or lists are nested too deeply to be settings$"):
+        validate(AnyValue, {"value": nested}, "f.toml")
+    with pytest.raises(
+        UserError, match=r"^f\.toml: a value has bytes that are no text; settings should be valid UTF-8$"
+    ):
+        validate(AnyValue, {"value": "\udcff"}, "f.toml")
