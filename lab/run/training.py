@@ -24,7 +24,7 @@ from lab.run.loop.training_run import TrainingRun
 from lab.run.other_code.standing import OtherCode, check_code, standing_result
 from lab.run.spec import RunSpec, Start
 from lab.run.stacking.problem import is_stacked
-from lab.run.stacking.training_stack import Ended, TrainingStack
+from lab.run.stacking.training_stack import Ended, TrainingStack, with_rows_of_their_own
 from lab.run.step import deterministic, shortage_reported
 from lab.run.store import LAST, METRICS, RunFolder
 from lab.run.stored_run import load_weights
@@ -89,10 +89,11 @@ def train(
 
 
 def train_together(specs: Sequence[RunSpec], home: Path | str, other_code: OtherCode) -> list[Ended]:
-    """Trains runs as one stack: each has the same bytes and files as if `train` had trained it.
+    """Trains runs as one stack, or as several if two runs need the same row of it: each has the same bytes and files as
+    if `train` had trained it.
 
     Args:
-        specs: at most `training.stack` specs that differ in seed and learning rate alone, each of which `is_stacked`.
+        specs: specs that differ in seed and learning rate alone, each of which `is_stacked`.
         other_code: as in `train`.
 
     Returns:
@@ -122,10 +123,10 @@ def train_together(specs: Sequence[RunSpec], home: Path | str, other_code: Other
             with outcome_kept(outcomes, spec.identity), shortage_reported(run.path):
                 context = opened_run(spec, run, assemble(spec), other_code, start_weights)
                 opened.append(locks.enter_context(context))
-        if opened:
-            with shortage_reported(opened[0].run.path), deterministic(opened[0].parts.device):
-                ended = TrainingStack(opened).train(no_progress)
-            outcomes |= {run.spec.identity: outcome for run, outcome in zip(opened, ended, strict=True)}
+        for runs in with_rows_of_their_own(opened):
+            with shortage_reported(runs[0].run.path), deterministic(runs[0].parts.device):
+                ended = TrainingStack(runs).train(no_progress)
+            outcomes |= {run.spec.identity: outcome for run, outcome in zip(runs, ended, strict=True)}
     return [outcomes[spec.identity] for spec in specs]
 
 

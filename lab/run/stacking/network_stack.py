@@ -1,6 +1,5 @@
 """K networks of one structure as one: every parameter has a leading dimension K, over which torch vectorises."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lab.loss.compiler import Compiler, NotTraceable
 from lab.loss.losses import total_and_values
@@ -17,8 +17,10 @@ from lab.run.evaluation import Evaluator, add_by_name
 from lab.run.stacking.batch_stack import BatchStack
 from lab.run.stacking.compiled_losses import Losses, compiled_losses
 
-warnings.filterwarnings("ignore", message="There is a performance drop because we have not yet implemented the batch")
-"""On a CPU, attention is computed for one network after the other, about which torch warns."""
+vectorised_attention = partial(sdpa_kernel, SDPBackend.MATH)
+"""Attention of matrix products, over which torch vectorises. On a GPU the backward pass of a fused kernel refuses the
+layout in which vmap leaves the values of its forward pass; on a CPU such a kernel runs for one network after the other.
+"""
 
 
 class Calling(nn.Module):
@@ -86,7 +88,8 @@ class NetworkStack:
         assert isinstance(batch, BatchStack)
         if batch.separate:
             return self.add_gradients_in_turn(batch.separate)
-        total_K, values = self.losses(batch) if self.compiler is None else self.compiled(batch, self.compiler)
+        with vectorised_attention():
+            total_K, values = self.losses(batch) if self.compiler is None else self.compiled(batch, self.compiler)
         total_K.sum().backward()  # type: ignore[no-untyped-call]
         return {name: value_K.detach().clone() for name, value_K in values.items()}
 
@@ -132,7 +135,8 @@ class NetworkStack:
         for batch, positions in evaluator.parts:
             self.network.prepare(batch)
             arguments = evaluator.sums_and_hits, batch, positions, counts
-            sum_K, hit_KxS = vmap(partial(self.call_with, arguments))({**(weights or self.named), **self.buffers})
+            with vectorised_attention():
+                sum_K, hit_KxS = vmap(partial(self.call_with, arguments))({**(weights or self.named), **self.buffers})
             sums.append(sum_K)
             hits.append(hit_KxS)
         totals = {name: total_K.tolist() for name, total_K in add_by_name(sums).items()}

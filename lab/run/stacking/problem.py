@@ -1,4 +1,4 @@
-"""The reasons why the runs of a spec cannot be trained as a stack."""
+"""Which runs are trained as a stack and in which of its rows, and the reasons why others are not."""
 
 import json
 from functools import lru_cache
@@ -22,6 +22,11 @@ REASON_LENGTH = 120
 def is_stacked(spec: RunSpec) -> bool:
     """Returns whether a run is trained in a stack."""
     return spec.training.stack > 1 and not stacking_problem(spec)
+
+
+def stack_row(seed: int, size: int) -> int:
+    """Returns the row of a run with some seed in a stack of some size; two runs with the same row cannot share one."""
+    return seed % size
 
 
 def stack_key(spec: RunSpec) -> str:

@@ -1,13 +1,15 @@
 """The training loop of several runs as one stack, each with the files that it would have alone.
 
-A stack has K rows, as `training.stack` says, whatever the number of runs that it is given: a run thus has the same
-bytes whichever runs are trained beside it. A row without a run computes along with the weights and data of another.
+A stack has K rows, as `training.stack` says, whatever the number of runs that it is given, and the seed of a run
+determines its row, because on a GPU the sums of a stacked product are rounded differently in different rows. A run thus
+has the same bytes whichever runs are trained beside it. A row without a run computes along with the weights and data of
+another.
 All rows are at the same step. A run that resumes from a later step than others waits until they have reached it; a run
 that has ended is left in its row, and nothing of it is read any more.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from torch import Tensor
@@ -23,6 +25,7 @@ from lab.run.loop.progress import Diverged, RunProgress, Scores
 from lab.run.loop.training_run import LossMeans
 from lab.run.stacking.batch_stack import BatchStack
 from lab.run.stacking.network_stack import NetworkStack
+from lab.run.stacking.problem import stack_row
 from lab.run.stacking.stacked_step import RowState, StackedStep, compiler_of
 from lab.run.store import METRICS
 from lab.run.training_data import drawn_batches
@@ -77,16 +80,17 @@ class TrainingStack:
     """Runs that differ in seed and learning rate alone, while they are trained together.
 
     Args:
-        runs: at most `training.stack` runs.
+        runs: no two of which have the same row.
     """
 
     def __init__(self, runs: Sequence[OpenedRun], on_metrics: OnMetrics | None = None) -> None:
         first = runs[0]
         self.training, self.device = first.spec.training, first.parts.device
-        assert len(runs) <= self.training.stack
         self.networks = NetworkStack(first.parts.network, self.training.stack, compiler_of(self.training))
         self.step = StackedStep(self.networks, self.training)
-        self.runs = [StackedRun(opened, row, self.step, on_metrics) for row, opened in enumerate(runs)]
+        rows = [stack_row(opened.spec.seed, self.training.stack) for opened in runs]
+        self.runs = [StackedRun(opened, row, self.step, on_metrics) for opened, row in zip(runs, rows, strict=True)]
+        assert len(set(rows)) == len(rows)
         self.losses = LossMeans()
         self.data: dict[int, Drawn] = {}
         """Row -> the training batches of its run, from the current step on."""
@@ -166,6 +170,17 @@ class TrainingStack:
             if run.outcome is None:
                 run.set_clock(seconds)
                 run.attempt(partial(run.end, of_row(last, run.row), of_row(best, run.row)))
+
+
+def with_rows_of_their_own(runs: Iterable[OpenedRun]) -> list[list[OpenedRun]]:
+    """Divides runs into as few groups as possible in which each run has a row of its own."""
+    groups: list[dict[int, OpenedRun]] = []
+    for run in runs:
+        row = stack_row(run.spec.seed, run.spec.training.stack)
+        if (group := next((group for group in groups if row not in group), None)) is None:
+            groups.append(group := {})
+        group[row] = run
+    return [list(group.values()) for group in groups]
 
 
 def copy_best(run: StackedRun, weights: dict[str, Tensor]) -> None:

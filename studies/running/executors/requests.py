@@ -1,11 +1,11 @@
 """Requests of runs, and which of them one worker trains as a stack."""
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from lab.run.spec import RunSpec
-from lab.run.stacking.problem import stack_key
+from lab.run.stacking.problem import stack_key, stack_row
 from studies.running.executors.executor import Analyses, RunRequest
 
 Waiting = TypeVar("Waiting")
@@ -16,9 +16,9 @@ def request_of(spec: RunSpec, analyses: Analyses) -> RunRequest:
     return RunRequest(spec.tree(), analyses, stack_key(spec))
 
 
-def stack_size(request: RunRequest) -> int:
-    """Returns the number of runs that may be trained together with a run, including that run."""
-    return int(request.tree["training"].get("stack", 1)) if request.stack else 1
+def row_of(request: RunRequest) -> int:
+    """Returns the row that a run has in a stack."""
+    return stack_row(int(request.tree["seed"]), int(request.tree["training"].get("stack", 1)))
 
 
 def pop_stack(waiting: deque[Waiting], get: Callable[[Waiting], RunRequest]) -> list[Waiting]:
@@ -29,8 +29,11 @@ def pop_stack(waiting: deque[Waiting], get: Callable[[Waiting], RunRequest]) -> 
         get: returns the request of a waiting run.
     """
     first = get(waiting[0])
-    alike = [item for item in waiting if first.stack and get(item).stack == first.stack]
-    taken = alike[: stack_size(first)] or [waiting[0]]
+    by_row = {row_of(first): waiting[0]}
+    for item in waiting:
+        if first.stack and get(item).stack == first.stack:
+            by_row.setdefault(row_of(get(item)), item)
+    taken = list(by_row.values())
     left = [item for item in waiting if all(item is not other for other in taken)]
     waiting.clear()
     waiting.extend(left)
@@ -39,5 +42,10 @@ def pop_stack(waiting: deque[Waiting], get: Callable[[Waiting], RunRequest]) -> 
 
 def count_stacks(requests: Iterable[RunRequest]) -> int:
     """Returns the number of workers that can be busy at the same time with some runs."""
-    counts = Counter((request.stack, stack_size(request)) for request in requests)
-    return sum(-(-count // size) for (_, size), count in counts.items())
+    alone, rows = 0, defaultdict[str, Counter[int]](Counter)
+    for request in requests:
+        if request.stack:
+            rows[request.stack][row_of(request)] += 1
+        else:
+            alone += 1
+    return alone + sum(max(counts.values()) for counts in rows.values())
