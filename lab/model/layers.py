@@ -52,8 +52,8 @@ class Attention(nn.Module):
         self, x_BxTxD: Tensor, rotary_2xTxK: Tensor, mask_TxT: Tensor | None = None, window: Window | None = None
     ) -> Tensor:
         """Computes the output [B, T, D], or [B, Q, D] at the positions of a window."""
-        if window is not None:
-            return self.at_window(x_BxTxD, rotary_2xTxK, mask_TxT, window)
+        if window is not None or x_BxTxD.device.type == "cuda":
+            return self.projected_apart(x_BxTxD, rotary_2xTxK, mask_TxT, window)
         B, T, _ = x_BxTxD.shape
         weight_3DxD = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
         qkv_BxTx3xHxK = F.linear(x_BxTxD, weight_3DxD).view(B, T, 3, self.attention_heads, -1)
@@ -64,20 +64,22 @@ class Attention(nn.Module):
         q_BxHxTxK, k_BxHxTxK = rotate(q_BxHxTxK, rotary_2xTxK), rotate(k_BxHxTxK, rotary_2xTxK)
         return self.output(q_BxHxTxK, k_BxHxTxK, v_BxHxTxK, mask_TxT)
 
-    def at_window(self, x_BxTxD: Tensor, rotary: Tensor, mask: Tensor | None, window: Window) -> Tensor:
-        """Computes queries and output at the positions of a window alone, but keys and values at all positions."""
+    def projected_apart(self, x_BxTxD: Tensor, rotary: Tensor, mask: Tensor | None, window: Window | None) -> Tensor:
+        """Computes queries and output at the positions of a window, but keys and values at all positions.
+
+        Compiled code needs this on a GPU: if the values are part of a larger product in bfloat16, torch 2.11 gives them
+        wrong gradients there, which are not finite with one kernel of attention and far too large with another.
+        """
+        x_BxQxD = x_BxTxD if window is None else window.select(x_BxTxD)
         projected = [
             projection(x).view(*x.shape[:2], self.attention_heads, -1).transpose(1, 2)
-            for projection, x in (
-                (self.q_proj, window.select(x_BxTxD)),
-                (self.k_proj, x_BxTxD),
-                (self.v_proj, x_BxTxD),
-            )
+            for projection, x in ((self.q_proj, x_BxQxD), (self.k_proj, x_BxTxD), (self.v_proj, x_BxTxD))
         ]
         q_BxHxQxK, k_BxHxTxK, v_BxHxTxK = (x.float() for x in projected) if in_bf16_on_cpu(x_BxTxD) else projected
         rotary = rotary.to(k_BxHxTxK.dtype)
-        q_BxHxQxK, k_BxHxTxK = rotate(q_BxHxQxK, window.rotary(rotary)), rotate(k_BxHxTxK, rotary)
-        return self.output(q_BxHxQxK, k_BxHxTxK, v_BxHxTxK, window.mask(mask))
+        own_rotary, own_mask = (rotary, mask) if window is None else (window.rotary(rotary), window.mask(mask))
+        q_BxHxQxK, k_BxHxTxK = rotate(q_BxHxQxK, own_rotary), rotate(k_BxHxTxK, rotary)
+        return self.output(q_BxHxQxK, k_BxHxTxK, v_BxHxTxK, own_mask)
 
     def output(self, q_BxHxQxK: Tensor, k_BxHxTxK: Tensor, v_BxHxTxK: Tensor, mask: Tensor | None) -> Tensor:
         """Attends from Q queries, causally unless a mask is given, and projects the result [B, Q, D]."""

@@ -80,6 +80,19 @@ def test_losses_and_gradients_are_those_of_eager_code_in_every_pass(
         assert torch.equal(value, passes[-1][1][name]), name
 
 
+@pytest.mark.parametrize("trunk", ["llama", "gpt"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_in_bf16_are_nearly_those_in_fp32_if_every_position_has_a_target(
+    tiny: Spec, trunk: str, kind: dict[str, Any]
+) -> None:
+    settings: dict[str, Any] = {"model__kind": trunk, "model__width": 128, "model__layers": 3}
+    settings |= {"model__attention_heads": 4, "task__length_tokens": 64, "training__device": TEST_DEVICE}
+    exact, _ = passes_of(tiny(**settings))
+    passes, _ = passes_of(tiny(**settings, **kind, training__precision="bf16"))
+    for _, gradients in passes:
+        assert_equal(gradients, exact[0][1], 0.05)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_compiled_spec_trained_twice_gives_the_same_bytes(
