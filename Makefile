@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check bench docs examples published constraints wheel-check lowest gpu gpu-quick
+.PHONY: demo test test-all check bench docs findings examples published constraints wheel-check lowest gpu gpu-quick
 
 demo: .venv/installed
 	$(BIN)/lab study run star-quick
@@ -42,6 +42,10 @@ docs: .venv/installed
 	$(BIN)/python -m lab.objectives.wiring > docs/heads.md
 	$(BIN)/python -m studies.declared.reference.page > docs/settings.md
 	$(BIN)/python -m tests.api_reference > docs/api.md
+
+# Writes FINDINGS.md from its template and the archives in reports/published.
+findings: .venv/installed
+	$(BIN)/python -m benchmarks.findings > build/FINDINGS.md && mv build/FINDINGS.md FINDINGS.md
 
 # Executes the notebooks in examples/ again and stores their outputs.
 examples: .venv/installed

@@ -1,84 +1,76 @@
-"""FINDINGS.md agrees with the published results and with the catalog.
-
-The archives in reports/published hold every verdict, effect, interval and number of seeds and runs. Titles, questions
-and texts of claims come from the catalog, because the archives keep the wording of the day on which they were written.
-"""
+"""FINDINGS.md and README.md agree with the published archives, and no number of their text is written by hand."""
 
 import re
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from studies.declared.catalog import STUDIES
-from studies.declared.loading import read_study_file
-from studies.declared.study import Study
-from studies.judging.judge import judge
-from studies.judging.judgement import Judgement
-from studies.ledger.archive import unpack
-from studies.ledger.declared_study import cells_of, find_study
-from studies.ledger.scores import scores_for
+from benchmarks.findings.page import PUBLISHED, TEMPLATE, Published, cited, logged, page_of
+from studies.judging.judgement import sentence
 
 ROOT = Path(__file__).parent.parent
 FINDINGS = (ROOT / "FINDINGS.md").read_text(encoding="utf-8")
-PUBLISHED = sorted((ROOT / "reports" / "published").glob("*.tar.xz"))
-VERDICTS = ("supported", "contradicted", "inconclusive", "not tested")
-SECTION = re.compile(r"^### ([a-z0-9-]+): (.*?)\n\n\*(.*?)\*$(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
-RUNS = re.compile(r"^`lab study run ([a-z0-9-]+)` trained (\d+) runs in ", re.MULTILINE)
-ROW = re.compile(rf"^\| (.+?) \| ({'|'.join(VERDICTS)}) \| (.+?) \| (.+?) \| (\d+(?: of \d+)?) \|$", re.MULTILINE)
-TOTAL = re.compile(r"(\d+) claims: (\d+) supported, (\d+) contradicted, (\d+) inconclusive, (\d+) not tested")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SOURCE = (ROOT / "benchmarks" / "findings" / TEMPLATE).read_text(encoding="utf-8")
 
-Row = tuple[str, str, str, str, str]
-"""Claim, verdict, effect, interval and number of seeds, as FINDINGS.md prints them."""
-
-
-def printed_rows() -> dict[str, list[Row]]:
-    """Returns study -> the rows of its table in FINDINGS.md."""
-    return {name: ROW.findall(body) for name, _, _, body in SECTION.findall(FINDINGS)}
-
-
-def published_rows(study: Study, home: Path) -> list[Row]:
-    """Returns the rows of a study: the results of its archive, and the catalog's text of each claim."""
-    texts = {claim.name: claim.text for claim in read_study_file(STUDIES.path(study.name)).claims}
-    judgements = judge(study, scores_for(study, cells_of(home, study)))
-    return [(texts[item.claim.name], *result(item), seeds(item, study.seeds)) for item in judgements]
+NO_TEXT = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|`[^`]*`|\]\([^)]*\)|^    .*$", re.DOTALL | re.MULTILINE)
+"""Expressions, code and the targets of links."""
+NAMES = re.compile(
+    r"""\b[nk]\ =\ \d+(?:,\ \d+)*(?:\ and\ \d+)?      # n = 1, 2 and 4
+    |G\(\d,\ ?\d\)|n\(n\+1\)/2
+    |\b\d+[kMB]\b                                     # sizes of models
+    |[Ss]ection\ \d(?:\.\d)*|[Ff]igures?\ S?\d+(?:,\ S?\d+)*(?:\ and\ S?\d+)?|table\ S\d
+    |fractions\ of\ 1|accuracy\ of\ 0\.9(?:5)?\ or\ more|pass@1|95%\ interval|GPT-2""",
+    re.VERBOSE,
+)
+"""Digits that name something or are a definition, and that no archive could change."""
 
 
-def result(judgement: Judgement) -> tuple[str, str, str]:
-    """Returns the verdict, the effect and the interval."""
-    contrast = judgement.contrast
-    if contrast is None:
-        return "not tested", "–", "–"
-    return judgement.verdict, f"{contrast.difference:+.3g}", f"{contrast.low:+.3g} to {contrast.high:+.3g}"
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    return Published(tmp_path_factory.mktemp("published"))
 
 
-def seeds(judgement: Judgement, planned: int) -> str:
-    """Returns the number of seeds that have the metric in every arm, and the planned number if that is larger."""
-    scored = len(judgement.by_seed)
-    return str(planned) if scored == planned else f"{scored} of {planned}"
+def test_the_page_is_the_template_with_the_numbers_of_the_archives(published: Published) -> None:
+    assert page_of(published) == FINDINGS, "make findings writes the page anew"
 
 
-def test_every_published_study_has_a_section_and_no_other_study_has_one() -> None:
-    names = [path.name.removesuffix("-cpu.tar.xz") for path in PUBLISHED]
-    assert len(names) >= 12
-    assert sorted(printed_rows()) == sorted(names)
+def test_every_published_study_has_a_section_and_no_other_study_has_one(published: Published) -> None:
+    sections = re.findall(r"^### ([a-z0-9-]+):", FINDINGS, re.MULTILINE)
+    assert len(published.names) >= 12
+    assert sorted(sections) == sorted(published.names)
 
 
-def test_titles_and_questions_are_those_of_the_catalog() -> None:
-    printed = {name: (title, question) for name, title, question, _ in SECTION.findall(FINDINGS)}
-    declared = {name: read_study_file(STUDIES.path(name)) for name in printed}
-    assert printed == {name: (study.title, study.question) for name, study in declared.items()}
+def test_no_number_of_the_text_is_written_by_hand() -> None:
+    text = NAMES.sub("", NO_TEXT.sub("", SOURCE))
+    assert re.findall(r".*\d.*", text) == []
 
 
-@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.name)
-def test_the_table_and_the_runs_of_a_study_equal_its_results(path: Path, tmp_path: Path) -> None:
-    name, scale, _ = unpack(path, tmp_path)
-    study = find_study(tmp_path, name, scale)
-    assert printed_rows()[name] == published_rows(study, tmp_path)
-    assert dict(RUNS.findall(FINDINGS))[name] == str(sum(len(cell.runs) for cell in cells_of(tmp_path, study)))
+def test_a_number_that_the_log_does_not_have_is_refused() -> None:
+    assert logged("922") == cited("922")
+    with pytest.raises(ValueError, match=r"LOG\.md does not contain '922\.5'"):
+        logged("922.5")
 
 
-def test_the_totals_are_those_of_the_tables() -> None:
-    verdicts = Counter(verdict for rows in printed_rows().values() for _, verdict, *_ in rows)
-    counts = [verdicts[name] for name in VERDICTS]
-    assert [tuple(map(int, match)) for match in TOTAL.findall(FINDINGS)] == [(sum(counts), *counts)]
+def test_the_verdicts_in_the_readme_are_those_of_the_archive(published: Published) -> None:
+    star = published.study("star-quick").loaded
+    lines = ["star-quick, scale cpu", f"  {star.study.untuned}"]
+    lines += [f"  {sentence(judgement)}" for judgement in star.judgements]
+    block = re.search(r"```\n(star-quick, scale cpu\n.*?)```", README, re.DOTALL)
+    assert block is not None
+    assert block[1].splitlines() == lines
+
+
+def test_what_the_readme_says_of_the_demo_is_in_the_archive(published: Published) -> None:
+    star = published.study("star-quick")
+    heads, next_token = star.arm("objective=two_heads"), star.arm("objective=next_token")
+    assert heads.solved == "6 of 6"
+    assert next_token.solved == "0 of 6"
+    assert "All six runs with two heads do so within 2,000 steps,\nand none of the six with next-token" in README
+    assert heads.values("measure/steps_to_solve").max() <= 2000
+    assert f"their best ends at {100 * float(next_token.highest('last/validation/exact', 2)):.0f}%" in README
+
+
+def test_all_archives_were_read(published: Published) -> None:
+    assert len(published.names) == len(list(PUBLISHED.glob("*.tar.xz")))
+    assert len(published.controls) == 7

@@ -1,0 +1,7 @@
+"""Prints the page."""
+
+import sys
+
+from benchmarks.findings.page import findings
+
+sys.stdout.write(findings())

@@ -1,0 +1,175 @@
+"""The numbers of a published study, as the template of FINDINGS.md names them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+import studies
+from studies.declared.catalog import STUDIES
+from studies.declared.loading import read_study_file
+from studies.declared.study_file import StudyDeclaration
+from studies.judging.judgement import Judgement
+from studies.reading.judged import JudgedStudy
+
+SECONDS_PER_MINUTE = 60
+
+
+@dataclass(frozen=True)
+class ClaimNumbers:
+    """The verdict on a claim with its numbers; those of a claim that was not tested are dashes."""
+
+    judgement: Judgement
+    planned: int
+
+    @property
+    def verdict(self) -> str:
+        """The verdict, or `not tested`."""
+        return self.judgement.verdict if self.judgement.contrast else "not tested"
+
+    @property
+    def effect(self) -> str:
+        """The effect, with its sign."""
+        contrast = self.judgement.contrast
+        return f"{contrast.difference:+.3g}" if contrast else "–"
+
+    @property
+    def low(self) -> str:
+        """The lower end of the interval, with its sign."""
+        contrast = self.judgement.contrast
+        return f"{contrast.low:+.3g}" if contrast else "–"
+
+    @property
+    def high(self) -> str:
+        """The upper end of the interval, with its sign."""
+        contrast = self.judgement.contrast
+        return f"{contrast.high:+.3g}" if contrast else "–"
+
+    @property
+    def interval(self) -> str:
+        """Both ends of the interval."""
+        return f"{self.low} to {self.high}" if self.judgement.contrast else "–"
+
+    @property
+    def p(self) -> str:
+        """The p value after Holm's correction."""
+        p = self.judgement.p_corrected
+        return "–" if p is None else f"{p:z.2g}"
+
+    @property
+    def seeds(self) -> str:
+        """The seeds that have the metric in every arm, and the planned number if that is larger."""
+        scored = len(self.judgement.by_seed)
+        return str(scored) if scored == self.planned else f"{scored} of {self.planned}"
+
+    @property
+    def summary(self) -> str:
+        """Effect and interval, as in running text."""
+        return f"{self.effect} ({self.interval})"
+
+
+@dataclass(frozen=True)
+class ArmNumbers:
+    """The fresh runs of one cell. `score` stands for the metric of the study, on its test split."""
+
+    runs: pd.DataFrame
+
+    def values(self, metric: str = "score") -> pd.Series:
+        """Returns a metric of the runs that have it, by seed."""
+        return self.runs.set_index("seed")[metric].dropna()
+
+    def mean(self, metric: str = "score", digits: int = 3) -> str:
+        """Returns the mean of a metric."""
+        return f"{self.values(metric).mean():z.{digits}f}"
+
+    def range(self, metric: str = "score", digits: int = 3) -> str:
+        """Returns the lowest and the highest value of a metric."""
+        values = self.values(metric)
+        return f"{values.min():z.{digits}f} to {values.max():z.{digits}f}"
+
+    def highest(self, metric: str = "score", digits: int = 3) -> str:
+        """Returns the highest value of a metric."""
+        return f"{self.values(metric).max():z.{digits}f}"
+
+    def count(self, at_least: float, metric: str = "score") -> str:
+        """Returns how many runs reach a value, such as `3 of 5`."""
+        values = self.values(metric)
+        return f"{int((values >= at_least).sum())} of {len(values)}"
+
+    @property
+    def solved(self) -> str:
+        """The runs that solved their task, such as `6 of 6`."""
+        return self.count(1, "measure/solved")
+
+    @property
+    def rate(self) -> str:
+        """The learning rate that tuning chose."""
+        (rate,) = self.runs["setting/training.learning_rate"].unique()
+        return f"{rate:z.4f}"
+
+
+class StudyNumbers:
+    """A published study.
+
+    Args:
+        home: where its archive was unpacked.
+    """
+
+    def __init__(self, name: str, home: Path) -> None:
+        self.name = name
+        self.loaded: JudgedStudy = studies.load(name, home=home, scale="cpu")
+
+    @cached_property
+    def declared(self) -> StudyDeclaration:
+        """The study as the catalog has it today, which words titles, questions and claims."""
+        return read_study_file(STUDIES.path(self.name))
+
+    @cached_property
+    def claims(self) -> dict[str, ClaimNumbers]:
+        """The numbers of each claim, by its name."""
+        seeds = self.loaded.study.seeds
+        return {item.claim.name: ClaimNumbers(item, seeds) for item in self.loaded.judgements}
+
+    def claim(self, name: str) -> ClaimNumbers:
+        """Returns the numbers of a claim."""
+        return self.claims[name]
+
+    def arm(self, cell: str) -> ArmNumbers:
+        """Returns the numbers of a cell, which is named by its label, such as `n=2`."""
+        runs = self.loaded.runs
+        chosen = runs[(runs.phase == "confirm") & (runs.cell == cell)]
+        if chosen.empty:
+            raise KeyError(f"{self.name} has no cell {cell}; it has {', '.join(map(repr, runs.cell.unique()))}")
+        return ArmNumbers(chosen)
+
+    @property
+    def runs(self) -> int:
+        """The number of runs that were trained, those of tuning included."""
+        return len(self.loaded.runs)
+
+    @property
+    def minutes(self) -> str:
+        """The core-minutes of all runs, in words that follow `in`."""
+        runs = self.loaded.runs
+        minutes = (runs.train_seconds.sum() + runs.evaluate_seconds.sum()) / SECONDS_PER_MINUTE
+        return "less than one core-minute" if minutes < 1 else f"{minutes:z.0f} core-minutes"
+
+    @property
+    def section(self) -> str:
+        """The heading, the question, the command and the table of the claims."""
+        texts = {claim.name: claim.text for claim in self.declared.claims}
+        rows = [
+            f"| {texts[name]} | {claim.verdict} | {claim.effect} | {claim.interval} | {claim.seeds} |"
+            for name, claim in self.claims.items()
+        ]
+        return "\n".join(
+            [
+                f"### {self.name}: {self.declared.title}\n",
+                f"*{self.declared.question}*\n",
+                f"`lab study run {self.name}` trained {self.runs} runs in {self.minutes}.\n",
+                "| claim | verdict | effect | interval | seeds |",
+                "|---|---|---|---|---|",
+                *rows,
+            ]
+        )

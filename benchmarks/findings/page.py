@@ -1,0 +1,77 @@
+"""Writes FINDINGS.md from its template and the published archives."""
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from benchmarks.findings.numbers import StudyNumbers
+from studies.ledger.archive import unpack
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "reports" / "published"
+LOG = ROOT / "LOG.md"
+TEMPLATE = "findings.md.jinja"
+VERDICTS = ("supported", "contradicted", "inconclusive", "not tested")
+
+
+class Published:
+    """The published studies, as the template reads them.
+
+    Args:
+        home: a folder to unpack the archives in.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.names = [unpack(path, home)[0] for path in sorted(PUBLISHED.glob("*.tar.xz"))]
+        self.controls = [unpack(path, home)[0] for path in sorted((PUBLISHED / "controls").glob("*.tar.xz"))]
+        self.study = cache(self._study)
+
+    def _study(self, name: str) -> StudyNumbers:
+        return StudyNumbers(name, self.home)
+
+    @property
+    def totals(self) -> str:
+        """The number of claims of the published studies by verdict; controls are left out."""
+        claims = [claim for name in self.names for claim in self.study(name).claims.values()]
+        counts = Counter(claim.verdict for claim in claims)
+        return f"{len(claims)} claims: " + ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+
+
+def logged(text: str) -> str:
+    """Returns a number that LOG.md has, word for word.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if text not in LOG.read_text(encoding="utf-8"):
+        raise ValueError(f"LOG.md does not contain {text!r}")
+    return text
+
+
+def cited(text: str) -> str:
+    """Returns numbers of a publication; the text around them names it."""
+    return text
+
+
+def page_of(published: Published) -> str:
+    """Returns the page that the template makes of published studies."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    values = {"published": published, "study": published.study, "logged": logged, "cited": cited}
+    return environment.get_template(TEMPLATE).render(values)
+
+
+def findings() -> str:
+    """Returns the page of the archives in reports/published."""
+    with TemporaryDirectory() as folder:
+        return page_of(Published(Path(folder)))
