@@ -4,7 +4,8 @@
 
 For each inconclusive claim, studies of 24 seeds are drawn on the basis of the published scores (`Form.further_scores`).
 They are judged at 6, 12 and 24 seeds (those of the paired form at 12 and 24), at the level of each look divided by the
-number of claims of the study. The estimate takes the published scores for the truth.
+number of claims of the study. A claim that is negligible by then is decided too. The estimate takes the published
+scores for the truth.
 """
 
 import sys
@@ -19,8 +20,10 @@ from studies.judging.judgement import ClaimTest
 from studies.ledger.archive import unpack
 from studies.ledger.declared_study import find_study
 from studies.reading.judged import read_judged
+from studies.statistics.forms.form import Scores
 from studies.statistics.forms.paired import PAIRED
 from studies.statistics.interim import level_per_look
+from studies.statistics.power import PValue, approximate_p
 
 PUBLISHED = Path(__file__).parents[1] / "reports" / "published"
 LOOKS = [6, 12, 24]
@@ -42,17 +45,14 @@ def shares_decided(test: ClaimTest, claims: int, level: float) -> list[float]:
     looks = [look for look in LOOKS if test.form is not PAIRED or look > LOOKS[0]]
     scores_RxAxK = test.form.further_scores(np.random.default_rng(0), test.scores_AxK, STUDIES, LOOKS[-1])
     threshold, effect = level_per_look(level, looks) / claims, test.comparison.effect
+
+    def p_decided(above: PValue, below: PValue) -> Scores:
+        return np.minimum(np.minimum(*test.claim.p_values(above, below)), test.claim.p_negligible(above, below))
+
     decided_R, shares = np.zeros(STUDIES, dtype=bool), []
     for look in LOOKS:
         if look in looks:
-            some = scores_RxAxK[:, :, :look]
-            p_R = np.minimum(
-                *test.claim.p_values(
-                    lambda shift, some=some: effect.approximate_p(some, test.form, shift, 1),
-                    lambda shift, some=some: effect.approximate_p(some, test.form, shift, -1),
-                )
-            )
-            decided_R |= np.maximum(p_R, effect.smallest_p(look, test.form)) <= threshold
+            decided_R |= approximate_p(scores_RxAxK[:, :, :look], effect, test.form, p_decided) <= threshold
         shares.append(float(decided_R.mean()))
     return shares
 

@@ -123,9 +123,14 @@ def share_with(judgements: list[list[Judgement]], verdicts: Collection[str] = BO
     return float(np.mean([any(judgement.verdict in verdicts for judgement in study) for study in judgements]))
 
 
+def share_of_claims(judgements: list[list[Judgement]], verdict: str) -> float:
+    """Returns the share of claims with a verdict."""
+    return float(np.mean([judgement.verdict == verdict for study in judgements for judgement in study]))
+
+
 def share_supported(judgements: list[list[Judgement]]) -> float:
     """Returns the share of claims that are supported."""
-    return float(np.mean([judgement.verdict == "supported" for study in judgements for judgement in study]))
+    return share_of_claims(judgements, "supported")
 
 
 def share_covered(judgements: list[list[Judgement]], truth: float) -> float:

@@ -27,9 +27,11 @@ from benchmarks.simulated_studies import (
     normal,
     power_of_t_test,
     share_covered,
+    share_of_claims,
     share_of_false_findings,
     share_of_wrong_verdicts,
     share_supported,
+    share_with,
     shares_at_two_looks,
     shifted,
     simulate,
@@ -214,7 +216,28 @@ def estimates(studies: int) -> None:
     print_table("Quartiles of the estimated seeds per arm that would decide inconclusive claims", heads, rows)
 
 
-TABLES = (errors, kinds, coverage, power, looks, means, estimates)
+def negligibles(studies: int) -> None:
+    """Prints how often claims are called negligible, if their effects are exactly the bound and if they are zero."""
+    wrong, right = [], []
+    for name, source in SOURCES.items():
+        sd = float(np.std(source(np.random.default_rng(1), (100_000,))))
+        for bound in (1.0, 2.0):
+            wrong.append([name, f"{bound:g} sd"])
+            right.append([name, f"{bound:g} sd"])
+            claim = DIFFERENCE | {"negligible": bound * sd}
+            for seeds, looks_taken, claims in ((6, None, 1), (6, None, 6), (12, [6, 12], 1), (12, [6, 12], 3)):
+                study = study_of([claim] * claims, 2, "independent", seeds, looks_taken)
+                at_bound = simulate(study, shifted(source, bound * sd, claims, seeds), studies // claims)
+                wrong[-1].append(percent(share_with(at_bound, ("negligible",))))
+                at_zero = simulate(study, equal(source, claims, 2, seeds), studies // claims)
+                shares = share_of_claims(at_zero, "negligible"), share_with(at_zero)
+                right[-1].append(", ".join(map(percent, shares)))
+    heads = ["scores", "bound", "6 seeds, 1 claim", "6 seeds, 6 claims", "looks, 1 claim", "looks, 3 claims"]
+    print_table("Share of studies that call an effect of exactly the bound negligible", heads, wrong)
+    print_table("No effect: share of claims called negligible, and of studies that find a difference", heads, right)
+
+
+TABLES = (errors, kinds, coverage, power, looks, means, estimates, negligibles)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "reports" / "published"
 LOG = ROOT / "LOG.md"
 TEMPLATE = "findings.md.jinja"
-VERDICTS = ("supported", "contradicted", "inconclusive", "not tested")
+VERDICTS = ("supported", "contradicted", "negligible", "inconclusive", "not tested")
 
 
 class Published:

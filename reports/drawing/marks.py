@@ -72,12 +72,21 @@ def draw_margin(sheet: Sheet, margin: float, low: float, high: float, *, both_si
         width: line width of the dashed line.
     """
     if both_sides:
-        box = Rectangle((-margin, low), 2 * margin, high - low, facecolor=SHADE, edgecolor="none", zorder=0)
-        sheet.axes.add_patch(box)
-        sheet.add_legend("margin of equivalence", color=SHADE, lw=9, solid_capstyle="butt")
+        _shade(sheet, margin, low, high, "margin of equivalence")
     else:
         sheet.axes.plot([margin, margin], [low, high], color=MUTED, lw=width, ls="--", zorder=1)
         sheet.add_legend("margin to exceed", color=MUTED, lw=width, ls="--")
+
+
+def draw_negligible(sheet: Sheet, bound: float, low: float, high: float) -> None:
+    """Shades the effects that are too small to matter, from minus to plus a bound, between two heights."""
+    _shade(sheet, bound, low, high, "negligible effects")
+
+
+def _shade(sheet: Sheet, bound: float, low: float, high: float, legend: str) -> None:
+    box = Rectangle((-bound, low), 2 * bound, high - low, facecolor=SHADE, edgecolor="none", zorder=0)
+    sheet.axes.add_patch(box)
+    sheet.add_legend(legend, color=SHADE, lw=9, solid_capstyle="butt")
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,13 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 """The markers of series, as matplotlib names them."""
 DASHES = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.5, 1.4, 1.5)), (0, (3, 1.2)), (0, (8, 2)))
 """The dashes of series, as matplotlib writes them."""
-VERDICT_COLOURS = {"supported": "#0a0a21", "contradicted": "#0a0a22", "inconclusive": "#0a0a23"}
-VERDICT_MARKERS = {"supported": "^", "contradicted": "v", "inconclusive": "o"}
+VERDICT_COLOURS = {
+    "supported": "#0a0a21",
+    "contradicted": "#0a0a22",
+    "inconclusive": "#0a0a23",
+    "negligible": "#0a0a24",
+}
+VERDICT_MARKERS = {"supported": "^", "contradicted": "v", "negligible": "s", "inconclusive": "o"}
 # Colour-blind readers can distinguish the series, and each has a contrast of at least 3 on white.
 CSS_COLOURS = {
     TEXT: "currentColor",
@@ -28,6 +33,7 @@ CSS_COLOURS = {
     PAPER: "var(--paper, #ffffff)",
     VERDICT_COLOURS["supported"]: "var(--supported, #00684a)",
     VERDICT_COLOURS["contradicted"]: "var(--contradicted, #a8321c)",
+    VERDICT_COLOURS["negligible"]: "var(--negligible, #5b3fa0)",
     VERDICT_COLOURS["inconclusive"]: "var(--inconclusive, #54606e)",
     **{
         stand_in: f"var(--series-{index}, {colour})"

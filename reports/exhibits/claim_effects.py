@@ -11,7 +11,7 @@ from math import inf, isfinite
 import numpy as np
 
 from generators.foundation.settings import Tree
-from reports.drawing.marks import draw_margin
+from reports.drawing.marks import draw_margin, draw_negligible
 from reports.drawing.palette import PAPER, TEXT, VERDICT_COLOURS, VERDICT_MARKERS
 from reports.drawing.sheet import Sheet, open_sheet
 from reports.drawing.tables import MISSING_VALUE, Column, Table, Value, columns_of, number, word
@@ -108,7 +108,8 @@ def _reach(lines: Sequence[ClaimLine]) -> float:
     for line in lines:
         contrast = line.judgement.contrast
         effect = (contrast.low, contrast.high, contrast.difference) if contrast else ()
-        ends += [end / line.deviation for end in (*effect, line.judgement.claim.margin or 0.0)]
+        bound = line.judgement.claim.margin or line.judgement.claim.negligible or 0.0
+        ends += [end / line.deviation for end in (*effect, bound)]
     return 1.3 * max(abs(end) for end in ends if isfinite(end))
 
 
@@ -129,6 +130,8 @@ def _draw_line(sheet: Sheet, row: int, line: ClaimLine, reach: float) -> str:
     if margin:
         both_sides = judgement.claim.margin_on_both_sides
         draw_margin(sheet, margin, row - 0.02, row + 0.38, both_sides=both_sides, width=1.2)
+    if judgement.claim.negligible:
+        draw_negligible(sheet, judgement.claim.negligible / unit, row - 0.02, row + 0.38)
     colour = VERDICT_COLOURS[judgement.verdict]
     low, high = max(contrast.low / unit, -reach), min(contrast.high / unit, reach)
     axes.plot([low, high], [row + 0.18] * 2, color=colour, lw=2.4, zorder=3, solid_capstyle="butt")

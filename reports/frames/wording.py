@@ -16,7 +16,7 @@ from studies.reading.portable import portable
 from studies.reading.results import COMPLETE, UNFINISHED, Results, rows_of
 from studies.statistics.exact import SEEDS_MINIMUM, Contrast
 
-VERDICTS = ("supported", "contradicted", "inconclusive")
+VERDICTS = ("supported", "contradicted", "negligible", "inconclusive")
 SEEDS_PLENTY = 8
 """A study with at least this many seeds per cell carries no caution about their number."""
 FAILURES_LISTED = 5

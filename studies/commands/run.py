@@ -33,7 +33,7 @@ from studies.ledger.arguments import note_on_catalog_name
 from studies.ledger.collection_members import left_out_text
 from studies.running.executors.table import ExecutorChoice
 
-VERDICTS = ("supported", "contradicted", "inconclusive", "not tested")
+VERDICTS = ("supported", "contradicted", "negligible", "inconclusive", "not tested")
 
 
 def run_command(

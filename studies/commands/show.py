@@ -44,7 +44,7 @@ def show_study(
     from studies.running.executors.table import usual_workers
     from studies.running.plan.compiling import choice_for
     from studies.running.plan.cost import duration_text, estimate_time, plan_study
-    from studies.running.plan.sensitivity import detectable_effects
+    from studies.running.plan.sensitivity import detectable_effects, negligible_effects
     from studies.running.plan.stacking import stacking_lines, trained_alone
     from studies.statistics.interim import looks_until
     from studies.statistics.power import POWER
@@ -56,7 +56,7 @@ def show_study(
     time = estimate_time(plan, flops_rate, probe=probe)
     workers = usual_workers(study)
     choice = choice_for(plan, time, workers) if time and study.leaves_compile_open else None
-    detectable = detectable_effects(study)
+    detectable, negligible = detectable_effects(study), negligible_effects(study)
     looks = looks_until(study.seeds, declaration.looks)
     needed = f"{study.seeds} fresh seeds"
     if len(looks) > 1:
@@ -85,6 +85,7 @@ def show_study(
         *(
             f"claim {claim.name}: {claim.text} (paper: {claim.paper})\n"
             f"  finds with {POWER:z.0%} power: {detectable[claim.name]}"
+            + (f"\n  negligible: {negligible[claim.name]}" if claim.name in negligible else "")
             for claim in declaration.claims
         ),
         f"next: {run_command_line(name, scale, assignments=assignments)}",
@@ -109,6 +110,7 @@ def show_study(
         "trained_alone": trained_alone(study),
         "claims": [claim.model_dump(mode="json") for claim in declaration.claims],
         "detectable": detectable,
+        "negligible": negligible,
     }
     answer(value, as_json, "\n".join(lines))
 

@@ -9,6 +9,10 @@ decides:
 A claim about `solved`, which is 0 or 1 in every run, compares shares of runs (studies/statistics/forms/shares.py). The
 effects of other measures are shifts of scores.
 
+A claim of which neither holds is negligible if it declares `negligible` and its interval at the level of the look,
+divided by the number of the study's claims, lies within +-negligible. This level depends on no other claim's verdict,
+so that the probability that any effect of at least that size is called negligible is at most half the study's level.
+
 Anything else is inconclusive; an equivalence is never concluded from a test that failed to find a difference. The
 interval is that of a shift: if an arm changes how many runs learn, few seeds support an equivalence too easily
 (docs/statistics.md gives the error rates).
@@ -30,7 +34,7 @@ from studies.declared.claims.comparison import Comparison
 from studies.declared.claims.guarded import attempted, comparison_of, texts_of
 from studies.declared.measures import form_of
 from studies.declared.study import Study
-from studies.judging.judgement import ClaimTest, Judgement
+from studies.judging.judgement import ClaimTest, Judgement, Verdict
 from studies.statistics.exact import SEEDS_MINIMUM, holm
 from studies.statistics.forms.form import Scores
 from studies.statistics.interim import level_per_look, looks_until
@@ -82,7 +86,9 @@ def judge(
 
     A claim whose kind comes from another package and fails is not tested; the others are judged as if it had p = 1. A
     study with looks is judged at each of them in turn, at each on the first seeds alone: a claim has the verdict of the
-    look that decided it, or else of the last look whose seeds have run.
+    look that decided it, or else of the last look whose seeds have run. Holm's correction at a later look is over the
+    claims that are neither supported nor contradicted yet: those whose effect was negligible still count, because their
+    hypotheses were not rejected.
 
     Args:
         scores: the scores for every claim, or a function that returns the scores for one claim.
@@ -96,7 +102,8 @@ def judge(
             for claim in study.declaration.claims
             if claim.name not in standing or standing[claim.name].verdict == "inconclusive"
         ]
-        judgements = _judge_at(replace(study, seeds=look), still_open, scores, reason_lacking, obstacle)
+        negligible = sum(judgement.verdict == "negligible" for judgement in standing.values())
+        judgements = _judge_at(replace(study, seeds=look), still_open, negligible, scores, reason_lacking, obstacle)
         for claim, judgement in zip(still_open, judgements, strict=True):
             if judgement.contrast is not None or claim.name not in standing:
                 standing[claim.name] = judgement
@@ -106,11 +113,16 @@ def judge(
 def _judge_at(
     study: Study,
     claims: Sequence[Claim],
+    negligible: int,
     scores: ScoresByCell | Callable[[Claim], ScoresByCell],
     reason_lacking: Callable[[Claim], str],
     obstacle: Obstacle,
 ) -> list[Judgement]:
-    """Judges claims on the first seeds of a study, as many as it has, correcting over these claims."""
+    """Judges claims on the first seeds of a study, as many as it has.
+
+    Args:
+        negligible: the number of claims that earlier looks found negligible, which Holm's correction also counts.
+    """
 
     def case_of(claim: Claim) -> tuple[ComparedClaim, ClaimTest | None, float]:
         every_seed = scores(claim) if callable(scores) else scores
@@ -121,13 +133,14 @@ def _judge_at(
         return compared, test, test.p if test else 1.0
 
     cases = [attempted(claim, partial(case_of, claim)) for claim in claims]
-    p_corrected, ranks = holm(np.array([1.0 if isinstance(case, str) else case[2] for case in cases]))
-    judgements = []
-    for claim, case, p, rank in zip(claims, cases, p_corrected, ranks, strict=True):
+    p_values = [1.0 if isinstance(case, str) else case[2] for case in cases]
+    p_corrected, ranks = holm(np.array(p_values + [1.0] * negligible))
+    judgements, corrected_over = [], len(p_corrected)
+    for claim, case, p, rank in zip(claims, cases, p_corrected, ranks, strict=False):
         if isinstance(case, str):
             judgements.append(broken(claim, case))
             continue
-        judgement = attempted(claim, partial(judgement_of, study, len(claims), *case[:2], float(p), int(rank)))
+        judgement = attempted(claim, partial(judgement_of, study, corrected_over, *case[:2], float(p), int(rank)))
         judgements.append(broken(claim, judgement) if isinstance(judgement, str) else judgement)
     return judgements
 
@@ -152,18 +165,23 @@ def judgement_of(
         untested = Judgement(claim, cells, treatment, control, by_seed, "inconclusive", reason)
         return replace(untested, effect_text=texts[0], margin_text=texts[1])
     level = level_per_look(study.declaration.level, study.declaration.looks)
+    look = f", at the look at {study.seeds} seeds" if study.declaration.looks else ""
     decided = test.leaning != "inconclusive" and p_corrected <= level
     threshold = f"level {level:z.4g}" if decided else f"above {level:z.4g} with {study.seeds} seeds per arm"
-    look = f", at the look at {study.seeds} seeds" if study.declaration.looks and decided else ""
+    reason = f"p = {p_corrected:z.3g} after correction over {claims} claim{'s'[: claims > 1]}, {threshold}"
+    verdict: Verdict = test.leaning if decided else "inconclusive"
     interval_level = level / (claims - rank)
+    if verdict == "inconclusive" and test.is_negligible:
+        verdict, interval_level = "negligible", test.negligible_level
+        reason = f"the {100 * (1 - interval_level):zg}% interval lies within ±{claim.negligible:zg}"
     return Judgement(
         claim=claim,
         cells=cells,
         treatment=treatment,
         control=control,
         by_seed=by_seed,
-        verdict=test.leaning if decided else "inconclusive",
-        reason=f"p = {p_corrected:z.3g} after correction over {claims} claim{'s'[: claims > 1]}, {threshold}{look}",
+        verdict=verdict,
+        reason=reason if verdict == "inconclusive" else f"{reason}{look}",
         contrast=test.evidence.contrast(interval_level),
         p=test.p,
         p_corrected=p_corrected,
@@ -180,7 +198,8 @@ def claim_test(study: Study, compared: ComparedClaim) -> ClaimTest | None:
         return None
     form, scores_AxK = form_of(study.declaration, compared.claim, compared.comparison), compared.scores_AxK
     evidence = compared.comparison.effect.evidence(scores_AxK, form)
-    return ClaimTest(compared.claim, compared.comparison, scores_AxK, form, evidence)
+    level = level_per_look(study.declaration.level, study.declaration.looks) / len(study.declaration.claims)
+    return ClaimTest(compared.claim, compared.comparison, scores_AxK, form, evidence, level)
 
 
 def reason_not_tested(study: Study, compared: ComparedClaim) -> str:

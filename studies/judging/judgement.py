@@ -1,8 +1,8 @@
 """The judgement of one claim: its test, its verdict with an interval, and both in words."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from typing import Literal
 
 import numpy as np
@@ -14,22 +14,26 @@ from studies.declared.claims.comparison import Comparison
 from studies.declared.claims.guarded import attempted, p_values_of
 from studies.ledger.records import VerdictRecord
 from studies.statistics.exact import Contrast, Evidence
-from studies.statistics.forms.form import Form, Scores
-from studies.statistics.power import POWER, SEEDS_MAXIMUM, seeds_needed
+from studies.statistics.forms.form import TOLERANCE, Form, Scores
+from studies.statistics.power import POWER, SEEDS_MAXIMUM, PValue, seeds_needed
 
-Verdict = Literal["supported", "contradicted", "inconclusive"]
+Verdict = Literal["supported", "contradicted", "negligible", "inconclusive"]
 UNTESTED = "not tested"
 
 
 @dataclass(frozen=True)
 class ClaimTest:
-    """The test of one claim on the scores of its arms [A, K]."""
+    """The test of one claim on the scores of its arms [A, K].
+
+    negligible_level: the level of the interval that decides whether the effect is negligible.
+    """
 
     claim: Claim
     comparison: Comparison
     scores_AxK: Scores
     form: Form
     evidence: Evidence
+    negligible_level: float
 
     @cached_property
     def p_values(self) -> tuple[float, float]:
@@ -49,18 +53,37 @@ class ClaimTest:
             return "inconclusive"
         return "supported" if supported < contradicted else "contradicted"
 
+    @property
+    def is_negligible(self) -> bool:
+        """Whether the whole interval at `negligible_level` lies within the claim's range of negligible effects."""
+        if self.claim.negligible is None:
+            return False
+        contrast = self.evidence.contrast(self.negligible_level)
+        return max(-contrast.low, contrast.high) < self.claim.negligible - TOLERANCE
+
+    def p_decided(self, level: float, verdicts: Collection[Verdict]) -> Callable[[PValue, PValue], Scores]:
+        """Returns a function from p values of shifts to the p value of one of some verdicts and of "negligible".
+
+        Args:
+            level: the level that the p value will be compared with; that of "negligible" is scaled to it.
+            verdicts: "supported", "contradicted" or both.
+        """
+
+        def p_value(above: PValue, below: PValue) -> Scores:
+            pair = zip(("supported", "contradicted"), self.claim.p_values(above, below), strict=True)
+            negligible = self.claim.p_negligible(above, below) * (level / self.negligible_level)
+            return reduce(np.minimum, (p for name, p in pair if name in verdicts), negligible)
+
+        return p_value
+
     def seeds_needed(self, level: float) -> int | None:
-        """Estimates the seeds per arm that would decide the claim the way it leans; None if too many would."""
-        if self.leaning == "inconclusive":
+        """Estimates the seeds per arm that would decide the claim the way it leans, or show that its effect is
+        negligible; None if too many would.
+        """
+        if self.leaning == "inconclusive" and self.claim.negligible is None:
             return None
-        side = 0 if self.leaning == "supported" else 1
-        return seeds_needed(
-            self.scores_AxK,
-            self.comparison.effect,
-            self.form,
-            level,
-            lambda above, below: self.claim.p_values(above, below)[side],
-        )
+        p_value = self.p_decided(level, [self.leaning])
+        return seeds_needed(self.scores_AxK, self.comparison.effect, self.form, level, p_value)
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,6 +159,7 @@ class Judgement:
             paper=self.claim.paper,
             kind=self.claim.kind,
             margin=self.claim.margin,
+            negligible=self.claim.negligible,
             cells=list(self.cells),
             treatment=self.treatment,
             control=self.control,

@@ -21,7 +21,8 @@ def claims_to_pursue(study: Study, judgements: Sequence[Judgement], look: int) -
         look: the number of seeds at which the study was just judged.
     """
     undecided = [judgement for judgement in judgements if judgement.verdict == "inconclusive"]
-    level = level_per_look(study.declaration.level, study.declaration.looks) / max(1, len(undecided))
+    corrected_over = sum(judgement.verdict in ("inconclusive", "negligible") for judgement in judgements)
+    level = level_per_look(study.declaration.level, study.declaration.looks) / max(1, corrected_over)
     return [judgement for judgement in undecided if _worth_pursuing(study, judgement, level, look)]
 
 
@@ -32,8 +33,7 @@ def _worth_pursuing(study: Study, judgement: Judgement, level: float, look: int)
     if futility is None:
         return True
     further = study.seeds - look
-    estimate = partial(
-        chance_of_decision, test.scores_AxK, further, test.comparison.effect, test.form, level, claim.p_values
-    )
+    p_value = test.p_decided(level, ("supported", "contradicted"))
+    estimate = partial(chance_of_decision, test.scores_AxK, further, test.comparison.effect, test.form, level, p_value)
     chance = attempted(claim, estimate)
     return isinstance(chance, str) or chance >= futility

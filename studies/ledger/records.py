@@ -214,6 +214,7 @@ class VerdictRecord(Record):
 
     Attributes:
         cells: labels of every cell that the claim uses; `treatment` and `control` are the two shown side by side.
+        negligible: the claim's bound of effects that are too small to matter; not stored if it has none.
         interval: its ends; None for an infinite end.
         interval_level: one minus the confidence of the interval.
         p_corrected: the p value after Holm's correction.
@@ -225,10 +226,11 @@ class VerdictRecord(Record):
     paper: str
     kind: str
     margin: float | None = None
+    negligible: float | None = None
     cells: list[str]
     treatment: str
     control: str
-    verdict: Literal["supported", "contradicted", "inconclusive"]
+    verdict: Literal["supported", "contradicted", "negligible", "inconclusive"]
     reason: str
     difference: float | None = None
     interval: tuple[float | None, float | None] | None = None
@@ -237,6 +239,12 @@ class VerdictRecord(Record):
     p_corrected: float | None = None
     seeds_needed: int | None = None
     outlook: str = ""
+
+    @model_serializer(mode="wrap")
+    def _without_unset_key(self, serialise: SerializerFunctionWrapHandler) -> Tree:
+        """Leaves out `negligible` if the claim has none, as in earlier verdicts."""
+        tree: Tree = serialise(self)
+        return tree if self.negligible is not None else {key: tree[key] for key in tree if key != "negligible"}
 
 
 class VerdictsRecord(Record):

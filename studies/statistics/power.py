@@ -34,12 +34,8 @@ def seeds_needed(
     """
 
     def enough(seeds: int) -> bool:
-        resampled_RxAxK = resampled(scores_AxK, seeds, form)
-        p_R = p_value(
-            lambda shift: effect.approximate_p(resampled_RxAxK, form, shift, 1),
-            lambda shift: effect.approximate_p(resampled_RxAxK, form, shift, -1),
-        )
-        return bool(np.mean(np.maximum(p_R, effect.smallest_p(seeds, form)) <= level) >= POWER)
+        p_R = approximate_p(resampled(scores_AxK, seeds, form), effect, form, p_value)
+        return bool(np.mean(p_R <= level) >= POWER)
 
     low, high = scores_AxK.shape[1], SEEDS_MAXIMUM
     if not enough(high):
@@ -56,26 +52,32 @@ def chance_of_decision(
     effect: Effect,
     form: Form,
     level: float,
-    p_values: Callable[[PValue, PValue], tuple[Scores, Scores]],
+    p_value: Callable[[PValue, PValue], Scores],
 ) -> float:
-    """Estimates the probability that a number of further seeds per arm decide a claim, either way.
+    """Estimates the probability that a number of further seeds per arm decide a claim.
 
     The observed scores stay as they are, and further ones are drawn as `Form.further_scores` says.
 
     Args:
         level: two-sided, at which the claim will be judged.
-        p_values: from the p values of "above" and "below" a shift to the two-sided ones of both verdicts.
+        p_value: maps the p values of "above" and "below" a shift to that of any verdict.
     """
     observed_RxAxK = np.broadcast_to(scores_AxK, (STUDIES, *scores_AxK.shape))
     drawn = form.further_scores(np.random.default_rng(0), scores_AxK, STUDIES, further)
     all_RxAxK = np.concatenate([observed_RxAxK, drawn], axis=2)
-    p_R = np.minimum(
-        *p_values(
-            lambda shift: effect.approximate_p(all_RxAxK, form, shift, 1),
-            lambda shift: effect.approximate_p(all_RxAxK, form, shift, -1),
-        )
-    )
-    return float(np.mean(np.maximum(p_R, effect.smallest_p(all_RxAxK.shape[2], form)) <= level))
+    return float(np.mean(approximate_p(all_RxAxK, effect, form, p_value) <= level))
+
+
+def approximate_p(
+    scores_RxAxK: Scores, effect: Effect, form: Form, p_value: Callable[[PValue, PValue], Scores]
+) -> Scores:
+    """Approximates the p values [R] of a verdict, none smaller than the permutation test can give."""
+    smallest = effect.smallest_p(scores_RxAxK.shape[2], form)
+
+    def one_sided(side: int) -> PValue:
+        return lambda shift: np.maximum(effect.approximate_p(scores_RxAxK, form, shift, side), smallest / 2)
+
+    return np.maximum(p_value(one_sided(1), one_sided(-1)), smallest)
 
 
 def resampled(scores_AxK: Scores, seeds: int, form: Form) -> Scores:

@@ -19,7 +19,8 @@ class Scoreboard(IndexExhibit):
             "deviation of the effect over seeds. Effects on different measures therefore share one scale, which is "
             "stretched near zero. A claim is supported if its whole interval lies to the right of zero, or of its "
             "dashed margin, and contradicted if the whole interval lies to the left; a claim of equivalence is "
-            "supported if the whole interval lies within its shaded margin. Colour and shape show the verdict."
+            "supported if the whole interval lies within its shaded margin. A claim is negligible if it is neither and "
+            "its interval lies within its shaded range of negligible effects. Colour and shape show the verdict."
         )
 
     def table(self) -> Table:

@@ -12,8 +12,8 @@ from studies.judging.judgement import UNTESTED, Judgement, standing
 
 READING = (
     "Each square links to the study of its row. Its mark is the verdict after Holm's correction over the row: ▲ "
-    "supported, ▼ contradicted, ○ inconclusive, × not tested. Blue is better than the baseline and orange is worse, "
-    "and the shade grows with the effect. A click on a name sorts the rows."
+    "supported, ▼ contradicted, ≈ negligible, ○ inconclusive, × not tested. Blue is better than the baseline and "
+    "orange is worse, and the shade grows with the effect. A click on a name sorts the rows."
 )
 
 

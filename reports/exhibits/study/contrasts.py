@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from generators.foundation.settings import Tree
-from reports.drawing.marks import draw_margin
+from reports.drawing.marks import draw_margin, draw_negligible
 from reports.drawing.palette import MUTED, PAPER, TEXT
 from reports.drawing.sheet import Sheet, open_sheet
 from reports.drawing.tables import Column, Table, Value, columns_of, number, word
@@ -51,12 +51,22 @@ class Contrasts(StudyExhibit):
             "which the claim was judged (corrected by Holm's method over the study's claims), so interval and verdict "
             f"always agree.{self._share_note()} "
             "A claim of equivalence is supported if the whole interval lies within the shaded margin."
+            f"{self._negligible_note()}"
         )
 
     def _share_note(self) -> str:
         measures = [measure_of(self.study.declaration, claim) for claim in self.study.declaration.claims]
         shares = any(measure.is_share for measure in measures)
         return " The effect of a claim about shares has an exact unconditional test of its own." if shares else ""
+
+    def _negligible_note(self) -> str:
+        if all(claim.negligible is None for claim in self.study.declaration.claims):
+            return ""
+        return (
+            " Any other claim that is neither supported nor contradicted is negligible if its interval lies within the "
+            "shaded range of effects that are too small to matter; the interval of such a claim is at the level of the "
+            "look divided by the number of all claims (Bonferroni)."
+        )
 
     def table(self) -> Table:
         """Returns the effects seed by seed, with the runs of two arms."""
@@ -130,7 +140,8 @@ def _apart(differences: Sequence[float], same: float) -> list[float]:
 
 def _reach(frame: pd.DataFrame, judgements: list[Judgement]) -> float:
     """Returns half the width of the x axis: enough for seeds, intervals and margins, with zero in the middle."""
-    ends = [*frame["difference"], *(judgement.claim.margin or 0.0 for judgement in judgements)]
+    bounds = [judgement.claim.margin or judgement.claim.negligible or 0.0 for judgement in judgements]
+    ends = [*frame["difference"], *bounds]
     for judgement in judgements:
         ends += [judgement.contrast.low, judgement.contrast.high] if judgement.contrast else []
     ends = [end for end in ends if np.isfinite(end)]
@@ -172,6 +183,8 @@ def _draw_claim(sheet: Sheet, judgement: Judgement, row: int, reach: float, unit
     axes.plot([0, 0], [low_edge, high_edge], color=TEXT, lw=1, zorder=1)
     if claim.margin is not None:
         draw_margin(sheet, claim.margin, low_edge, high_edge, both_sides=claim.margin_on_both_sides, width=1)
+    if claim.negligible is not None:
+        draw_negligible(sheet, claim.negligible, low_edge, high_edge)
     if contrast is None:
         return f"{claim.name}: not tested, {judgement.reason}"
     low, high = max(contrast.low, -reach), min(contrast.high, reach)

@@ -71,21 +71,22 @@ def check_runs(study: Study) -> None:
 
 
 def check_share_margin(study: Study, claim: Claim, comparison: Comparison) -> None:
-    """Refuses a margin of a claim about shares that is tested by exchanging runs.
+    """Refuses a margin, or `negligible`, of a claim about shares that is tested by exchanging runs.
 
-    Such a test shifts scores by the margin, and a shifted 0 or 1 is the outcome of no run: with five runs of five
+    Such a test shifts scores by it, and a shifted 0 or 1 is the outcome of no run: with five runs of five
     against none it would show that shares differ by more than 0.99.
 
     Raises:
-        UserError: the claim has a margin and does not compare two shares at a time.
+        UserError: the claim has one of the two and does not compare two shares at a time.
     """
     effect, form = comparison.effect, form_of(study.declaration, claim, comparison)
     pairwise = form is SHARES and (not isinstance(effect, WeightedMeans) or effect.weights in TWO_ARMS)
-    if claim.margin is not None and not pairwise:
-        raise UserError(
-            f"{study.source}: claims.{claim.name}.margin = {claim.margin:zg}: {claim.effect_name} of shares has no "
-            "exact test of a margin; leave it out, or compare two arms at a time"
-        )
+    for key, bound in (("margin", claim.margin), ("negligible", claim.negligible)):
+        if bound is not None and not pairwise:
+            raise UserError(
+                f"{study.source}: claims.{claim.name}.{key} = {bound:zg}: {claim.effect_name} of shares has no "
+                "exact test of a margin; leave it out, or compare two arms at a time"
+            )
 
 
 def check_equal_steps(where: str, specs: Mapping[str, RunSpec]) -> None:

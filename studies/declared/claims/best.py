@@ -14,6 +14,7 @@ class Best(Claim):
     """The best of the named levels minus the best of the others is above zero, or above the margin."""
 
     effect_name = "lead of the best"
+    never_negligible = "a small lead of the best level says nothing about the other levels"
 
     kind: Literal["best"]
     best: list[Level] = Field(min_length=1, description="levels that are claimed to include the best")

@@ -19,10 +19,10 @@ from collections.abc import Mapping
 from typing import ClassVar, NoReturn, Protocol, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer
 
 from generators.foundation.errors import UserError
-from generators.foundation.settings import Settings, suggestion
+from generators.foundation.settings import Settings, Tree, suggestion
 from studies.declared.claims.comparison import Comparison
 from studies.declared.levels import Level
 from studies.statistics.forms.form import Scores
@@ -63,6 +63,8 @@ class Claim(Settings, ABC):
     """Whether the effect is the first cell's score minus the second's, so that it can be read off the two."""
     margin_on_both_sides: ClassVar[bool] = False
     """Whether the margin bounds the effect from both sides; otherwise it is a threshold to exceed."""
+    never_negligible: ClassVar[str] = ""
+    """Why claims of this kind cannot have `negligible`; empty if they can."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", description="name of the claim in tables and stored verdicts")
     text: str = Field(description="the claim, as a sentence")
@@ -75,8 +77,30 @@ class Claim(Settings, ABC):
     margin: float | None = Field(
         default=None, gt=0, description="the effect has to exceed it, in the unit of the metric; 0 if absent"
     )
+    negligible: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="an effect between minus and plus this is too small to matter, in the unit of the metric; the "
+        "verdict is negligible if the whole interval lies there",
+    )
     metric: str | None = Field(default=None, description="the claim's metric, if not the study's")
     split: str | None = Field(default=None, description="the split its metric is read on, if not the study's")
+
+    @field_validator("negligible")
+    @classmethod
+    def _check_negligible(cls, negligible: float | None, info: ValidationInfo) -> float | None:
+        if negligible is not None and cls.never_negligible:
+            raise ValueError(f"{cls.never_negligible}; leave it out")
+        if negligible is not None and info.data.get("margin") is not None:
+            raise ValueError("the margin says already which effects are too small; leave one of the two out")
+        return negligible
+
+    @model_serializer(mode="wrap")
+    def _without_unset_keys(self, serialise: SerializerFunctionWrapHandler) -> Tree:
+        """Leaves out `negligible` if it is unset, so that studies stored without it stay equal."""
+        tree: Tree = serialise(self)
+        return tree if self.negligible is not None else {key: tree[key] for key in tree if key != "negligible"}
 
     @abstractmethod
     def compared(self, study: Grid) -> Comparison:
@@ -125,8 +149,19 @@ class Claim(Settings, ABC):
         margin = self.margin or 0.0
         return 2 * np.asarray(above(margin)), 2 * np.asarray(below(margin))
 
+    def p_negligible(self, above: PValue, below: PValue) -> Scores:
+        """Returns the two-sided p value for the verdict "negligible"; 1 if the claim cannot come to it.
+
+        The interval at a level lies within +-negligible exactly if this p value is at most the level.
+        """
+        if self.negligible is None:
+            return np.ones(())
+        return 2 * np.maximum(above(-self.negligible), below(self.negligible))
+
     def margin_text(self) -> str:
-        """Returns the margin as pages show it; empty if the claim has no margin."""
+        """Returns the margin, or the range of negligible effects, as pages show it; empty if the claim has neither."""
+        if self.negligible is not None:
+            return f"negligible within ±{self.negligible:zg}"
         sign = "±" if self.margin_on_both_sides else ""
         return "" if self.margin is None else f"margin {sign}{self.margin:zg}"
 

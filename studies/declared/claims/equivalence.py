@@ -22,6 +22,7 @@ class Equivalence(TwoLevels):
     effect_name = "difference"
     two_arms = True
     margin_on_both_sides = True
+    never_negligible = "an equivalence is supported within its margin"
 
     kind: Literal["equivalence"]
     margin: float = Field(gt=0, description="the effect has to lie within +-margin, in the unit of the metric")

@@ -45,7 +45,7 @@ def page(usual_store: StoredStudy, half_done: StoredStudy) -> str:
 def test_the_number_of_claims_that_hold_comes_first(page: str) -> None:
     text = PageReader(page).text
     assert text.index("Of 4 claims, 3 are supported and 1 is not tested.") < text.index("Scoreboard")
-    assert "3 ▲ SUPPORTED 0 ▼ CONTRADICTED 0 ○ INCONCLUSIVE 1 × NOT TESTED" in text
+    assert "3 ▲ SUPPORTED 0 ▼ CONTRADICTED 0 ≈ NEGLIGIBLE 0 ○ INCONCLUSIVE 1 × NOT TESTED" in text
 
 
 def test_the_scoreboard_has_every_claim_with_the_papers_figure_and_ours(usual_store: StoredStudy, page: str) -> None:

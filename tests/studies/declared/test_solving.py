@@ -90,6 +90,9 @@ def test_a_margin_of_shares_needs_the_exact_test_of_two_shares(study_file: Edit)
         with pytest.raises(UserError, match=r"claims\.helps\.margin = 0\.2: .* of shares has no exact test"):
             declare(str(study_file(SAYS, SHARE, *edits)), "cpu", [])
         declare(str(study_file(SAYS, *edits)), "cpu", [])
+    bounded = ("margin = 0.2\n", "negligible = 0.2\n")
+    with pytest.raises(UserError, match=r"claims\.helps\.negligible = 0\.2: .* of shares has no exact test"):
+        declare(str(study_file(SAYS, SHARE, gain, bounded)), "cpu", [])
     for edits in ((GAIN,), (TREND, *three), (trend,)):
         declare(str(study_file(SAYS, SHARE, *edits)), "cpu", [])
 

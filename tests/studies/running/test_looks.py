@@ -215,9 +215,14 @@ def test_a_claim_that_was_given_up_is_not_taken_up_again_when_another_is_decided
     assert test is not None
     at_half, at_whole = (
         chance_of_decision(
-            test.scores_AxK, 7, test.comparison.effect, test.form, 0.05 / 3 / open_claims, test.claim.p_values
+            test.scores_AxK,
+            7,
+            test.comparison.effect,
+            test.form,
+            level,
+            test.p_decided(level, ("supported", "contradicted")),
         )
-        for open_claims in (2, 1)
+        for level in (0.05 / 3 / 2, 0.05 / 3)
     )
     assert at_half < floor < at_whole
 
