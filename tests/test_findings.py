@@ -13,17 +13,22 @@ FINDINGS = (ROOT / "FINDINGS.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SOURCE = (ROOT / "benchmarks" / "findings" / TEMPLATE).read_text(encoding="utf-8")
 
-NO_TEXT = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|`[^`]*`|\]\([^)]*\)|^    .*$", re.DOTALL | re.MULTILINE)
+NO_TEXT = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|`[^`]*`|\]\([^)]*\)|^    [^\n]*$", re.DOTALL | re.MULTILINE)
 """Expressions, code and the targets of links."""
 NAMES = re.compile(
     r"""\b[nk]\ =\ \d+(?:,\ \d+)*(?:\ and\ \d+)?      # n = 1, 2 and 4
     |G\(\d,\ ?\d\)|n\(n\+1\)/2
     |\b\d+[kMB]\b                                     # sizes of models
     |[Ss]ection\ \d(?:\.\d)*|[Ff]igures?\ S?\d+(?:,\ S?\d+)*(?:\ and\ S?\d+)?|table\ S\d
-    |fractions\ of\ 1|accuracy\ of\ 0\.9(?:5)?\ or\ more|pass@1|95%\ interval|GPT-2""",
+    |fractions\ of\ 1|accuracy\ of\ 0\.9(?:5)?\ or\ more|pass@1|95%\ interval|GPT-2|arXiv\ \d{4}\.\d{5}""",
     re.VERBOSE,
 )
 """Digits that name something or are a definition, and that no archive could change."""
+
+
+def numbers_by_hand(source: str) -> list[str]:
+    """Returns the lines of a template whose text has digits that are no names."""
+    return re.findall(r".*\d.*", NAMES.sub("", NO_TEXT.sub("", source)))
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +47,10 @@ def test_every_published_study_has_a_section_and_no_other_study_has_one(publishe
 
 
 def test_no_number_of_the_text_is_written_by_hand() -> None:
-    text = NAMES.sub("", NO_TEXT.sub("", SOURCE))
-    assert re.findall(r".*\d.*", text) == []
+    assert numbers_by_hand(SOURCE) == []
+    planted = SOURCE.replace("yield more tokens per pass than two", "yield 1.9 tokens per pass", 1)
+    planted = planted.replace("## What was not run", "## What was not run\n\nAbout 12 studies were not run.", 1)
+    assert len(numbers_by_hand(planted)) == 2
 
 
 def test_a_number_that_the_log_does_not_have_is_refused() -> None:

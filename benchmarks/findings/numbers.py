@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 import studies
+from reports.frames.method.expected_best import complete_trials, expected_best, tuning_trials
 from studies.declared.catalog import STUDIES
 from studies.declared.loading import read_study_file
 from studies.declared.study_file import StudyDeclaration
@@ -143,16 +144,35 @@ class StudyNumbers:
             raise KeyError(f"{self.name} has no cell {cell}; it has {', '.join(map(repr, runs.cell.unique()))}")
         return ArmNumbers(chosen)
 
+    @cached_property
+    def _trial_scores(self) -> dict[str, list[float]]:
+        """Cell -> the scores of its complete tuning trials on validation."""
+        self.sign = -1.0 if self.loaded.study.declaration.metric.startswith("loss") else 1.0
+        trials = tuning_trials(self.loaded.results)
+        return {cell: [score for score, _ in complete_trials(own, self.sign)] for cell, own in trials.items()}
+
+    def tuning_row(self, cell: str, digits: int = 3) -> str:
+        """Returns a row of a table: the cell, its trials, the expected best of one and of all, and the fresh runs."""
+        scores = self._trial_scores[cell]
+        best = expected_best(scores, self.sign)
+        values = [f"{best[0]:z.{digits}f}", f"{best[-1]:z.{digits}f}", self.arm(cell).mean(digits=digits)]
+        return f"| {self.name} | {cell} | {len(scores)} | {' | '.join(values)} |"
+
     @property
     def runs(self) -> int:
         """The number of runs that were trained, those of tuning included."""
         return len(self.loaded.runs)
 
     @property
+    def seconds(self) -> float:
+        """The core-seconds of training and evaluating all runs."""
+        runs = self.loaded.runs
+        return float(runs.train_seconds.sum() + runs.evaluate_seconds.sum())
+
+    @property
     def minutes(self) -> str:
         """The core-minutes of all runs, in words that follow `in`."""
-        runs = self.loaded.runs
-        minutes = (runs.train_seconds.sum() + runs.evaluate_seconds.sum()) / SECONDS_PER_MINUTE
+        minutes = self.seconds / SECONDS_PER_MINUTE
         return "less than one core-minute" if minutes < 1 else f"{minutes:z.0f} core-minutes"
 
     @property

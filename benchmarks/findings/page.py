@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from benchmarks.findings.numbers import StudyNumbers
+from benchmarks.findings.numbers import SECONDS_PER_MINUTE, StudyNumbers
 from studies.ledger.archive import unpack
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +39,14 @@ class Published:
         claims = [claim for name in self.names for claim in self.study(name).claims.values()]
         counts = Counter(claim.verdict for claim in claims)
         return f"{len(claims)} claims: " + ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+
+    @property
+    def costs(self) -> str:
+        """The rows of a table with the runs and core-minutes of every study, and of all together."""
+        members = [self.study(name) for name in self.names]
+        rows = [(study.name, study.runs, study.seconds) for study in members]
+        rows.append(("all", sum(study.runs for study in members), sum(study.seconds for study in members)))
+        return "\n".join(f"| {name} | {runs} | {seconds / SECONDS_PER_MINUTE:z.1f} |" for name, runs, seconds in rows)
 
 
 def logged(text: str) -> str:
