@@ -7,9 +7,9 @@ the level, however the looks depend on each other (Bonferroni).
 
 A study goes from look to look by itself: it adds seeds to the cells of claims that are still undecided, and stops where
 every claim is decided. A claim that was decided at an earlier look stays decided, and Holm's correction at later looks
-is over the others (Maurer & Bretz 2013, doi 10.1080/19466315.2013.807748). With `futility = 0.1` it also stops adding
-seeds for a claim that the last look would decide with an estimated probability below 0.1; stopping there can only lose
-findings, never make false ones.
+is over those that are neither supported nor contradicted (Maurer & Bretz 2013, doi 10.1080/19466315.2013.807748). With
+`futility = 0.1` it also stops adding seeds for a claim that the last look would decide with an estimated probability
+below 0.1; stopping there can only lose findings, never make false ones.
 
 Spending little of the level at first and most of it at the end (O'Brien and Fleming 1979; Lan and DeMets 1983) gives
 the last look more power, but at half the seeds it leaves 0.0056 of a level of 0.05: five seeds per arm cannot give a p

@@ -49,7 +49,7 @@ def random_study(source: int) -> Study:
     kinds: list[dict[str, Any]] = [
         {"kind": "difference", **arms},
         {"kind": "equivalence", "margin": 0.2, **arms},
-        {"kind": "trend", "better": "last"},
+        {"kind": "trend", "better": "last", "negligible": 0.75},
         {"kind": "best", "best": [known[-1]]},
     ]
     claims = [

@@ -45,6 +45,21 @@ def test_a_margin_is_drawn_as_the_kind_of_claim_means_it(usual_store: StoredStud
     assert sum(sides == box for sides in figure.box_sides) == 1
 
 
+def test_negligible_effects_are_shaded_and_explained_where_a_claim_has_a_bound(usual_store: StoredStudy) -> None:
+    judged = read_judged(usual_store.home, usual_store.study)
+    (helps, same), declaration = judged.judgements, judged.study.declaration
+    assert "negligible" not in Contrasts(judged).caption()
+    bounded = helps.claim.model_copy(update={"negligible": 0.3})
+    study = replace(judged.study, declaration=declaration.model_copy(update={"claims": [bounded, same.claim]}))
+    results = replace(judged.results, study=study)
+    exhibit = Contrasts(replace(judged, results=results, judgements=[replace(helps, claim=bounded), same]))
+    (svg,) = exhibit.figures()
+    figure = FigureReader(svg)
+    assert [sides for sides in figure.box_sides if sides == pytest.approx((-0.3, 0.3), abs=PIXEL)]
+    assert "negligible effects" in figure.text
+    assert "negligible if its interval lies within the shaded range" in exhibit.caption()
+
+
 def test_a_claim_that_was_not_tested_has_no_interval(broken_store: StoredStudy) -> None:
     (svg,) = Contrasts(read_judged(broken_store.home, broken_store.study)).figures()
     figure = FigureReader(svg)

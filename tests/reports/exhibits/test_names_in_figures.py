@@ -242,5 +242,5 @@ def test_the_scoreboard_names_each_claim_above_its_effect_in_standard_deviations
 def test_the_random_studies_come_to_every_verdict(studies: list[JudgedStudy]) -> None:
     """Shows that looks and bounds are tested for each of them."""
     verdicts = {judgement.verdict for judged in studies for judgement in judged.judgements}
-    assert verdicts == {"supported", "contradicted", "inconclusive"}
+    assert verdicts == {"supported", "contradicted", "negligible", "inconclusive"}
     assert any(judgement.contrast is None for judged in studies for judgement in judged.judgements)
