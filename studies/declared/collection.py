@@ -66,12 +66,14 @@ class Collection:
         """Returns a matrix with further rows: installed objectives as `--with` takes them.
 
         Raises:
-            UserError: there are rows, and the collection is no matrix.
+            UserError: there are rows, and the collection is no matrix or has one of them already.
         """
         if not rows:
             return self
         if self.matrix is None:
             raise UserError(f"--with {rows[0]}: {self.name} is no matrix, so no objective can join it")
+        if standing := [row for row in rows if row in self.matrix.objectives]:
+            raise UserError(f"--with {standing[0]}: {self.name} has this objective already; leave the option out")
         return replace(self, declaration=declaration_of_rows(self.name, self.matrix, rows))
 
     def assigned(self, assignments: list[str]) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from studies.declared.checks.claims import check_claims
 from studies.declared.checks.grid import check_exclusions, check_settings
 from studies.declared.checks.labels import check_labels
 from studies.declared.checks.runs import check_runs, check_specs, covering
+from studies.declared.matrix.matrix_file import is_matrix
 from studies.declared.matrix.row_names import row_at, row_path
 from studies.declared.matrix.rows import row_declaration
 from studies.declared.scales import base_at_scale, scale_named
@@ -28,6 +29,10 @@ def read_study_file(path: Path) -> StudyDeclaration:
         return row_declaration(*row, path)
     tree = read_toml(path)
     check_is_not(SEARCHES, "space", tree, path)
+    if is_matrix(tree):
+        raise UserError(
+            f"{path}: tasks: is the file of a matrix, which runs from the catalog alone: lab study run matrix"
+        )
     return validate(StudyDeclaration, tree, str(path))
 
 

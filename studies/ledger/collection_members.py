@@ -14,10 +14,10 @@ from studies.ledger.origins import is_of_catalog, origin_text
 def collection_in(name: str, scale: str | None, home: Path) -> Collection:
     """Returns a collection; a matrix with the rows that joined it in a home."""
     collection = load_collection(name)
-    if collection.matrix is None:
+    if (matrix := collection.matrix) is None:
         return collection
     rows = [split_row(study) for study in sorted({folder.name for folder in StudyFolder.all_stored(home, scale=scale)})]
-    return collection.joined([row[1] for row in rows if row and row[0] == name])
+    return collection.joined([row[1] for row in rows if row and row[0] == name and row[1] not in matrix.objectives])
 
 
 def stored_members(name: str, scale: str | None, home: Path) -> list[str]:

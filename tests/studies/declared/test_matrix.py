@@ -69,7 +69,7 @@ def test_each_task_has_two_claims_its_own_threshold_and_its_own_changes_of_a_sca
 def test_an_installed_objective_joins_under_a_name_that_says_its_settings(catalog: Path, lab: Lab) -> None:
     shown = lab("study", "show", "mini", "--scale", "smoke", "--with", "multi_token:n=3,match=none")
     assert shown.stdout.splitlines()[-1] == "next: lab study run mini --scale smoke --with multi_token:n=3,match=none"
-    joined = load_collection("mini").joined(["multi_token:n=3,match=none", "heads"])
+    joined = load_collection("mini").joined(["multi_token:n=3,match=none"])
     studies = [member.study for member in joined.members]
     assert studies == ["mini-heads", "mini-token-order", "mini-multi_token:n=3,match=none"]
     study = declare(studies[-1], "smoke")
@@ -135,6 +135,21 @@ def test_an_objective_that_joins_pays_for_its_own_row_alone(catalog: Path, lab: 
     status = json.loads(lab("study", "status", "mini", "--home", home, "--json").stdout)
     assert [status[name]["ended"] for name in ("mini-heads", "mini-token-order", row)] == [8, 8, 8]
     assert list(json.loads(lab("claims", "mini", "--home", home, "--json").stdout)) == [*status]
+
+
+def test_a_row_or_the_baseline_of_a_matrix_cannot_join_it_again(catalog: Path, lab: Lab) -> None:
+    for objective in ("heads", load_matrix("mini").baseline):
+        refused = lab("study", "show", "mini", "--with", objective)
+        assert refused.returncode == 2
+        assert f"--with {objective}: mini has this objective already; leave the option out" in refused.stderr
+
+
+def test_the_file_of_a_matrix_is_no_study_file(lab: Lab, tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(COLLECTIONS.path("matrix").read_text(encoding="utf-8"), encoding="utf-8")
+    refused = lab("study", "show", own)
+    assert refused.returncode == 2
+    assert "tasks: is the file of a matrix, which runs from the catalog alone" in refused.stderr
 
 
 def test_only_a_matrix_can_be_joined(lab: Lab) -> None:
