@@ -78,6 +78,19 @@ def test_what_the_readme_says_of_the_demo_is_in_the_archive(published: Published
     assert f"their best ends at {100 * float(next_token.highest('last/validation/exact', 2)):.0f}%" in README
 
 
+def test_what_the_readme_says_was_found_is_in_the_archives(published: Published) -> None:
+    for study, claim in (("star-quick", "heads_solve_it"), ("suffix-depth", "heads_climb")):
+        assert published.study(study).claim(claim).verdict == "supported"
+    arithmetic = published.study("polynomial-longer").claim("two_out_of_domain")
+    assert arithmetic.verdict == "supported"
+    assert f"({arithmetic.effect} of the answers, {arithmetic.interval})" in README
+    induction = [published.study(f"induction-{name}").claims for name in ("quick", "heads", "larger")]
+    assert "supported" not in {claim.verdict for claims in induction for claim in claims.values()}
+    loss = published.study("best-n-bytes").claim("above_one").judgement.contrast
+    assert loss is not None
+    assert f"four bytes costs {-loss.difference:.3f} nats of the next-byte loss" in README
+
+
 def test_all_archives_were_read(published: Published) -> None:
     assert len(published.names) == len(list(PUBLISHED.glob("*.tar.xz")))
     assert len(published.controls) == 7
