@@ -91,6 +91,15 @@ def test_what_the_readme_says_was_found_is_in_the_archives(published: Published)
     assert f"four bytes costs {-loss.difference:.3f} nats of the next-byte loss" in README
 
 
+def test_the_picture_of_the_readme_has_the_seeds_objectives_and_tasks_of_the_runs(published: Published) -> None:
+    matrix = published.matrix
+    words = {5: "five", 7: "seven", 8: "eight", 9: "nine"}
+    counts = [words[count] for count in (matrix.seeds, len(matrix.tasks), len(matrix.objectives))]
+    assert "how many of {} runs solve each of {} tasks with each of {} objectives".format(*counts) in README
+    best = {task: max(matrix.objectives, key=lambda name: matrix.squares[name, task].solved) for task in matrix.tasks}
+    assert (best["star-three"], best["suffix-6"]) == ("two-heads", "future-summary")
+
+
 def test_all_archives_were_read(published: Published) -> None:
     assert len(published.names) == len(list(PUBLISHED.glob("*.tar.xz")))
     assert len(published.controls) == 7

@@ -1,12 +1,13 @@
 """Writes FINDINGS.md from its template and the published archives."""
 
 from collections import Counter
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from benchmarks.findings.matrix import PublishedMatrix
 from benchmarks.findings.numbers import SECONDS_PER_MINUTE, StudyNumbers
 from studies.ledger.archive import unpack
 
@@ -39,6 +40,11 @@ class Published:
         claims = [claim for name in self.names for claim in self.study(name).claims.values()]
         counts = Counter(claim.verdict for claim in claims)
         return f"{len(claims)} claims: " + ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+
+    @cached_property
+    def matrix(self) -> PublishedMatrix:
+        """The published runs of the matrix."""
+        return PublishedMatrix(self.home / "matrix")
 
     @property
     def costs(self) -> str:
