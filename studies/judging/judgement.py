@@ -55,7 +55,7 @@ class ClaimTest:
 
     @property
     def is_negligible(self) -> bool:
-        """Tells whether the whole interval at `negligible_level` lies within the claim's range of negligible effects."""
+        """Tells whether the whole interval at `negligible_level` lies in the claim's range of negligible effects."""
         if self.claim.negligible is None:
             return False
         contrast = self.evidence.contrast(self.negligible_level)
