@@ -28,7 +28,8 @@ NAMES = re.compile(
 
 def numbers_by_hand(source: str) -> list[str]:
     """Returns the lines of a template whose text has digits that are no names."""
-    return re.findall(r".*\d.*", NAMES.sub("", NO_TEXT.sub("", source)))
+    with_texts_of_rows = re.sub(r'\{\{ row\("([^"]*)".*?\}\}', r"\1", source)
+    return re.findall(r".*\d.*", NAMES.sub("", NO_TEXT.sub("", with_texts_of_rows)))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_every_published_study_has_a_section_and_no_other_study_has_one(publishe
 
 def test_no_number_of_the_text_is_written_by_hand() -> None:
     assert numbers_by_hand(SOURCE) == []
-    planted = SOURCE.replace("yield more tokens per pass than two", "yield 1.9 tokens per pass", 1)
+    planted = SOURCE.replace("Four heads decode faster with", "Four heads decode 1.9 times faster with", 1)
     planted = planted.replace("## What was not run", "## What was not run\n\nAbout 12 studies were not run.", 1)
     assert len(numbers_by_hand(planted)) == 2
 
@@ -83,12 +84,11 @@ def test_what_the_readme_says_was_found_is_in_the_archives(published: Published)
         assert published.study(study).claim(claim).verdict == "supported"
     arithmetic = published.study("polynomial-longer").claim("two_out_of_domain")
     assert arithmetic.verdict == "supported"
-    assert f"({arithmetic.effect} of the answers, {arithmetic.interval})" in README
-    induction = [published.study(f"induction-{name}").claims for name in ("quick", "heads", "larger")]
-    assert "supported" not in {claim.verdict for claims in induction for claim in claims.values()}
+    assert f"({arithmetic.effect} of\nthe answers, {arithmetic.interval})" in README
+    assert published.study("induction-delayed").claim("next_token_is_sooner").verdict == "supported"
     loss = published.study("best-n-bytes").claim("above_one").judgement.contrast
     assert loss is not None
-    assert f"four bytes costs {-loss.difference:.3f} nats of the next-byte loss" in README
+    assert f"four bytes cost {-loss.difference:.3f} nats of the next-byte loss" in README
 
 
 def test_the_picture_of_the_readme_has_the_seeds_objectives_and_tasks_of_the_runs(published: Published) -> None:

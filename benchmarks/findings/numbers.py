@@ -144,6 +144,19 @@ class StudyNumbers:
             raise KeyError(f"{self.name} has no cell {cell}; it has {', '.join(map(repr, runs.cell.unique()))}")
         return ArmNumbers(chosen)
 
+    @property
+    def setting(self) -> str:
+        """The parameters of the networks, all heads included, and the optimiser steps of the runs."""
+        runs = self.loaded.runs
+        columns = [column for column in runs.columns if column.startswith("parameters/")]
+        sizes = runs[columns].sum(axis=1)
+        thousands = [
+            f"{count}k" for count in sorted({round(size / 1000) for size in (sizes[sizes > 0].min(), sizes.max())})
+        ]
+        study = self.loaded.study
+        steps = sorted({study.spec(cell, study.middle, 0).training.steps for cell in study.cells})
+        return f"{' to '.join(thousands)}, {' and '.join(f'{count:,}' for count in steps)} steps"
+
     @cached_property
     def _trial_scores(self) -> dict[str, list[float]]:
         """Cell -> the scores of its complete tuning trials on validation."""
@@ -152,10 +165,10 @@ class StudyNumbers:
         return {cell: [score for score, _ in complete_trials(own, self.sign)] for cell, own in trials.items()}
 
     def tuning_row(self, cell: str, digits: int = 3) -> str:
-        """Returns a row of a table: the cell, its trials, the expected best of one and of all, and the fresh runs."""
-        scores = self._trial_scores[cell]
+        """Returns a row of a table: cell, trials, expected best of one and of all, chosen rate, fresh runs."""
+        scores, arm = self._trial_scores[cell], self.arm(cell)
         best = expected_best(scores, self.sign)
-        values = [f"{best[0]:z.{digits}f}", f"{best[-1]:z.{digits}f}", self.arm(cell).mean(digits=digits)]
+        values = [f"{best[0]:z.{digits}f}", f"{best[-1]:z.{digits}f}", arm.rate, arm.mean(digits=digits)]
         return f"| {self.name} | {cell} | {len(scores)} | {' | '.join(values)} |"
 
     @property
