@@ -29,23 +29,24 @@ class ClaimNumbers:
         """The verdict, or `not tested`."""
         return self.judgement.verdict if self.judgement.contrast else "not tested"
 
+    def _signed(self, name: str) -> str:
+        contrast = self.judgement.contrast
+        return f"{getattr(contrast, name):+.3g}" if contrast else "–"
+
     @property
     def effect(self) -> str:
         """The effect, with its sign."""
-        contrast = self.judgement.contrast
-        return f"{contrast.difference:+.3g}" if contrast else "–"
+        return self._signed("difference")
 
     @property
     def low(self) -> str:
         """The lower end of the interval, with its sign."""
-        contrast = self.judgement.contrast
-        return f"{contrast.low:+.3g}" if contrast else "–"
+        return self._signed("low")
 
     @property
     def high(self) -> str:
         """The upper end of the interval, with its sign."""
-        contrast = self.judgement.contrast
-        return f"{contrast.high:+.3g}" if contrast else "–"
+        return self._signed("high")
 
     @property
     def interval(self) -> str:
