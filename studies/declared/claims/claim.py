@@ -161,7 +161,7 @@ class Claim(Settings, ABC):
     def margin_text(self) -> str:
         """Returns the margin, or the range of negligible effects, as pages show it; empty if the claim has neither."""
         if self.negligible is not None:
-            return f"negligible within ±{self.negligible:zg}"
+            return f"effects within ±{self.negligible:zg} are negligible"
         sign = "±" if self.margin_on_both_sides else ""
         return "" if self.margin is None else f"margin {sign}{self.margin:zg}"
 

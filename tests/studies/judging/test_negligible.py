@@ -134,7 +134,7 @@ def test_a_negligible_claim_says_so_in_a_sentence(study_file: Edit) -> None:
     study = declare(str(study_file((IN_HELPS, IN_HELPS + "negligible = 0.05\n"))), "cpu", [])
     judgement = judge(study, scores_of(study, {"width=8 n=1": FLAT, "width=8 n=2": FLAT[::-1]}))[0]
     assert sentence(judgement).startswith("NEGLIGIBLE: Two are better than one. (difference +0.000, 97.5% interval ")
-    assert judgement.margin_text == "negligible within ±0.05"
+    assert judgement.margin_text == "effects within ±0.05 are negligible"
 
 
 @pytest.mark.parametrize(
