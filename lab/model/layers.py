@@ -67,8 +67,9 @@ class Attention(nn.Module):
     def projected_apart(self, x_BxTxD: Tensor, rotary: Tensor, mask: Tensor | None, window: Window | None) -> Tensor:
         """Computes queries and output at the positions of a window, but keys and values at all positions.
 
-        Compiled code needs this on a GPU: if the values are part of a larger product in bfloat16, torch 2.11 gives them
-        wrong gradients there, which are not finite with one kernel of attention and far too large with another.
+        Compiled code seems to need this on a GPU: where the values were part of a larger product in bfloat16, torch
+        2.11 gave them wrong gradients, which were not finite with one kernel of attention and far too large with
+        another.
         """
         x_BxQxD = x_BxTxD if window is None else window.select(x_BxTxD)
         projected = [
