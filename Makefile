@@ -45,6 +45,7 @@ docs: .venv/installed
 
 # Writes FINDINGS.md from its template and the archives in reports/published.
 findings: .venv/installed
+	mkdir -p build
 	$(BIN)/python -m benchmarks.findings > build/FINDINGS.md && mv build/FINDINGS.md FINDINGS.md
 
 # Executes the notebooks in examples/ again and stores their outputs.

@@ -12,13 +12,12 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.matrix_counts import MATRIX, share_of_budget
 from generators.foundation.settings import Tree
-from lab.run.solving import Solved
-from lab.run.store import METRICS, RunFolder
+from lab.run.store import RunFolder
 from studies.declared.matrix.matrix_file import MatrixDeclaration, load_matrix
 
 ARCHIVE = Path(__file__).parents[2] / "reports" / "published" / "matrix" / "runs-cpu.tar.xz"
-MATRIX = "matrix"
 
 
 @dataclass
@@ -68,13 +67,9 @@ class PublishedMatrix:
             run = RunFolder(self.home, path.name)
             spec = run.spec()
             tree = spec.tree()
-            names = best_fit(tree["objective"], objectives), best_fit(tree["task"], tasks)
-            if names[0] is None or names[1] is None:
-                continue
-            solved: Solved | None = spec.training.stop_when_solved
-            assert solved is not None, "every run of a matrix stops when it has solved its task"
-            step = solved.first_step(run.lines(METRICS))
-            squares.setdefault((names[0], names[1]), Square()).budgets.append(step and step / spec.training.steps)
+            objective, task = best_fit(tree["objective"], objectives), best_fit(tree["task"], tasks)
+            if objective is not None and task is not None:
+                squares.setdefault((objective, task), Square()).budgets.append(share_of_budget(spec, run))
         return squares
 
     @property

@@ -54,12 +54,6 @@ class ClaimNumbers:
         return f"{self.low} to {self.high}" if self.judgement.contrast else "–"
 
     @property
-    def p(self) -> str:
-        """The p value after Holm's correction."""
-        p = self.judgement.p_corrected
-        return "–" if p is None else f"{p:z.2g}"
-
-    @property
     def seeds(self) -> str:
         """The seeds that have the metric in every arm, and the planned number if that is larger."""
         scored = len(self.judgement.by_seed)
@@ -158,10 +152,14 @@ class StudyNumbers:
         steps = sorted({study.spec(cell, study.middle, 0).training.steps for cell in study.cells})
         return f"{' to '.join(thousands)}, {' and '.join(f'{count:,}' for count in steps)} steps"
 
+    @property
+    def sign(self) -> float:
+        """1 if more of the study's metric is better, -1 if less is."""
+        return -1.0 if self.loaded.study.declaration.metric.startswith("loss") else 1.0
+
     @cached_property
     def _trial_scores(self) -> dict[str, list[float]]:
         """Cell -> the scores of its complete tuning trials on validation."""
-        self.sign = -1.0 if self.loaded.study.declaration.metric.startswith("loss") else 1.0
         trials = tuning_trials(self.loaded.results)
         return {cell: [score for score, _ in complete_trials(own, self.sign)] for cell, own in trials.items()}
 
