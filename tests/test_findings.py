@@ -20,7 +20,7 @@ NAMES = re.compile(
     |G\(\d,\ ?\d\)|n\(n\+1\)/2
     |\b\d+[kMB]\b                                     # sizes of models
     |[Ss]ection\ \d(?:\.\d)*|[Ff]igures?\ S?\d+(?:,\ S?\d+)*(?:\ and\ S?\d+)?|table\ S\d
-    |fractions\ of\ 1|accuracy\ of\ 0\.9(?:5)?\ or\ more|pass@1|95%\ interval|GPT-2|arXiv\ \d{4}\.\d{5}""",
+    |fractions\ of\ 1|accuracy\ of\ 0\.9(?:5)?\ or\ more|pass@1|95%\ interval|80%\ power|GPT-2|arXiv\ \d{4}\.\d{5}""",
     re.VERBOSE,
 )
 """Digits that name something or are a definition, and that no archive could change."""

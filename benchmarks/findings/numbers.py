@@ -54,10 +54,21 @@ class ClaimNumbers:
         return f"{self.low} to {self.high}" if self.judgement.contrast else "–"
 
     @property
+    def resolution(self) -> str:
+        """The smallest effect that is found with 80% power; a dash if there is none."""
+        found = self.judgement.resolution
+        return "–" if found is None else f"{found:.2g}"
+
+    @property
     def seeds(self) -> str:
         """The seeds that have the metric in every arm, and the planned number if that is larger."""
         scored = len(self.judgement.by_seed)
         return str(scored) if scored == self.planned else f"{scored} of {self.planned}"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the table of a section says of the claim, after its text."""
+        return self.verdict, self.effect, self.interval, self.resolution, self.seeds
 
     @property
     def summary(self) -> str:
@@ -170,16 +181,29 @@ class StudyNumbers:
         values = [f"{best[0]:z.{digits}f}", f"{best[-1]:z.{digits}f}", arm.rate, arm.mean(digits=digits)]
         return f"| {self.name} | {cell} | {len(scores)} | {' | '.join(values)} |"
 
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """The runs, those of tuning included: their core-seconds, and their steps beside those of a whole run."""
+        runs, study = self.loaded.runs, self.loaded.study
+        whole = {cell.label: study.spec(cell, study.middle, 0).training.steps for cell in study.cells}
+        seconds = runs.train_seconds + runs.evaluate_seconds
+        columns = {"seconds": seconds, "steps": runs.steps, "whole": runs.cell.map(whole)}
+        return pd.DataFrame(columns).set_axis(runs.run)
+
     @property
     def runs(self) -> int:
         """The number of runs that were trained, those of tuning included."""
         return len(self.loaded.runs)
 
     @property
+    def runs_at_most(self) -> int:
+        """The number of runs if every claim had needed the last look."""
+        return self.loaded.study.runs
+
+    @property
     def seconds(self) -> float:
         """The core-seconds of training and evaluating all runs."""
-        runs = self.loaded.runs
-        return float(runs.train_seconds.sum() + runs.evaluate_seconds.sum())
+        return float(self.costs.seconds.sum())
 
     @property
     def minutes(self) -> str:
@@ -191,17 +215,14 @@ class StudyNumbers:
     def section(self) -> str:
         """The heading, the question, the command and the table of the claims."""
         texts = {claim.name: claim.text for claim in self.declared.claims}
-        rows = [
-            f"| {texts[name]} | {claim.verdict} | {claim.effect} | {claim.interval} | {claim.seeds} |"
-            for name, claim in self.claims.items()
-        ]
+        rows = [f"| {texts[name]} | {' | '.join(claim.columns)} |" for name, claim in self.claims.items()]
         return "\n".join(
             [
                 f"### {self.name}: {self.declared.title}\n",
                 f"*{self.declared.question}*\n",
                 f"`lab study run {self.name}` trained {self.runs} runs in {self.minutes}.\n",
-                "| claim | verdict | effect | interval | seeds |",
-                "|---|---|---|---|---|",
+                "| claim | verdict | effect | interval | 80% power | seeds |",
+                "|---|---|---|---|---|---|",
                 *rows,
             ]
         )

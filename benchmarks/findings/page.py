@@ -5,6 +5,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.findings.matrix import PublishedMatrix
@@ -48,11 +49,20 @@ class Published:
 
     @property
     def costs(self) -> str:
-        """The rows of a table with the runs and core-minutes of every study, and of all together."""
-        members = [self.study(name) for name in self.names]
-        rows = [(study.name, study.runs, study.seconds) for study in members]
-        rows.append(("all", sum(study.runs for study in members), sum(study.seconds for study in members)))
-        return "\n".join(f"| {name} | {runs} | {seconds / SECONDS_PER_MINUTE:z.1f} |" for name, runs, seconds in rows)
+        """The rows of a table of what every study cost; a run that several studies share counts once in their sum."""
+        rows = [_cost_row(name, [self.study(name)]) for name in self.names]
+        rows.append(_cost_row("these studies", [self.study(name) for name in self.names]))
+        rows.append(_cost_row("the controls", [self.study(name) for name in self.controls]))
+        return "\n".join(rows)
+
+
+def _cost_row(title: str, members: list[StudyNumbers]) -> str:
+    """Returns the runs of some studies and those at most, their core-minutes, and the share of their steps taken."""
+    costs = pd.concat([study.costs for study in members])
+    costs = costs[~costs.index.duplicated()]
+    at_most = sum(study.runs_at_most for study in members)
+    minutes, steps = costs.seconds.sum() / SECONDS_PER_MINUTE, costs.steps.sum() / costs.whole.sum()
+    return f"| {title} | {len(costs)} | {at_most} | {minutes:z.1f} | {steps:z.0%} |"
 
 
 def logged(text: str) -> str:

@@ -16,6 +16,7 @@ from studies.ledger.records import VerdictRecord
 from studies.statistics.exact import Contrast, Evidence
 from studies.statistics.forms.form import TOLERANCE, Form, Scores
 from studies.statistics.power import POWER, SEEDS_MAXIMUM, PValue, seeds_needed
+from studies.statistics.resolution import resolution
 
 Verdict = Literal["supported", "contradicted", "negligible", "inconclusive"]
 UNTESTED = "not tested"
@@ -149,6 +150,30 @@ class Judgement:
             f"about {more} more {'seed' if more == 1 else 'seeds'} per arm would decide it ({POWER:z.0%} power "
             f"at {self.seeds_needed} seeds if the true effect is the observed one; an estimate)"
         )
+
+    @cached_property
+    def resolution(self) -> float | None:
+        """The smallest effect that is found with 80% power at this level and number of seeds, given the scatter of the
+        scores; None if there is none, or if the kind of claim comes from another package and failed to give it.
+        """
+        if self.test is None or self.level is None:
+            return None
+        test, equivalence = self.test, self.claim.margin_on_both_sides
+        margin = 0.0 if equivalence else self.claim.margin or 0.0
+        arguments = (test.scores_AxK, test.comparison.effect, test.form, self.level)
+        found = attempted(self.claim, partial(resolution, *arguments, margin=margin, equivalence=equivalence))
+        return None if isinstance(found, str) else found
+
+    @property
+    def resolution_text(self) -> str:
+        """The smallest effect that is found with 80% power, in words; empty if there is none."""
+        if self.resolution is None:
+            return ""
+        size = f"{self.resolution:.2g}"
+        if self.claim.margin_on_both_sides:
+            return f"with this scatter, equal arms are found equal to within {size} with {POWER:z.0%} power"
+        beyond = " beyond the margin" if self.claim.margin else ""
+        return f"with this scatter, an effect of {size}{beyond} is found with {POWER:z.0%} power"
 
     def record(self) -> VerdictRecord:
         """Returns the verdict as it is stored; an infinite end of an interval becomes None."""

@@ -41,7 +41,7 @@ def detectable_effect(effect: Effect, form: Form, seeds: int, level: float) -> f
     def p_values(size: float) -> Scores:
         return 2 * effect.approximate_p(noise_RxAxK + size * direction_A[:, None], form, 0.0, 1)
 
-    return _smallest(lambda size: bool(np.mean(p_values(size) <= level) >= POWER))
+    return smallest_enough(lambda size: bool(np.mean(p_values(size) <= level) >= POWER))
 
 
 def detectable_margin(effect: Effect, form: Form, seeds: int, level: float) -> float | None:
@@ -58,14 +58,14 @@ def detectable_margin(effect: Effect, form: Form, seeds: int, level: float) -> f
         sides = (effect.approximate_p(noise_RxAxK, form, -side * margin, side) for side in (1, -1))
         return 2 * np.maximum(*sides)
 
-    return _smallest(lambda margin: bool(np.mean(p_values(margin) <= level) >= POWER))
+    return smallest_enough(lambda margin: bool(np.mean(p_values(margin) <= level) >= POWER))
 
 
 def _noise(arms: int, seeds: int) -> Scores:
     return np.random.default_rng(0).standard_normal((STUDIES, arms, seeds))
 
 
-def _smallest(is_enough: Callable[[float], bool]) -> float | None:
+def smallest_enough(is_enough: Callable[[float], bool]) -> float | None:
     """Returns the smallest size that is enough, by bisection; None if not even the largest is."""
     low, high = 0.0, LARGEST
     if not is_enough(high):
