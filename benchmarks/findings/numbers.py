@@ -13,6 +13,7 @@ from studies.declared.loading import read_study_file
 from studies.declared.study_file import StudyDeclaration
 from studies.judging.judgement import Judgement
 from studies.reading.judged import JudgedStudy
+from studies.statistics.power import SEEDS_MAXIMUM
 
 SECONDS_PER_MINUTE = 60
 
@@ -57,7 +58,14 @@ class ClaimNumbers:
     def resolution(self) -> str:
         """The smallest effect that is found with 80% power; a dash if there is none."""
         found = self.judgement.resolution
-        return "–" if found is None else f"{found:.2g}"
+        return "–" if found is None else f"{float(f'{found:.2g}'):g}"
+
+    @property
+    def seeds_needed(self) -> str:
+        """The estimated seeds per arm that would decide it if the true effect is the observed one."""
+        if self.judgement.seeds_needed is None:
+            return f"more than {SEEDS_MAXIMUM}"
+        return str(self.judgement.seeds_needed)
 
     @property
     def seeds(self) -> str:
@@ -138,6 +146,11 @@ class StudyNumbers:
         seeds = self.loaded.study.seeds
         return {item.claim.name: ClaimNumbers(item, seeds) for item in self.loaded.judgements}
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The wording of each claim, by its name."""
+        return {claim.name: claim.text for claim in self.declared.claims}
+
     def claim(self, name: str) -> ClaimNumbers:
         """Returns the numbers of a claim."""
         return self.claims[name]
@@ -214,8 +227,7 @@ class StudyNumbers:
     @property
     def section(self) -> str:
         """The heading, the question, the command and the table of the claims."""
-        texts = {claim.name: claim.text for claim in self.declared.claims}
-        rows = [f"| {texts[name]} | {' | '.join(claim.columns)} |" for name, claim in self.claims.items()]
+        rows = [f"| {self.texts[name]} | {' | '.join(claim.columns)} |" for name, claim in self.claims.items()]
         return "\n".join(
             [
                 f"### {self.name}: {self.declared.title}\n",

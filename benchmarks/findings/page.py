@@ -48,6 +48,18 @@ class Published:
         return PublishedMatrix(self.home / "matrix")
 
     @property
+    def undecided(self) -> str:
+        """The rows of a table of the claims that are inconclusive, with the effects and seeds that limit them."""
+        rows = [
+            f"| {study.texts[name]} | {study.name} | {claim.summary} | {claim.resolution} | {claim.seeds} "
+            f"| {claim.seeds_needed} |"
+            for study in map(self.study, self.names)
+            for name, claim in study.claims.items()
+            if claim.verdict == "inconclusive"
+        ]
+        return "\n".join(rows)
+
+    @property
     def costs(self) -> str:
         """The rows of a table of what every study cost; a run that several studies share counts once in their sum."""
         rows = [_cost_row(name, [self.study(name)]) for name in self.names]
