@@ -32,7 +32,10 @@ class ClaimNumbers:
 
     def _signed(self, name: str) -> str:
         contrast = self.judgement.contrast
-        return f"{getattr(contrast, name):+.3g}" if contrast else "–"
+        if not contrast:
+            return "–"
+        value = getattr(contrast, name)
+        return f"{value:+z,.0f}" if abs(value) >= 1000 else f"{value:+.3g}"
 
     @property
     def effect(self) -> str:
