@@ -49,7 +49,7 @@ def test_every_published_study_has_a_section_and_no_other_study_has_one(publishe
 
 def test_no_number_of_the_text_is_written_by_hand() -> None:
     assert numbers_by_hand(SOURCE) == []
-    planted = SOURCE.replace("Four heads decode faster with", "Four heads decode 1.9 times faster with", 1)
+    planted = SOURCE.replace("single prompts faster with", "single prompts 1.9 times faster with", 1)
     planted = planted.replace("## What was not run", "## What was not run\n\nAbout 12 studies were not run.", 1)
     assert len(numbers_by_hand(planted)) == 2
 

@@ -158,9 +158,15 @@ class StudyNumbers:
         """Returns the numbers of a claim."""
         return self.claims[name]
 
-    def arm(self, cell: str) -> ArmNumbers:
-        """Returns the numbers of a cell, which is named by its label, such as `n=2`."""
+    def arm(self, cell: str, claim: str | None = None) -> ArmNumbers:
+        """Returns the numbers of a cell, which is named by its label, such as `n=2`.
+
+        Args:
+            claim: only its runs of the seeds on which this claim was judged.
+        """
         runs = self.loaded.runs
+        if claim:
+            runs = runs[runs.seed.isin(self.claims[claim].judgement.by_seed)]
         chosen = runs[(runs.phase == "confirm") & (runs.cell == cell)]
         if chosen.empty:
             raise KeyError(f"{self.name} has no cell {cell}; it has {', '.join(map(repr, runs.cell.unique()))}")
