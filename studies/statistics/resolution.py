@@ -1,8 +1,8 @@
 """The smallest effect that a study finds with 80% power, given the scatter of the scores that it has.
 
-Unlike the power for the observed effect, this does not depend on what was found, so that it can stand beside any
-verdict: an undecided claim may well have a true effect below it. Studies are drawn from the observed scores less the
-means of their arms (`power.resampled`), and an effect is added to them.
+Unlike the power for the observed effect, this does not assume that the effect found is the true one, so that it can
+stand beside any verdict: an undecided claim may well have a true effect below it. Studies are drawn from the observed
+scores less the means of their arms (`power.resampled`), and an effect is added to them.
 """
 
 from functools import partial
