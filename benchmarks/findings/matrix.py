@@ -12,9 +12,12 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pandas as pd
+
 from benchmarks.matrix_counts import MATRIX, share_of_budget
 from generators.foundation.settings import Tree
-from lab.run.store import RunFolder
+from lab.run.spec import RunSpec
+from lab.run.store import TIMING, RunFolder
 from studies.declared.matrix.matrix_file import MatrixDeclaration, load_matrix
 
 ARCHIVE = Path(__file__).parents[2] / "reports" / "published" / "matrix" / "runs-cpu.tar.xz"
@@ -58,14 +61,30 @@ class PublishedMatrix:
             archive.extractall(folder, filter="data")
 
     @cached_property
+    def runs(self) -> list[tuple[RunSpec, RunFolder]]:
+        """The published runs, with their specs."""
+        folders = [RunFolder(self.home, path.name) for path in sorted((self.home / "runs").iterdir())]
+        return [(run.spec(), run) for run in folders]
+
+    @property
+    def costs(self) -> pd.DataFrame:
+        """The runs: their objectives, their core-seconds, and their steps beside those of a whole run."""
+        rows = {}
+        objectives = {name: row.objective for name, row in self.declared.objectives.items()}
+        for spec, run in self.runs:
+            lines = run.lines(TIMING)
+            seconds = sum(line["train_seconds"] + line["evaluate_seconds"] for line in lines)
+            row = {"seconds": seconds, "steps": lines[-1]["step"], "whole": spec.training.steps}
+            rows[run.identity] = {"objective": best_fit(spec.tree()["objective"], objectives), **row}
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    @cached_property
     def squares(self) -> dict[tuple[str, str], Square]:
         """(objective, task) -> its runs, for every square that has any."""
         squares: dict[tuple[str, str], Square] = {}
         tasks = {name: task.task for name, task in self.declared.tasks.items()}
         objectives = {name: row.objective for name, row in self.declared.objectives.items()}
-        for path in sorted((self.home / "runs").iterdir()):
-            run = RunFolder(self.home, path.name)
-            spec = run.spec()
+        for spec, run in self.runs:
             tree = spec.tree()
             objective, task = best_fit(tree["objective"], objectives), best_fit(tree["task"], tasks)
             if objective is not None and task is not None:

@@ -61,18 +61,23 @@ class Published:
 
     @property
     def costs(self) -> str:
-        """The rows of a table of what every study cost; a run that several studies share counts once in their sum."""
-        rows = [_cost_row(name, [self.study(name)]) for name in self.names]
-        rows.append(_cost_row("these studies", [self.study(name) for name in self.names]))
-        rows.append(_cost_row("the controls", [self.study(name) for name in self.controls]))
-        return "\n".join(rows)
+        """The rows of a table of what every study and row of the matrix cost; a shared run counts once in a sum."""
+        groups = {name: [name] for name in self.names}
+        groups |= {"these studies": self.names, "the controls": self.controls}
+        rows = []
+        for title, names in groups.items():
+            members = [self.study(name) for name in names]
+            costs = pd.concat([study.costs for study in members])
+            rows.append(_cost_row(title, costs, str(sum(study.runs_at_most for study in members))))
+        matrix = self.matrix.costs
+        for name, title in self.matrix.objectives.items():
+            rows.append(_cost_row(f"matrix, {title}", matrix[matrix.objective == name], "–"))
+        return "\n".join([*rows, _cost_row("the matrix", matrix, "–")])
 
 
-def _cost_row(title: str, members: list[StudyNumbers]) -> str:
-    """Returns the runs of some studies and those at most, their core-minutes, and the share of their steps taken."""
-    costs = pd.concat([study.costs for study in members])
+def _cost_row(title: str, costs: pd.DataFrame, at_most: str) -> str:
+    """Returns the number of runs and that at most, their core-minutes, and the share of their steps that was taken."""
     costs = costs[~costs.index.duplicated()]
-    at_most = sum(study.runs_at_most for study in members)
     minutes, steps = costs.seconds.sum() / SECONDS_PER_MINUTE, costs.steps.sum() / costs.whole.sum()
     return f"| {title} | {len(costs)} | {at_most} | {minutes:z.1f} | {steps:z.0%} |"
 
