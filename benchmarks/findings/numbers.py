@@ -60,8 +60,8 @@ class ClaimNumbers:
     @property
     def resolution(self) -> str:
         """The smallest effect that is found with 80% power; a dash if there is none."""
-        found = self.judgement.resolution
-        return "–" if found is None else f"{float(f'{found:.2g}'):g}"
+        size = self.judgement.resolution
+        return "–" if size is None else f"{float(f'{size:.2g}'):g}"
 
     @property
     def seeds_needed(self) -> str:
@@ -78,7 +78,7 @@ class ClaimNumbers:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What the table of a section says of the claim, after its text."""
+        """The entries of the claim in the table of a section, after its text."""
         return self.verdict, self.effect, self.interval, self.resolution, self.seeds
 
     @property

@@ -161,15 +161,15 @@ class Judgement:
         test, equivalence = self.test, self.claim.margin_on_both_sides
         margin = 0.0 if equivalence else self.claim.margin or 0.0
         arguments = (test.scores_AxK, test.comparison.effect, test.form, self.level)
-        found = attempted(self.claim, partial(resolution, *arguments, margin=margin, equivalence=equivalence))
-        return None if isinstance(found, str) else found
+        size = attempted(self.claim, partial(resolution, *arguments, margin=margin, equivalence=equivalence))
+        return None if isinstance(size, str) else size
 
     @property
     def resolution_text(self) -> str:
         """The smallest effect that is found with 80% power, in words; empty if there is none."""
         if self.resolution is None:
             return ""
-        size = f"{self.resolution:.2g}"
+        size = f"{self.resolution:z.2g}"
         if self.claim.margin_on_both_sides:
             return f"with this scatter, equal arms are found equal to within {size} with {POWER:z.0%} power"
         beyond = " beyond the margin" if self.claim.margin else ""

@@ -134,4 +134,4 @@ def test_asking_how_far_a_study_is_loads_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
-    assert "32 of 32 runs ended" in done.stdout
+    assert "108 of 108 runs ended" in done.stdout

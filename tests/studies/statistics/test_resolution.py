@@ -32,11 +32,11 @@ def test_the_permutation_test_finds_it_in_four_of_five_studies() -> None:
     observed = normal(2, 12) * [[0.03], [0.06]]
     size = resolution(observed, WeightedMeans(), INDEPENDENT, 0.05)
     assert size is not None
-    rng, found = np.random.default_rng(1), []
+    rng, supported = np.random.default_rng(1), []
     for _ in range(200):
         scores = rng.standard_normal((2, 12)) * [[0.03], [0.06]] + [[size], [0.0]]
-        found.append(2 * WeightedMeans().evidence(scores, INDEPENDENT).above(0.0) <= 0.05)
-    assert np.mean(found) == pytest.approx(0.8, abs=0.1)
+        supported.append(2 * WeightedMeans().evidence(scores, INDEPENDENT).above(0.0) <= 0.05)
+    assert np.mean(supported) == pytest.approx(0.8, abs=0.1)
 
 
 def test_it_has_the_unit_of_the_scores_and_does_not_depend_on_the_effect_that_was_observed() -> None:
