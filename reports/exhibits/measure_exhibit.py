@@ -89,7 +89,8 @@ class MeasureExhibit(StudyExhibit):
             if dodged:
                 sheet.add_legend(mark.hue_label, color=mark.colour, marker=mark.marker, ms=8, lw=2, mec=PAPER)
             for run in rows_of(runs[runs["cell"] == row.cell]):
-                x = middle + width * (0.5 * (run["seed"] + 0.5) / self.results.seeds - 0.42)
+                place = run["seed"] - self.study.declaration.first_seed + 0.5
+                x = middle + width * (0.5 * place / self.results.seeds - 0.42)
                 _draw_seed(sheet, mark, run, run.get(column), x)
             if row.seeds:
                 _draw_mean(sheet, mark, row, middle + width * 0.26, self.measure.bounds)

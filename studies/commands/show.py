@@ -58,7 +58,8 @@ def show_study(
     choice = choice_for(plan, time, workers) if time and study.leaves_compile_open else None
     detectable, negligible = detectable_effects(study), negligible_effects(study)
     looks = looks_until(study.seeds, declaration.looks)
-    needed = f"{study.seeds} fresh seeds"
+    first = f", the first of which is {declaration.first_seed}" if declaration.first_seed else ""
+    needed = f"{study.seeds} fresh seeds{first}"
     if len(looks) > 1:
         needed = f"{', '.join(map(str, looks[:-1]))} or {needed}, as many as the claims need"
     search = ", ".join(f"{key} from {span.low:zg} to {span.high:zg}" for key, span in declaration.tuning.search.items())
@@ -97,6 +98,7 @@ def show_study(
         "excluded": {cell.label: reason for cell, reason in study.excluded.items()},
         "trials": study.trials,
         "seeds": study.seeds,
+        "first_seed": declaration.first_seed,
         "looks": looks,
         "runs": study.runs,
         "start_runs": plan.start_runs,

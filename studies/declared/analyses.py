@@ -4,9 +4,6 @@ from studies.declared.measures import measure_of
 from studies.declared.study import Study
 from studies.declared.study_file import StudyDeclaration
 
-SAMPLED_SEED = 0
-"""The seed of the run whose samples are shown."""
-
 
 def analyses_of(declaration: StudyDeclaration) -> tuple[tuple[str, str], ...]:
     """Returns each analysis whose measures claims use, with the checkpoint that it reads."""

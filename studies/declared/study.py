@@ -136,6 +136,11 @@ class Study:
         """The largest number of runs of the whole study."""
         return len(self.cells) * (self.tuning_runs + self.seeds)
 
+    def fresh_seeds(self, start: int, stop: int) -> range:
+        """Returns the seeds of the confirming runs from number `start` to before number `stop`, counted from 0."""
+        first = self.declaration.first_seed
+        return range(first + start, first + stop)
+
     @property
     def cell_settings(self) -> list[CellSettings]:
         """The settings of some cells at this scale; later ones prevail."""

@@ -21,7 +21,7 @@ from studies.statistics.forms.independent import INDEPENDENT
 from studies.statistics.forms.table import FORMS, form_name
 
 PRUNED_SEEDS_MINIMUM = 5
-LATER_KEYS = ("control", "solved_at", "stop_when_solved", "futility", "labels", "settings")
+LATER_KEYS = ("control", "solved_at", "stop_when_solved", "first_seed", "futility", "labels", "settings")
 
 
 def levels_of_a_factor(value: Any) -> Any:
@@ -139,6 +139,9 @@ class StudyDeclaration(Settings):
         default="best", description="checkpoint that is scored; the best is chosen on validation"
     )
     seeds: int = Field(ge=1, le=1000, description="fresh seeds of each cell, which alone enter the verdicts")
+    first_seed: int = Field(
+        default=0, ge=0, le=10**9, description="the first of them; another one repeats a study on seeds of its own"
+    )
     level: float = Field(default=0.05, gt=0, lt=0.5, description="level of all tests together, by Holm's correction")
     looks: list[int] | None = Field(
         default=None, min_length=2, description="numbers of seeds at which it is judged, if more than once"

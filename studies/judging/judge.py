@@ -124,9 +124,11 @@ def _judge_at(
         negligible: the number of claims that earlier looks found negligible, which Holm's correction also counts.
     """
 
+    judged = study.fresh_seeds(0, study.seeds)
+
     def case_of(claim: Claim) -> tuple[ComparedClaim, ClaimTest | None, float]:
         every_seed = scores(claim) if callable(scores) else scores
-        by_cell = {cell: {k: v for k, v in seeds.items() if k < study.seeds} for cell, seeds in every_seed.items()}
+        by_cell = {cell: {k: v for k, v in seeds.items() if k in judged} for cell, seeds in every_seed.items()}
         comparison = comparison_of(claim, study)
         compared = ComparedClaim(claim, comparison, by_cell, reason_lacking(claim), obstacle(comparison.cells))
         test = claim_test(study, compared)

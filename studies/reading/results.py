@@ -99,7 +99,7 @@ class Results:
     def seeds(self) -> int:
         """The largest number of confirming seeds that a cell has run so far."""
         confirmed = self.runs[self.runs["phase"] == "confirm"]
-        return int(confirmed["seed"].max()) + 1 if len(confirmed) else 0
+        return int(confirmed["seed"].max()) + 1 - self.study.declaration.first_seed if len(confirmed) else 0
 
     @property
     def finished(self) -> bool:

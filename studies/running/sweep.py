@@ -18,7 +18,7 @@ from lab.analysis.table import SAMPLES
 from lab.run.files import lock_folder
 from lab.run.store import RESULT, RunFolder
 from lab.run.stored_run import CHECKPOINTS
-from studies.declared.analyses import SAMPLED_SEED, analyses_of, sampled_cells
+from studies.declared.analyses import analyses_of, sampled_cells
 from studies.declared.measures import main_measure
 from studies.declared.scales import SMOKE
 from studies.declared.study import TUNING_SEED, Cell, Study
@@ -161,7 +161,7 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
             elif any(judgement.verdict == "inconclusive" for judgement in judgements):
                 self.announce(f"look at {earlier} seeds: no more seeds are added for the claims that are not decided")
             for state in states:
-                self._confirm(state, range(earlier, look))
+                self._confirm(state, self.study.fresh_seeds(earlier, look))
             self.wait()
             if not states or not self.complete:
                 break
@@ -211,7 +211,7 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
     def _note_stored_code(self, cell: Cell) -> None:
         """Notes the code of the first run of a cell, a trial or without trials its first seed, if it is stored."""
         if self.old_runs == "keep":
-            seed = TUNING_SEED if self.study.trials else 0
+            seed = TUNING_SEED if self.study.trials else self.study.declaration.first_seed
             first = RunFolder(self.home, self.study.spec(cell, self.study.middle, seed).identity)
             with suppress(UserError):  # a damaged run fails where it is requested
                 self.note_code(first.code() if (first.path / RESULT).exists() else None)
@@ -224,7 +224,7 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
         """
         if len(state.tuning.get_trials(deepcopy=False, states=ENDED)) == self.study.trials:
             self._choose(state)
-            self._confirm(state, range(self.looks[0]))
+            self._confirm(state, self.study.fresh_seeds(0, self.looks[0]))
             return
         trial = state.tuning.ask()
         settings = {
@@ -285,11 +285,12 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
     def _analyses_of(self, state: CellState, run: RunRecord) -> Analyses:
         """Returns the analyses of a confirming run: those that claims use, and the samples that reports show.
 
-        The samples are left out if the run is stored and its weights were deleted.
+        The samples are those of the first seed. They are left out if the run is stored and its weights were deleted.
         """
         checkpoint = self.study.declaration.checkpoint
         path = RunFolder(self.home, run.identity).path
         weights_deleted = (path / RESULT).exists() and not (path / CHECKPOINTS[checkpoint]).exists()
-        if run.seed != SAMPLED_SEED or state.cell.label not in self.sampled_cells or weights_deleted:
+        sampled = run.seed == self.study.declaration.first_seed and state.cell.label in self.sampled_cells
+        if weights_deleted or not sampled:
             return self.analyses
         return (*self.analyses, (SAMPLES, checkpoint))
