@@ -66,17 +66,13 @@ def _card(results: Results, judgement: Judgement) -> ClaimCard:
         effect_name=claim.effect_name,
         effect=signed(contrast.difference, contrast.low, contrast.high) if contrast else "not tested",
         interval=", ".join(part for part in (interval_text, judgement.margin_text) if part),
-        reason="; ".join(part for part in _tested(judgement) if part),
+        reason="; ".join(filter(None, (judgement.reason, judgement.resolution_text, judgement.seeds_needed_text))),
         anchor=anchor_of(measure),
         measure=measure_name(measure, labels),
         direction="" if measure.sign > 0 else "lower is better; effects are sign-flipped",
         arms=[(labels.arm(arm.cell), mean) for arm, mean in zip(arms, means, strict=True)],
         shortcut=shortcut_comparison(results, judgement),
     )
-
-
-def _tested(judgement: Judgement) -> tuple[str, str, str]:
-    return judgement.reason, judgement.resolution_text, judgement.seeds_needed_text
 
 
 def _difference_so_far(results: Results, judgement: Judgement, measure: Measure, arms: list[CellScore]) -> str:
