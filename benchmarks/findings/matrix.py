@@ -1,54 +1,70 @@
-"""The published runs of the matrix: how many solved each task, as a table and as the README's picture.
+"""The published rows of the matrix: the runs that solved each task, and verdicts, as tables and as the README's picture.
 
 python -m benchmarks.findings.matrix docs/matrix.png
 """
 
 import sys
-import tarfile
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pandas as pd
 
-from benchmarks.matrix_counts import MATRIX, share_of_budget
-from generators.foundation.settings import Tree
-from lab.run.spec import RunSpec
-from lab.run.store import TIMING, RunFolder
+from benchmarks.findings.numbers import ArmNumbers, ClaimNumbers, StudyNumbers
 from studies.declared.matrix.matrix_file import MatrixDeclaration, load_matrix
+from studies.declared.matrix.rows import OBJECTIVE, SOLVES, SOONER, TASK, claim_name
+from studies.declared.measures import BUDGET_TO_SOLVE, SOLVED
+from studies.ledger.archive import unpack
 
-ARCHIVE = Path(__file__).parents[2] / "reports" / "published" / "matrix" / "runs-cpu.tar.xz"
+MATRIX = "matrix"
+ARCHIVES = Path(__file__).parents[2] / "reports" / "published" / "matrix"
+SIGNS = {"supported": "▲", "contradicted": "▼"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Square:
-    """The runs of one objective on one task.
+    """The runs of one objective on one task, with the verdicts on its claims; the baseline has none.
 
     Attributes:
-        budgets: the share of its budget that each run took to solve the task; None for a run that did not.
+        arm: the runs.
+        solves: the claim that more runs solve the task than with the baseline.
+        sooner: the claim that they take a smaller share of the budget.
     """
 
-    budgets: list[float | None] = field(default_factory=list)
+    arm: ArmNumbers
+    solves: ClaimNumbers | None = None
+    sooner: ClaimNumbers | None = None
 
     @property
-    def solved(self) -> int:
-        """The number of runs that solved the task."""
-        return sum(budget is not None for budget in self.budgets)
+    def solved(self) -> pd.Series:
+        """Whether each run solved the task, 1 or 0, by seed."""
+        return self.arm.values(f"measure/{SOLVED}")
+
+    @property
+    def is_solved(self) -> bool:
+        """True if more than half of the runs solved the task."""
+        return bool(self.solved.mean() > 0.5)
+
+    @property
+    def sign(self) -> str:
+        """Up or down if more or fewer runs solve the task than with the baseline; empty if that is not decided."""
+        return SIGNS.get(self.solves.verdict, "") if self.solves else ""
 
     @property
     def text(self) -> str:
-        """The counts, and the median share of the budget if more than half of the runs solved the task."""
-        counts = f"{self.solved} of {len(self.budgets)}"
-        if 2 * self.solved <= len(self.budgets):
+        """The counts, the median share of the budget if most runs solved the task, and signs for decided claims."""
+        counts = f"{self.arm.solved} {self.sign}".strip()
+        if not self.is_solved:
             return counts
-        return f"{counts} ({median(1.0 if budget is None else budget for budget in self.budgets):z.2f})"
+        sooner = SIGNS.get(self.sooner.verdict, "") if self.sooner else ""
+        share = f"{self.arm.values(f'measure/{BUDGET_TO_SOLVE}').median():z.2f} {sooner}".strip()
+        return f"{counts} ({share})"
 
 
 class PublishedMatrix:
-    """The published runs of the matrix.
+    """The published rows of the matrix.
 
     Args:
         folder: where to unpack them.
@@ -56,39 +72,20 @@ class PublishedMatrix:
 
     def __init__(self, folder: Path) -> None:
         self.declared: MatrixDeclaration = load_matrix(MATRIX)
-        self.home = folder
-        with tarfile.open(ARCHIVE) as archive:
-            archive.extractall(folder, filter="data")
-
-    @cached_property
-    def runs(self) -> list[tuple[RunSpec, RunFolder]]:
-        """The published runs, with their specs."""
-        folders = [RunFolder(self.home, path.name) for path in sorted((self.home / "runs").iterdir())]
-        return [(run.spec(), run) for run in folders]
-
-    @property
-    def costs(self) -> pd.DataFrame:
-        """The runs: their objectives, their core-seconds, and their steps beside those of a whole run."""
-        rows = {}
-        objectives = {name: row.objective for name, row in self.declared.objectives.items()}
-        for spec, run in self.runs:
-            lines = run.lines(TIMING)
-            seconds = sum(line["train_seconds"] + line["evaluate_seconds"] for line in lines)
-            row = {"seconds": seconds, "steps": lines[-1]["step"], "whole": spec.training.steps}
-            rows[run.identity] = {"objective": best_fit(spec.tree()["objective"], objectives), **row}
-        return pd.DataFrame.from_dict(rows, orient="index")
+        archives = sorted(ARCHIVES.glob("*.tar.xz"))
+        self.rows = [StudyNumbers(unpack(path, folder)[0], folder) for path in archives]
 
     @cached_property
     def squares(self) -> dict[tuple[str, str], Square]:
-        """(objective, task) -> its runs, for every square that has any."""
+        """(objective, task) -> its runs and claims, the baseline first."""
         squares: dict[tuple[str, str], Square] = {}
-        tasks = {name: task.task for name, task in self.declared.tasks.items()}
-        objectives = {name: row.objective for name, row in self.declared.objectives.items()}
-        for spec, run in self.runs:
-            tree = spec.tree()
-            objective, task = best_fit(tree["objective"], objectives), best_fit(tree["task"], tasks)
-            if objective is not None and task is not None:
-                squares.setdefault((objective, task), Square()).budgets.append(share_of_budget(spec, run))
+        for row in self.rows:
+            baseline, objective = row.loaded.study.factors[OBJECTIVE]
+            for task in self.tasks:
+                own, against = (f"{TASK}={task} {OBJECTIVE}={arm}" for arm in (objective, baseline))
+                squares.setdefault((str(baseline), task), Square(row.arm(against)))
+                claims = (row.claim(claim_name(task, kind)) for kind in (SOLVES, SOONER))
+                squares[str(objective), task] = Square(row.arm(own), *claims)
         return squares
 
     @property
@@ -109,18 +106,31 @@ class PublishedMatrix:
         Raises:
             ValueError: squares have different numbers of runs.
         """
-        (seeds,) = {len(self.squares[objective, task].budgets) for objective in self.objectives for task in self.tasks}
+        (seeds,) = {len(square.solved) for square in self.squares.values()}
         return seeds
+
+    @property
+    def totals(self) -> str:
+        """The number of claims of all rows by verdict."""
+        claims = [claim for row in self.rows for claim in row.claims.values()]
+        counts = Counter(claim.verdict for claim in claims)
+        listed = [f"{counts[verdict]} are {verdict}" for verdict in ("supported", "contradicted", "inconclusive")]
+        return f"Of {len(claims)} claims, {listed[0]}, {listed[1]} and {listed[2]}"
+
+    @property
+    def costs(self) -> pd.DataFrame:
+        """The runs: their objectives, their core-seconds, and their steps beside those of a whole run."""
+        parts = [row.costs.assign(objective=row.loaded.runs[f"factor/{OBJECTIVE}"].to_numpy()) for row in self.rows]
+        costs = pd.concat(parts)
+        return costs[~costs.index.duplicated()]
 
     def total(self, objective: str) -> int:
         """Returns the number of tasks that an objective solves in more than half of its runs."""
-        squares = [self.squares[objective, task] for task in self.tasks]
-        return sum(2 * square.solved > len(square.budgets) for square in squares)
+        return sum(self.squares[objective, task].is_solved for task in self.tasks)
 
     def solved(self, objective: str, task: str) -> str:
-        """Returns how many runs solved a task, such as `3 of 5`."""
-        square = self.squares[objective, task]
-        return f"{square.solved} of {len(square.budgets)}"
+        """Returns how many runs solved a task, such as `3 of 8`."""
+        return self.squares[objective, task].arm.solved
 
     @property
     def table(self) -> str:
@@ -131,23 +141,24 @@ class PublishedMatrix:
             lines.append(f"| {title} | {' | '.join(entries)} | {self.total(name)} |")
         return "\n".join(lines)
 
-
-def best_fit(table: Tree, candidates: dict[str, Tree]) -> str | None:
-    """Returns the candidate all of whose settings a table has, the one with the most; None if there is none."""
-    fits = [
-        name for name, candidate in candidates.items() if all(table.get(key) == candidate[key] for key in candidate)
-    ]
-    return max(fits, key=lambda name: len(candidates[name]), default=None)
+    def ordering(self, objective: str, task: str) -> str:
+        """Returns the end of a row of the table of published orderings: counts, effect, 80% power and verdict."""
+        square, baseline = self.squares[objective, task], self.squares[self.declared.baseline, task]
+        claim = square.solves
+        assert claim is not None, "the baseline is ahead of nothing"
+        return f"{square.arm.solved}, {baseline.arm.solved} | {claim.summary} | {claim.resolution} | {claim.verdict} |"
 
 
 def draw(matrix: PublishedMatrix, path: Path) -> None:
-    """Draws the share of runs that solved each task as a heat map, with the counts written in its squares."""
+    """Draws the share of runs that solved each task as a heat map, with counts and signs written in its squares."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    squares: list[list[Any]] = [[matrix.squares[name, task] for task in matrix.tasks] for name in matrix.objectives]
-    shares = [[square.solved / len(square.budgets) for square in row] for row in squares]
-    counts = [[f"{square.solved}/{len(square.budgets)}" for square in row] for row in squares]
+    squares = [[matrix.squares[name, task] for task in matrix.tasks] for name in matrix.objectives]
+    shares = [[square.solved.mean() for square in row] for row in squares]
+    counts = [
+        [f"{int(square.solved.sum())}/{len(square.solved)} {square.sign}".strip() for square in row] for row in squares
+    ]
     titles = [title.replace(", ", ",\n").replace("path-star graphs", "star graphs") for title in matrix.tasks.values()]
     figure, axes = plt.subplots(figsize=(9, 4.4))
     sns.heatmap(shares, annot=counts, fmt="", cmap="Blues", vmin=0, vmax=1.15, linewidths=1.5, cbar=False, ax=axes)
