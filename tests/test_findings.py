@@ -1,4 +1,4 @@
-"""FINDINGS.md and README.md agree with the published archives, and no number of their text is written by hand."""
+"""FINDINGS.md and README.md agree with the published archives, no number of their text is by hand, and these are whole."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.findings.page import PUBLISHED, TEMPLATE, Published, cited, logged, page_of
 from studies.judging.judgement import sentence
+from studies.ledger.folder import StudyFolder
 
 ROOT = Path(__file__).parent.parent
 FINDINGS = (ROOT / "FINDINGS.md").read_text(encoding="utf-8")
@@ -105,3 +106,23 @@ def test_the_picture_of_the_readme_has_the_seeds_objectives_and_tasks_of_the_run
 def test_all_archives_were_read(published: Published) -> None:
     assert len(published.names) == len(list(PUBLISHED.glob("*.tar.xz")))
     assert len(published.controls) == 7
+
+
+def test_every_published_study_is_read_and_written_to_the_same_bytes(published: Published) -> None:
+    for name in (*published.names, *published.controls):
+        folder = StudyFolder(published.home, name, "cpu")
+        before = {path: path.read_bytes() for path in folder.path.glob("*.json")}
+        assert {path.name for path in before} == {"study.json", "ledger.json", "verdicts.json", "looks.json"}, name
+        verdicts = folder.read_verdicts()
+        assert verdicts is not None
+        folder.write_study(folder.read_study())
+        folder.write_ledger(folder.read_ledger())
+        folder.write_verdicts(verdicts)
+        folder.write_looks(folder.read_looks())
+        assert {path: path.read_bytes() for path in before} == before
+
+
+def test_nothing_published_contains_a_path_of_the_machine_it_ran_on(published: Published) -> None:
+    for path in published.home.rglob("*.json"):
+        if not path.name.startswith("analysis-samples"):  # samples quote their corpus
+            assert '"/' not in path.read_text(), path.name

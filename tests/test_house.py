@@ -6,6 +6,7 @@ import subprocess
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,14 @@ def source_files(*folders: str) -> list[Path]:
     return [ROOT / name for name in listing.splitlines() if (ROOT / name).exists()]
 
 
+@cache
+def module_at(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def parsed(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
     for path in source_files(*folders):
-        yield path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))
+        yield path.relative_to(ROOT), module_at(path)
 
 
 def test_no_file_is_longer_than_300_lines() -> None:

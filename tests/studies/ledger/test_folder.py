@@ -14,7 +14,6 @@ from studies.ledger.folder import StudyFolder
 from studies.ledger.records import CellRecord, RunCounts, RunRecord, StudyRecord
 
 ROOT = Path(__file__).parents[3]
-PUBLISHED = sorted((ROOT / "reports" / "published").glob("*.tar.xz"))
 OLD_RUN = {"phase": "tune", "seed": 2**30, "settings": {"rate": 0.5}, "run": "a" * 16, "score": 0.25, "failure": None}
 """A run as it was written before claims had their own measures."""
 OLD_CELL = {"cell": "n=1", "levels": {"objective.n": 1, "task.shuffle": True}, "winner": None, "entries": [OLD_RUN]}
@@ -30,21 +29,6 @@ def folder(tmp_path: Path) -> StudyFolder:
 def run(phase: str, seed: int, score: float | None = None, failure: str | None = None) -> RunRecord:
     tree = {"phase": phase, "seed": seed, "settings": {}, "run": f"{seed:016x}", "score": score, "failure": failure}
     return RunRecord.model_validate(tree | {"measures": {"seconds": 2 * seed} if score is not None else {}})
-
-
-@pytest.mark.parametrize("archive", PUBLISHED, ids=lambda path: path.name)
-def test_a_published_study_is_read_and_written_to_the_same_bytes(archive: Path, tmp_path: Path) -> None:
-    name, scale, _ = unpack(archive, tmp_path)
-    folder = StudyFolder(tmp_path, name, scale)
-    before = {path: path.read_bytes() for path in folder.path.glob("*.json")}
-    assert {path.name for path in before} == {"study.json", "ledger.json", "verdicts.json", "looks.json"}
-    verdicts = folder.read_verdicts()
-    assert verdicts is not None
-    folder.write_study(folder.read_study())
-    folder.write_ledger(folder.read_ledger())
-    folder.write_verdicts(verdicts)
-    folder.write_looks(folder.read_looks())
-    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_run_without_measures_is_read_and_levels_keep_their_types(folder: StudyFolder) -> None:
