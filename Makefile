@@ -52,12 +52,13 @@ findings: .venv/installed
 examples: .venv/installed
 	$(BIN)/python -m tests.notebooks
 
-# The pages of the results in reports/published, written to build/published; those of the controls in a folder of their own.
+# The pages of the results in reports/published, written to build/published; those of the controls and the matrix in folders of their own.
 published: .venv/installed
 	rm -rf build/published
-	$(BIN)/lab study unpack reports/published/*.tar.xz reports/published/controls/*.tar.xz --home build/published/home
+	$(BIN)/lab study unpack reports/published/*.tar.xz reports/published/*/*.tar.xz --home build/published/home
 	$(BIN)/lab report paper --scale cpu --home build/published/home --out build/published
 	$(BIN)/lab report controls --scale cpu --home build/published/home --out build/published/controls
+	$(BIN)/lab report matrix --scale cpu --home build/published/home --out build/published/matrix
 
 # Needs uv; without the +cpu suffix GPU users get CUDA from the same file.
 constraints:

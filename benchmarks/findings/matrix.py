@@ -1,4 +1,4 @@
-"""The published rows of the matrix: the runs that solved each task, and verdicts, as tables and as the README's picture.
+"""The published rows of the matrix: solved runs and verdicts, as tables and as the picture of the README.
 
 python -m benchmarks.findings.matrix docs/matrix.png
 """
@@ -39,7 +39,7 @@ class Square:
 
     @property
     def solved(self) -> pd.Series:
-        """Whether each run solved the task, 1 or 0, by seed."""
+        """The outcome of each run by seed, 1 if it solved the task."""
         return self.arm.values(f"measure/{SOLVED}")
 
     @property

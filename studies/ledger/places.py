@@ -84,6 +84,23 @@ def refusal(folder: StudyFolder, study: Study, difference: str) -> UserError:
     )
 
 
+def check_seeds(folder: StudyFolder, study: Study, changed: list[str]) -> None:
+    """Refuses to judge a study on other seeds once it was judged: that would spend its level again.
+
+    Args:
+        changed: the keys in which it differs from the stored version.
+
+    Raises:
+        UserError: names both seeds.
+    """
+    if "first_seed" in changed and folder.read_looks():
+        raise UserError(
+            f"{study.source}: first_seed = {study.declaration.first_seed}: this study was judged on the seeds from "
+            f"{study_in(folder).declaration.first_seed} on, which spent its level; restore it, or copy the file to a "
+            "new name to repeat the study"
+        )
+
+
 def take_place(folder: StudyFolder, study: Study) -> None:
     """Marks a study as unfinished and records its file; a moved file takes over the study's other scales too."""
     source = Path(study.source)

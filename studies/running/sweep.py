@@ -28,7 +28,7 @@ from studies.judging.looks import claims_to_pursue
 from studies.judging.study_code import OldRuns, StudyCode
 from studies.ledger.declared_study import record_of
 from studies.ledger.folder import JOURNAL, StudyFolder
-from studies.ledger.places import mark_finished, place_for, take_place
+from studies.ledger.places import check_seeds, mark_finished, place_for, take_place
 from studies.ledger.records import CellRecord, LedgerRecord, Phase, RunRecord, VerdictsRecord
 from studies.running.cell_runs import CellRun, CellState, RunEvent
 from studies.running.coordinator import Coordinator
@@ -120,16 +120,17 @@ class Sweep(Coordinator[CellRun, list[Judgement]]):
 
         Raises:
             UserError: the study's name belongs to another file; or the study was judged before, and seeds were added
-                that its looks did not declare.
+                that its looks did not declare, or begin elsewhere.
         """
         study, declaration = self.study, self.study.declaration
-        edited = bool(place_for(self.home, study).changed)
+        edited = place_for(self.home, study).changed
         if self.old_runs == "keep" and not edited:
             with suppress(UserError):  # a damaged ledger is written again
                 self.mixed_code = self.folder.read_ledger().mixed_code
         if self.mixed_code:
             self.old_runs = "mix"
         if study.scale != SMOKE:
+            check_seeds(self.folder, study, edited)
             level_at(declaration.level, study.seeds, declaration.looks, self.folder.read_looks(), study.source)
         take_place(self.folder, study)
         storage = new_journal(self.part.path / JOURNAL)

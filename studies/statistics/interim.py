@@ -56,12 +56,13 @@ def level_at(
             then = f"looks = {declared_looks}" if declared_looks else "no looks declared"
             raise UserError(
                 f"{where}: looks: this study was judged at {judged_seeds} seeds with {then}; looks must be declared "
-                "before the study is first judged, so restore them, or start a new study with another first_seed"
+                "before the study is first judged, so restore them, or copy the file to a new name and give it "
+                "another first_seed"
             )
         if looks is None and judged_seeds != seeds:
             raise UserError(
                 f"{where}: seeds = {seeds}: this study was judged at {judged_seeds} seeds, which spent its level; "
-                f"go back to seeds = {judged_seeds}, or declare looks = {sorted({judged_seeds, seeds})} in a new "
-                "study with another first_seed"
+                f"go back to seeds = {judged_seeds}, or declare looks = {sorted({judged_seeds, seeds})} in a copy "
+                "of the file with a new name and another first_seed"
             )
     return level_per_look(level, looks)

@@ -85,18 +85,6 @@ def test_seeds_are_added_for_undecided_claims_alone(study_file: Edit, tmp_path: 
     ]
 
 
-def test_a_study_repeated_on_seeds_of_its_own_shares_no_confirming_run(study_file: Edit, tmp_path: Path) -> None:
-    study = declare(str(study_file(LOOKS)), "cpu", [])
-    repeated = declare(str(study_file((LOOKS[0], LOOKS[1] + "first_seed = 100\n"))), "cpu", [])
-    outcomes = [Outcome(either, tmp_path / str(k), one_large_effect) for k, either in enumerate((study, repeated))]
-    first, second = ([run for cell in outcome.cells for run in cell.runs] for outcome in outcomes)
-    assert {run.seed for run in second if run.phase == "confirm"} == set(range(100, 112))
-    shared = {run.identity for run in first} & {run.identity for run in second}
-    assert shared == {run.identity for run in first if run.phase == "tune"}
-    assert outcomes[1].verdicts == outcomes[0].verdicts == [("supported", 5), ("inconclusive", 12)]
-    assert list(outcomes[1].judgements[0].by_seed) == list(range(100, 105))
-
-
 def test_a_study_stops_where_every_claim_is_decided(study_file: Edit, tmp_path: Path) -> None:
     study = declare(str(study_file(LOOKS)), "cpu", [])
     outcome = Outcome(

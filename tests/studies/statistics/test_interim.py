@@ -21,7 +21,7 @@ def test_declared_looks_share_the_level_in_any_order() -> None:
 @pytest.mark.parametrize(
     ("seeds", "looks", "judged", "sentence"),
     [
-        (8, None, {5: None}, "seeds = 8: this study was judged at 5 seeds, which spent its level; go back to seeds = 5, or declare looks = [5, 8] in a new study"),
+        (8, None, {5: None}, "seeds = 8: this study was judged at 5 seeds, which spent its level; go back to seeds = 5, or declare looks = [5, 8] in a copy of the file"),
         (8, [5, 10], {}, "seeds = 8: not one of looks = [5, 10]"),
         (10, [5, 10], {5: None}, "looks: this study was judged at 5 seeds with no looks declared"),
         (5, [5, 10], {5: None}, "looks: this study was judged at 5 seeds with no looks declared"),
