@@ -17,7 +17,7 @@ from studies.declared.study_file import CellSettings, Part, StudyDeclaration
 
 RATE = "training.learning_rate"
 TUNING_SEED = 2**30
-"""The first seed of runs that choose settings; confirming runs have the seeds 0, 1, 2, ..."""
+"""The first seed of runs that choose settings; the seeds of confirming runs begin at the study's `first_seed`."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.reports.stored_study import Outcome, StoredStudy, StudyStore, usual_outcome
+from tests.reports.stored_study import STUDY_FILE, Outcome, StoredStudy, StudyStore, usual_outcome
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +15,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> StudyStore:
 def usual_store(store: StudyStore) -> StoredStudy:
     """All runs complete; both claims supported. Not to be changed."""
     return store()
+
+
+@pytest.fixture(scope="session")
+def later_store(store: StudyStore) -> StoredStudy:
+    """The usual study with seeds from 100 on. Not to be changed."""
+    return store(text=STUDY_FILE.replace("seeds = 5\n", "seeds = 5\nfirst_seed = 100\n"))
 
 
 @pytest.fixture(scope="session")

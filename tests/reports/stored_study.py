@@ -52,7 +52,7 @@ RATES = (0.01, 0.004)
 Outcome = float | str | None
 """A score; the reason of a failure; or None for a run that has not ended."""
 Outcomes = Callable[[str, str, int], Outcome]
-"""Label of a cell, phase, number of a tuning run or a seed -> outcome."""
+"""Label of a cell, phase, number of the run in its phase, counted from 0 -> outcome."""
 
 
 def usual_outcome(cell: str, phase: str, number: int) -> Outcome:
@@ -152,11 +152,11 @@ class StudyStore:
         means = {rate: fmean(map(float, scores)) for rate, scores in trials.items() if None not in scores}
         if means and all(run.ended for run in record.runs):
             record.winner = {key: max(means, key=lambda rate: means[rate])}
-            for seed in range(study.seeds):
+            for number, seed in enumerate(study.fresh_seeds(0, study.seeds)):
                 identity = study.spec(cell, record.winner, seed).identity
                 run = RunRecord(phase="confirm", seed=seed, settings=record.winner, identity=identity)
                 record.runs.append(run)
-                self._store_run(stored, run, index, outcomes(cell.label, "confirm", seed))
+                self._store_run(stored, run, index, outcomes(cell.label, "confirm", number))
         return record
 
     def _store_run(self, stored: StoredStudy, run: RunRecord, index: int, outcome: Outcome) -> None:

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from generators.foundation.errors import UserError
+from lab.loss.graph import Graph
 from lab.loss.losses import LOSSES, accumulate_gradient
 from lab.model.batches import TensorBatch
 from lab.objectives.belief_state import BeliefStateConfig
 from lab.objectives.future_summary import FutureSummaryConfig
 from lab.objectives.joint import JointConfig
 from lab.objectives.next_latent import NextLatentConfig
+from lab.objectives.objective import Objective
 from lab.objectives.registers import Registers, RegistersConfig
 from lab.objectives.sequential_modules import SequentialModules, SequentialModulesConfig
 from lab.objectives.table import OBJECTIVES
@@ -168,6 +170,34 @@ def test_micro_batches_of_uneven_weight_add_up_to_the_whole_batch(kind: str, los
         {name: float(value) for name, value in values.items()}, rel=1e-12
     )
     assert_equal(pop_gradients(network), expected, 1e-12)
+
+
+def terms_of(network: Objective, batch: TensorBatch) -> list[tuple[str, float, float]]:
+    """Returns the name, value and weight of every term."""
+    with torch.no_grad():
+        terms = network.terms(network.latent(batch), batch, Graph())
+        return [(term.name, float(term.value), term.weight) for term in terms]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "values"),
+    [
+        ("sequential_modules", "weight", (0.3, 0.7)),
+        ("token_order", "window", (1, 9)),
+        ("registers", "horizon", (1, 9)),
+        ("next_latent", "horizon", (2, 5)),
+        ("future_summary", "window", (2, 9)),
+        ("joint", "n", (2, 4)),
+        ("masked_teacher", "share", (0.2, 1.0)),
+        ("belief_state", "pairs", (3, 5)),
+    ],
+)
+def test_two_networks_of_different_settings_may_read_one_batch(kind: str, key: str, values: tuple[float, ...]) -> None:
+    """A batch keeps what objectives derive from it, which differs between the settings."""
+    first, second = (build_objective_network(kind, **{key: value}).double() for value in values)
+    shared = batch_of(0.4)
+    terms = terms_of(first, shared)
+    assert terms_of(second, shared) == terms_of(second, batch_of(0.4)) != terms
 
 
 def test_a_prediction_reads_only_tokens_before_its_target() -> None:

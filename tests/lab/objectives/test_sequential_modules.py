@@ -55,6 +55,14 @@ def test_a_batch_too_short_for_the_last_modules_trains_the_others() -> None:
         assert_equal(pop_gradients(network), expected, 1e-12)
 
 
+def test_each_module_has_the_weight_in_a_short_batch_that_it_has_in_a_long_one() -> None:
+    network, weights = network_of(4), [1.0, 0.1, 0.1, 0.1]
+    for length in (LENGTH, 3):
+        batch = one_sample(list(range(length)), [True] * length)
+        terms = list(network.terms(network.latent(batch), batch, Graph()))
+        assert [term.weight for term in terms] == pytest.approx(weights[: length - 1])
+
+
 def test_autocast_leaves_the_residual_stream_of_a_module_in_full_precision() -> None:
     network, tokens = network_of(3).float(), torch.arange(LENGTH)[None]
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():

@@ -35,6 +35,19 @@ def test_every_seed_is_drawn_at_its_score(usual_store: StoredStudy) -> None:
     assert drawn == pytest.approx(expected, abs=PIXEL)
 
 
+def test_seeds_stand_at_the_same_places_whichever_is_the_first(
+    usual_store: StoredStudy, later_store: StoredStudy
+) -> None:
+    usual, later = (
+        {mark.tooltip: mark.points[0] for mark in FigureReader(svg).marks if "seed " in mark.tooltip}
+        for stored in (usual_store, later_store)
+        for svg in score_figures(stored)
+    )
+    assert len(usual) == len(later) == 4 * 5
+    for tooltip, place in usual.items():
+        assert later[tooltip.replace("seed ", "seed 10")] == pytest.approx(place, abs=0.01)
+
+
 def test_means_and_their_intervals_are_drawn(usual_store: StoredStudy) -> None:
     (svg,) = score_figures(usual_store)
     figure = FigureReader(svg)

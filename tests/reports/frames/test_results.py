@@ -32,6 +32,12 @@ def test_runs_have_one_row_with_every_metric_of_both_checkpoints(usual_store: St
         assert row["seed"] == spec["seed"]
 
 
+def test_seeds_are_counted_from_the_first_one_of_the_study(usual_store: StoredStudy, later_store: StoredStudy) -> None:
+    results = results_of(later_store)
+    assert sorted(set(results.phase("confirm")["seed"])) == [100, 101, 102, 103, 104]
+    assert results.seeds == results_of(usual_store).seeds == 5
+
+
 def test_seconds_of_a_curve_add_up_training_without_evaluation(usual_store: StoredStudy) -> None:
     results = results_of(usual_store)
     curves = results.curves[results.curves["metric"] == "accuracy"]

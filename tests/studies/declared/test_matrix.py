@@ -2,14 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from generators.foundation.errors import UserError
+from lab.run.spec import RunSpec
 from studies.declared.catalog import COLLECTIONS, STUDIES
 from studies.declared.collection import load_collection
 from studies.declared.loading import declare
-from studies.declared.matrix.equal_operations import step_operations
+from studies.declared.matrix.equal_operations import budget_settings, step_operations
 from studies.declared.matrix.matrix_file import load_matrix
 from studies.declared.study import TUNING_SEED, Study
 from tests.conftest import Lab
@@ -52,6 +54,35 @@ def test_both_arms_of_a_task_have_equal_operations_and_equally_many_evaluations(
         assert arm.training.warmup_steps == pytest.approx(
             baseline.training.warmup_steps * arm.training.steps / baseline.training.steps, abs=0.6
         )
+
+
+def retrained(spec: RunSpec, **changes: Any) -> RunSpec:
+    """Returns a run with some settings of its training changed."""
+    return spec.model_copy(update={"training": spec.training.model_copy(update=changes)})
+
+
+def test_an_arm_ends_with_an_evaluation_where_the_steps_are_no_multiple_of_the_interval(catalog: Path) -> None:
+    study = declare("mini-heads", "cpu")
+    baseline, arm = (
+        retrained(study.spec(cell, study.middle, 0), steps=50, evaluate_every_steps=20) for cell in study.cells[:2]
+    )
+    budget = budget_settings(arm, baseline)
+    assert budget["training.steps"] == 3 * budget["training.evaluate_every_steps"]
+
+
+def test_a_step_takes_as_many_more_operations_as_its_batch_has_more_samples(catalog: Path) -> None:
+    study = declare("mini-heads", "cpu")
+    spec = study.spec(study.cells[0], study.middle, 0)
+    assert step_operations(retrained(spec, batch_size=6)) == 3 * step_operations(retrained(spec, batch_size=2))
+
+
+def test_what_a_scale_changes_in_a_task_prevails_over_what_it_changes_in_all(catalog: Path) -> None:
+    matrix = catalog / "collections" / "mini.toml"
+    own, longer = '{ "task.nodes" = 7 }', '{ "task.nodes" = 7, "training.warmup_steps" = 1 }'
+    matrix.write_text(matrix.read_text().replace(own, longer))
+    study = declare("mini-heads", "smoke")
+    sums, graphs = (study.spec(study.cells[place], study.middle, 0) for place in (0, 2))
+    assert (sums.training.warmup_steps, graphs.training.warmup_steps) == (2, 1)
 
 
 def test_each_task_has_two_claims_its_own_threshold_and_its_own_changes_of_a_scale(catalog: Path) -> None:

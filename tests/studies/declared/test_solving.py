@@ -170,7 +170,9 @@ def test_runs_may_end_where_they_have_solved_the_task(study_file: Edit) -> None:
 
 def test_keys_that_are_unset_are_not_stored(study_file: Edit) -> None:
     stored = declare(str(study_file()), "cpu", []).declaration.model_dump(mode="json")
-    assert not {"solved_at", "stop_when_solved"} & set(stored)
+    assert not {"solved_at", "stop_when_solved", "first_seed", "futility"} & set(stored)
+    later = declare(str(study_file(("seeds = 5\n", "seeds = 5\nfirst_seed = 100\n"))), "cpu", []).declaration
+    assert later.model_dump(mode="json") == stored | {"first_seed": 100}
     says = declare(str(study_file(SAYS)), "cpu", []).declaration
     assert says.model_dump(mode="json")["solved_at"] == 0.9
     assert StudyDeclaration.model_validate_json(says.model_dump_json()) == says

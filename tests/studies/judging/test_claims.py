@@ -10,6 +10,7 @@ import pytest
 from studies.declared.study import Study
 from studies.judging.judge import judge
 from studies.judging.judgement import Judgement, sentence
+from studies.statistics.resolution import resolution
 from tests.studies.conftest import scores_of
 
 LOW, HIGH = [0.1, 0.12, 0.14, 0.16, 0.18], [0.8, 0.82, 0.84, 0.86, 0.88]
@@ -98,6 +99,17 @@ def test_holm_doubles_the_smaller_of_two_p_values_and_keeps_the_larger(small: St
     assert unclear.p > 4 / 252
     assert unclear.p_corrected == unclear.p
     assert (clear.level, unclear.level) == (0.025, 0.05)
+
+
+def test_the_resolution_of_a_claim_is_that_at_the_level_where_it_was_judged(small: Study) -> None:
+    scores = {"width=8 n=1": LOW, "width=8 n=2": HIGH, "width=16 n=1": NOISY, "width=16 n=2": NOISY[::-1]}
+    judgements = judge(small, scores_of(small, scores))
+    for judgement, level, equivalence in zip(judgements, (0.025, 0.05), (False, True), strict=True):
+        test = judgement.test
+        assert test is not None
+        size = resolution(test.scores_AxK, test.comparison.effect, test.form, level, equivalence=equivalence)
+        assert size is not None
+        assert (judgement.level, judgement.resolution) == (level, pytest.approx(size))
 
 
 def test_holm_never_ranks_a_claim_above_one_with_a_smaller_p_value(small: Study) -> None:

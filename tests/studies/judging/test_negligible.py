@@ -1,5 +1,7 @@
 """The verdict "negligible": the whole interval of an effect lies where no effect matters."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,11 @@ def scores(*effects: float, noise: float, seeds: int = 6) -> ScoresByCell:
         for place, effect in enumerate(effects)
         for arm in (0, 1)
     }
+
+
+def giving_up_below(futility: float, study: Study) -> Study:
+    """Returns the study with a chance of a decision below which it adds no seeds for a claim."""
+    return replace(study, declaration=study.declaration.model_copy(update={"futility": futility}))
 
 
 def interval(judgement: Judgement) -> Contrast:
@@ -89,13 +96,22 @@ def test_no_seeds_are_added_for_a_claim_that_is_negligible() -> None:
     assert [judgement.claim.name for judgement in claims_to_pursue(study, judgements, 6)] == ["c1"]
 
 
+def test_a_negligible_claim_counts_in_the_correction_at_which_more_seeds_would_decide_another() -> None:
+    """The chance that the last look decides the second claim exceeds 0.82 at the whole level, not at half of it."""
+    study = negligible(0.05, None, seeds=12, looks=[6, 12])
+    judgements = judge(study, scores(0.0, 0.005, noise=0.01))
+    assert [judgement.verdict for judgement in judgements] == ["negligible", "inconclusive"]
+    for futility, pursued in ((0.7, ["c1"]), (0.82, [])):
+        claims = claims_to_pursue(giving_up_below(futility, study), judgements, 6)
+        assert [judgement.claim.name for judgement in claims] == pursued
+    assert claims_to_pursue(giving_up_below(0.82, study), judgements[1:], 6) == judgements[1:]
+
+
 def test_seeds_are_estimated_and_added_for_a_claim_that_may_turn_out_negligible() -> None:
     by_cell = scores(0.0, noise=0.1)
-    futile = {"futility": 0.5}
 
     def pursued(bound: float | None) -> list[Judgement]:
-        study = negligible(bound, seeds=24, looks=[6, 24])
-        object.__setattr__(study, "declaration", study.declaration.model_copy(update=futile))
+        study = giving_up_below(0.5, negligible(bound, seeds=24, looks=[6, 24]))
         return claims_to_pursue(study, judge(study, by_cell), 6)
 
     assert pursued(None) == []

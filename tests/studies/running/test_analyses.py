@@ -51,13 +51,14 @@ def no_flush(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
-def small(folder: Path, *, analysed: bool) -> Study:
+def small(folder: Path, *, analysed: bool, first_seed: int = 0) -> Study:
     """Returns the small study, whose two claims are about measures of two analyses or about its own score."""
+    seeds = ("seeds = 5\n", f"seeds = 5\nfirst_seed = {first_seed}\n")
     papers = ('paper = "far better"', 'paper = "no advantage"')
     changes = [
         (paper, f'{paper}\nmetric = "{metric}"') for paper, metric in zip(papers, (STEP_RATIO, COPYING), strict=True)
     ]
-    return declare(str(write_small_study(folder, *changes if analysed else ())), "smoke", [])
+    return declare(str(write_small_study(folder, seeds, *changes if analysed else ())), "smoke", [])
 
 
 def requests(study: Study, home: Path) -> tuple[list[tuple[str, RunRecord]], dict[str, Analyses]]:
@@ -72,12 +73,15 @@ def requests(study: Study, home: Path) -> tuple[list[tuple[str, RunRecord]], dic
     return [(event.cell, event.run) for event in events], executor.requested
 
 
-def test_confirming_runs_have_the_analyses_of_the_claims_and_one_run_of_most_heads_has_samples(tmp_path: Path) -> None:
-    runs, requested = requests(small(tmp_path, analysed=True), tmp_path)
+@pytest.mark.parametrize("first_seed", [0, 100])
+def test_confirming_runs_have_the_analyses_of_the_claims_and_the_first_of_most_heads_has_samples(
+    first_seed: int, tmp_path: Path
+) -> None:
+    runs, requested = requests(small(tmp_path, analysed=True, first_seed=first_seed), tmp_path)
     assert len(runs) == len(requested) == 12
     for cell, run in runs:
         of_claims = () if run.phase == "tune" else (HEADS, STEP)
-        sampled = run.phase == "confirm" and run.seed == 0 and cell.endswith("n=2")
+        sampled = run.phase == "confirm" and run.seed == first_seed and cell.endswith("n=2")
         assert requested[run.identity] == (*of_claims, *[SAMPLES] * sampled)
         assert run.measures == ({} if run.phase == "tune" else {STEP_RATIO: 1.5, COPYING: 0.5})
 

@@ -227,17 +227,20 @@ def test_a_claim_that_was_given_up_is_not_taken_up_again_when_another_is_decided
     assert at_half < floor < at_whole
 
 
-def test_a_claim_that_loses_a_seed_at_a_later_look_gets_no_more(study_file: Edit, tmp_path: Path) -> None:
-    study = declare(str(study_file(LOOKS)), "cpu", [])
+@pytest.mark.parametrize(("looks", "lost", "confirmed"), [([5, 8, 12], 6, [5, 5, 8, 7]), ([5, 6, 7], 5, [5, 5, 6, 5])])
+def test_a_claim_that_loses_a_seed_at_a_later_look_gets_no_more(
+    looks: list[int], lost: int, confirmed: list[int], study_file: Edit, tmp_path: Path
+) -> None:
+    study = declare(str(study_file((LOOKS[0], f"seeds = {looks[-1]}\nlooks = {looks}\n"))), "cpu", [])
 
     def fails(tree: Tree) -> Scores | None:
-        failed = tree["model"]["width"] == 16 and tree["objective"]["n"] == 2 and tree["seed"] == 6
+        failed = tree["model"]["width"] == 16 and tree["objective"]["n"] == 2 and tree["seed"] == lost
         return None if failed else scores(one_large_effect)(tree)
 
     sweep = Sweep(study, tmp_path, lambda event: None)
     same = sweep.run(ScoredRuns(tmp_path, fails))[1]
     assert (same.verdict, len(same.by_seed)) == ("inconclusive", 5)
-    assert [len(record.confirmed()) for record in sweep.records] == [5, 5, 8, 7]
+    assert [len(record.confirmed()) for record in sweep.records] == confirmed
 
 
 class InterruptedAtALook(ScoredRuns):

@@ -148,8 +148,12 @@ def test_missing_runs_are_not_trained_beside_old_ones_unless_asked_for(old: OldS
     assert old.run("--retrain")[0]["mixed_code"] is False
 
 
-def test_without_trials_missing_runs_of_the_first_cell_are_not_trained_beside_old_ones_of_others(old: OldStudy) -> None:
-    old.path = write_small_study(old.path.parent, ("trials = 2", "trials = 0"))
+@pytest.mark.parametrize("first_seed", [0, 100])
+def test_without_trials_missing_runs_of_the_first_cell_are_not_trained_beside_old_ones_of_others(
+    first_seed: int, old: OldStudy
+) -> None:
+    seeds = ("seeds = 5\n", f"seeds = 5\nfirst_seed = {first_seed}\n")
+    old.path = write_small_study(old.path.parent, ("trials = 2", "trials = 0"), seeds)
     old.run_before()
     for run in ledger(old).cells[0].runs:
         (old.home / "runs" / run.identity / RESULT).unlink()

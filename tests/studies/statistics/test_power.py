@@ -10,6 +10,7 @@ from studies.judging.judgement import Judgement
 from studies.statistics.forms.form import Form
 from studies.statistics.forms.independent import INDEPENDENT
 from studies.statistics.forms.paired import PAIRED
+from studies.statistics.power import POWER, approximate_p, resampled
 
 QUANTILES = stats.norm.ppf((np.arange(8) + 0.5) / 8)
 NORMAL = QUANTILES / QUANTILES.std(ddof=1)
@@ -33,6 +34,25 @@ def test_the_seeds_needed_are_those_of_normal_theory(shift: float) -> None:
     assert judgement.seeds_needed_text.startswith(
         f"about {judgement.seeds_needed - 8} more seeds per arm would decide it (80% power at "
     )
+
+
+def power_at(judgement: Judgement, seeds: int) -> float:
+    """Returns the share of studies of so many seeds, drawn from the scores, that decide the claim as it leans."""
+    test, level = judgement.test, judgement.level
+    assert test is not None
+    assert level is not None
+    drawn_RxAxK = resampled(test.scores_AxK, seeds, test.form)
+    p_R = approximate_p(drawn_RxAxK, test.comparison.effect, test.form, test.p_decided(level, [test.leaning]))
+    return float(np.mean(p_R <= level))
+
+
+@pytest.mark.parametrize("shift", [0.64, 0.7, 0.8, -0.9])
+def test_the_seeds_needed_are_the_smallest_number_with_a_power_of_80_percent(shift: float) -> None:
+    """With a shift of 0.8 the power is exactly 80%, which is enough."""
+    judgement = judged(shift)
+    assert judgement.seeds_needed is not None
+    fewer, enough = (power_at(judgement, judgement.seeds_needed - less) for less in (1, 0))
+    assert fewer < POWER <= enough
 
 
 def test_a_tiny_effect_is_out_of_reach_and_a_decided_claim_needs_no_more_seeds() -> None:

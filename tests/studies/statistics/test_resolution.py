@@ -70,6 +70,15 @@ def test_of_two_shares_it_is_the_difference_that_the_exact_test_finds() -> None:
     assert resolution(scores, WeightedMeans(), SHARES, 0.05) == pytest.approx(shares[1] - shares[0])
 
 
+def test_with_a_margin_the_difference_of_two_shares_is_counted_from_the_margin() -> None:
+    margin = 0.2
+    shares = detectable_shares(16, 0.05, margin)
+    assert shares is not None
+    scores = np.array([[1.0] * 16, [0.0] * 16])
+    size = resolution(scores, WeightedMeans(), SHARES, 0.05, margin=margin)
+    assert size == pytest.approx(shares[1] - shares[0] - margin)
+
+
 def test_nothing_is_found_with_too_few_seeds_or_without_scatter() -> None:
     assert resolution(normal(2, 5), WeightedMeans(), PAIRED, 0.05) is None
     assert resolution(np.ones((2, 12)), WeightedMeans(), INDEPENDENT, 0.05) is None
