@@ -99,7 +99,9 @@ def test_the_picture_of_the_readme_has_the_seeds_objectives_and_tasks_of_the_run
     words = {5: "five", 7: "seven", 8: "eight", 9: "nine"}
     counts = [words[count] for count in (matrix.seeds, len(matrix.tasks), len(matrix.objectives))]
     assert "how many of {} runs solve each of {} tasks with each of {} objectives".format(*counts) in README
-    best = {task: max(matrix.objectives, key=lambda name: matrix.squares[name, task].solved.sum()) for task in matrix.tasks}
+    best = {
+        task: max(matrix.objectives, key=lambda name: matrix.squares[name, task].solved.sum()) for task in matrix.tasks
+    }
     assert (best["star-three"], best["suffix-6"]) == ("two-heads", "future-summary")
 
 

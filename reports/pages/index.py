@@ -145,12 +145,18 @@ def _entry(line: ClaimLine) -> ClaimEntry:
 
 
 def _cautions(summaries: Iterable[StudySummary]) -> list[tuple[str, list[StudySummary]]]:
-    """Returns each caution with the studies it concerns."""
-    studies: dict[str, list[StudySummary]] = {}
+    """Returns each caution with the studies it concerns.
+
+    Cautions that differ only in the name of their study, as in the command that it advises, are one with NAME in place.
+    """
+    groups: dict[str, list[tuple[str, StudySummary]]] = {}
     for summary in summaries:
         for caution in summary.cautions:
-            studies.setdefault(caution, []).append(summary)
-    return list(studies.items())
+            groups.setdefault(caution.replace(summary.study.name, "NAME"), []).append((caution, summary))
+    return [
+        (general if len(dict(group)) > 1 else group[0][0], [summary for _, summary in group])
+        for general, group in groups.items()
+    ]
 
 
 def _commands(index: StudyIndex) -> list[str]:

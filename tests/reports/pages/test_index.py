@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -46,6 +47,22 @@ def test_the_number_of_claims_that_hold_comes_first(page: str) -> None:
     text = PageReader(page).text
     assert text.index("Of 4 claims, 3 are supported and 1 is not tested.") < text.index("Scoreboard")
     assert "3 ▲ SUPPORTED 0 ▼ CONTRADICTED 0 ≈ NEGLIGIBLE 0 ○ INCONCLUSIVE 1 × NOT TESTED" in text
+
+
+def test_cautions_that_differ_in_the_name_of_their_study_alone_are_one(usual_store: StoredStudy) -> None:
+    def cautioned(name: str, *cautions: str) -> StudySummary:
+        summary = summary_of(usual_store)
+        return replace(summary, study=replace(summary.study, name=name), page=f"{name}.html", cautions=[*cautions])
+
+    summaries = {
+        (name, "cpu"): cautioned(name, f"Old; run {name} again.", "Few seeds.", *own)
+        for name, own in (("first", ("See first.",)), ("second", ()))
+    }
+    chapter = IndexChapter("", "", [summary.study for summary in summaries.values()], {})
+    text = PageReader(render_index(StudyIndex("All", "Which?", [chapter], [], summaries))).text
+    cautions = text[text.index("Thin evidence") :]
+    for line in ("first , second : Old; run NAME again.", "first , second : Few seeds.", "first : See first."):
+        assert cautions.count(line) == 1
 
 
 def test_the_scoreboard_has_every_claim_with_the_papers_figure_and_ours(usual_store: StoredStudy, page: str) -> None:
