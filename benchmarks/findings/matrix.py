@@ -5,6 +5,7 @@ python -m benchmarks.findings.matrix docs/matrix.png
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,9 +44,9 @@ class Square:
         return self.arm.values(f"measure/{SOLVED}")
 
     @property
-    def is_solved(self) -> bool:
-        """True if more than half of the runs solved the task."""
-        return bool(self.solved.mean() > 0.5)
+    def answers(self) -> pd.Series:
+        """The share of right answers on the test split at the end of each run, by seed."""
+        return self.arm.values("last/test/exact")
 
     @property
     def sign(self) -> str:
@@ -56,7 +57,7 @@ class Square:
     def text(self) -> str:
         """The counts, the median share of the budget if most runs solved the task, and signs for decided claims."""
         counts = f"{self.arm.solved} {self.sign}".strip()
-        if not self.is_solved:
+        if self.solved.mean() <= 0.5:
             return counts
         sooner = SIGNS.get(self.sooner.verdict, "") if self.sooner else ""
         share = f"{self.arm.values(f'measure/{BUDGET_TO_SOLVE}').median():z.2f} {sooner}".strip()
@@ -124,29 +125,49 @@ class PublishedMatrix:
         costs = pd.concat(parts)
         return costs[~costs.index.duplicated()]
 
-    def total(self, objective: str) -> int:
-        """Returns the number of tasks that an objective solves in more than half of its runs."""
-        return sum(self.squares[objective, task].is_solved for task in self.tasks)
-
     def solved(self, objective: str, task: str) -> str:
         """Returns how many runs solved a task, such as `3 of 8`."""
         return self.squares[objective, task].arm.solved
 
+    def solved_from(self, objective: str, task: str, seed: int) -> str:
+        """Returns how many runs solved a task from a seed on, such as `1 of 3`."""
+        later = self.squares[objective, task].solved.loc[seed:]
+        return f"{int(later.sum())} of {len(later)}"
+
+    def answers(self, objective: str, task: str) -> str:
+        """Returns the mean share of right answers at the end, in bold if each run has more than all of the baseline."""
+        own, baseline = self.squares[objective, task].answers, self.squares[self.declared.baseline, task].answers
+        mean = f"{own.mean():z.2f}"
+        return f"**{mean}**" if own.min() > baseline.max() else mean
+
     @property
     def table(self) -> str:
-        """The runs that solved each task, and the number of tasks that most runs of an objective solve."""
-        lines = [f"| objective | {' | '.join(self.tasks.values())} | tasks |", f"|{'---|' * (len(self.tasks) + 2)}"]
+        """The runs that solved each task."""
+        return self._table(lambda objective, task: self.squares[objective, task].text)
+
+    @property
+    def table_of_answers(self) -> str:
+        """The mean shares of right answers on each task."""
+        return self._table(self.answers)
+
+    def _table(self, entry: Callable[[str, str], str]) -> str:
+        lines = [f"| objective | {' | '.join(self.tasks.values())} |", f"|{'---|' * (len(self.tasks) + 1)}"]
         for name, title in self.objectives.items():
-            entries = [self.squares[name, task].text for task in self.tasks]
-            lines.append(f"| {title} | {' | '.join(entries)} | {self.total(name)} |")
+            lines.append(f"| {title} | {' | '.join(entry(name, task) for task in self.tasks)} |")
         return "\n".join(lines)
 
     def ordering(self, objective: str, task: str) -> str:
-        """Returns the end of a row of the table of published orderings: counts, effect, 80% power and verdict."""
+        """Returns the end of a row of the table of published orderings: answers, solved runs, effect and verdict."""
         square, baseline = self.squares[objective, task], self.squares[self.declared.baseline, task]
-        claim = square.solves
-        assert claim is not None, "the baseline is ahead of nothing"
-        return f"{square.arm.solved}, {baseline.arm.solved} | {claim.summary} | {claim.resolution} | {claim.verdict} |"
+        assert square.solves is not None, "the baseline is ahead of nothing"
+        columns = [
+            f"{self.answers(objective, task)}, {self.answers(self.declared.baseline, task)}",
+            f"{square.arm.solved}, {baseline.arm.solved}",
+            square.solves.summary,
+            square.solves.resolution,
+            square.solves.verdict,
+        ]
+        return " | ".join(columns) + " |"
 
 
 def draw(matrix: PublishedMatrix, path: Path) -> None:

@@ -114,6 +114,11 @@ class Study:
         """The tuned settings that are tried first; without tuning, runs have them unless the study file sets others."""
         return {key: span.middle for key, span in self.declaration.tuning.search.items()}
 
+    def settings_of(self, cell: Cell) -> dict[str, float]:
+        """Returns the settings of `middle` as untuned runs of a cell have them, which the study file may replace."""
+        values = dict(self.changes(cell, self.middle))
+        return {key: values[key] for key in self.middle}
+
     @property
     def untuned(self) -> str:
         """A sentence that no arm is tuned, with the settings that they have instead; empty if the study tunes."""

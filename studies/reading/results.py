@@ -6,7 +6,7 @@
 Columns of `runs`:
     cell, factor/<key>          position in the grid
     phase, seed, trial          `tune` or `confirm`; tuning runs of a cell are trials 0, 1, ...; others -1
-    setting/<key>               value chosen by tuning
+    setting/<key>               value chosen by tuning, or that of an untuned run
     run, status, failure        identity; complete, diverged, failed or unfinished; reason why it has no score
     score                       the study's metric: on validation for `tune`, on its test split for `confirm`
     measure/<name>              the other measures that claims use
@@ -149,6 +149,7 @@ def read_results(home: Path, study: Study) -> Results:
         UserError: a file is damaged.
     """
     ledger = ledger_of(home, study)
+    fixed = {} if study.trials else {cell.label: study.settings_of(cell) for cell in study.cells}
     superseded = 0
     rows: list[Tree] = []
     points: list[Tree] = []
@@ -157,6 +158,7 @@ def read_results(home: Path, study: Study) -> Results:
         for run in cell.runs:
             tuned, folder = run.phase == "tune", RunFolder(home, run.identity)
             row, curve = _read_run(cell, run, folder, trials if tuned else -1)
+            row |= {f"setting/{key}": value for key, value in fixed.get(cell.label, {}).items()}
             superseded += run.score is not None and is_superseded(run, folder)
             trials += tuned
             rows.append(row)

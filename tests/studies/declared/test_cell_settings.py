@@ -34,6 +34,13 @@ SMOKE = (
 )
 
 
+def test_an_untuned_cell_has_its_own_setting_in_place_of_the_middle_of_the_range() -> None:
+    study = declare("matrix-joint", "cpu")
+    rates = [study.settings_of(cell)["training.learning_rate"] for cell in study.cells]
+    assert rates == [study.spec(cell, study.middle, 0).training.learning_rate for cell in study.cells]
+    assert len({*rates}) > 1
+
+
 def test_later_settings_of_a_cell_prevail_over_earlier_ones_and_over_the_base(study_file: Edit) -> None:
     study = declare(str(study_file(SETTINGS, SOLVED)), "cpu", [])
     specs = {cell.label: study.spec(cell, study.middle, 0) for cell in study.cells}
