@@ -54,12 +54,29 @@ def naive_loss(network: MultiToken, batch: TensorBatch) -> tuple[dict[str, Tenso
     return means, total
 
 
+SETTINGS = [*COMBINATIONS, *STRIDES_AND_WEIGHTS, *CURRICULA]
+
+
 @pytest.mark.parametrize(
-    ("share", "dtype", "relative"),
-    [(1.1, torch.float32, 1e-4), (0.4, torch.float64, 1e-9)],
-    ids=["all, single precision", "masked, double precision"],
+    ("settings", "share", "dtype", "relative"),
+    [
+        *(
+            pytest.param(own, 0.4, torch.float64, 1e-9, id=f"{name_of(own)}, masked, double precision")
+            for own in SETTINGS
+        ),
+        *(
+            pytest.param(
+                own,
+                1.1,
+                torch.float32,
+                1e-4,
+                id=f"{name_of(own)}, all, single precision",
+                marks=[pytest.mark.slow] if number % 8 else [],
+            )
+            for number, own in enumerate(SETTINGS)
+        ),
+    ],
 )
-@pytest.mark.parametrize("settings", [*COMBINATIONS, *STRIDES_AND_WEIGHTS, *CURRICULA], ids=name_of)
 def test_three_losses_give_the_gradient_of_a_naive_one(
     settings: dict[str, Any], share: float, dtype: torch.dtype, relative: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
