@@ -96,7 +96,7 @@ def study_at_scale(path: Path, declaration: StudyDeclaration, scale: str, assign
         source=str(path),
         declaration=declaration.model_copy(update={"tuning": tuning}),
         assignments=tuple(assignments),
-        base=base_at_scale(declaration.base, chosen.set, assignments, path, scale, reserved),
+        base=base_at_scale(declaration, chosen.set, assignments, path, scale, reserved),
         factors=declaration.factors | chosen.factors,
         seeds=chosen.seeds or declaration.seeds,
         trials=declaration.tuning.trials if chosen.trials is None else chosen.trials,

@@ -8,6 +8,8 @@ from generators.foundation.errors import UserError
 from generators.foundation.settings import Tree, split_assignment, suggestion
 from studies.declared.levels import assign, copied
 from studies.declared.names import refusal_of_scale
+from studies.declared.search_file import SearchDeclaration
+from studies.declared.study_file import StudyDeclaration
 
 SMOKE = "smoke"
 """The scale that only shows that a study runs; its seeds may be too few to decide any claim."""
@@ -30,28 +32,33 @@ def scale_named(scales: Mapping[str, S], name: str, path: Path) -> S:
 
 
 def base_at_scale(
-    base: Tree,
+    declaration: StudyDeclaration | SearchDeclaration,
     changes: Mapping[str, Any],
     assignments: list[str],
     path: Path,
     scale: str,
     reserved: Callable[[str], str | None],
 ) -> Tree:
-    """Applies the changes of a scale, then `--set` assignments, to the base settings of a file.
+    """Applies the changes of a scale, then `--set` assignments, to the base settings of a study or a search.
 
     `training.compile = "auto"` is the same as leaving the setting out.
 
     Args:
+        declaration: the content of the file, whose own keys cannot be set.
         changes: dotted key -> value, the scale's `set` table.
         reserved: returns the reason why a key cannot be set; None if it can.
 
     Raises:
         UserError: a key is reserved, or is not the key of a setting.
     """
-    settings = copied(base)
+    settings = copied(declaration.base)
     assigned = [(f"{path}: scales.{scale}.set", *change) for change in changes.items()]
     assigned += [("--set", *split_assignment(assignment)) for assignment in assignments]
     for source, key, value in assigned:
+        if key.partition(".")[0] in type(declaration).model_fields:
+            raise UserError(
+                f"{source}: {key} is a key of {path} and not a setting of its runs; change it in a copy of that file"
+            )
         if reason := reserved(key):
             raise UserError(f"{source}: {key} {reason}")
         assign(settings, key, value, source)

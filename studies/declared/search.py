@@ -97,7 +97,7 @@ def load_search(name: str, scale: str, assignments: list[str]) -> Search:
         scale=scale,
         source=str(path),
         declaration=declaration,
-        base=base_at_scale(declaration.base, chosen.set, assignments, path, scale, reserved),
+        base=base_at_scale(declaration, chosen.set, assignments, path, scale, reserved),
         space=space,
         trials=chosen.trials or declaration.trials,
         batch=chosen.batch or declaration.batch,

@@ -1,5 +1,6 @@
 """A study file with any mistake is refused with a one-sentence error before anything runs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ WRONG = {
     "claim twice": (('name = "same"', 'name = "helps"'), "claims: two have the same name"),
     "arm against itself": (("treatment = 2\ncontrol = 1\nwhere = { \"model.width\" = 16", "treatment = 1\ncontrol = 1\nwhere = { \"model.width\" = 16"), "claims.same: treatment and control are the same cell"),
     "another scale's setting": (('summary = "fewer"', 'summary = "fewer"\nset = { "training.stpes" = 2 }'), "training.stpes = 2: no such key; the nearest is training.steps"),
+    "another scale's key of the file": (('summary = "fewer"', 'summary = "fewer"\nset = { seeds = 2 }'), "scales.smoke.set: seeds is a key of "),
     "another scale's factor": (('summary = "fewer"', 'summary = "fewer"\nset = { "objective.n" = 2 }'), "scales.smoke.set: objective.n is a factor"),
     "base that a factor replaces": (("[base.objective]\n", "[base.objective]\nn = 0\n"), "base at scale cpu: objective.n = 0: should be greater than or equal to 1"),
     "base that tuning replaces": (("learning_rate = 0.01\n", "learning_rate = -1.0\n"), "base at scale cpu: training.learning_rate = -1.0"),
@@ -90,6 +92,13 @@ def test_a_scale_and_assignments_change_the_base(study_file: Edit) -> None:
     assert (study.seeds, study.trials) == (2, 1)
     assert (spec.training.steps, spec.training.learning_rate, spec.seed) == (7, 0.02, 3)
     assert spec.model.shape.width == 8
+
+
+def test_an_assignment_to_a_key_of_the_file_is_refused(study_file: Edit) -> None:
+    file = study_file()
+    expected = f"--set: first_seed is a key of {file} and not a setting of its runs; change it in a copy of that file"
+    with pytest.raises(UserError, match=rf"^{re.escape(expected)}$"):
+        declare(str(file), "cpu", ["first_seed=7"])
 
 
 def test_an_assignment_to_a_factor_is_refused(study_file: Edit) -> None:
