@@ -87,7 +87,11 @@ def test_what_the_readme_says_was_found_is_in_the_archives(published: Published)
         assert published.study(study).claim(claim).verdict == "supported"
     arithmetic = published.study("polynomial-longer").claim("two_out_of_domain")
     assert arithmetic.verdict == "supported"
-    assert f"({arithmetic.effect} of\nthe answers, {arithmetic.interval})" in README
+    assert f"({arithmetic.effect} of\nthe answers, {arithmetic.interval}, and less at two lower learning rates)" in README
+    rates = published.study("polynomial-rates")
+    for lower in (rates.claim("at_the_lowest"), rates.claim("at_the_middle")):
+        assert lower.verdict == "supported"
+        assert float(lower.effect) < float(arithmetic.effect)
     assert published.study("induction-delayed").claim("next_token_is_sooner").verdict == "supported"
     loss = published.study("best-n-bytes").claim("above_one").judgement.contrast
     assert loss is not None
