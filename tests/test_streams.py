@@ -93,3 +93,12 @@ def test_without_posix_locks_training_is_refused_in_one_sentence_and_data_can_be
     assert done.stderr.startswith("lab: the lab trains on Linux and macOS")
     assert done.stderr.count("\n") == 1
     assert run("data", "show", "star").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_study_that_compiles_ends_without_warnings(tmp_path: Path) -> None:
+    line = "$LAB study run star-quick --scale smoke --set training.compile=true --workers 1"
+    done = run_in_shell(line, tmp_path, LAB_HOME=str(tmp_path / "home"))
+    assert done.returncode == 0, done.stderr
+    assert "trained" in done.stderr + done.stdout
+    assert "Warning" not in done.stderr, "a lock of the compiler's bars stayed when the worker was killed"

@@ -87,8 +87,11 @@ def serve(pipe: Connection, home: Path) -> None:
     """Trains one run or stack after the other in a worker process until the coordinator exits, for whatever reason."""
     sys.stdout = sys.stderr  # standard output is for the answer of the command, whatever tasks and objectives print
     threading.Thread(target=end_with_coordinator, daemon=True).start()
+    from tqdm import tqdm
+
     import lab.run.training  # noqa: F401  # before it is ready, so that the import counts against no run's limit
 
+    tqdm.set_lock(threading.RLock())  # compilers show bars, whose usual lock is a semaphore that a killed worker leaks
     with suppress(EOFError, OSError):
         pipe.send("ready")
         while True:
