@@ -158,6 +158,7 @@ class Teacherless(ReplacedInputs):
 class MaskedTeacher(ReplacedInputs):
     """A next-token model that also predicts each answer from a part of it, the rest being dummies."""
 
+    summary = "Masked teacher (Frydenlund, arXiv 2503.10542): predict the answer while reading a part of it."
     config: MaskedTeacherConfig
     term = "loss_masked"
     reads_targets_only = True

@@ -6,7 +6,8 @@ from urllib.parse import quote
 from reports.frames.claim_lines import ClaimLine, claim_lines
 from reports.frames.wording import answer, cautions
 from studies.declared.study import Study
-from studies.judging.judgement import Judgement
+from studies.judging.controls import is_as_expected
+from studies.judging.judgement import Judgement, standing
 from studies.reading.judged import JudgedStudy
 
 
@@ -17,7 +18,7 @@ class StudySummary:
     Attributes:
         study: the study.
         page: file name of its page, or empty.
-        answer: the verdicts on its claims in one sentence.
+        answer: the verdicts on its claims in one sentence; of a control, also whether they are as they should be.
         cautions: reasons to read the verdicts with caution.
         judgements: the verdict on each claim.
         ended: number of runs that have a score or a failure.
@@ -58,7 +59,7 @@ def summarise(judged: JudgedStudy, page: str = "") -> StudySummary:
     return StudySummary(
         study=results.study,
         page=page,
-        answer=answer(results, judged.judgements),
+        answer=answer(results, judged.judgements) + _standing_of_control(judged),
         cautions=cautions(results),
         judgements=judged.judgements,
         ended=results.ended,
@@ -66,3 +67,12 @@ def summarise(judged: JudgedStudy, page: str = "") -> StudySummary:
         planned=results.planned,
         minutes=float(seconds) / 60,
     )
+
+
+def _standing_of_control(judged: JudgedStudy) -> str:
+    """Returns whether the verdicts of a control are as they should be; empty until it ends, and for other studies."""
+    kind = judged.results.study.declaration.control
+    if kind is None or not judged.results.finished:
+        return ""
+    expected = is_as_expected(kind, [standing(judgement) for judgement in judged.judgements])
+    return f" ({kind} control, {'as' if expected else 'not as'} it should be)"

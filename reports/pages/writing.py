@@ -1,6 +1,7 @@
 """Writes what `lab report` requests: a study's page, or the pages of several studies and their index."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,13 +14,14 @@ from reports.frames.matrix.results import read_matrix
 from reports.frames.numbers import plural
 from reports.frames.selection import stored_studies
 from reports.frames.study_summary import StudySummary
+from reports.frames.wording import VERDICTS
 from reports.pages.index import INDEX, IndexChapter, StudyIndex, write_index
 from reports.pages.study import page_name, write_page
 from studies.declared.collection import is_collection
 from studies.declared.names import run_command_line
 from studies.declared.study import Study
-from studies.judging.controls import controls_in
-from studies.judging.judgement import sentence
+from studies.judging.controls import controls_in, controls_text
+from studies.judging.judgement import UNTESTED, sentence, standing
 from studies.ledger.arguments import checked_names
 from studies.ledger.collection_members import collection_in
 from studies.ledger.folder import StudyFolder
@@ -160,9 +162,7 @@ class ReportWriter:
         value |= {"left_out": self.left_out.reasons, "failed_exhibits": self.failed_exhibits}
         width = max(22, *(len(summary.study.name) + 2 for summary in summaries.values()))
         lines = [f"{summary.study.name:<{width}}{summary.answer}" for summary in summaries.values()]
-        runs = plural(sum(summary.complete for summary in summaries.values()), "run")
-        total = f"{plural(len(summaries), 'study')}, {runs}, {plural(len(index.lines), 'claim')}"
-        return value, [*lines, total, f"index: {path}"]
+        return value, [*lines, *_totals(index), f"index: {path}"]
 
     def _index(self, summaries: dict[SummaryKey, StudySummary]) -> StudyIndex:
         title, question = "Studies of multi-token prediction", "Which claims hold?"
@@ -192,6 +192,20 @@ class ReportWriter:
                 if member.study not in studies and member.study not in self.left_out.reasons
             }
             yield IndexChapter(chapter.title, chapter.text, ran, absent)
+
+
+def _totals(index: StudyIndex) -> list[str]:
+    """Returns the lines that sum up an index: what did not run, studies, runs, claims by verdict, and controls."""
+    summaries = index.summaries.values()
+    absent = [name for chapter in index.chapters for name in chapter.absent]
+    lines = [f"not run here: {', '.join(absent)}"] if absent else []
+    runs = plural(sum(summary.complete for summary in summaries), "run")
+    verdicts = Counter(standing(line.judgement) for line in index.lines)
+    counts = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in (*VERDICTS, UNTESTED))
+    lines += [f"{plural(len(summaries), 'study')}, {runs}, {plural(len(index.lines), 'claim')}: {counts}"]
+    if any(summary.study.declaration.control for summary in summaries):
+        lines += [controls_text(index.controls)]
+    return lines
 
 
 def _verdicts(summary: StudySummary) -> list[Tree]:

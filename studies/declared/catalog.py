@@ -51,6 +51,9 @@ class Catalog:
                 raise UserError(f"{self.noun} {name!r}: {hint}")
             names = [*self.names, *(self.alternatives.names if self.alternatives else ())]
             near = suggestion(name, names)
+            if Path(f"{name}.toml").is_file():
+                near = f"for the file in this folder, give {shlex.quote(f'{name}.toml')}"
+                raise UserError(f"{self.noun} {name!r}: not in the catalog; {near}")
             raise UserError(f"{self.noun} {name!r}: not in the catalog; {near}, or give the path of a .toml file")
         return self.path(name)
 

@@ -63,7 +63,7 @@ def note_on_stored_name(folder: StudyFolder) -> None:
 
 def note_on_catalog_name(argument: str, catalog: Catalog) -> None:
     """Notes that a name means the catalog's file, if a file in this folder has the name too."""
-    if not is_path(argument):
+    if argument in catalog.names:
         note_file_of_that_name(argument, f"the catalog's {catalog.noun}")
 
 

@@ -17,15 +17,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 
 from pydantic import ValidationError
 
 from generators.foundation.errors import UserError
-from generators.foundation.settings import Tree
-from studies.declared.catalog import STUDIES, hint_at_command
+from generators.foundation.settings import Tree, suggestion
+from studies.declared.catalog import COLLECTIONS, STUDIES, hint_at_command
 from studies.declared.names import run_command_line
 from studies.ledger.records import CellRecord, LedgerRecord, LooksRecord, R, StateRecord, StudyRecord, VerdictsRecord
 from studies.ledger.search_records import SearchRecord
@@ -92,9 +91,9 @@ class StudyFolder:
             if not hint and cls.all_searches(home, name):
                 command = run_command_line(argument or f"{name}.toml", None, home, "study search")
                 hint = f"is a search that ran under {home}; its command is: {command}"
-            names = sorted({folder.name for folder in cls.all_stored(home)} | {*STUDIES.names})
-            if not hint and not argument and name not in names and (near := get_close_matches(name, names, n=1)):
-                hint = f"never ran under {home}; the nearest name is {near[0]}"
+            names = sorted({folder.name for folder in cls.all_stored(home)} | {*STUDIES.names, *COLLECTIONS.names})
+            if not hint and not argument and name not in names:
+                hint = f"never ran under {home}; {suggestion(name, names)}"
             if hint:
                 raise UserError(f"study {name!r}: {hint}")
             place, command = f" at scale {scale}" if scale else "", run_command_line(argument or name, scale, home)

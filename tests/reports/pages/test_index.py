@@ -20,7 +20,7 @@ from studies.reading.judged import read_judged
 from tests.conftest import Lab
 from tests.reports.figure_reader import FigureReader
 from tests.reports.pages.page_reader import PageReader
-from tests.reports.stored_study import StoredStudy, StudyStore, usual_outcome
+from tests.reports.stored_study import STUDY_FILE, StoredStudy, StudyStore, usual_outcome
 
 
 def summary_of(stored: StoredStudy) -> StudySummary:
@@ -63,6 +63,19 @@ def test_cautions_that_differ_in_the_name_of_their_study_alone_are_one(usual_sto
     cautions = text[text.index("Thin evidence") :]
     for line in ("first , second : Old; run NAME again.", "first , second : Few seeds.", "first : See first."):
         assert cautions.count(line) == 1
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("positive", "as"), ("negative", "not as")])
+def test_the_answer_of_a_control_says_whether_it_is_as_it_should_be(store: StudyStore, kind: str, expected: str) -> None:
+    stored = store(text=STUDY_FILE.replace("seeds =", f'control = "{kind}"\nseeds =', 1))
+    assert summary_of(stored).answer == f"Both claims are supported. ({kind} control, {expected} it should be)"
+
+
+def test_an_unfinished_control_is_not_as_it_should_be_nor_otherwise(store: StudyStore) -> None:
+    late = ("width=16 n=2", "confirm", 4)
+    text = STUDY_FILE.replace("seeds =", 'control = "positive"\nseeds =', 1)
+    stored = store(lambda *run: None if run == late else usual_outcome(*run), text=text)
+    assert "control" not in summary_of(stored).answer
 
 
 def test_the_scoreboard_has_every_claim_with_the_papers_figure_and_ours(usual_store: StoredStudy, page: str) -> None:
@@ -162,7 +175,12 @@ def test_a_collection_is_an_index_by_chapters_that_names_what_never_ran(
         stored.folder.read_study().model_copy(update={"source": catalog_source("induction-quick")})
     )
     home = stored.home
-    assert lab("report", "paper", "--home", home, "--out", tmp_path).returncode == 0
+    output = lab("report", "paper", "--home", home, "--out", tmp_path)
+    assert output.returncode == 0
+    absent, total, _ = output.stdout.splitlines()[-3:]
+    names = [member.study for member in load_collection("paper").members if member.study != "induction-quick"]
+    assert absent == f"not run here: {', '.join(names)}"
+    assert total == "1 study, 28 runs, 2 claims: 2 supported, 0 contradicted, 0 negligible, 0 inconclusive, 0 not tested"
     text = PageReader((tmp_path / "index.html").read_text()).text
     declaration = load_collection("paper").declaration
     assert declaration.question in text
