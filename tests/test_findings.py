@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.findings.page import PUBLISHED, TEMPLATE, Published, cited, logged, page_of
+from generators.foundation.errors import UserError
 from studies.judging.judgement import sentence
 from studies.ledger.folder import StudyFolder
 
@@ -42,6 +43,12 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
 
 def test_the_page_is_the_template_with_the_numbers_of_the_archives(published: Published) -> None:
     assert page_of(published) == FINDINGS, "make findings writes the page anew"
+
+
+def test_a_study_without_an_archive_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.findings.page.PUBLISHED", tmp_path)
+    with pytest.raises(UserError, match=rf"^{re.escape(str(tmp_path))}: no archive of star-quick, which findings\.md"):
+        page_of(Published(tmp_path / "home"))
 
 
 def test_every_published_study_has_a_section_and_no_other_study_has_one(published: Published) -> None:
@@ -87,7 +94,9 @@ def test_what_the_readme_says_was_found_is_in_the_archives(published: Published)
         assert published.study(study).claim(claim).verdict == "supported"
     arithmetic = published.study("polynomial-longer").claim("two_out_of_domain")
     assert arithmetic.verdict == "supported"
-    assert f"({arithmetic.effect} of\nthe answers, {arithmetic.interval}, and less at two lower learning rates)" in README
+    assert (
+        f"({arithmetic.effect} of\nthe answers, {arithmetic.interval}, and less at two lower learning rates)" in README
+    )
     rates = published.study("polynomial-rates")
     for lower in (rates.claim("at_the_lowest"), rates.claim("at_the_middle")):
         assert lower.verdict == "supported"

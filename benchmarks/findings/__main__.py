@@ -3,5 +3,10 @@
 import sys
 
 from benchmarks.findings.page import findings
+from generators.foundation.errors import UserError
 
-sys.stdout.write(findings())
+try:
+    sys.stdout.write(findings())
+except UserError as error:
+    print(f"findings: {error}", file=sys.stderr)
+    sys.exit(2)

@@ -180,7 +180,7 @@ def draw(matrix: PublishedMatrix, path: Path) -> None:
     counts = [
         [f"{int(square.solved.sum())}/{len(square.solved)} {square.sign}".strip() for square in row] for row in squares
     ]
-    titles = [title.replace(", ", ",\n").replace("path-star graphs", "star graphs") for title in matrix.tasks.values()]
+    titles = [title.replace(", ", ",\n").replace("star graphs", "star\ngraphs") for title in matrix.tasks.values()]
     figure, axes = plt.subplots(figsize=(9, 4.4))
     sns.heatmap(shares, annot=counts, fmt="", cmap="Blues", vmin=0, vmax=1.15, linewidths=1.5, cbar=False, ax=axes)
     axes.set_xticks(axes.get_xticks(), titles)

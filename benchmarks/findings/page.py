@@ -10,6 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.findings.matrix import PublishedMatrix
 from benchmarks.findings.numbers import SECONDS_PER_MINUTE, StudyNumbers
+from generators.foundation.errors import UserError
+from studies.judging.controls import controls_in, controls_text
 from studies.ledger.archive import unpack
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +35,8 @@ class Published:
         self.study = cache(self._study)
 
     def _study(self, name: str) -> StudyNumbers:
+        if name not in (*self.names, *self.controls):
+            raise UserError(f"{PUBLISHED}: no archive of {name}, which {TEMPLATE} names; git checkout restores it")
         return StudyNumbers(name, self.home)
 
     @property
@@ -41,6 +45,11 @@ class Published:
         claims = [claim for name in self.names for claim in self.study(name).claims.values()]
         counts = Counter(claim.verdict for claim in claims)
         return f"{len(claims)} claims: " + ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+
+    @property
+    def controls_seen(self) -> str:
+        """How many of the published controls have the verdicts that they should have, in a sentence."""
+        return controls_text(controls_in(self.home))
 
     @cached_property
     def matrix(self) -> PublishedMatrix:

@@ -50,11 +50,11 @@ class Catalog:
             if hint := hint_at_command(name, self.run_command):
                 raise UserError(f"{self.noun} {name!r}: {hint}")
             names = [*self.names, *(self.alternatives.names if self.alternatives else ())]
-            near = suggestion(name, names)
-            if Path(f"{name}.toml").is_file():
-                near = f"for the file in this folder, give {shlex.quote(f'{name}.toml')}"
-                raise UserError(f"{self.noun} {name!r}: not in the catalog; {near}")
-            raise UserError(f"{self.noun} {name!r}: not in the catalog; {near}, or give the path of a .toml file")
+            near, file = suggestion(name, names), Path(f"{name}.toml")
+            hint = f"for the file in this folder, give {shlex.quote(str(file))}"
+            if not file.is_file():
+                hint = f"{near}, or give the path of a .toml file"
+            raise UserError(f"{self.noun} {name!r}: not in the catalog; {hint}")
         return self.path(name)
 
     def ships(self, path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Loads a study: reads its file, applies a scale and assignments, and refuses the study if any part of it is wrong."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def read_study_file(path: Path) -> StudyDeclaration:
         return row_declaration(*row, path)
     tree = read_toml(path)
     check_is_not(SEARCHES, "space", tree, path)
+    if "task" in tree:
+        raise UserError(f"{path}: task: is the file of a run; its command is: lab train {shlex.quote(str(path))}")
     if is_matrix(tree):
         raise UserError(
             f"{path}: tasks: is the file of a matrix, which runs from the catalog alone: lab study run matrix"
@@ -52,7 +55,8 @@ def declare(name: str | Path, scale: str = "cpu", assignments: Sequence[str] = (
     path = row_path(str(name)) or STUDIES.locate(str(name))
     declaration = read_study_file(path)
     scale_named(declaration.scales, scale, path)
-    studies = {other: study_at_scale(path, declaration, other, list(assignments)) for other in declaration.scales}
+    scales = [scale, *(other for other in declaration.scales if other != scale)]
+    studies = {other: study_at_scale(path, declaration, other, list(assignments)) for other in scales}
     for study in studies.values():
         check_settings(study)
         if study.scale != scale:

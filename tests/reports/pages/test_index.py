@@ -66,7 +66,9 @@ def test_cautions_that_differ_in_the_name_of_their_study_alone_are_one(usual_sto
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("positive", "as"), ("negative", "not as")])
-def test_the_answer_of_a_control_says_whether_it_is_as_it_should_be(store: StudyStore, kind: str, expected: str) -> None:
+def test_the_answer_of_a_control_says_whether_it_is_as_it_should_be(
+    store: StudyStore, kind: str, expected: str
+) -> None:
     stored = store(text=STUDY_FILE.replace("seeds =", f'control = "{kind}"\nseeds =', 1))
     assert summary_of(stored).answer == f"Both claims are supported. ({kind} control, {expected} it should be)"
 
@@ -180,7 +182,9 @@ def test_a_collection_is_an_index_by_chapters_that_names_what_never_ran(
     absent, total, _ = output.stdout.splitlines()[-3:]
     names = [member.study for member in load_collection("paper").members if member.study != "induction-quick"]
     assert absent == f"not run here: {', '.join(names)}"
-    assert total == "1 study, 28 runs, 2 claims: 2 supported, 0 contradicted, 0 negligible, 0 inconclusive, 0 not tested"
+    assert (
+        total == "1 study, 28 runs, 2 claims: 2 supported, 0 contradicted, 0 negligible, 0 inconclusive, 0 not tested"
+    )
     text = PageReader((tmp_path / "index.html").read_text()).text
     declaration = load_collection("paper").declaration
     assert declaration.question in text

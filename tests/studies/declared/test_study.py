@@ -101,6 +101,20 @@ def test_an_assignment_to_a_key_of_the_file_is_refused(study_file: Edit) -> None
         declare(str(file), "cpu", ["first_seed=7"])
 
 
+def test_a_wrong_assignment_is_named_with_the_scale_that_was_requested(study_file: Edit) -> None:
+    with pytest.raises(UserError, match=r"base at scale cpu with --set training.steps=abc: training.steps = \"abc\": "):
+        declare(str(study_file()), "cpu", ["training.steps=abc"])
+
+
+def test_the_file_of_a_run_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("[task]\nkind = 'star'\n")
+    with pytest.raises(
+        UserError, match=rf"^{re.escape(str(file))}: task: is the file of a run; .*: lab train {re.escape(str(file))}$"
+    ):
+        declare(str(file))
+
+
 def test_an_assignment_to_a_factor_is_refused(study_file: Edit) -> None:
     with pytest.raises(UserError, match=r"objective.n is a factor of small"):
         declare(str(study_file()), "cpu", ["objective.n=4"])

@@ -170,6 +170,13 @@ def test_a_catalog_study_and_a_file_of_its_name_are_told_apart(workshop: Worksho
     )
 
 
+def test_the_name_of_a_file_in_the_folder_is_answered_with_its_path(workshop: Workshop) -> None:
+    workshop.write("mine.toml")
+    refused = workshop.lab("study", "show", "mine")
+    assert refused.returncode == 2
+    assert refused.stderr == "lab: study 'mine': not in the catalog; for the file in this folder, give mine.toml\n"
+
+
 def test_a_collection_does_not_count_a_file_of_a_members_name(workshop: Workshop) -> None:
     workshop.write("induction-quick.toml")
     workshop.run("induction-quick.toml")

@@ -72,6 +72,8 @@ def test_a_misspelt_claim_is_answered_with_the_nearest(loaded: studies.JudgedStu
 def test_a_misspelt_study_is_answered_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"study 'star-quik': never ran under .*; the nearest is star-quick"):
         studies.load("star-quik", tmp_path)
+    with pytest.raises(UserError, match=r"study 'contorls': never ran under .*; the nearest is controls"):
+        studies.load("contorls", tmp_path)
     with pytest.raises(
         UserError, match=r"study 'star-quick' never ran under .*; run it first: lab study run star-quick"
     ):
