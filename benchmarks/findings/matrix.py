@@ -181,7 +181,7 @@ def draw(matrix: PublishedMatrix, path: Path) -> None:
         [f"{int(square.solved.sum())}/{len(square.solved)} {square.sign}".strip() for square in row] for row in squares
     ]
     titles = [title.replace(", ", ",\n").replace("star graphs", "star\ngraphs") for title in matrix.tasks.values()]
-    figure, axes = plt.subplots(figsize=(9, 4.4))
+    figure, axes = plt.subplots(figsize=(9, 4.8))
     sns.heatmap(shares, annot=counts, fmt="", cmap="Blues", vmin=0, vmax=1.15, linewidths=1.5, cbar=False, ax=axes)
     axes.set_xticks(axes.get_xticks(), titles)
     axes.set_yticks(axes.get_yticks(), list(matrix.objectives.values()), rotation=0)
