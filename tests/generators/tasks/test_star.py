@@ -158,7 +158,7 @@ def test_following_the_true_edges_leaves_only_the_first_step_to_a_guess(task: St
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize(("degree", "length"), [(2, 3), (3, 3), (5, 5)])
+@pytest.mark.parametrize(("degree", "length"), [(2, 3), (3, 3), pytest.param(5, 5, marks=pytest.mark.slow)])
 def test_whole_answers_of_shortcuts_are_as_frequent_as_theory_says(degree: int, length: int, backwards: bool) -> None:
     task = Star(StarConfig(degree=degree, length=length, reversed=backwards))
     batch = task.batch("test", np.arange(10_000))

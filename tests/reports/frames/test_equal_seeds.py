@@ -38,7 +38,7 @@ def test_seeds_with_digests_of_their_own_raise_no_caution(usual_store: StoredStu
     assert equal_cautions(usual_store) == []
 
 
-@pytest.mark.parametrize("digest", ["initial_weights", "first_batch"])
+@pytest.mark.parametrize("digest", ["initial_weights", pytest.param("first_batch", marks=pytest.mark.slow)])
 def test_seeds_that_share_a_digest_are_named_on_the_page(store: StudyStore, digest: str) -> None:
     stored = store()
     change_digests(stored, CELL, (1, 2, 4), lambda digests: digests.update({digest: "equal"}))
