@@ -97,8 +97,8 @@ def check_base(study: Study) -> None:
     known = flat(study.base)
     missing = [change for change in study.changes(study.cells[0], study.middle) if change[0] not in known]
     tree = changed(study.base, missing, study.source)
-    options = "".join(f" --set {assignment}" for assignment in study.assignments)
-    parse_spec({**tree, "seed": 0}, f"{study.source}, base at scale {study.scale}{options and f' with{options}'}")
+    place = " ".join([f"base at scale {study.scale}", *(f"--set {assignment}" for assignment in study.assignments)])
+    parse_spec({**tree, "seed": 0}, f"{study.source}, {place}")
 
 
 def check_exclusions(scales: list[Study]) -> None:

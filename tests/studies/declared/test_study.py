@@ -102,7 +102,7 @@ def test_an_assignment_to_a_key_of_the_file_is_refused(study_file: Edit) -> None
 
 
 def test_a_wrong_assignment_is_named_with_the_scale_that_was_requested(study_file: Edit) -> None:
-    with pytest.raises(UserError, match=r"base at scale cpu with --set training.steps=abc: training.steps = \"abc\": "):
+    with pytest.raises(UserError, match=r"base at scale cpu --set training.steps=abc: training.steps = \"abc\": "):
         declare(str(study_file()), "cpu", ["training.steps=abc"])
 
 
